@@ -1,0 +1,15 @@
+//! The append-only B+trees of `.couch` files (`couch_btree`).
+//!
+//! A node is `{kv_node, [{Key, Value}, …]}` or `{kp_node, [{LastKey, {Ptr, Reduction, Size}}, …]}`. Children are written
+//! before their parents, so every pointer leads to a lower offset: that, a bound on the depth and strictly ascending
+//! keys end every walk, whatever the bytes say.
+
+mod cursor;
+mod key;
+mod reduction;
+
+pub(crate) use reduction::flag;
+
+pub use cursor::{Cursor, Entry};
+pub use key::Key;
+pub use reduction::{Reduction, Sizes, TreeKind};

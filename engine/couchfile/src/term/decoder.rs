@@ -1,0 +1,411 @@
+//! Pull decoder over the bytes of one term.
+
+use super::tag;
+use crate::error::TermError;
+
+/// The head of a term: scalars whole, containers by the number of terms that follow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Token<'a> {
+    /// An integer that fits 64 bits.
+    Int(i64),
+    /// A larger one: sign and magnitude, little-endian.
+    Big {
+        /// Whether it is below zero.
+        negative: bool,
+        /// Magnitude, least significant byte first.
+        magnitude: &'a [u8],
+    },
+    /// A float.
+    Float(f64),
+    /// An atom's name.
+    Atom(&'a [u8]),
+    /// A binary: CouchDB's strings, ids and hashes.
+    Binary(&'a [u8]),
+    /// A tuple; so many terms follow.
+    Tuple(usize),
+    /// The empty list.
+    Nil,
+    /// A list; so many terms follow, then its tail (an empty list in every proper list).
+    List(usize),
+    /// A list of integers 0..255, stored as bytes.
+    ByteList(&'a [u8]),
+    /// A map; so many pairs of terms follow.
+    Map(usize),
+}
+
+/// How a proper list begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListHead<'a> {
+    /// So many terms follow; where there are any, call [`Decoder::list_end`] after them.
+    Elements(usize),
+    /// All elements are integers 0..255, and these are they.
+    Bytes(&'a [u8]),
+}
+
+/// Reads a term's tokens in order.
+#[derive(Debug, Clone)]
+pub struct Decoder<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+}
+
+impl<'a> Decoder<'a> {
+    /// Reads terms that do not begin with the version byte (131).
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, pos: 0 }
+    }
+
+    /// Reads a term that begins with the version byte and is not compressed.
+    pub fn versioned(bytes: &'a [u8]) -> Result<Self, TermError> {
+        match bytes.first() {
+            Some(&super::VERSION) => Ok(Self { bytes, pos: 1 }),
+            _ => Err(TermError { at: 0, what: "no version byte" }),
+        }
+    }
+
+    /// Offset of the next token in the bytes given at the start.
+    pub fn position(&self) -> usize {
+        self.pos
+    }
+
+    /// Whether all bytes were read.
+    pub fn is_at_end(&self) -> bool {
+        self.pos >= self.bytes.len()
+    }
+
+    /// Fails where bytes are left.
+    pub fn end(&self) -> Result<(), TermError> {
+        if self.is_at_end() { Ok(()) } else { Err(self.error("bytes after the term")) }
+    }
+
+    /// An error at the present position.
+    pub fn error(&self, what: &'static str) -> TermError {
+        TermError { at: self.pos, what }
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8], TermError> {
+        let end = self.pos.checked_add(n).filter(|&end| end <= self.bytes.len());
+        let Some(end) = end else { return Err(self.error("term ends too early")) };
+        let taken = &self.bytes[self.pos..end];
+        self.pos = end;
+        Ok(taken)
+    }
+
+    fn u8(&mut self) -> Result<u8, TermError> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn u16(&mut self) -> Result<usize, TermError> {
+        let b = self.take(2)?;
+        Ok(usize::from(u16::from_be_bytes([b[0], b[1]])))
+    }
+
+    fn u32(&mut self) -> Result<usize, TermError> {
+        let b = self.take(4)?;
+        Ok(u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
+    }
+
+    /// A count of terms that must still fit in the bytes left, one byte each at least.
+    fn count(&mut self, n: usize) -> Result<usize, TermError> {
+        if n > self.bytes.len() - self.pos {
+            return Err(self.error("more elements claimed than bytes left"));
+        }
+        Ok(n)
+    }
+
+    /// The tag of the next token.
+    pub fn peek_tag(&self) -> Result<u8, TermError> {
+        self.bytes.get(self.pos).copied().ok_or_else(|| self.error("term ends too early"))
+    }
+
+    /// Reads the next token.
+    pub fn token(&mut self) -> Result<Token<'a>, TermError> {
+        let start = self.pos;
+        let token = match self.u8()? {
+            tag::SMALL_INTEGER => Token::Int(i64::from(self.u8()?)),
+            tag::INTEGER => {
+                let b = self.take(4)?;
+                Token::Int(i64::from(i32::from_be_bytes([b[0], b[1], b[2], b[3]])))
+            }
+            tag::SMALL_BIG => {
+                let n = usize::from(self.u8()?);
+                self.big(n)?
+            }
+            tag::LARGE_BIG => {
+                let n = self.u32()?;
+                self.big(n)?
+            }
+            tag::FLOAT => {
+                let b: [u8; 8] = self.take(8)?.try_into().unwrap_or_default();
+                Token::Float(f64::from_be_bytes(b))
+            }
+            tag::FLOAT_TEXT => {
+                let text = self.take(31)?;
+                let text = text.split(|&b| b == 0).next().unwrap_or_default();
+                let value = std::str::from_utf8(text).ok().and_then(|t| t.trim().parse().ok());
+                Token::Float(value.ok_or(TermError { at: start, what: "unreadable float" })?)
+            }
+            tag::ATOM | tag::ATOM_UTF8 => {
+                let n = self.u16()?;
+                Token::Atom(self.take(n)?)
+            }
+            tag::SMALL_ATOM | tag::SMALL_ATOM_UTF8 => {
+                let n = usize::from(self.u8()?);
+                Token::Atom(self.take(n)?)
+            }
+            tag::SMALL_TUPLE => {
+                let n = usize::from(self.u8()?);
+                Token::Tuple(self.count(n)?)
+            }
+            tag::LARGE_TUPLE => {
+                let n = self.u32()?;
+                Token::Tuple(self.count(n)?)
+            }
+            tag::NIL => Token::Nil,
+            tag::STRING => {
+                let n = self.u16()?;
+                Token::ByteList(self.take(n)?)
+            }
+            tag::LIST => {
+                let n = self.u32()?;
+                Token::List(self.count(n)?)
+            }
+            tag::BINARY => {
+                let n = self.u32()?;
+                Token::Binary(self.take(n)?)
+            }
+            tag::MAP => {
+                let n = self.u32()?;
+                self.count(n.saturating_mul(2))?;
+                Token::Map(n)
+            }
+            _ => return Err(TermError { at: start, what: "unknown tag" }),
+        };
+        Ok(token)
+    }
+
+    fn big(&mut self, n: usize) -> Result<Token<'a>, TermError> {
+        let negative = self.u8()? != 0;
+        let magnitude = self.take(n)?;
+        let significant = magnitude.iter().rposition(|&b| b != 0).map_or(0, |i| i + 1);
+        if significant <= 8 {
+            let mut le = [0u8; 8];
+            le[..significant].copy_from_slice(&magnitude[..significant]);
+            let value = u64::from_le_bytes(le);
+            if negative {
+                if value <= i64::MIN.unsigned_abs() {
+                    return Ok(Token::Int(0i64.wrapping_sub_unsigned(value)));
+                }
+            } else if let Ok(value) = i64::try_from(value) {
+                return Ok(Token::Int(value));
+            }
+        }
+        Ok(Token::Big { negative, magnitude: &magnitude[..significant] })
+    }
+
+    /// Passes over one whole term.
+    pub fn skip(&mut self) -> Result<(), TermError> {
+        let mut left: usize = 1;
+        while left > 0 {
+            left -= 1;
+            left += match self.token()? {
+                Token::Tuple(n) => n,
+                Token::List(n) => n + 1,
+                Token::Map(n) => 2 * n,
+                _ => 0,
+            };
+            if left > self.bytes.len() - self.pos {
+                return Err(self.error("term ends too early"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over one whole term and gives its bytes.
+    pub fn raw(&mut self) -> Result<&'a [u8], TermError> {
+        let start = self.pos;
+        self.skip()?;
+        Ok(&self.bytes[start..self.pos])
+    }
+
+    /// A tuple's head; gives its size.
+    pub fn tuple(&mut self) -> Result<usize, TermError> {
+        let at = self.pos;
+        match self.token()? {
+            Token::Tuple(n) => Ok(n),
+            _ => Err(TermError { at, what: "no tuple" }),
+        }
+    }
+
+    /// A tuple's head, of exactly this size.
+    pub fn tuple_of(&mut self, size: usize) -> Result<(), TermError> {
+        let at = self.pos;
+        if self.tuple()? == size { Ok(()) } else { Err(TermError { at, what: "tuple of another size" }) }
+    }
+
+    /// A proper list's head.
+    pub fn list(&mut self) -> Result<ListHead<'a>, TermError> {
+        let at = self.pos;
+        match self.token()? {
+            Token::Nil => Ok(ListHead::Elements(0)),
+            Token::List(0) => {
+                self.list_end()?;
+                Ok(ListHead::Elements(0))
+            }
+            Token::List(n) => Ok(ListHead::Elements(n)),
+            Token::ByteList(bytes) => Ok(ListHead::Bytes(bytes)),
+            _ => Err(TermError { at, what: "no list" }),
+        }
+    }
+
+    /// The head of a list whose elements are not small integers; gives their number. After `n > 0` elements comes
+    /// [`Decoder::list_end`].
+    pub fn list_of_terms(&mut self) -> Result<usize, TermError> {
+        let at = self.pos;
+        match self.list()? {
+            ListHead::Elements(n) => Ok(n),
+            ListHead::Bytes([]) => Ok(0),
+            ListHead::Bytes(_) => Err(TermError { at, what: "list of integers" }),
+        }
+    }
+
+    /// Reads a list's elements with `each`, then its end. For lists whose elements are not small integers.
+    pub fn list_items<E: From<TermError>>(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let n = self.list_of_terms()?;
+        for _ in 0..n {
+            each(self)?;
+        }
+        if n > 0 {
+            self.list_end()?;
+        }
+        Ok(())
+    }
+
+    /// The empty tail of a proper list.
+    pub fn list_end(&mut self) -> Result<(), TermError> {
+        let at = self.pos;
+        match self.token()? {
+            Token::Nil => Ok(()),
+            _ => Err(TermError { at, what: "improper list" }),
+        }
+    }
+
+    /// A binary.
+    pub fn binary(&mut self) -> Result<&'a [u8], TermError> {
+        let at = self.pos;
+        match self.token()? {
+            Token::Binary(bytes) => Ok(bytes),
+            _ => Err(TermError { at, what: "no binary" }),
+        }
+    }
+
+    /// An atom's name.
+    pub fn atom(&mut self) -> Result<&'a [u8], TermError> {
+        let at = self.pos;
+        match self.token()? {
+            Token::Atom(name) => Ok(name),
+            _ => Err(TermError { at, what: "no atom" }),
+        }
+    }
+
+    /// An integer from 0 to 2^63-1.
+    pub fn uint(&mut self) -> Result<u64, TermError> {
+        let at = self.pos;
+        match self.token()? {
+            Token::Int(value) => u64::try_from(value).map_err(|_| TermError { at, what: "negative integer" }),
+            _ => Err(TermError { at, what: "no integer in range" }),
+        }
+    }
+
+    /// Whether the next term is the atom `name`; where it is, it is read.
+    pub fn take_atom(&mut self, name: &[u8]) -> Result<bool, TermError> {
+        let before = self.pos;
+        if matches!(self.token()?, Token::Atom(found) if found == name) {
+            return Ok(true);
+        }
+        self.pos = before;
+        Ok(false)
+    }
+
+    /// The next token, without reading it.
+    pub fn peek(&self) -> Result<Token<'a>, TermError> {
+        self.clone().token()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_tag() {
+        let cases: &[(&[u8], Token<'_>)] = &[
+            (&[97, 200], Token::Int(200)),
+            (&[98, 0xff, 0xff, 0xff, 0xfe], Token::Int(-2)),
+            (&[110, 5, 0, 0, 0, 0, 0, 1], Token::Int(1 << 32)),
+            (&[110, 8, 1, 0, 0, 0, 0, 0, 0, 0, 0x80], Token::Int(i64::MIN)),
+            (&[111, 0, 0, 0, 1, 0, 7], Token::Int(7)),
+            (&[70, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0], Token::Float(1.5)),
+            (&[100, 0, 3, b'n', b'i', b'l'], Token::Atom(b"nil")),
+            (&[115, 3, b'n', b'i', b'l'], Token::Atom(b"nil")),
+            (&[118, 0, 3, b'n', b'i', b'l'], Token::Atom(b"nil")),
+            (&[119, 3, b'n', b'i', b'l'], Token::Atom(b"nil")),
+            (&[106], Token::Nil),
+            (&[107, 0, 2, 1, 2], Token::ByteList(&[1, 2])),
+            (&[109, 0, 0, 0, 1, 9], Token::Binary(&[9])),
+        ];
+        for (bytes, expected) in cases {
+            let mut decoder = Decoder::new(bytes);
+            assert_eq!(decoder.token().unwrap(), *expected, "{bytes:?}");
+            decoder.end().unwrap();
+        }
+        let mut text = vec![99];
+        text.extend_from_slice(b"1.50000000000000000000e+00\0\0\0\0\0");
+        assert_eq!(Decoder::new(&text).token().unwrap(), Token::Float(1.5));
+    }
+
+    #[test]
+    fn big_integers_keep_sign_and_magnitude() {
+        let bytes = [110, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let token = Decoder::new(&bytes).token().unwrap();
+        assert_eq!(token, Token::Big { negative: true, magnitude: &[0, 0, 0, 0, 0, 0, 0, 0, 1] });
+    }
+
+    #[test]
+    fn skips_nesting_of_any_depth_without_recursion() {
+        let mut bytes = Vec::new();
+        for _ in 0..1_000_000 {
+            bytes.extend_from_slice(&[104, 1]);
+        }
+        bytes.push(106);
+        let mut decoder = Decoder::new(&bytes);
+        decoder.skip().unwrap();
+        decoder.end().unwrap();
+    }
+
+    #[test]
+    fn refuses_counts_beyond_the_bytes() {
+        for bytes in [
+            &[105u8, 0xff, 0xff, 0xff, 0xff][..],
+            &[108, 0xff, 0xff, 0xff, 0xff, 97, 1],
+            &[116, 0xff, 0xff, 0xff, 0xff],
+            &[109, 0, 0, 0, 2, 1],
+            &[104, 2, 97, 1],
+            &[],
+        ] {
+            assert!(Decoder::new(bytes).skip().is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let mut decoder = Decoder::new(&bytes);
+            while decoder.token().is_ok() {}
+            let _ = Decoder::new(&bytes).skip();
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What couchcopy does.
