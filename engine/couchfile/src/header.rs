@@ -6,6 +6,7 @@
 mod database;
 mod view;
 
+pub(crate) use database::NewHeader;
 pub use database::{DISK_VERSION, DbHeader, Epoch, HeaderEdit, TreeState};
 pub use view::ViewHeader;
 

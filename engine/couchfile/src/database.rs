@@ -1,0 +1,285 @@
+//! A database file opened for reading.
+
+use crate::blocks::Blocks;
+use crate::btree::{Cursor, Key, TreeKind};
+use crate::checksum::md5;
+use crate::compression::TermBytes;
+use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
+use crate::error::{CouchFileError, Result};
+use crate::header::{self, DbHeader};
+use crate::read_at::ReadAt;
+use crate::revtree::Stored;
+use crate::term::{Decoder, Encoder};
+
+/// Bytes of an attachment read at a time.
+const PIECE: u64 = 256 << 10;
+/// An empty database's file is two headers and a security object long; much more after its header means that the real
+/// headers are missing.
+const EMPTY_TAIL: u64 = 16 << 10;
+
+/// A database as its last valid header says it is.
+#[derive(Debug)]
+pub struct Database<R> {
+    blocks: Blocks<R>,
+    header: DbHeader,
+    header_offset: u64,
+    header_end: u64,
+}
+
+impl<R: ReadAt> Database<R> {
+    /// Opens a database at its last valid header.
+    ///
+    /// Fails where CouchDB would make an empty database of the file ([`CouchFileError::NoHeader`]) or would refuse it,
+    /// where a compaction was cut short, and where the header names data that is not there.
+    pub fn open(source: R) -> Result<Self> {
+        let len = source.len();
+        let blocks = Blocks::new(source);
+        let raw = header::find_last(&blocks)?.ok_or(CouchFileError::NoHeader { len })?;
+        let offset = raw.offset;
+        match header_kind(&raw.term) {
+            Some(HeaderKind::Database) => {}
+            Some(HeaderKind::Compaction) => return Err(CouchFileError::UnfinishedCompaction { offset }),
+            None => return Err(CouchFileError::WrongKind { offset, expected: "database" }),
+        }
+        let header = DbHeader::decode(&raw.term, offset)?;
+        let pointers = header.trees().into_iter().filter_map(|(_, tree)| tree.map(|tree| tree.ptr));
+        if let Some(ptr) =
+            pointers.chain(header.security_ptr).chain(header.props_ptr).find(|&ptr| ptr >= offset)
+        {
+            return Err(CouchFileError::damaged(
+                "database header",
+                offset,
+                format!("it names data at offset {ptr}, which is not before it"),
+            ));
+        }
+        let tail = len - raw.end;
+        if header.is_empty() && tail > EMPTY_TAIL {
+            return Err(CouchFileError::EmptyHeaderBeforeData { offset, tail });
+        }
+        Ok(Self { blocks: blocks.up_to(offset), header, header_offset: offset, header_end: raw.end })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &DbHeader {
+        &self.header
+    }
+
+    /// Offset of the header: all data lies before it.
+    pub fn header_offset(&self) -> u64 {
+        self.header_offset
+    }
+
+    /// Offset after the header's last byte: so much of the file is this database.
+    pub fn header_end(&self) -> u64 {
+        self.header_end
+    }
+
+    /// The bytes below.
+    pub fn source(&self) -> &R {
+        self.blocks.source()
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks<R> {
+        &self.blocks
+    }
+
+    /// Gives the bytes below back.
+    pub fn into_source(self) -> R {
+        self.blocks.into_source()
+    }
+
+    /// Numbers of documents that exist and that are deleted.
+    pub fn counts(&self) -> Result<(u64, u64)> {
+        let Some(tree) = &self.header.id_tree else { return Ok((0, 0)) };
+        let (reduction, _) = crate::btree::Reduction::decode(TreeKind::Id, &tree.reduction)
+            .map_err(|e| CouchFileError::damaged("database header", self.header_offset, e))?;
+        Ok((reduction.count, reduction.deleted))
+    }
+
+    /// The largest purge sequence given out.
+    pub fn purge_seq(&self) -> Result<u64> {
+        if let Some(seq) = self.header.legacy_purge_seq {
+            return Ok(seq);
+        }
+        let mut last = 0;
+        let mut cursor = self.cursor(TreeKind::PurgeSeq)?;
+        while let Some(entry) = cursor.next_entry()? {
+            if let Key::Seq(seq) = entry.key {
+                last = seq;
+            }
+        }
+        Ok(last)
+    }
+
+    /// A cursor over one of the trees, in key order.
+    pub fn cursor(&self, kind: TreeKind) -> Result<Cursor<'_, R>> {
+        let root = match kind {
+            TreeKind::Id => &self.header.id_tree,
+            TreeKind::Seq => &self.header.seq_tree,
+            TreeKind::Local => &self.header.local_tree,
+            TreeKind::Purge => &self.header.purge_tree,
+            TreeKind::PurgeSeq => &self.header.purge_seq_tree,
+        };
+        Cursor::new(&self.blocks, kind, root.as_ref())
+    }
+
+    /// Calls `each` for every document, deleted ones too, in the order of their ids.
+    pub fn for_each_document<E: From<CouchFileError>>(
+        &self,
+        mut each: impl FnMut(&DocInfo<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut cursor = self.cursor(TreeKind::Id)?;
+        while let Some(entry) = cursor.next_entry()? {
+            let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
+                CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
+            })?;
+            each(&doc)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for every local document, in the order of their ids.
+    pub fn for_each_local<E: From<CouchFileError>>(
+        &self,
+        mut each: impl FnMut(&LocalDocument<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut cursor = self.cursor(TreeKind::Local)?;
+        while let Some(entry) = cursor.next_entry()? {
+            let doc = LocalDocument::from_entry(&entry).map_err(|e| {
+                CouchFileError::damaged("entry of the local tree", 0, format!("{}: {e}", entry.key))
+            })?;
+            each(&doc)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `each` for every purge, in the order in which they happened.
+    pub fn for_each_purge<E: From<CouchFileError>>(
+        &self,
+        mut each: impl FnMut(&Purge<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut cursor = self.cursor(TreeKind::PurgeSeq)?;
+        while let Some(entry) = cursor.next_entry()? {
+            let purge = Purge::from_entry(&entry).map_err(|e| {
+                CouchFileError::damaged("entry of the purge seq tree", 0, format!("{}: {e}", entry.key))
+            })?;
+            each(&purge)?;
+        }
+        Ok(())
+    }
+
+    /// Looks a document up by its id and hands it to `found`; `None` where there is no such document.
+    pub fn document<T>(&self, id: &[u8], found: impl FnOnce(&DocInfo<'_>) -> Result<T>) -> Result<Option<T>> {
+        let mut key = Encoder::new();
+        key.binary(id);
+        let root = self.header.id_tree.as_ref();
+        let mut cursor = Cursor::starting_at(&self.blocks, TreeKind::Id, root, key.finish())?;
+        match cursor.next_entry()? {
+            Some(entry) if entry.key == Key::Bytes(id) => {
+                let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
+                    CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
+                })?;
+                found(&doc).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads a revision's body and the list of its attachments.
+    pub fn summary(&self, stored: &Stored<'_>) -> Result<Summary> {
+        let ptr = stored.summary.ok_or_else(|| {
+            CouchFileError::damaged("document summary", 0, "the revision names no place for it")
+        })?;
+        let chunk = self.blocks.read_chunk(ptr, "document summary")?;
+        Summary::decode(&chunk.payload).map_err(|why| CouchFileError::damaged("document summary", ptr, why))
+    }
+
+    /// Reads an attachment's stored bytes piece by piece and checks their length and MD5 at the end.
+    pub fn attachment(
+        &self,
+        attachment: &Attachment,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        use ::md5::{Digest, Md5};
+        let mut hash = Md5::new();
+        let mut len = 0u64;
+        let at = attachment.pieces.first().map_or(0, |piece| piece.ptr);
+        for piece in &attachment.pieces {
+            let read = self.blocks.stream_chunk(piece.ptr, "attachment", PIECE, |bytes| {
+                hash.update(bytes);
+                each(bytes)
+            })?;
+            if piece.len.is_some_and(|claimed| claimed != read) {
+                return Err(CouchFileError::damaged("attachment", piece.ptr, "a piece has another length"));
+            }
+            len = len.saturating_add(read);
+            if len > attachment.stored_len {
+                break;
+            }
+        }
+        if len != attachment.stored_len {
+            return Err(CouchFileError::damaged(
+                "attachment",
+                at,
+                format!("it has {len} bytes instead of {}", attachment.stored_len),
+            ));
+        }
+        let sum: [u8; 16] = hash.finalize().into();
+        if !attachment.md5.is_empty() && attachment.md5 != sum {
+            return Err(CouchFileError::damaged("attachment", at, "its MD5 is wrong"));
+        }
+        Ok(())
+    }
+
+    /// The security object: a list of pairs as a term. `None`: the default one.
+    pub fn security(&self) -> Result<Option<TermBytes<'static>>> {
+        self.pointed_term(self.header.security_ptr, "security object")
+    }
+
+    /// The security object as JSON, where the file has one.
+    pub fn security_json(&self) -> Result<Option<serde_json::Value>> {
+        let Some(term) = self.security()? else { return Ok(None) };
+        let at = self.header.security_ptr.unwrap_or(0);
+        let mut text = Vec::new();
+        let mut decoder: Decoder<'_> = term.decoder();
+        crate::ejson::write_members(&mut decoder, &mut text)
+            .and_then(|()| decoder.end())
+            .map_err(|e| CouchFileError::damaged("security object", at, e))?;
+        serde_json::from_slice(&text).map(Some).map_err(|e| CouchFileError::damaged("security object", at, e))
+    }
+
+    /// The properties: a list of pairs as a term.
+    pub fn props(&self) -> Result<Option<TermBytes<'static>>> {
+        self.pointed_term(self.header.props_ptr, "properties")
+    }
+
+    fn pointed_term(&self, ptr: Option<u64>, what: &'static str) -> Result<Option<TermBytes<'static>>> {
+        let Some(ptr) = ptr else { return Ok(None) };
+        let (term, _) = self.blocks.read_term(ptr, what)?;
+        let mut decoder = term.decoder();
+        decoder.skip().and_then(|()| decoder.end()).map_err(|e| CouchFileError::damaged(what, ptr, e))?;
+        Ok(Some(term))
+    }
+}
+
+/// Which kind of header a `.couch` file's header term is.
+#[derive(Debug, PartialEq, Eq)]
+enum HeaderKind {
+    Database,
+    Compaction,
+}
+
+fn header_kind(term: &[u8]) -> Option<HeaderKind> {
+    let mut decoder = Decoder::versioned(term).ok()?;
+    decoder.tuple().ok()?;
+    match decoder.atom().ok()? {
+        b"db_header" => Some(HeaderKind::Database),
+        b"comp_header" => Some(HeaderKind::Compaction),
+        _ => None,
+    }
+}
+
+/// MD5 of `bytes` as attachments carry it.
+pub fn attachment_md5(bytes: &[u8]) -> [u8; 16] {
+    md5(bytes)
+}

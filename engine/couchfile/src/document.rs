@@ -1,0 +1,13 @@
+//! Documents: what the trees keep of them, their bodies and their attachments.
+
+mod attachment;
+mod info;
+mod json;
+mod local;
+mod summary;
+
+pub use attachment::{Attachment, Encoding, Piece};
+pub use info::DocInfo;
+pub use json::{JsonOptions, leaf_json, local_json};
+pub use local::{LocalDocument, Purge};
+pub use summary::Summary;

@@ -1,0 +1,111 @@
+//! Attachments as a document's summary names them.
+
+use crate::error::TermError;
+use crate::term::{Decoder, ListHead, Token};
+
+/// How an attachment's bytes are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As they are.
+    Identity,
+    /// Gzipped.
+    Gzip,
+}
+
+/// A part of an attachment: a chunk in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Offset of the chunk.
+    pub ptr: u64,
+    /// Its payload's length in bytes; not known in old files.
+    pub len: Option<u64>,
+}
+
+/// An attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its MIME type.
+    pub content_type: String,
+    /// Where its bytes lie, in order.
+    pub pieces: Vec<Piece>,
+    /// Length in bytes as stored.
+    pub stored_len: u64,
+    /// Length in bytes after decoding.
+    pub original_len: u64,
+    /// Generation of the revision that brought it.
+    pub revpos: u64,
+    /// MD5 of the stored bytes; empty in ancient files.
+    pub md5: Vec<u8>,
+    /// How it is stored.
+    pub encoding: Encoding,
+}
+
+impl Attachment {
+    /// Reads `{Name, Type, Pieces, StoredLen, OriginalLen, RevPos, Md5, Encoding}` or one of its older forms.
+    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
+        let size = decoder.tuple()?;
+        // `{Base, [{Property, Value}]}` is the form with further properties.
+        if size == 2 {
+            let attachment = Self::decode_base(decoder)?;
+            decoder.skip()?;
+            return Ok(attachment);
+        }
+        Self::decode_fields(decoder, size)
+    }
+
+    fn decode_base(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
+        let size = decoder.tuple()?;
+        Self::decode_fields(decoder, size)
+    }
+
+    fn decode_fields(decoder: &mut Decoder<'_>, size: usize) -> Result<Self, TermError> {
+        if size != 8 && size != 6 {
+            return Err(decoder.error("no attachment"));
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let name = text(decoder.binary()?);
+        let content_type = text(decoder.binary()?);
+        let pieces = decode_pieces(decoder)?;
+        let stored_len = decoder.uint()?;
+        let original_len = if size == 8 { decoder.uint()? } else { stored_len };
+        let revpos = decoder.uint()?;
+        let md5 = decoder.binary()?.to_vec();
+        let encoding = if size == 8 {
+            match decoder.token()? {
+                Token::Atom(b"gzip" | b"true") => Encoding::Gzip,
+                Token::Atom(b"identity" | b"false") => Encoding::Identity,
+                _ => return Err(decoder.error("unknown encoding")),
+            }
+        } else {
+            Encoding::Identity
+        };
+        Ok(Self { name, content_type, pieces, stored_len, original_len, revpos, md5, encoding })
+    }
+}
+
+/// Reads `[{Ptr, Len}, …]` or, in old files, `[Ptr, …]`.
+fn decode_pieces(decoder: &mut Decoder<'_>) -> Result<Vec<Piece>, TermError> {
+    let n = match decoder.list()? {
+        ListHead::Bytes(bytes) => {
+            return Ok(bytes.iter().map(|&b| Piece { ptr: u64::from(b), len: None }).collect());
+        }
+        ListHead::Elements(n) => n,
+    };
+    let mut pieces = Vec::new();
+    for _ in 0..n {
+        let piece = match decoder.token()? {
+            Token::Tuple(2) => Piece { ptr: decoder.uint()?, len: Some(decoder.uint()?) },
+            Token::Int(ptr) => {
+                Piece { ptr: u64::try_from(ptr).map_err(|_| decoder.error("negative pointer"))?, len: None }
+            }
+            _ => return Err(decoder.error("no pointer")),
+        };
+        pieces.push(piece);
+    }
+    if n > 0 {
+        decoder.list_end()?;
+    }
+    Ok(pieces)
+}

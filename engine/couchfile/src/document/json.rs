@@ -1,0 +1,171 @@
+//! Documents as the JSON that CouchDB's HTTP interface shows.
+
+use std::io::{Read, Write};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+
+use super::attachment::Encoding;
+use super::{DocInfo, LocalDocument};
+use crate::database::Database;
+use crate::ejson;
+use crate::error::{CouchFileError, Result};
+use crate::read_at::ReadAt;
+use crate::revtree::{RevTree, Revision};
+
+/// What of a document is written, like the query parameters of the same names.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JsonOptions {
+    /// `_revisions`: the ids of its ancestors.
+    pub revs: bool,
+    /// Attachments with their content rather than as stubs.
+    pub attachments: bool,
+}
+
+/// Writes one leaf revision of a document as a JSON object.
+///
+/// Fails where its body is not in the file, or is damaged.
+pub fn leaf_json<R: ReadAt>(
+    database: &Database<R>,
+    doc: &DocInfo<'_>,
+    tree: &RevTree<'_>,
+    leaf: &Revision<'_>,
+    options: JsonOptions,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let stored = leaf.stored.ok_or_else(|| CouchFileError::Invalid(format!("no body is kept of {leaf}")))?;
+    let summary = database.summary(&stored)?;
+    let mut members = Members { out, first: true };
+    members.open();
+    members.string("_id", &String::from_utf8_lossy(doc.id));
+    members.string("_rev", &leaf.to_string());
+    if stored.deleted {
+        members.key("_deleted").extend_from_slice(b"true");
+    }
+    if options.revs {
+        let ids: Vec<String> = tree.ancestry(leaf).map(|id| id.to_string()).collect();
+        let value = serde_json::json!({ "start": leaf.generation, "ids": ids });
+        members.json("_revisions", &value);
+    }
+    if !summary.attachments.is_empty() {
+        members.key("_attachments").push(b'{');
+        for (i, attachment) in summary.attachments.iter().enumerate() {
+            if i > 0 {
+                members.out.push(b',');
+            }
+            let mut value = serde_json::json!({
+                "content_type": attachment.content_type,
+                "revpos": attachment.revpos,
+                "digest": format!("md5-{}", BASE64_STANDARD.encode(&attachment.md5)),
+            });
+            if options.attachments {
+                let mut data = Vec::new();
+                database.attachment(attachment, |piece| {
+                    data.extend_from_slice(piece);
+                    Ok(())
+                })?;
+                if attachment.encoding == Encoding::Gzip {
+                    data = gunzip(&data, attachment.original_len)?;
+                }
+                value["data"] = BASE64_STANDARD.encode(&data).into();
+            } else {
+                value["length"] = attachment.original_len.into();
+                value["stub"] = true.into();
+            }
+            write_string(&attachment.name, members.out);
+            members.out.push(b':');
+            write_value(&value, members.out);
+        }
+        members.out.push(b'}');
+    }
+    members.body(summary.body.as_slice(), stored.summary.unwrap_or(0))?;
+    members.close();
+    Ok(())
+}
+
+/// Writes a local document as a JSON object.
+pub fn local_json(doc: &LocalDocument<'_>, out: &mut Vec<u8>) -> Result<()> {
+    let mut members = Members { out, first: true };
+    members.open();
+    members.string("_id", &String::from_utf8_lossy(doc.id));
+    members.string("_rev", &format!("0-{}", doc.revision));
+    members.body(doc.body, 0)?;
+    members.close();
+    Ok(())
+}
+
+fn gunzip(data: &[u8], len: u64) -> Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    flate2::read::MultiGzDecoder::new(data)
+        .take(len.saturating_add(1))
+        .read_to_end(&mut plain)
+        .map_err(|e| CouchFileError::damaged("gzipped attachment", 0, e))?;
+    if plain.len() as u64 != len {
+        return Err(CouchFileError::damaged("gzipped attachment", 0, "it has another length"));
+    }
+    Ok(plain)
+}
+
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    // Neither of these can fail: the target is memory, the value has text keys only.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn write_value(value: &serde_json::Value, out: &mut Vec<u8>) {
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// Writes the members of an object one by one.
+struct Members<'o> {
+    out: &'o mut Vec<u8>,
+    first: bool,
+}
+
+impl Members<'_> {
+    fn open(&mut self) {
+        self.out.push(b'{');
+    }
+
+    fn close(&mut self) {
+        self.out.push(b'}');
+    }
+
+    fn key(&mut self, key: &str) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        write_string(key, self.out);
+        self.out.push(b':');
+        self.out
+    }
+
+    fn string(&mut self, key: &str, value: &str) {
+        let out = self.key(key);
+        write_string(value, out);
+    }
+
+    fn json(&mut self, key: &str, value: &serde_json::Value) {
+        let out = self.key(key);
+        write_value(value, out);
+    }
+
+    /// The members of an object given as a term.
+    fn body(&mut self, body: &[u8], offset: u64) -> Result<()> {
+        let mut json = Vec::new();
+        let mut decoder = crate::term::Decoder::new(body);
+        ejson::write_json(&mut decoder, &mut json)
+            .and_then(|()| decoder.end())
+            .map_err(|e| CouchFileError::damaged("document body", offset, e))?;
+        match json.as_slice() {
+            [b'{', members @ .., b'}'] => {
+                if !members.is_empty() {
+                    if !std::mem::take(&mut self.first) {
+                        self.out.push(b',');
+                    }
+                    self.out.write_all(members).map_err(CouchFileError::Write)?;
+                }
+                Ok(())
+            }
+            _ => Err(CouchFileError::damaged("document body", offset, "it is no object")),
+        }
+    }
+}

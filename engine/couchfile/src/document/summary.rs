@@ -1,0 +1,54 @@
+//! A document's summary: its body and the list of its attachments.
+
+use super::attachment::Attachment;
+use crate::compression::{self, TermBytes};
+use crate::error::TermError;
+use crate::term::{Decoder, Encoder, Token};
+
+/// A revision's body and attachments.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The body, an object as a term.
+    pub body: TermBytes<'static>,
+    /// In the document's order.
+    pub attachments: Vec<Attachment>,
+}
+
+impl Summary {
+    /// Reads `{Body, Attachments}` as packed terms in binaries or, in files from before CouchDB 1.2, directly.
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self, String> {
+        let outer = compression::unpack(payload)?;
+        let mut decoder = outer.decoder();
+        let text = |e: TermError| e.to_string();
+        decoder.tuple_of(2).map_err(text)?;
+        let mut part = || -> Result<TermBytes<'static>, String> {
+            match decoder.peek().map_err(text)? {
+                Token::Binary(packed) => {
+                    decoder.skip().map_err(text)?;
+                    Ok(compression::unpack(packed)?.into_owned())
+                }
+                _ => {
+                    let mut term = Encoder::versioned();
+                    term.raw(decoder.raw().map_err(text)?);
+                    Ok(compression::unpack(&term.finish())?.into_owned())
+                }
+            }
+        };
+        let body = part()?;
+        let list = part()?;
+        decoder.end().map_err(text)?;
+        body.decoder().tuple().map_err(|e| format!("the body is no object: {e}"))?;
+        let mut check = body.decoder();
+        check.skip().and_then(|()| check.end()).map_err(|e| format!("body: {e}"))?;
+        let mut attachments = Vec::new();
+        let mut decoder: Decoder<'_> = list.decoder();
+        decoder
+            .list_items(|d| -> Result<(), TermError> {
+                attachments.push(Attachment::decode(d)?);
+                Ok(())
+            })
+            .and_then(|()| decoder.end())
+            .map_err(|e| format!("attachments: {e}"))?;
+        Ok(Self { body, attachments })
+    }
+}

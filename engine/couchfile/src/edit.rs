@@ -1,0 +1,60 @@
+//! Edits that leave a file's data as it is: another header at its end and, where local documents go, another local tree.
+
+use crate::compression::Compression;
+use crate::database::Database;
+use crate::document::LocalDocument;
+use crate::error::Result;
+use crate::header::HeaderEdit;
+use crate::read_at::ReadAt;
+use crate::term::Encoder;
+use crate::writer::{Appender, TreeBuilder};
+
+/// A file after an edit: its first bytes as they were, then others.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EditedTail {
+    /// So many bytes stay.
+    pub keep: u64,
+    /// These come after them and end the file.
+    pub bytes: Vec<u8>,
+}
+
+/// What to change.
+pub struct Edit<'a> {
+    /// Fields of the header; its `local_tree` is set here where local documents go.
+    pub header: HeaderEdit,
+    /// Which local documents stay.
+    pub keep_local: &'a dyn Fn(&[u8]) -> bool,
+}
+
+/// Computes a database file's new end. The last header is replaced rather than followed by another one, so that no older
+/// state of the same database, with another uuid, is left behind it.
+pub fn edit<R: ReadAt>(database: &Database<R>, edit: &Edit<'_>) -> Result<EditedTail> {
+    let mut header = edit.header.clone();
+    let keep = database.header_offset();
+    let mut out = Appender::new(Vec::new(), keep, Compression::default());
+    let (mut kept, mut dropped) = (0u64, 0u64);
+    database.for_each_local(|doc: &LocalDocument<'_>| -> Result<()> {
+        if (edit.keep_local)(doc.id) {
+            kept += 1;
+        } else {
+            dropped += 1;
+        }
+        Ok(())
+    })?;
+    if dropped > 0 {
+        let mut tree = TreeBuilder::new(crate::btree::TreeKind::Local);
+        if kept > 0 {
+            let mut cursor = database.cursor(crate::btree::TreeKind::Local)?;
+            while let Some(entry) = cursor.next_entry()? {
+                if let crate::btree::Key::Bytes(id) = entry.key
+                    && (edit.keep_local)(id)
+                {
+                    tree.push(&mut out, Encoder::new().binary(id).as_bytes(), entry.value)?;
+                }
+            }
+        }
+        header.local_tree = Some(tree.finish(&mut out)?);
+    }
+    out.header(&database.header().edited(&header))?;
+    Ok(EditedTail { keep, bytes: out.into_inner() })
+}

@@ -1,0 +1,357 @@
+//! Writes a whole database file front to back, without seeking.
+
+use std::io::Write;
+
+use super::appender::Appender;
+use super::new_document::{NewAttachment, NewBody, NewDocument};
+use super::tree::TreeBuilder;
+use crate::btree::{Sizes, TreeKind};
+use crate::compression::Compression;
+use crate::document::Encoding;
+use crate::ejson;
+use crate::error::{CouchFileError, Result};
+use crate::header::{Epoch, NewHeader};
+use crate::term::{Decoder, Encoder};
+
+/// Longest piece of an attachment, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// What a new database is to be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// 32 lower-case hexadecimal digits; no other live copy may have the same.
+    pub uuid: String,
+    /// Name of the node that will open the file.
+    pub node: String,
+    /// How many revisions of a document are remembered.
+    pub revs_limit: u64,
+    /// How many purges are remembered.
+    pub purge_infos_limit: u64,
+    /// The security object: an object as a term, without version byte. `None`: CouchDB's default, for admins only.
+    pub security: Option<Vec<u8>>,
+    /// Whether documents are placed by partition.
+    pub partitioned: bool,
+    /// How terms are packed.
+    pub compression: Compression,
+}
+
+impl Settings {
+    /// CouchDB's defaults for a database with this uuid on this node.
+    pub fn new(uuid: String, node: &str) -> Self {
+        Self {
+            uuid,
+            node: node.to_owned(),
+            revs_limit: 1000,
+            purge_infos_limit: 1000,
+            security: None,
+            partitioned: false,
+            compression: Compression::default(),
+        }
+    }
+}
+
+/// A random uuid: 32 lower-case hexadecimal digits.
+///
+/// Fails where the system gives no random bytes.
+pub fn random_uuid() -> Result<String> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).map_err(|e| CouchFileError::Write(std::io::Error::other(e.to_string())))?;
+    Ok(hex::encode(bytes))
+}
+
+/// An entry of both main trees, kept in [`DatabaseWriter::arena`] until the trees are built.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    start: usize,
+    id_len: u32,
+    rest_len: u32,
+}
+
+/// Writes a database: documents in any order, then the trees and one header.
+///
+/// Memory grows by some 150 bytes per document, whatever their size.
+#[derive(Debug)]
+pub struct DatabaseWriter<W> {
+    out: Appender<W>,
+    settings: Settings,
+    props_ptr: u64,
+    arena: Vec<u8>,
+    pending: Vec<Pending>,
+    locals: Vec<(Vec<u8>, Vec<u8>)>,
+    purges: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl<W: Write> DatabaseWriter<W> {
+    /// Begins a file; `out` gets it from offset 0 on.
+    pub fn new(out: W, settings: Settings) -> Result<Self> {
+        let mut out = Appender::new(out, 0, settings.compression);
+        let mut props = Encoder::versioned();
+        if settings.partitioned {
+            props.list(2).tuple(2).atom(b"partitioned").bool(true);
+            props.tuple(2).atom(b"hash").list(3).atom(b"couch_partition").atom(b"hash").nil().nil();
+            props.nil();
+        } else {
+            props.nil();
+        }
+        let props_ptr = out.term(props.as_bytes())?.ptr;
+        Ok(Self {
+            out,
+            settings,
+            props_ptr,
+            arena: Vec::new(),
+            pending: Vec::new(),
+            locals: Vec::new(),
+            purges: Vec::new(),
+        })
+    }
+
+    /// Adds a document with all its revisions. It gets the next sequence.
+    ///
+    /// Ids must be unique, which is found only by [`DatabaseWriter::finish`].
+    pub fn add(&mut self, doc: &NewDocument) -> Result<()> {
+        let (roots, children) = doc.children()?;
+        let seq = self.pending.len() as u64 + 1;
+        let mut total = Sizes::default();
+        let mut deleted = true;
+        let mut tree = Encoder::new();
+        tree.list(roots.len());
+        // What is still to be written: a revision, or the end of a list.
+        let mut todo: Vec<Option<usize>> = Vec::new();
+        for &root in &roots {
+            tree.tuple(2).uint(doc.revisions[root].generation);
+            todo.push(Some(root));
+            while let Some(next) = todo.pop() {
+                let Some(i) = next else {
+                    tree.nil();
+                    continue;
+                };
+                let revision = &doc.revisions[i];
+                tree.tuple(3).binary(&revision.id);
+                match &revision.body {
+                    None => {
+                        tree.nil();
+                    }
+                    Some(body) => {
+                        let sizes = self.write_body(body, seq, &mut tree)?;
+                        if children[i].is_empty() {
+                            total = total.plus(sizes);
+                            deleted &= body.deleted;
+                        }
+                    }
+                }
+                if children[i].is_empty() && revision.body.is_none() {
+                    return Err(CouchFileError::Invalid("a leaf revision without body".into()));
+                }
+                tree.list(children[i].len());
+                if !children[i].is_empty() {
+                    todo.push(None);
+                }
+                todo.extend(children[i].iter().rev().map(|&child| Some(child)));
+            }
+        }
+        tree.nil();
+
+        let start = self.arena.len();
+        self.arena.extend_from_slice(&doc.id);
+        let mut rest = Encoder::appending(std::mem::take(&mut self.arena));
+        rest.uint(u64::from(deleted));
+        total.encode(&mut rest);
+        rest.raw(tree.as_bytes());
+        self.arena = rest.finish();
+        let too_long = |_| CouchFileError::Invalid("a document's revision tree of 4 GiB or more".into());
+        let rest_len = u32::try_from(self.arena.len() - start - doc.id.len()).map_err(too_long)?;
+        let id_len = u32::try_from(doc.id.len()).map_err(too_long)?;
+        self.pending.push(Pending { start, id_len, rest_len });
+        Ok(())
+    }
+
+    /// Writes a revision's attachments and summary and its value in the revision tree; gives the sizes it adds to the
+    /// document.
+    fn write_body(&mut self, body: &NewBody, seq: u64, tree: &mut Encoder) -> Result<Sizes> {
+        let mut list = Encoder::versioned();
+        let mut pairs = Encoder::new();
+        let mut attached = 0u64;
+        list.list(body.attachments.len());
+        pairs.list(body.attachments.len());
+        for attachment in &body.attachments {
+            let pointers = self.write_attachment(attachment)?;
+            let len = attachment.data.len() as u64;
+            attached += len;
+            pairs.tuple(2).raw(&pointers).uint(len);
+            list.tuple(8)
+                .binary(attachment.name.as_bytes())
+                .binary(attachment.content_type.as_bytes())
+                .raw(&pointers)
+                .uint(len)
+                .uint(attachment.original_len)
+                .uint(attachment.revpos)
+                .binary(&crate::checksum::md5(&attachment.data))
+                .atom(match attachment.encoding {
+                    Encoding::Identity => b"identity",
+                    Encoding::Gzip => b"gzip",
+                });
+        }
+        if !body.attachments.is_empty() {
+            list.nil();
+            pairs.nil();
+        }
+        let external = ejson::external_size(&mut Decoder::new(&body.term))
+            .map_err(|e| CouchFileError::Invalid(format!("a document body: {e}")))?;
+        let mut packed_body = Encoder::versioned();
+        packed_body.raw(&body.term);
+        let mut summary = Encoder::versioned();
+        summary
+            .tuple(2)
+            .binary(&self.out.pack(packed_body.as_bytes()))
+            .binary(&self.out.pack(list.as_bytes()));
+        let written = self.out.summary(summary.as_bytes())?;
+        let sizes = Sizes { active: written.len, external };
+        tree.tuple(5).uint(u64::from(body.deleted)).uint(written.ptr).uint(seq);
+        sizes.encode(tree);
+        tree.raw(pairs.as_bytes());
+        Ok(sizes.plus(Sizes { active: attached, external: attached }))
+    }
+
+    fn write_attachment(&mut self, attachment: &NewAttachment) -> Result<Vec<u8>> {
+        let mut pointers = Encoder::new();
+        let pieces = attachment.data.chunks(PIECE);
+        let count = pieces.len();
+        pointers.list(count);
+        for piece in pieces {
+            let written = self.out.piece(piece)?;
+            pointers.tuple(2).uint(written.ptr).uint(piece.len() as u64);
+        }
+        if count > 0 {
+            pointers.nil();
+        }
+        Ok(pointers.finish())
+    }
+
+    /// Adds a local document; `id` begins with `_local/`, `body` is an object as a term, without version byte.
+    pub fn add_local(&mut self, id: &[u8], revision: u64, body: &[u8]) {
+        let mut value = Encoder::new();
+        value.tuple(2).uint(revision).raw(body);
+        self.locals.push((id.to_vec(), value.finish()));
+    }
+
+    /// Records a purge of one document's revisions.
+    pub fn add_purge(&mut self, uuid: &str, id: &[u8], revisions: &[(u64, Vec<u8>)]) {
+        let mut value = Encoder::new();
+        value.binary(id).list(revisions.len());
+        for (generation, rev) in revisions {
+            value.tuple(2).uint(*generation).binary(rev);
+        }
+        if !revisions.is_empty() {
+            value.nil();
+        }
+        self.purges.push((uuid.as_bytes().to_vec(), value.finish()));
+    }
+
+    /// Writes the trees and the header; gives the output back.
+    ///
+    /// Fails where two documents have the same id.
+    pub fn finish(mut self) -> Result<W> {
+        let seq_tree = self.main_tree(TreeKind::Seq, &(0..self.pending.len()).collect::<Vec<_>>())?;
+        let mut by_id: Vec<usize> = (0..self.pending.len()).collect();
+        by_id.sort_unstable_by(|&a, &b| self.id(a).cmp(self.id(b)));
+        if let Some(pair) = by_id.windows(2).find(|pair| self.id(pair[0]) == self.id(pair[1])) {
+            let id = String::from_utf8_lossy(self.id(pair[0])).into_owned();
+            return Err(CouchFileError::Invalid(format!("two documents with the id \"{id}\"")));
+        }
+        let id_tree = self.main_tree(TreeKind::Id, &by_id)?;
+
+        self.locals.sort();
+        let mut locals = TreeBuilder::new(TreeKind::Local);
+        for (id, value) in &self.locals {
+            locals.push(&mut self.out, Encoder::new().binary(id).as_bytes(), value)?;
+        }
+        let local_tree = locals.finish(&mut self.out)?;
+
+        let mut by_seq = TreeBuilder::new(TreeKind::PurgeSeq);
+        for (i, (uuid, rest)) in self.purges.iter().enumerate() {
+            let mut value = Encoder::new();
+            value.tuple(3).binary(uuid).raw(rest);
+            by_seq.push(&mut self.out, Encoder::new().uint(i as u64 + 1).as_bytes(), value.as_bytes())?;
+        }
+        let purge_seq_tree = by_seq.finish(&mut self.out)?;
+        let mut order: Vec<usize> = (0..self.purges.len()).collect();
+        order.sort_by(|&a, &b| self.purges[a].0.cmp(&self.purges[b].0));
+        let mut by_uuid = TreeBuilder::new(TreeKind::Purge);
+        for i in order {
+            let (uuid, rest) = &self.purges[i];
+            let mut value = Encoder::new();
+            value.tuple(3).uint(i as u64 + 1).raw(rest);
+            by_uuid.push(&mut self.out, Encoder::new().binary(uuid).as_bytes(), value.as_bytes())?;
+        }
+        let purge_tree = by_uuid.finish(&mut self.out)?;
+
+        let mut security = Encoder::versioned();
+        match &self.settings.security {
+            // In the file the object stands without its 1-tuple.
+            Some(object) => {
+                let mut decoder = Decoder::new(object);
+                decoder
+                    .tuple_of(1)
+                    .map_err(|e| CouchFileError::Invalid(format!("the security object: {e}")))?;
+                security.raw(&object[decoder.position()..]);
+            }
+            None => {
+                security.raw(&default_security());
+            }
+        }
+        let security_ptr = self.out.term(security.as_bytes())?.ptr;
+        let update_seq = self.pending.len() as u64;
+        let header = NewHeader {
+            update_seq,
+            trees: [id_tree, seq_tree, local_tree, purge_tree, purge_seq_tree],
+            security_ptr: Some(security_ptr),
+            revs_limit: self.settings.revs_limit,
+            uuid: self.settings.uuid.clone(),
+            epochs: vec![Epoch { node: self.settings.node.clone(), seq: 0 }],
+            compacted_seq: 0,
+            purge_infos_limit: self.settings.purge_infos_limit,
+            props_ptr: Some(self.props_ptr),
+        };
+        self.out.header(&header.encode())?;
+        Ok(self.out.into_inner())
+    }
+
+    fn id(&self, i: usize) -> &[u8] {
+        let pending = &self.pending[i];
+        &self.arena[pending.start..pending.start + pending.id_len as usize]
+    }
+
+    fn main_tree(&mut self, kind: TreeKind, order: &[usize]) -> Result<Option<crate::header::TreeState>> {
+        let mut builder = TreeBuilder::new(kind);
+        for &i in order {
+            let pending = self.pending[i];
+            let id_end = pending.start + pending.id_len as usize;
+            let id = &self.arena[pending.start..id_end];
+            let rest = &self.arena[id_end..id_end + pending.rest_len as usize];
+            let (mut key, mut value) = (Encoder::new(), Encoder::new());
+            value.tuple(4);
+            if kind == TreeKind::Id {
+                key.binary(id);
+                value.uint(i as u64 + 1);
+            } else {
+                key.uint(i as u64 + 1);
+                value.binary(id);
+            }
+            value.raw(rest);
+            builder.push(&mut self.out, key.as_bytes(), value.as_bytes())?;
+        }
+        builder.finish(&mut self.out)
+    }
+}
+
+/// `{"members":{"roles":["_admin"]},"admins":{"roles":["_admin"]}}` as CouchDB stores it.
+fn default_security() -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    encoder.list(2);
+    for who in [b"members".as_slice(), b"admins"] {
+        encoder.tuple(2).binary(who).tuple(1).list(1);
+        encoder.tuple(2).binary(b"roles").list(1).binary(b"_admin").nil().nil();
+    }
+    encoder.nil();
+    encoder.finish()
+}
