@@ -1,0 +1,165 @@
+//! What can go wrong with an archive.
+
+use std::io;
+
+/// An error of the caller's own code, carried through this crate.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The result of an operation on an archive.
+pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
+
+/// Why an archive could not be written or read.
+///
+/// `archive` is the archive's path, or what stands for it where it has none.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// The operating system refused a read or a write.
+    #[error("{archive}: cannot {doing}: {source}")]
+    Io {
+        /// The archive.
+        archive: String,
+        /// What was being done, as in "cannot …".
+        doing: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is neither gzip nor tar.
+    #[error("{archive}: not a backup archive: it is neither a gzip nor a tar file")]
+    NotGzip {
+        /// The archive.
+        archive: String,
+    },
+    /// The file ends too early.
+    #[error("{archive}: the archive is cut off: it ends {place}")]
+    Truncated {
+        /// The archive.
+        archive: String,
+        /// Where it ends, as in "it ends …".
+        place: String,
+    },
+    /// A gzip member does not decompress to what its checksum says.
+    #[error("{archive}: the gzip data at byte {offset} is damaged: {reason}")]
+    DamagedMember {
+        /// The archive.
+        archive: String,
+        /// Offset in the compressed file, in bytes: exact in an indexed archive, near the place otherwise.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tar stream inside is damaged.
+    #[error("{archive}: the tar data at byte {offset} is damaged ({entry}): {reason}")]
+    DamagedTar {
+        /// The archive.
+        archive: String,
+        /// Offset in the decompressed stream, in bytes; in an indexed archive inside the entry's member.
+        offset: u64,
+        /// The entry, or the entry before the damage.
+        entry: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An entry that no backup holds: a link, a device, a name that leads elsewhere, …
+    #[error("{archive}: refused entry {name:?}: {reason}")]
+    RefusedEntry {
+        /// The archive.
+        archive: String,
+        /// The entry's name as far as it can be shown.
+        name: String,
+        /// Why it is refused.
+        reason: String,
+    },
+    /// Two entries of one name.
+    #[error("{archive}: entry {name:?} comes twice")]
+    DuplicateEntry {
+        /// The archive.
+        archive: String,
+        /// The entry's name.
+        name: String,
+    },
+    /// Manifest, table of contents and file contradict each other.
+    #[error("{archive}: the table of contents or manifest is inconsistent: {reason}")]
+    Inconsistent {
+        /// The archive.
+        archive: String,
+        /// The contradiction.
+        reason: String,
+    },
+    /// The content of an entry is not what was backed up.
+    #[error("{archive}: the content of {entry:?} does not have the BLAKE3 hash that the manifest tells")]
+    HashMismatch {
+        /// The archive.
+        archive: String,
+        /// The entry's name.
+        entry: String,
+    },
+    /// The archive was made by a newer program.
+    #[error(
+        "{archive}: archive format version {version} is newer than this program knows (version {known}): \
+         use a newer couchcopy",
+        known = crate::FORMAT_VERSION
+    )]
+    NewerVersion {
+        /// The archive.
+        archive: String,
+        /// The version that its footer tells.
+        version: u8,
+    },
+    /// An entry is larger than the caller wants in memory.
+    #[error("{archive}: {entry:?} has {size} bytes, more than the {limit} bytes that may be read at once")]
+    TooLarge {
+        /// The archive.
+        archive: String,
+        /// The entry's name.
+        entry: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The caller's source, visitor or sink failed.
+    #[error(transparent)]
+    Visit(BoxError),
+    /// A writer was used on after it had failed.
+    #[error("{archive}: writing has failed before; the archive is incomplete")]
+    Abandoned {
+        /// The archive.
+        archive: String,
+    },
+}
+
+impl ArchiveError {
+    pub(crate) fn io(archive: &str, doing: impl Into<String>, source: io::Error) -> Self {
+        Self::Io { archive: archive.to_owned(), doing: doing.into(), source }
+    }
+
+    pub(crate) fn truncated(archive: &str, place: impl Into<String>) -> Self {
+        Self::Truncated { archive: archive.to_owned(), place: place.into() }
+    }
+
+    pub(crate) fn member(archive: &str, offset: u64, reason: impl Into<String>) -> Self {
+        Self::DamagedMember { archive: archive.to_owned(), offset, reason: reason.into() }
+    }
+
+    pub(crate) fn tar(archive: &str, offset: u64, entry: &str, reason: impl Into<String>) -> Self {
+        Self::DamagedTar {
+            archive: archive.to_owned(),
+            offset,
+            entry: entry.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn refused(archive: &str, name: &str, reason: impl Into<String>) -> Self {
+        Self::RefusedEntry { archive: archive.to_owned(), name: name.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn inconsistent(archive: &str, reason: impl Into<String>) -> Self {
+        Self::Inconsistent { archive: archive.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn hash(archive: &str, entry: &str) -> Self {
+        Self::HashMismatch { archive: archive.to_owned(), entry: entry.to_owned() }
+    }
+}

@@ -1,0 +1,193 @@
+//! The manifest, read block by block.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::indexed::Inner;
+use super::members::ContentSize;
+use crate::entry::Entry;
+use crate::error::{ArchiveError, Result};
+use crate::names::{METADATA, NameOrder, OrderError};
+
+/// The entries of an archive, or those with a prefix. Ends after the first error.
+pub struct Entries {
+    archive: Arc<Inner>,
+    prefix: String,
+    next_block: usize,
+    block: Vec<u8>,
+    position: usize,
+    order: NameOrder,
+    /// Where all entries are asked for: the sums, compared in the end.
+    totals: Option<Totals>,
+    finished: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    hasher: blake3::Hasher,
+    entries: u64,
+    bytes: u64,
+}
+
+/// As much of a line as it takes to see whether it is wanted.
+#[derive(Deserialize)]
+struct NameOnly<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+impl Entries {
+    pub(super) fn all(archive: Arc<Inner>) -> Self {
+        Self { totals: Some(Totals::default()), ..Self::from_block(archive, "", 0) }
+    }
+
+    pub(super) fn with_prefix(archive: Arc<Inner>, prefix: &str) -> Self {
+        if prefix.is_empty() {
+            return Self::all(archive);
+        }
+        // The first line is metadata.yaml, whatever comes after it.
+        let block = if METADATA.starts_with(prefix) {
+            0
+        } else {
+            let rest = archive.toc.manifest.get(1..).unwrap_or_default();
+            rest.partition_point(|block| block.first.as_str() <= prefix)
+        };
+        Self::from_block(archive, prefix, block)
+    }
+
+    fn from_block(archive: Arc<Inner>, prefix: &str, block: usize) -> Self {
+        Self {
+            archive,
+            prefix: prefix.to_owned(),
+            next_block: block,
+            block: Vec::new(),
+            position: 0,
+            order: if block == 0 { NameOrder::default() } else { NameOrder::in_the_middle() },
+            totals: None,
+            finished: false,
+        }
+    }
+
+    fn next_entry(&mut self) -> Result<Option<Entry>> {
+        loop {
+            if self.position >= self.block.len() && !self.read_block()? {
+                self.check_totals()?;
+                return Ok(None);
+            }
+            let start = self.position;
+            let rest = self.block.get(start..).unwrap_or_default();
+            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+                return Err(self.inconsistent("a manifest block does not end with its line"));
+            };
+            self.position = start + length + 1;
+            let line = rest.get(..length).unwrap_or_default();
+            let unreadable = |error| self.inconsistent(&format!("a manifest line cannot be read: {error}"));
+            if self.totals.is_none() {
+                let name = serde_json::from_slice::<NameOnly>(line).map_err(unreadable)?.name;
+                if !name.starts_with(&self.prefix) {
+                    // metadata.yaml stands before all others, and is none of them.
+                    if (name != METADATA && *name > *self.prefix) || METADATA.starts_with(&self.prefix) {
+                        return Ok(None);
+                    }
+                    if name == METADATA {
+                        self.order = NameOrder::in_the_middle();
+                    }
+                    continue;
+                }
+            }
+            let entry: Entry = serde_json::from_slice(line).map_err(unreadable)?;
+            self.check(&entry)?;
+            return Ok(Some(entry));
+        }
+    }
+
+    fn read_block(&mut self) -> Result<bool> {
+        let Some(block) = self.archive.toc.manifest.get(self.next_block) else {
+            return Ok(false);
+        };
+        let begun = !self.block.is_empty();
+        if begun
+            && self.totals.is_none()
+            && *block.first > *self.prefix
+            && !block.first.starts_with(&self.prefix)
+        {
+            return Ok(false);
+        }
+        self.next_block += 1;
+        self.position = 0;
+        let size = ContentSize::Exactly(block.size);
+        self.archive.members.read(block.offset, block.length, size, &mut self.block)?;
+        if self.block.last() != Some(&b'\n') {
+            return Err(self.inconsistent("a manifest block does not end with a line"));
+        }
+        let first = self.block.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let named =
+            serde_json::from_slice::<NameOnly>(first).is_ok_and(|line| line.name == block.first.as_str());
+        if !named {
+            return Err(self.inconsistent(&format!(
+                "the manifest block at byte {} does not begin with {:?}",
+                block.offset, block.first
+            )));
+        }
+        if let Some(totals) = &mut self.totals {
+            totals.hasher.update(&self.block);
+        }
+        Ok(true)
+    }
+
+    fn check(&mut self, entry: &Entry) -> Result<()> {
+        let archive = self.archive.members.name();
+        self.order.next(&entry.name).map_err(|error| match error {
+            OrderError::Duplicate => {
+                ArchiveError::DuplicateEntry { archive: archive.to_owned(), name: entry.name.clone() }
+            }
+            OrderError::Refused(reason) => ArchiveError::refused(archive, &entry.name, reason),
+        })?;
+        self.archive.check_entry(entry)?;
+        if let Some(totals) = &mut self.totals {
+            totals.entries += 1;
+            totals.bytes = totals.bytes.saturating_add(entry.size);
+        }
+        Ok(())
+    }
+
+    fn check_totals(&self) -> Result<()> {
+        let Some(totals) = &self.totals else {
+            return Ok(());
+        };
+        let toc = &self.archive.toc;
+        if totals.entries != toc.entries {
+            return Err(self.inconsistent(&format!(
+                "the manifest has {} entries instead of {}",
+                totals.entries, toc.entries
+            )));
+        }
+        if totals.bytes != toc.bytes {
+            return Err(self
+                .inconsistent(&format!("the entries have {} bytes instead of {}", totals.bytes, toc.bytes)));
+        }
+        if totals.hasher.finalize().to_hex().as_str() != toc.manifest_blake3 {
+            return Err(self.inconsistent("the manifest does not have the hash that it should"));
+        }
+        Ok(())
+    }
+
+    fn inconsistent(&self, reason: &str) -> ArchiveError {
+        ArchiveError::inconsistent(self.archive.members.name(), reason)
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let next = self.next_entry().transpose();
+        self.finished = !matches!(next, Some(Ok(_)));
+        next
+    }
+}

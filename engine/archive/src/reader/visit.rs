@@ -1,0 +1,337 @@
+//! All entries at once, on all cores, every member decompressed once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::indexed::{IndexedArchive, Inner};
+use super::members::{ContentSize, MemberReader, chunk_sizes};
+use crate::entry::{Entry, Location};
+use crate::error::{ArchiveError, Result};
+use crate::hash::{ChunkHashes, hash_chunk};
+use crate::names::MANIFEST;
+use crate::tar::encode::header_length;
+use crate::tar::padding;
+use crate::visitor::{EntryInfo, LargeSink, Visitor};
+
+/// Work for one thread.
+enum Unit<'v> {
+    Packed(PackedUnit),
+    Chunk { large: Arc<LargeUnit<'v>>, index: u64, offset: u64, length: u64 },
+}
+
+/// A packed member with all its entries, wanted or not.
+struct PackedUnit {
+    offset: u64,
+    length: u64,
+    /// Size of the content.
+    size: u64,
+    entries: Vec<(Entry, bool)>,
+}
+
+/// A large entry on its way to a sink.
+struct LargeUnit<'v> {
+    entry: Entry,
+    sink: Box<dyn LargeSink + 'v>,
+    state: Mutex<LargeState>,
+}
+
+struct LargeState {
+    hashes: ChunkHashes,
+    /// Chunks still to come.
+    missing: u64,
+}
+
+/// The first error, and whether there is one.
+#[derive(Default)]
+struct Failure {
+    failed: AtomicBool,
+    error: Mutex<Option<ArchiveError>>,
+}
+
+impl Failure {
+    fn is_there(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, error: ArchiveError) {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    fn into_result(self) -> Result<()> {
+        self.error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+}
+
+impl IndexedArchive {
+    /// Gives all entries that are `wanted` to a visitor, on `threads` threads (0: as many as there are cores).
+    ///
+    /// Every entry given is verified: checksum of the member, tar header, padding, hash. Members with nothing
+    /// wanted are not read. `wanted` is called once per entry, in order.
+    pub fn visit(
+        &self,
+        threads: usize,
+        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        visitor: &dyn Visitor,
+    ) -> Result<()> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        let failure = Failure::default();
+        std::thread::scope(|scope| {
+            let (sender, receiver) = crossbeam_channel::bounded(threads.saturating_mul(2));
+            for _ in 0..threads {
+                let receiver = receiver.clone();
+                scope.spawn(|| work(&self.inner, receiver, visitor, &failure));
+            }
+            drop(receiver);
+            let mut dispatcher =
+                Dispatcher { archive: &self.inner, sender, failure: &failure, pack: None, cursor: 0 };
+            if let Err(error) = dispatcher.run(self, wanted, visitor) {
+                failure.set(error);
+            }
+        });
+        failure.into_result()
+    }
+
+    /// Gives all entries to a visitor, as [`IndexedArchive::visit`] does, and accounts for every byte of the
+    /// file: members without a gap, a tar stream that is entries and nothing else, a manifest that agrees.
+    pub fn verify(&self, threads: usize, visitor: &dyn Visitor) -> Result<()> {
+        self.visit(threads, &|_| true, visitor)?;
+        self.check_manifest_members()
+    }
+
+    /// The members around the manifest's blocks; the blocks themselves and the table of contents have been
+    /// read by now.
+    fn check_manifest_members(&self) -> Result<()> {
+        let Inner { members, toc, toc_offset, .. } = &*self.inner;
+        let begin = toc.manifest.first().map_or(*toc_offset, |block| block.offset);
+        members.check_large_header(
+            MANIFEST,
+            toc.manifest_size(),
+            toc.data_end,
+            begin.saturating_sub(toc.data_end),
+        )?;
+        let end = toc.manifest_end().unwrap_or(begin);
+        let zeros = padding(toc.manifest_size()) as u64;
+        let length = toc_offset.saturating_sub(end);
+        if zeros == 0 {
+            if length == 0 {
+                return Ok(());
+            }
+            return Err(ArchiveError::inconsistent(
+                members.name(),
+                format!("{length} unknown bytes at {end}"),
+            ));
+        }
+        let mut content = Vec::new();
+        members.read(end, length, ContentSize::Exactly(zeros), &mut content)?;
+        if content.iter().any(|byte| *byte != 0) {
+            return Err(ArchiveError::tar(members.name(), 0, MANIFEST, "its padding is not zero"));
+        }
+        Ok(())
+    }
+}
+
+/// Goes through the manifest and cuts it into units.
+struct Dispatcher<'a, 'v> {
+    archive: &'a Inner,
+    sender: Sender<Unit<'v>>,
+    failure: &'a Failure,
+    pack: Option<PackedUnit>,
+    /// Where in the file the next member has to begin.
+    cursor: u64,
+}
+
+impl<'v> Dispatcher<'_, 'v> {
+    fn run(
+        &mut self,
+        archive: &IndexedArchive,
+        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        visitor: &'v dyn Visitor,
+    ) -> Result<()> {
+        for entry in archive.entries() {
+            if self.failure.is_there() {
+                return Ok(());
+            }
+            let entry = entry?;
+            let is_wanted = wanted(&entry);
+            match entry.at {
+                Location::Packed { member, length, skip } => {
+                    self.add_packed(entry, is_wanted, member, length, skip)?;
+                }
+                Location::Large { .. } => self.add_large(entry, is_wanted, visitor)?,
+            }
+        }
+        self.send_pack();
+        if self.cursor != self.archive.toc.data_end && !self.failure.is_there() {
+            return Err(ArchiveError::inconsistent(
+                self.archive.members.name(),
+                format!("no entry holds the bytes from {} to {}", self.cursor, self.archive.toc.data_end),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes the place of an entry's first member, which has to be where the last one ended.
+    fn advance(&mut self, entry: &str, offset: u64, length: u64) -> Result<()> {
+        if offset != self.cursor {
+            let reason = format!("it lies at {offset}, and the entry before it ends at {}", self.cursor);
+            return Err(self.archive.contradiction(entry, &reason));
+        }
+        self.cursor = self.cursor.saturating_add(length);
+        Ok(())
+    }
+
+    fn add_packed(&mut self, entry: Entry, wanted: bool, member: u64, length: u64, skip: u64) -> Result<()> {
+        if self.pack.as_ref().is_none_or(|pack| (pack.offset, pack.length) != (member, length)) {
+            self.send_pack();
+            self.advance(&entry.name, member, length)?;
+            self.pack = Some(PackedUnit { offset: member, length, size: 0, entries: Vec::new() });
+        }
+        if let Some(pack) = &mut self.pack {
+            if skip != pack.size + header_length(&entry.name) as u64 {
+                return Err(self
+                    .archive
+                    .contradiction(&entry.name, "it does not follow the entry before it"));
+            }
+            // The manifest's reader has checked that this is little more than a chunk.
+            pack.size = skip + entry.size + padding(entry.size) as u64;
+            pack.entries.push((entry, wanted));
+        }
+        Ok(())
+    }
+
+    fn send_pack(&mut self) {
+        if let Some(pack) = self.pack.take()
+            && pack.entries.iter().any(|(_, wanted)| *wanted)
+        {
+            self.send(Unit::Packed(pack));
+        }
+    }
+
+    fn add_large(&mut self, entry: Entry, wanted: bool, visitor: &'v dyn Visitor) -> Result<()> {
+        self.send_pack();
+        let Location::Large { start, header, chunks } = &entry.at else {
+            return Ok(());
+        };
+        let (start, header, chunks) = (*start, *header, chunks.clone());
+        let mut offset = start.saturating_add(header);
+        let length = chunks.iter().fold(header, |sum, length| sum.saturating_add(u64::from(*length)));
+        self.advance(&entry.name, start, length)?;
+        if !wanted {
+            return Ok(());
+        }
+        let mtime = self.archive.members.check_large_header(&entry.name, entry.size, start, header)?;
+        let info = EntryInfo {
+            name: &entry.name,
+            size: entry.size,
+            mtime,
+            blake3: Some(entry.blake3),
+            entry: Some(&entry),
+        };
+        let Some(sink) = visitor.large(&info).map_err(ArchiveError::Visit)? else {
+            return Ok(());
+        };
+        let state = Mutex::new(LargeState { hashes: ChunkHashes::default(), missing: chunks.len() as u64 });
+        let large = Arc::new(LargeUnit { entry, sink, state });
+        for (index, length) in chunks.into_iter().enumerate() {
+            let length = u64::from(length);
+            self.send(Unit::Chunk { large: Arc::clone(&large), index: index as u64, offset, length });
+            offset = offset.saturating_add(length);
+            if self.failure.is_there() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&self, unit: Unit<'v>) {
+        // Fails only where every worker has panicked, which ends the scope anyway.
+        if self.sender.send(unit).is_err() {
+            self.failure.failed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn work<'v>(archive: &Inner, units: Receiver<Unit<'v>>, visitor: &dyn Visitor, failure: &Failure) {
+    let mut reader = MemberReader::new(&archive.members);
+    for unit in units {
+        // What was sent before the failure is still to be taken off the channel.
+        if failure.is_there() {
+            continue;
+        }
+        let result = match unit {
+            Unit::Packed(pack) => visit_pack(archive, &mut reader, &pack, visitor),
+            Unit::Chunk { large, index, offset, length } => {
+                visit_chunk(archive, &mut reader, &large, index, offset, length)
+            }
+        };
+        if let Err(error) = result {
+            failure.set(error);
+        }
+    }
+}
+
+fn visit_pack(
+    archive: &Inner,
+    reader: &mut MemberReader<'_>,
+    pack: &PackedUnit,
+    visitor: &dyn Visitor,
+) -> Result<()> {
+    let content = reader.read(pack.offset, pack.length, pack.size)?;
+    for (entry, wanted) in &pack.entries {
+        let Location::Packed { skip, .. } = entry.at else {
+            continue;
+        };
+        if !wanted {
+            continue;
+        }
+        let (mtime, bytes) = archive.members.check_packed(entry, skip, content, pack.offset)?;
+        let info = EntryInfo {
+            name: &entry.name,
+            size: entry.size,
+            mtime,
+            blake3: Some(entry.blake3),
+            entry: Some(entry),
+        };
+        visitor.small(&info, bytes).map_err(ArchiveError::Visit)?;
+    }
+    Ok(())
+}
+
+fn visit_chunk(
+    archive: &Inner,
+    reader: &mut MemberReader<'_>,
+    large: &LargeUnit<'_>,
+    index: u64,
+    offset: u64,
+    length: u64,
+) -> Result<()> {
+    let entry = &large.entry;
+    let chunk_size = archive.toc.chunk_size;
+    let (content_size, size) = chunk_sizes(entry.size, chunk_size, index);
+    let content = reader.read(offset, length, content_size)?;
+    let bytes = archive.members.check_chunk(&entry.name, content, size)?;
+    let position = index.saturating_mul(chunk_size);
+    let hash = hash_chunk(position, bytes)
+        .ok_or_else(|| archive.contradiction(&entry.name, "it has an empty chunk"))?;
+    large.sink.chunk(position, bytes).map_err(ArchiveError::Visit)?;
+
+    let mut state = large.state.lock().unwrap_or_else(PoisonError::into_inner);
+    state.hashes.add(index, hash);
+    state.missing = state.missing.saturating_sub(1);
+    if state.missing > 0 {
+        return Ok(());
+    }
+    let chunks = entry.size.div_ceil(chunk_size);
+    let hash = std::mem::take(&mut state.hashes).finish(chunks);
+    drop(state);
+    if hash != Some(entry.blake3) {
+        return Err(ArchiveError::hash(archive.members.name(), &entry.name));
+    }
+    large.sink.finish(&entry.blake3).map_err(ArchiveError::Visit)
+}

@@ -1,0 +1,44 @@
+//! How the entries of an archive reach the caller.
+
+use crate::entry::Entry;
+use crate::error::BoxError;
+
+/// An entry as a visitor sees it.
+#[derive(Debug, Clone)]
+pub struct EntryInfo<'a> {
+    /// Name, a relative path.
+    pub name: &'a str,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last change, in seconds since 1970.
+    pub mtime: u64,
+    /// BLAKE3 of the content: always known for [`Visitor::small`], and known for [`Visitor::large`] where
+    /// there is a manifest.
+    pub blake3: Option<blake3::Hash>,
+    /// What the manifest tells, where there is one.
+    pub entry: Option<&'a Entry>,
+}
+
+/// Takes the entries of an archive.
+///
+/// An error that it returns ends the visit and comes back as [`ArchiveError::Visit`](crate::ArchiveError::Visit).
+pub trait Visitor: Sync {
+    /// Takes a small entry, whose hash is verified where there is a manifest. Called on any thread, in any
+    /// order, several at once.
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError>;
+
+    /// Opens a sink for a large entry; `None` where it is not wanted. Called on one thread at a time, in the
+    /// order of the archive.
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError>;
+}
+
+/// Takes the content of one large entry.
+///
+/// Dropped without [`LargeSink::finish`] where the visit fails before the entry is whole.
+pub trait LargeSink: Send + Sync {
+    /// Takes the bytes at `offset`. Called on several threads at once, in any order, once for every byte.
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError>;
+
+    /// All bytes have come; `blake3` is their hash, which is the manifest's where there is one.
+    fn finish(&self, blake3: &blake3::Hash) -> Result<(), BoxError>;
+}

@@ -1,0 +1,192 @@
+//! What is to be archived, opened on the worker threads.
+
+use couchfile::read_at::ReadAt;
+
+use super::{NEW_ARCHIVE, check_size};
+use crate::error::{ArchiveError, BoxError, Result};
+use crate::facts::Facts;
+use crate::manifest::PendingLine;
+use crate::names::{METADATA, check_data_name};
+use crate::tar::encode::{push_header, push_zeros};
+use crate::tar::{encode::header_length, padding};
+
+/// Something that becomes an entry when it is opened.
+pub trait EntrySource: Send {
+    /// Opens it. Called once, on a worker thread, about in the order of the sources and not long before the
+    /// entry is written. `buf` is an empty, reused buffer that takes the content of a small entry.
+    ///
+    /// An error ends the whole archive.
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError>;
+}
+
+/// What [`EntrySource::open`] found.
+pub enum Opened {
+    /// Nothing that goes into the archive: deleted meanwhile, or damaged. The source has reported it.
+    Skip,
+    /// The content is in the buffer; anything over a few MiB had better come as [`Opened::Large`].
+    Small {
+        /// Name of the entry.
+        name: String,
+        /// Time of its last change, in seconds since 1970.
+        mtime: u64,
+        /// What it is.
+        facts: Facts,
+    },
+    /// The content is read in chunks, on all threads. Any size will do.
+    Large {
+        /// Name of the entry.
+        name: String,
+        /// Time of its last change, in seconds since 1970.
+        mtime: u64,
+        /// What it is.
+        facts: Facts,
+        /// Its content.
+        data: Box<dyn ReadAt>,
+    },
+}
+
+/// A small entry whose tar form stands in a buffer.
+pub(super) struct SmallEntry {
+    pub(super) line: PendingLine,
+    pub(super) size: u64,
+    pub(super) mtime: u64,
+    /// Length of its headers.
+    pub(super) header: usize,
+}
+
+impl SmallEntry {
+    /// Appends headers, content and padding to `tar`.
+    pub(super) fn new(
+        name: &str,
+        mtime: u64,
+        facts: &Facts,
+        content: &[u8],
+        tar: &mut Vec<u8>,
+    ) -> Result<Self> {
+        let size = content.len() as u64;
+        let line = PendingLine::new(name, size, &blake3::hash(content), facts).map_err(|error| {
+            ArchiveError::io(NEW_ARCHIVE, format!("write the manifest line of {name:?}"), error.into())
+        })?;
+        push_header(tar, name, size, mtime);
+        tar.extend_from_slice(content);
+        push_zeros(tar, padding(size));
+        Ok(Self { line, size, mtime, header: header_length(name) })
+    }
+}
+
+/// Opened sources, in order.
+pub(super) struct Segment {
+    /// How many sources it is made of.
+    pub(super) count: u64,
+    pub(super) items: Vec<Item>,
+    /// The small entries one after the other as tar.
+    pub(super) tar: Vec<u8>,
+    /// Why the source after the last item could not be opened.
+    pub(super) error: Option<ArchiveError>,
+}
+
+impl Segment {
+    /// Bytes that it holds, or stands for.
+    pub(super) fn weight(&self) -> usize {
+        let large = match self.items.last() {
+            Some(Item::Large { data, .. }) => {
+                usize::try_from(data.len()).unwrap_or(usize::MAX).min(super::CHUNK)
+            }
+            _ => 0,
+        };
+        self.tar.len() + large
+    }
+}
+
+pub(super) enum Item {
+    /// `length` is that of its tar form in the segment.
+    Small {
+        name: String,
+        entry: SmallEntry,
+        length: usize,
+    },
+    Large {
+        name: String,
+        mtime: u64,
+        facts: Facts,
+        data: Box<dyn ReadAt>,
+    },
+}
+
+/// Opens sources until about `limit` bytes are open; what is left stays in `sources`.
+///
+/// A large entry counts as a whole segment, so that few files are open at once.
+pub(super) fn open_segment<S: EntrySource>(
+    sources: &mut std::vec::IntoIter<S>,
+    buf: &mut Vec<u8>,
+    chunk_size: usize,
+    limit: usize,
+) -> Segment {
+    let mut segment = Segment { count: 0, items: Vec::new(), tar: Vec::new(), error: None };
+    while segment.tar.len() < limit {
+        let Some(source) = sources.next() else {
+            break;
+        };
+        segment.count += 1;
+        buf.clear();
+        match open_item(source, buf, chunk_size, &mut segment.tar) {
+            Ok(None) => {}
+            Ok(Some(item)) => {
+                let large = matches!(item, Item::Large { .. });
+                segment.items.push(item);
+                if large {
+                    break;
+                }
+            }
+            Err(error) => {
+                segment.error = Some(error);
+                break;
+            }
+        }
+    }
+    segment
+}
+
+fn open_item<S: EntrySource>(
+    source: S,
+    buf: &mut Vec<u8>,
+    chunk_size: usize,
+    tar: &mut Vec<u8>,
+) -> Result<Option<Item>> {
+    let (name, mtime, facts) = match source.open(buf).map_err(ArchiveError::Visit)? {
+        Opened::Skip => return Ok(None),
+        Opened::Small { name, mtime, facts } => {
+            if buf.len() > chunk_size {
+                let data = Box::new(std::mem::take(buf));
+                return Ok(Some(Item::Large { name, mtime, facts, data }));
+            }
+            (name, mtime, facts)
+        }
+        Opened::Large { name, mtime, facts, data } => {
+            let size = data.len();
+            check_size(&name, size)?;
+            if size > chunk_size as u64 {
+                return Ok(Some(Item::Large { name, mtime, facts, data }));
+            }
+            buf.clear();
+            buf.resize(size as usize, 0);
+            read_chunk(&name, data.as_ref(), buf, 0)?;
+            (name, mtime, facts)
+        }
+    };
+    // Before a name makes headers; its place among the others is checked later.
+    if name != METADATA {
+        check_data_name(&name).map_err(|reason| ArchiveError::refused(NEW_ARCHIVE, &name, reason))?;
+    }
+    let start = tar.len();
+    let entry = SmallEntry::new(&name, mtime, &facts, buf, tar)?;
+    Ok(Some(Item::Small { name, entry, length: tar.len() - start }))
+}
+
+/// Reads the bytes of an entry at `offset`.
+pub(super) fn read_chunk(name: &str, data: &dyn ReadAt, buf: &mut [u8], offset: u64) -> Result<()> {
+    data.read_exact_at(buf, offset).map_err(|error| {
+        let doing = format!("read {} bytes at {offset} of what becomes {name:?}", buf.len());
+        ArchiveError::io(NEW_ARCHIVE, doing, error)
+    })
+}
