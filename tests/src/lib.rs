@@ -1,1 +1,10 @@
-//! End-to-end tests.
+//! What the end-to-end tests share: data that a real CouchDB wrote, what HTTP said of it, and a reader that tells the
+//! same of data folders without a CouchDB.
+
+pub mod compare;
+pub mod content;
+pub mod copies;
+pub mod fixtures;
+
+/// Result of this crate's functions. Tests want the message, not the kind.
+pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
