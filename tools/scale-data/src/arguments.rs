@@ -25,6 +25,10 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub databases: u64,
 
+    /// How many databases without documents, besides; they are called empty-000001, empty-000002, …
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub empty: u64,
+
     /// How many documents in each database
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub docs: u64,
@@ -93,6 +97,7 @@ impl Arguments {
         let doc_size = self.doc_size.unwrap_or(if self.docs < BIG { DOC_SIZES.0 } else { DOC_SIZES.1 });
         let plan = Plan {
             databases: self.databases,
+            empty: self.empty,
             docs: self.docs,
             doc_size,
             q: self.q,

@@ -49,9 +49,9 @@ pub fn build(plan: &Plan, dir: &Path) -> Result<Built> {
     shard_maps::write(plan, &folders)?;
     Ok(Built {
         folders,
-        databases: plan.databases,
+        databases: plan.total(),
         documents: written.documents,
-        files: plan.databases * u64::from(plan.q) * plan.copies as u64,
+        files: plan.total() * u64::from(plan.q) * plan.copies as u64,
         bytes: written.bytes,
     })
 }
@@ -79,7 +79,7 @@ fn make_folders(plan: &Plan, dir: &Path) -> Result<Vec<NodeFolder>> {
 fn write_shards(plan: &Plan, folders: &[NodeFolder]) -> Result<Written> {
     let words = Words::new(plan.seed);
     let ranges = Range::split(plan.q);
-    let tasks = plan.databases * u64::from(plan.q);
+    let tasks = plan.total() * u64::from(plan.q);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let work = || {
         let mut total = Written::default();
@@ -130,5 +130,5 @@ fn write_range(
         .collect();
     let shard =
         map.shards().find(|shard| shard.range == range).expect("a map holds the ranges it was made of");
-    shard::write(plan, &Documents::new(plan, words, &map.db), &shard, &copies)
+    shard::write(plan, &Documents::new(plan, words, &map.db), plan.docs(database), &shard, &copies)
 }

@@ -117,6 +117,7 @@ mod tests {
     fn plan(doc_size: u64) -> Plan {
         Plan {
             databases: 1,
+            empty: 0,
             docs: 1000,
             doc_size,
             q: 1,

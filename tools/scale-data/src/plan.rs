@@ -28,9 +28,11 @@ pub struct Attachments {
 /// What is to be built. Equal plans give equal bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Number of databases.
+    /// Number of databases with documents.
     pub databases: u64,
-    /// Documents in each.
+    /// Number of databases without any, besides.
+    pub empty: u64,
+    /// Documents in each of the former.
     pub docs: u64,
     /// Bytes of JSON of a document, on average.
     pub doc_size: u64,
@@ -72,9 +74,22 @@ impl Plan {
         Ok(())
     }
 
-    /// Name of database number `i`, counted from 0.
+    /// Number of all databases.
+    pub fn total(&self) -> u64 {
+        self.databases + self.empty
+    }
+
+    /// Name of database number `i`, counted from 0; the empty ones come last.
     pub fn name(&self, i: u64) -> String {
-        format!("bulk-{:06}", i + 1)
+        match i.checked_sub(self.databases) {
+            None => format!("bulk-{:06}", i + 1),
+            Some(i) => format!("empty-{:06}", i + 1),
+        }
+    }
+
+    /// Number of documents of database number `i`.
+    pub fn docs(&self, i: u64) -> u64 {
+        if i < self.databases { self.docs } else { 0 }
     }
 
     /// The shard map of database number `i`. Databases begin at different nodes, so that all nodes get their share.

@@ -63,10 +63,11 @@ impl DatabaseFile {
     }
 }
 
-/// Writes the copies of a range side by side, so that each document is made once.
+/// Writes the copies of a range of a database with `count` documents, side by side, so that each document is made once.
 pub(crate) fn write(
     plan: &Plan,
     documents: &Documents<'_>,
+    count: u64,
     shard: &ShardName,
     copies: &[Copy<'_>],
 ) -> Result<Written> {
@@ -76,7 +77,7 @@ pub(crate) fn write(
         .map(|copy| DatabaseFile::create(plan, copy.node, copy.folder, &name))
         .collect::<Result<Vec<_>>>()?;
     let mut written = Written::default();
-    for i in 0..plan.docs {
+    for i in 0..count {
         let id = documents.id(i);
         if !shard.range.contains(Documents::hash(&id)) {
             continue;

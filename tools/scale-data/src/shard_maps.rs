@@ -14,7 +14,7 @@ pub(crate) fn write(plan: &Plan, folders: &[NodeFolder]) -> Result<()> {
         .iter()
         .map(|folder| DatabaseFile::create(plan, &folder.node, &folder.path, SHARD_MAPS))
         .collect::<Result<Vec<_>>>()?;
-    for i in 0..plan.databases {
+    for i in 0..plan.total() {
         let map = plan.map(i);
         let body = NewBody { term: map.encode(), deleted: false, attachments: Vec::new() };
         let document = NewDocument::first(map.db.as_bytes(), body);

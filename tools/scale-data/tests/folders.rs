@@ -16,6 +16,7 @@ use scale_data::plan::{Attachments, Plan};
 fn plan(nodes: usize, copies: usize) -> Plan {
     Plan {
         databases: 12,
+        empty: 0,
         docs: 37,
         doc_size: 300,
         q: 3,
@@ -167,12 +168,16 @@ fn nothing_is_written_into_a_full_folder() {
 
 #[test]
 fn empty_databases_and_none_at_all() {
-    for (databases, docs) in [(2, 0), (0, 5)] {
+    for (databases, docs, empty) in [(2, 0, 0), (0, 5, 0), (1, 5, 2)] {
         let dir = tempfile::tempdir().unwrap();
-        build(&Plan { databases, docs, ..plan(1, 1) }, dir.path()).unwrap();
-        assert_eq!(maps(dir.path()).len() as u64, databases);
+        build(&Plan { databases, docs, empty, ..plan(1, 1) }, dir.path()).unwrap();
+        assert_eq!(maps(dir.path()).len() as u64, databases + empty);
+        let mut documents = 0;
         for shard in shards(dir.path()) {
-            assert_eq!(open(&dir.path().join(shard.path())).counts().unwrap(), (0, 0));
+            let (live, deleted) = open(&dir.path().join(shard.path())).counts().unwrap();
+            assert!(deleted == 0 && (live == 0 || shard.db == "bulk-000001"), "{shard:?}");
+            documents += live;
         }
+        assert_eq!(documents, databases * docs);
     }
 }
