@@ -1,5 +1,18 @@
 //! What `couchfile` reads from real data folders, against what CouchDB's HTTP interface said of them.
 
+#[path = "oracle/expected.rs"]
+mod expected;
+#[path = "oracle/maps.rs"]
+mod maps;
+#[path = "oracle/revisions.rs"]
+mod revisions;
+#[path = "oracle/special.rs"]
+mod special;
+#[path = "oracle/views.rs"]
+mod views;
+#[path = "oracle/whole.rs"]
+mod whole;
+
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
 use couchcopy_tests::copies::read_every_copy;
@@ -27,4 +40,12 @@ fn every_copy_on_four_nodes_is_the_same() -> Result<()> {
     let read = read_every_copy(&cluster.nodes)?;
     assert_eq!(compare(&fixtures::oracle("four-nodes-n2")?, &read), [""; 0]);
     Ok(())
+}
+
+/// All data folders of the fixtures, with what they live in.
+fn all_data_folders() -> Result<(Vec<std::path::PathBuf>, impl Sized)> {
+    let (single, four, files) = (fixtures::single_node()?, fixtures::four_nodes()?, fixtures::couch_files()?);
+    let nodes = single.nodes.iter().chain(&four.nodes).map(|node| node.data.clone());
+    let folders = nodes.chain([files.data("pre"), files.data("post")]).collect();
+    Ok((folders, (single, four, files)))
 }

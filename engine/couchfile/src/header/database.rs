@@ -117,6 +117,8 @@ pub struct HeaderEdit {
     pub uuid: Option<String>,
     /// The node that opens the file next: an epoch at the present sequence is put in front, as CouchDB would do.
     pub node: Option<String>,
+    /// With `node`: no other node ever wrote this file, so its epoch is the only one and begins at 0.
+    pub only_node: bool,
     /// The number of revisions kept per document.
     pub revs_limit: Option<u64>,
     /// The number of purges remembered.
@@ -233,7 +235,12 @@ impl DbHeader {
             set(UUID, encoded(|e| e.binary(uuid.as_bytes())));
         }
         if let Some(node) = &edit.node {
-            set(EPOCHS, encode_epochs(&self.epochs_from(node)));
+            let epochs = if edit.only_node {
+                vec![Epoch { node: node.clone(), seq: 0 }]
+            } else {
+                self.epochs_from(node)
+            };
+            set(EPOCHS, encode_epochs(&epochs));
         }
         if let Some(limit) = edit.revs_limit {
             set(REVS_LIMIT, encoded(|e| e.uint(limit)));
