@@ -1,21 +1,20 @@
 //! A database file opened for reading.
 
+mod opening;
+
 use crate::blocks::Blocks;
 use crate::btree::{Cursor, Key, TreeKind};
 use crate::checksum::md5;
 use crate::compression::TermBytes;
 use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
 use crate::error::{CouchFileError, Result};
-use crate::header::{self, DbHeader};
+use crate::header::DbHeader;
 use crate::read_at::ReadAt;
 use crate::revtree::Stored;
 use crate::term::{Decoder, Encoder};
 
 /// Bytes of an attachment read at a time.
 const PIECE: u64 = 256 << 10;
-/// An empty database's file is two headers and a security object long; much more after its header means that the real
-/// headers are missing.
-const EMPTY_TAIL: u64 = 16 << 10;
 
 /// A database as its last valid header says it is.
 #[derive(Debug)]
@@ -32,16 +31,9 @@ impl<R: ReadAt> Database<R> {
     /// Fails where CouchDB would make an empty database of the file ([`CouchFileError::NoHeader`]) or would refuse it,
     /// where a compaction was cut short, and where the header names data that is not there.
     pub fn open(source: R) -> Result<Self> {
-        let len = source.len();
         let blocks = Blocks::new(source);
-        let raw = header::find_last(&blocks)?.ok_or(CouchFileError::NoHeader { len })?;
+        let (raw, header) = opening::last_header(&blocks)?;
         let offset = raw.offset;
-        match header_kind(&raw.term) {
-            Some(HeaderKind::Database) => {}
-            Some(HeaderKind::Compaction) => return Err(CouchFileError::UnfinishedCompaction { offset }),
-            None => return Err(CouchFileError::WrongKind { offset, expected: "database" }),
-        }
-        let header = DbHeader::decode(&raw.term, offset)?;
         let pointers = header.trees().into_iter().filter_map(|(_, tree)| tree.map(|tree| tree.ptr));
         if let Some(ptr) =
             pointers.chain(header.security_ptr).chain(header.props_ptr).find(|&ptr| ptr >= offset)
@@ -51,10 +43,6 @@ impl<R: ReadAt> Database<R> {
                 offset,
                 format!("it names data at offset {ptr}, which is not before it"),
             ));
-        }
-        let tail = len - raw.end;
-        if header.is_empty() && tail > EMPTY_TAIL {
-            return Err(CouchFileError::EmptyHeaderBeforeData { offset, tail });
         }
         Ok(Self { blocks: blocks.up_to(offset), header, header_offset: offset, header_end: raw.end })
     }
@@ -259,23 +247,6 @@ impl<R: ReadAt> Database<R> {
         let mut decoder = term.decoder();
         decoder.skip().and_then(|()| decoder.end()).map_err(|e| CouchFileError::damaged(what, ptr, e))?;
         Ok(Some(term))
-    }
-}
-
-/// Which kind of header a `.couch` file's header term is.
-#[derive(Debug, PartialEq, Eq)]
-enum HeaderKind {
-    Database,
-    Compaction,
-}
-
-fn header_kind(term: &[u8]) -> Option<HeaderKind> {
-    let mut decoder = Decoder::versioned(term).ok()?;
-    decoder.tuple().ok()?;
-    match decoder.atom().ok()? {
-        b"db_header" => Some(HeaderKind::Database),
-        b"comp_header" => Some(HeaderKind::Compaction),
-        _ => None,
     }
 }
 

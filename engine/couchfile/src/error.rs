@@ -29,7 +29,8 @@ pub enum CouchFileError {
         /// Where that header lies.
         offset: u64,
     },
-    /// The newest header is a valid one of an empty database, but a lot of data follows it.
+    /// The newest header is a valid one of an empty database, but a lot of data follows it. Told of files of CouchDB 1
+    /// only; those of later ones say whether they are new or were cut short while they were compacted.
     #[error(
         "the newest header (offset {offset}) is that of an empty database, but {tail} bytes follow it: the file was cut short"
     )]

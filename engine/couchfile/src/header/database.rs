@@ -178,6 +178,8 @@ impl DbHeader {
             Token::Atom(_) => Ok(None),
             _ => Err(d.error("no uuid")),
         });
+        // CouchDB 0.10 kept no security object.
+        let security_ptr = if disk_version == 4 { None } else { optional(SECURITY_PTR).map_err(damaged)? };
         let epochs = field(EPOCHS).map_or(Ok(Vec::new()), |mut d| decode_epochs(&mut d));
         Ok(Self {
             disk_version,
@@ -189,7 +191,7 @@ impl DbHeader {
             purge_seq_tree,
             legacy_purge_seq,
             legacy_purged_docs,
-            security_ptr: optional(SECURITY_PTR).map_err(damaged)?,
+            security_ptr,
             revs_limit: uint(REVS_LIMIT)?,
             uuid: uuid.map_err(damaged)?,
             epochs: epochs.map_err(damaged)?,
@@ -203,6 +205,14 @@ impl DbHeader {
     /// Whether the database holds nothing and never did.
     pub fn is_empty(&self) -> bool {
         self.update_seq == 0 && self.id_tree.is_none() && self.local_tree.is_none() && self.seq_tree.is_none()
+    }
+
+    /// Whether this header, found at a file's start, was put there by a compaction rather than with a new database:
+    /// CouchDB copies `compacted_seq` into the one and leaves it undefined in the other. `None` where the header is too
+    /// old to tell.
+    pub(crate) fn began_a_compaction(&self) -> Option<bool> {
+        let field = self.elements.get(COMPACTED_SEQ)?;
+        Some(matches!(Decoder::new(field).token(), Ok(Token::Int(_))))
     }
 
     /// The trees in the order in which the header names them.

@@ -1,0 +1,76 @@
+//! Reads everything in a file, however damaged, and remembers what was read.
+
+use std::collections::BTreeMap;
+
+use couchcopy_tests::Result;
+use couchfile::check::check;
+use couchfile::database::Database;
+use couchfile::document::{self, JsonOptions};
+use couchfile::error::CouchFileError;
+
+/// Most memory that the process may ever have had resident, in KiB.
+const MEMORY: u64 = 256 << 10;
+
+/// What a file gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// Where the header lay.
+    pub(crate) header: u64,
+    /// Whether the check found nothing.
+    pub(crate) whole: bool,
+    /// Every document's leaves as JSON, or what went wrong.
+    pub(crate) documents: BTreeMap<Vec<u8>, Vec<String>>,
+}
+
+/// Opens, checks and reads a file; `Err` where it does not open.
+pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, CouchFileError> {
+    let file = Database::open(bytes.to_vec())?;
+    let whole = check(&file, None).is_ok_and(|report| report.is_whole());
+    let mut documents = BTreeMap::new();
+    let _ = file.for_each_document(|doc| -> Result<(), CouchFileError> {
+        let Some(tree) = &doc.revisions else { return Ok(()) };
+        let mut leaves = Vec::new();
+        for leaf in tree.leaves() {
+            let mut text = Vec::new();
+            let options = JsonOptions { revs: true, attachments: true };
+            leaves.push(match document::leaf_json(&file, doc, tree, leaf, options, &mut text) {
+                Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+                Err(e) => e.to_string(),
+            });
+        }
+        documents.insert(doc.id.to_vec(), leaves);
+        Ok(())
+    });
+    let mut text = Vec::new();
+    let _ = file.for_each_local(|local| document::local_json(local, &mut text));
+    let _ = file.for_each_purge(|_| Ok::<(), CouchFileError>(()));
+    let _ = file.document(b"types", |_| Ok(()));
+    let _ = (file.counts(), file.purge_seq(), file.security_json(), file.props());
+    Ok(Walked { header: file.header_offset(), whole, documents })
+}
+
+/// Fails where the process ever used too much memory.
+pub(crate) fn assert_modest_memory() -> Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    let peak: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    assert!(peak < MEMORY, "{peak} KiB");
+    Ok(())
+}
+
+/// Numbers that look random and are the same in every run (SplitMix64).
+pub(crate) struct Seeded(pub(crate) u64);
+
+impl Seeded {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+}
