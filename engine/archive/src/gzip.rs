@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn round_trip_and_damage() {
-        for content in [&b""[..], b"hello", &[7; 100_000]] {
+        for content in [&b""[..], b"hello", &vec![7; 100_000]] {
             let member = Deflater::new(6).member(content);
             let mut out = Vec::new();
             Inflater::new().member(&member, content.len(), &mut out).unwrap();

@@ -132,7 +132,7 @@ impl SequentialArchive {
         };
         let workers = Workers::new(visitor);
         let own = workers.run(threads, || pass.visit_files(&workers, visitor))?;
-        pass.check_own_entries(own, workers.into_check_values())?;
+        pass.check_own_entries(own, &workers.into_check_values())?;
         Ok(pass.summary)
     }
 }
@@ -208,11 +208,11 @@ impl Pass<'_> {
     }
 
     /// Compares what was seen with our own manifest and table of contents.
-    fn check_own_entries(&mut self, mut next: Option<TarEntry>, seen: Vec<u64>) -> Result<()> {
+    fn check_own_entries(&mut self, mut next: Option<TarEntry>, seen: &[u64]) -> Result<()> {
         let mut manifest = None;
         while let Some(entry) = next.take() {
             if entry.name == MANIFEST && manifest.is_none() && self.summary.toc.is_none() {
-                let mut check = ManifestCheck::new(self.name, &seen);
+                let mut check = ManifestCheck::new(self.name, seen);
                 self.entries.stream(&entry, |piece| check.take(piece))?;
                 manifest = Some(check.finish()?);
                 self.summary.manifest_verified = true;

@@ -121,7 +121,7 @@ impl<W: Write + Send> ArchiveWriter<W> {
                 writer.output.mtime = mtime;
             }
             if let Some(full) = writer.pack.add(entry, &tar, writer.chunk_size) {
-                writer.write_pack(full)?;
+                writer.write_pack(&full)?;
             }
             // The description can be read, and replaced, without anything else.
             if name == METADATA { writer.flush_pack() } else { Ok(()) }
@@ -185,12 +185,12 @@ impl<W: Write + Send> ArchiveWriter<W> {
 
     fn flush_pack(&mut self) -> Result<()> {
         match self.pack.close() {
-            Some(pack) => self.write_pack(pack),
+            Some(pack) => self.write_pack(&pack),
             None => Ok(()),
         }
     }
 
-    fn write_pack(&mut self, pack: ClosedPack) -> Result<()> {
+    fn write_pack(&mut self, pack: &ClosedPack) -> Result<()> {
         let member = self.output.deflater.member(&pack.tar);
         self.output.write_packed(&pack.entries, &member)
     }

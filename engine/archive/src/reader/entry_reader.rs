@@ -109,7 +109,7 @@ impl Chunks {
 impl ReadAt for EntryReader {
     fn len(&self) -> u64 {
         match &self.content {
-            Content::Whole(content) => content.len() as u64,
+            Content::Whole(content) => content.len(),
             Content::Chunks(chunks) => chunks.size,
         }
     }

@@ -106,18 +106,16 @@ impl IndexedArchive {
                 limit,
             });
         }
-        match self.inner.packed_content(entry)? {
-            Some(content) => Ok(content),
-            None => {
-                let reader = self.open_entry(entry)?;
-                let mut content = Vec::new();
-                reader.read_all(|bytes| content.extend_from_slice(bytes))?;
-                if blake3::hash(&content) != entry.blake3 {
-                    return Err(ArchiveError::hash(self.name(), &entry.name));
-                }
-                Ok(content)
-            }
+        if let Some(content) = self.inner.packed_content(entry)? {
+            return Ok(content);
         }
+        let reader = self.open_entry(entry)?;
+        let mut content = Vec::new();
+        reader.read_all(|bytes| content.extend_from_slice(bytes))?;
+        if blake3::hash(&content) != entry.blake3 {
+            return Err(ArchiveError::hash(self.name(), &entry.name));
+        }
+        Ok(content)
     }
 
     /// Opens an entry for reading at any offset.

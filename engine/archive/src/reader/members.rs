@@ -180,10 +180,17 @@ pub(super) struct Cache {
     state: Mutex<CacheState>,
 }
 
+/// The content of a member.
+struct Kept {
+    content: Arc<Vec<u8>>,
+    /// Time of the last use.
+    used: u64,
+}
+
 #[derive(Default)]
 struct CacheState {
-    /// By offset and length of the member, with the time of the last use.
-    members: HashMap<(u64, u64), (Arc<Vec<u8>>, u64)>,
+    /// By offset and length of the member.
+    members: HashMap<(u64, u64), Kept>,
     bytes: usize,
     clock: u64,
 }
@@ -198,9 +205,9 @@ impl Cache {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.clock += 1;
         let clock = state.clock;
-        let (content, used) = state.members.get_mut(&(offset, length))?;
-        *used = clock;
-        Some(Arc::clone(content))
+        let kept = state.members.get_mut(&(offset, length))?;
+        kept.used = clock;
+        Some(Arc::clone(&kept.content))
     }
 
     fn put(&self, offset: u64, length: u64, content: &Arc<Vec<u8>>) {
@@ -211,17 +218,16 @@ impl Cache {
         let clock = state.clock;
         let weight = |content: &Vec<u8>| content.len() + OVERHEAD;
         state.bytes += weight(content);
-        if let Some((old, _)) = state.members.insert((offset, length), (Arc::clone(content), clock)) {
-            state.bytes -= weight(&old);
+        let kept = Kept { content: Arc::clone(content), used: clock };
+        if let Some(old) = state.members.insert((offset, length), kept) {
+            state.bytes -= weight(&old.content);
         }
         while state.bytes > self.capacity {
-            let Some(oldest) = state.members.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key)
-            else {
+            let oldest = state.members.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| *key);
+            let Some(old) = oldest.and_then(|key| state.members.remove(&key)) else {
                 break;
             };
-            if let Some((old, _)) = state.members.remove(&oldest) {
-                state.bytes -= weight(&old);
-            }
+            state.bytes -= weight(&old.content);
         }
     }
 
@@ -235,8 +241,8 @@ impl Cache {
     ) -> Result<Arc<Vec<u8>>> {
         if let Some(content) = self.get(offset, length) {
             let fits = match size {
-                ContentSize::Exactly(size) => content.len() as u64 == size,
-                ContentSize::UpTo(size) => content.len() as u64 <= size,
+                ContentSize::Exactly(size) => content.len() == size,
+                ContentSize::UpTo(size) => content.len() <= size,
             };
             if fits {
                 return Ok(content);

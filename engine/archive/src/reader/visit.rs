@@ -257,7 +257,7 @@ impl<'v> Dispatcher<'_, 'v> {
     }
 }
 
-fn work<'v>(archive: &Inner, units: Receiver<Unit<'v>>, visitor: &dyn Visitor, failure: &Failure) {
+fn work(archive: &Inner, units: Receiver<Unit<'_>>, visitor: &dyn Visitor, failure: &Failure) {
     let mut reader = MemberReader::new(&archive.members);
     for unit in units {
         // What was sent before the failure is still to be taken off the channel.

@@ -48,13 +48,13 @@ pub(super) struct Sequence {
     written: u64,
     cutting: Option<Cutting>,
     /// The large entry of which some members are written.
-    large: Option<LargeEntry>,
+    large: Option<Box<LargeEntry>>,
 }
 
 /// What the result of a job means to the archive.
 enum Unit {
     Packed(Vec<PackedEntry>),
-    LargeHeader(LargeEntry),
+    LargeHeader(Box<LargeEntry>),
     Chunk { length: u64, last: bool },
 }
 
@@ -87,8 +87,8 @@ impl<W: Write> Pipeline<'_, W> {
                 cutting: self.sequence.cutting.is_some(),
             };
             match shared.next_step(waiting) {
-                Step::Write(done) => self.write(done?)?,
-                Step::Cut => self.cut(shared)?,
+                Step::Write(done) => self.write(&done?)?,
+                Step::Cut => self.cut(shared),
                 Step::Take(segment) => self.take(shared, segment)?,
                 Step::End => return Ok(()),
                 Step::Panicked => {
@@ -139,7 +139,7 @@ impl<W: Write> Pipeline<'_, W> {
                     let mut header = Vec::new();
                     push_header(&mut header, &name, size, mtime);
                     let cutting = Cutting { name: name.as_str().into(), data: data.into(), offset: 0 };
-                    let large = LargeEntry::new(name, size, facts);
+                    let large = Box::new(LargeEntry::new(name, size, facts));
                     self.start(Unit::LargeHeader(large), Job::Compress(header), &mut jobs);
                     // A large entry is the last item of its segment.
                     self.sequence.cutting = Some(cutting);
@@ -151,9 +151,9 @@ impl<W: Write> Pipeline<'_, W> {
     }
 
     /// Cuts the next chunk off the large entry.
-    fn cut<S, I>(&mut self, shared: &Shared<S, I>) -> Result<()> {
+    fn cut<S, I>(&mut self, shared: &Shared<S, I>) {
         let Some(mut cutting) = self.sequence.cutting.take() else {
-            return Ok(());
+            return;
         };
         let size = cutting.data.len();
         let length = (size - cutting.offset.min(size)).min(self.chunk_size as u64);
@@ -170,11 +170,10 @@ impl<W: Write> Pipeline<'_, W> {
         shared.add_jobs(jobs);
         cutting.offset += length;
         self.sequence.cutting = (!last).then_some(cutting);
-        Ok(())
     }
 
     /// Writes the next unit.
-    fn write(&mut self, done: Done) -> Result<()> {
+    fn write(&mut self, done: &Done) -> Result<()> {
         self.sequence.written += 1;
         match self.sequence.units.pop_front() {
             Some(Unit::Packed(entries)) => self.output.write_packed(&entries, &done.member)?,
@@ -186,7 +185,7 @@ impl<W: Write> Pipeline<'_, W> {
                 if let (Some(mut large), Some(hash)) = (self.sequence.large.take(), done.hash) {
                     self.output.write_chunk(&mut large, &done.member, hash, length)?;
                     if last {
-                        self.output.finish_large(large)?;
+                        self.output.finish_large(*large)?;
                     } else {
                         self.sequence.large = Some(large);
                     }

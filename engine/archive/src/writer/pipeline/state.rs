@@ -185,13 +185,12 @@ impl<S, I: Iterator<Item = S>> Shared<S, I> {
                 return Some(Work::Job { id, weight: job.weight(), job });
             }
             let room = state.in_flight < self.limit / 2;
-            if let Some(returned) = state.returned.first_entry() {
-                let start = *returned.key();
-                if room || start == state.expected {
-                    if let Some(sources) = state.returned.remove(&start) {
-                        state.in_flight += self.chunk_size;
-                        return Some(Work::Open { start, sources });
-                    }
+            if let Some(start) = state.returned.first_key_value().map(|(start, _)| *start) {
+                if (room || start == state.expected)
+                    && let Some(sources) = state.returned.remove(&start)
+                {
+                    state.in_flight += self.chunk_size;
+                    return Some(Work::Open { start, sources });
                 }
             } else if (room || state.taken == state.expected)
                 && let Some(iterator) = state.sources.take()
