@@ -1,1 +1,14 @@
-//! What couchcopy does.
+//! What couchcopy does: one module per operation, over the archive and the file format.
+//!
+//! Nothing here prints or exits: progress and notices go to a [`report::Reporter`], results are returned.
+
+pub mod backup;
+pub mod cat;
+pub mod error;
+pub mod inventory;
+pub mod metadata;
+pub mod parallel;
+pub mod report;
+pub mod restore;
+pub mod survey;
+pub mod verify;

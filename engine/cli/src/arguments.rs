@@ -1,0 +1,165 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+/// Back up and restore CouchDB: whole nodes and clusters, while they run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "couchcopy",
+    version,
+    about,
+    long_about = "Back up and restore CouchDB: whole nodes and clusters, while they run.\n\n\
+        A backup is one .tar.gz that tar, pigz and the Python couchcopy read, too. It can be verified down to every \
+        document, listed, and restored to other machines, under other node names, to more or fewer nodes.",
+    after_help = "Exit codes: 0 done, 2 wrong arguments, 3 done but something is damaged or was left out, 4 the archive \
+        is damaged, 5 refused (nothing was changed), 6 the data is damaged or incomplete (nothing was made), 7 the \
+        system refused to read or write, 1 a mistake in couchcopy.\n\nExample:\n  couchcopy backup \
+        localhost,/opt/couchdb/data backup.tar.gz\n  couchcopy verify backup.tar.gz\n  couchcopy restore --offline \
+        backup.tar.gz /srv/new/data,couchdb@127.0.0.1",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Arguments {
+    /// Print the result as JSON on standard output, errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print errors only; no progress, no result.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Tell more, how long each phase took among it.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Number of threads; 0 means as many as there are cores.
+    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    pub(crate) threads: usize,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Backup(Backup),
+    Restore(Restore),
+    Verify(Verify),
+    Info(Info),
+    Ls(Ls),
+    Cat(Cat),
+}
+
+/// Save the data of one or several nodes of a cluster into one archive, also while they run.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A node is named as localhost,DATA_DIR or localhost,DATA_DIR,NODENAME; DATA_DIR is what \
+    `[couchdb] database_dir` names in the node's configuration. Of a cluster give as many nodes as hold every range of \
+    every database at least once: each range is saved once, from the node whose copy has most documents.\n\n\
+    Also in the archive: which database lies where (shard maps), view indexes. Not in it: configuration, passwords of \
+    server admins, search indexes of clouseau and nouveau.\n\nExample:\n  couchcopy backup \
+    localhost,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
+)]
+pub(crate) struct Backup {
+    /// Data folders of the nodes, each as localhost,DATA_DIR[,NODENAME].
+    #[arg(required = true, value_name = "NODE")]
+    pub(crate) nodes: Vec<String>,
+
+    /// The archive to make. It gets its name when it is whole.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: PathBuf,
+
+    /// Replace an archive of that name, when the new one is whole.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Compression: 1 is fast, 12 is small.
+    #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=12))]
+    pub(crate) level: i32,
+}
+
+/// Write an archive's databases into the data folders of nodes that are not running.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Every database keeps its ranges, properties, security and limits. Its copies are spread over the \
+    nodes named here; each node gets the shards it holds and shard maps that name the new nodes. Start all nodes after \
+    it, and join them into a cluster as usual if there are several.\n\n--fresh-uuids: give it where you put an OLDER state \
+    back on nodes whose newer state consumers of _changes or replications have seen. Without it they could miss changes; \
+    with it they read once from the start.\n\nExamples:\n  couchcopy restore --offline backup.tar.gz \
+    /opt/couchdb/data,couchdb@127.0.0.1\n  couchcopy restore --offline backup.tar.gz \
+    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com"
+)]
+pub(crate) struct Restore {
+    /// The nodes are not running, and their folders are on this machine.
+    #[arg(long, required = true)]
+    pub(crate) offline: bool,
+
+    /// The archive: of this couchcopy, of the Python one, or a data folder packed with tar.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: PathBuf,
+
+    /// Where to: an empty or new folder and the node's name, as DIR,NODENAME.
+    #[arg(required = true, value_name = "DIR,NODENAME")]
+    pub(crate) targets: Vec<String>,
+
+    /// Copies of every range; without it each database has as many as before, or one per node if that is less.
+    #[arg(long, value_name = "COPIES", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) n: Option<u16>,
+
+    /// Give every copy a new uuid: where an older state returns to the same nodes.
+    #[arg(long)]
+    pub(crate) fresh_uuids: bool,
+
+    /// Leave out databases that are damaged or incomplete in the archive instead of refusing.
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
+}
+
+/// Prove an archive whole: every byte, every tree, every document, every attachment, every shard map.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Reads everything and writes nothing. Works on archives of the Python couchcopy and of tar, too; \
+    there are no hashes in those to compare, so gzip's checksums, CouchDB's own and the agreement of its trees are \
+    what is proven."
+)]
+pub(crate) struct Verify {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: PathBuf,
+}
+
+/// Sum an archive up: when, where from, how much.
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: PathBuf,
+}
+
+/// List an archive's databases, or the shards of one.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: PathBuf,
+
+    /// A database; its shards are listed.
+    #[arg(value_name = "DB")]
+    pub(crate) db: Option<String>,
+}
+
+/// Write one file of an archive to standard output.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  couchcopy cat backup.tar.gz metadata.yaml")]
+pub(crate) struct Cat {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    pub(crate) archive: PathBuf,
+
+    /// The file's name in the archive; `couchcopy ls ARCHIVE DB` tells those of a database's shards.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+}

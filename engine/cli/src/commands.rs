@@ -1,0 +1,256 @@
+//! Carries the commands out and prints what came of them.
+
+use std::fmt::Write as _;
+
+use operations::backup::{BackupOptions, BackupResult, FileProblem, backup};
+use operations::error::{OperationError, Result};
+use operations::inventory::{self, DatabaseListing, Overview};
+use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
+use operations::survey::Survey;
+use operations::verify::{VerifyResult, verify};
+
+use crate::arguments::{Arguments, Backup, Command, Restore};
+use crate::exit::Outcome;
+use crate::nodes;
+use crate::output::{Output, bytes, count};
+use crate::progress::Terminal;
+
+/// Problems printed as text; `--json` has them all.
+const PROBLEMS_SHOWN: usize = 50;
+
+/// Carries the command out.
+pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
+    let reporter = Terminal::new(arguments.quiet, arguments.verbose > 0);
+    let outcome = carry_out(arguments, output, &reporter);
+    reporter.end();
+    outcome
+}
+
+fn carry_out(arguments: &Arguments, output: &Output, reporter: &Terminal) -> Result<Outcome> {
+    let threads = arguments.threads;
+    let show = |done: bool| if done { Outcome::Done } else { Outcome::DoneWithProblems };
+    match &arguments.command {
+        Command::Backup(command) => {
+            let result = backup(&backup_options(command, threads)?, reporter)?;
+            reporter.end();
+            if !arguments.quiet {
+                output.print(&result, |result| backup_text(result, command));
+            }
+            Ok(show(result.is_complete()))
+        }
+        Command::Restore(command) => {
+            let result = restore_offline(&restore_options(command, threads)?, reporter)?;
+            reporter.end();
+            if !arguments.quiet {
+                output.print(&result, restore_text);
+            }
+            Ok(show(result.is_complete()))
+        }
+        Command::Verify(command) => {
+            let result = verify(&command.archive, threads, reporter)?;
+            reporter.end();
+            if !arguments.quiet {
+                output.print(&result, verify_text);
+            }
+            Ok(show(result.is_whole()))
+        }
+        Command::Info(command) => {
+            let overview = inventory::overview(&Survey::open(&command.archive, threads, reporter)?)?;
+            reporter.end();
+            output.print(&overview, info_text);
+            Ok(Outcome::Done)
+        }
+        Command::Ls(command) => {
+            let survey = Survey::open(&command.archive, threads, reporter)?;
+            reporter.end();
+            let listings = inventory::databases(&survey, command.db.as_deref())?;
+            match (&command.db, listings.first()) {
+                (Some(_), Some(listing)) => output.print(listing, shards_text),
+                (Some(db), None) => {
+                    return Err(OperationError::refused(
+                        format!("{} holds no database {db}", command.archive.display()),
+                        "`couchcopy ls ARCHIVE` lists those it holds.",
+                    ));
+                }
+                (None, _) => output.print(&listings, |listings| databases_text(listings)),
+            }
+            Ok(Outcome::Done)
+        }
+        Command::Cat(command) => {
+            let mut out = std::io::stdout();
+            operations::cat::cat(&command.archive, &command.name, threads, &mut out)?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn backup_options(command: &Backup, threads: usize) -> Result<BackupOptions> {
+    Ok(BackupOptions {
+        folders: command.nodes.iter().map(|text| nodes::folder(text)).collect::<Result<_>>()?,
+        archive: command.archive.clone(),
+        overwrite: command.overwrite,
+        level: command.level,
+        threads,
+    })
+}
+
+fn restore_options(command: &Restore, threads: usize) -> Result<RestoreOptions> {
+    Ok(RestoreOptions {
+        archive: command.archive.clone(),
+        targets: command.targets.iter().map(|text| nodes::target(text)).collect::<Result<_>>()?,
+        copies: command.n.map(usize::from),
+        fresh_uuids: command.fresh_uuids,
+        skip_damaged: command.skip_damaged,
+        threads,
+    })
+}
+
+fn problems_text(text: &mut String, problems: &[FileProblem]) {
+    for problem in problems.iter().take(PROBLEMS_SHOWN) {
+        let _ = writeln!(text, "  {}: {}", problem.path, problem.problem);
+    }
+    if problems.len() > PROBLEMS_SHOWN {
+        let _ = writeln!(text, "  … and {} more (--json tells all)", problems.len() - PROBLEMS_SHOWN);
+    }
+}
+
+fn backup_text(result: &BackupResult, command: &Backup) -> String {
+    let summary = &result.summary;
+    let mut text = format!(
+        "{}: {}, {}, {}; {} in {}\n",
+        command.archive.display(),
+        count(summary.databases, "database", "databases"),
+        count(summary.shards, "shard", "shards"),
+        count(summary.views, "view index", "view indexes"),
+        bytes(result.content_bytes),
+        bytes(result.archive_bytes)
+    );
+    if !summary.problems.is_empty() {
+        let n = count(summary.problems.len() as u64, "file", "files");
+        let _ = writeln!(text, "NOT SAVED, damaged or missing on the nodes: {n}");
+        problems_text(&mut text, &summary.problems);
+    }
+    text
+}
+
+fn restore_text(result: &RestoreResult) -> String {
+    let mut text = format!(
+        "{} restored to {}: {}, {}, {}\n",
+        count(result.databases, "database", "databases"),
+        result.nodes.join(", "),
+        count(result.shard_files, "shard file", "shard files"),
+        count(result.view_files, "view index", "view indexes"),
+        bytes(result.bytes)
+    );
+    if !result.left_out.is_empty() {
+        let n = count(result.left_out.len() as u64, "database", "databases");
+        let _ = writeln!(text, "LEFT OUT, damaged or incomplete in the archive: {n}");
+        problems_text(&mut text, &result.left_out);
+    }
+    text
+}
+
+fn verify_text(result: &VerifyResult) -> String {
+    let mut text = format!(
+        "{}, {}, {}: {} and {} deleted, {} ({}), {}\n",
+        count(result.databases, "database", "databases"),
+        count(result.shards, "shard", "shards"),
+        count(result.views, "view index", "view indexes"),
+        count(result.documents, "document", "documents"),
+        result.deleted,
+        count(result.attachments, "attachment", "attachments"),
+        bytes(result.attachment_bytes),
+        count(result.bodies, "body", "bodies"),
+    );
+    if !result.manifest {
+        text.push_str("The archive has no manifest of its own hashes (it was not made by this couchcopy).\n");
+    }
+    for db in &result.deleted_meanwhile {
+        let _ = writeln!(text, "{db} was deleted while the backup ran and will not be restored.");
+    }
+    if !result.unfit_views.is_empty() {
+        let n = count(result.unfit_views.len() as u64, "view index", "view indexes");
+        let _ = writeln!(text, "A restore will leave out {n}; CouchDB builds them anew:");
+        problems_text(&mut text, &result.unfit_views);
+    }
+    if result.problems.is_empty() {
+        text.push_str("The archive is whole.\n");
+    } else {
+        let n = count(result.problems.len() as u64, "problem", "problems");
+        let _ = writeln!(text, "THE ARCHIVE IS NOT WHOLE: {n}");
+        problems_text(&mut text, &result.problems);
+    }
+    text
+}
+
+fn info_text(info: &Overview) -> String {
+    let mut text = String::new();
+    let mut line = |what: &str, value: &str| {
+        let _ = writeln!(text, "{what:<12}{value}");
+    };
+    line("made", info.date.as_deref().unwrap_or("(not told)"));
+    line("by", info.made_by.as_deref().unwrap_or("(not told)"));
+    line("nodes", &info.nodes.join(", "));
+    line("databases", &info.databases.to_string());
+    line("documents", &format!("{} and {} deleted", info.documents, info.deleted));
+    line("files", &format!("{} shards, {} view indexes", info.shards, info.views));
+    line("size", &bytes(info.content_bytes));
+    line("manifest", if info.manifest { "yes" } else { "no (read in one pass)" });
+    if info.problems > 0 {
+        line("problems", &format!("{} shards are damaged or missing", info.problems));
+    }
+    if !info.deleted_meanwhile.is_empty() {
+        line("deleted", &format!("while the backup ran: {}", info.deleted_meanwhile.join(", ")));
+    }
+    if !info.created_meanwhile.is_empty() {
+        line("not in it", &format!("created while the backup ran: {}", info.created_meanwhile.join(", ")));
+    }
+    if info.ignored_files > 0 {
+        line(
+            "ignored",
+            &count(info.ignored_files, "file that no backup needs", "files that no backup needs"),
+        );
+    }
+    text
+}
+
+fn databases_text(listings: &[DatabaseListing]) -> String {
+    let mut text =
+        format!("{:>10} {:>8} {:>11} {:>4} {:>3}  database\n", "documents", "deleted", "size", "q", "n");
+    for db in listings {
+        let damaged = db.shards.iter().any(|shard| shard.problem.is_some());
+        let _ = writeln!(
+            text,
+            "{:>10} {:>8} {:>11} {:>4} {:>3}  {}{}",
+            db.documents,
+            db.deleted,
+            bytes(db.bytes),
+            db.q,
+            db.n,
+            db.name,
+            if damaged { "  (DAMAGED)" } else { "" }
+        );
+    }
+    text
+}
+
+fn shards_text(db: &DatabaseListing) -> String {
+    let mut text =
+        format!("{:<17} {:>10} {:>8} {:>11} {:>6}  file\n", "range", "documents", "deleted", "size", "views");
+    for shard in &db.shards {
+        let _ = writeln!(
+            text,
+            "{:<17} {:>10} {:>8} {:>11} {:>6}  {}",
+            shard.range,
+            shard.documents,
+            shard.deleted,
+            bytes(shard.bytes),
+            shard.views.len(),
+            shard.file
+        );
+        if let Some(problem) = &shard.problem {
+            let _ = writeln!(text, "    PROBLEM: {problem}");
+        }
+    }
+    text
+}

@@ -1,0 +1,95 @@
+//! Exit codes, and how an error is told.
+
+use std::process::ExitCode;
+
+use miette::{MietteDiagnostic, Report};
+use operations::error::{ErrorKind, OperationError};
+use serde::Serialize;
+
+use crate::output::Output;
+
+/// How a command that was carried out ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As asked.
+    Done,
+    /// Something is damaged or was left out.
+    DoneWithProblems,
+}
+
+/// The exit codes of `docs/exit-codes.md`. 2, wrong arguments, comes from the argument parser.
+const BUG: u8 = 1;
+const PROBLEMS: u8 = 3;
+const ARCHIVE: u8 = 4;
+const REFUSED: u8 = 5;
+const DATA: u8 = 6;
+const SYSTEM: u8 = 7;
+
+/// Tells an error, if there is one, and gives the exit code.
+pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) -> ExitCode {
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::DoneWithProblems) => ExitCode::from(PROBLEMS),
+        Err(error) => {
+            let code = match error.kind() {
+                ErrorKind::Bug => BUG,
+                ErrorKind::Archive => ARCHIVE,
+                ErrorKind::Refused => REFUSED,
+                ErrorKind::Data => DATA,
+                ErrorKind::System => SYSTEM,
+            };
+            tell(&error, code, output);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// An error as `--json` prints it.
+#[derive(Serialize)]
+struct ErrorJson {
+    error: ErrorFields,
+}
+
+#[derive(Serialize)]
+struct ErrorFields {
+    exit_code: u8,
+    kind: &'static str,
+    message: String,
+    causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+fn causes(error: &OperationError) -> Vec<String> {
+    let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    chain.map(ToString::to_string).collect()
+}
+
+fn tell(error: &OperationError, code: u8, output: &Output) {
+    let causes = causes(error);
+    if output.json {
+        let kind = match error.kind() {
+            ErrorKind::Bug => "bug",
+            ErrorKind::Archive => "archive",
+            ErrorKind::Refused => "refused",
+            ErrorKind::Data => "data",
+            ErrorKind::System => "system",
+        };
+        let fields =
+            ErrorFields { exit_code: code, kind, message: error.to_string(), causes, remedy: error.remedy() };
+        output.print(&ErrorJson { error: fields }, |_| String::new());
+        return;
+    }
+    let mut message = error.to_string();
+    for cause in causes {
+        if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    let mut diagnostic = MietteDiagnostic::new(message);
+    if let Some(remedy) = error.remedy() {
+        diagnostic = diagnostic.with_help(remedy);
+    }
+    eprintln!("{:?}", Report::new(diagnostic));
+}

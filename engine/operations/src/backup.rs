@@ -1,0 +1,217 @@
+//! Saves the data of one or several nodes, running or not, into one archive.
+//!
+//! In this order: the shard maps are opened and stay open as they are; of every shard one node is chosen; view indexes are
+//! archived; the shard maps as opened; the shards. A view index is read before its shard, so its sequence cannot be
+//! beyond the shard's. Of every file the archive gets the prefix up to its last valid header, read through one open
+//! descriptor.
+
+mod drift;
+mod file;
+mod folder;
+mod output;
+mod plan;
+mod source;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use archive::{ArchiveWriter, Facts, WriterOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{OperationError, Result};
+use crate::metadata::Metadata;
+use crate::parallel;
+use crate::report::{Notice, Reporter, Severity};
+
+pub use folder::NodeFolder;
+
+/// What to save and how.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// Data folders of the nodes of one cluster.
+    pub folders: Vec<FolderArgument>,
+    /// The archive to be made.
+    pub archive: PathBuf,
+    /// Whether an archive that is there already is replaced (only when the new one is whole).
+    pub overwrite: bool,
+    /// Level of compression, 1 to 12.
+    pub level: i32,
+    /// Number of threads; 0: as many as there are cores.
+    pub threads: usize,
+}
+
+/// A data folder as the user names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderArgument {
+    /// The folder.
+    pub path: PathBuf,
+    /// The node's name, where the user gives it; else it is read from `_dbs.couch`.
+    pub node: Option<String>,
+}
+
+/// What the archive's table of contents says about how the backup went. Lists are complete: a restore relies on them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct BackupSummary {
+    /// Names of the nodes saved.
+    pub nodes: Vec<String>,
+    /// When it began, in universal time.
+    pub date: String,
+    /// Databases saved.
+    pub databases: u64,
+    /// Shards saved.
+    pub shards: u64,
+    /// View indexes saved.
+    pub views: u64,
+    /// Databases that were deleted after the shard maps were read: their maps are in the archive, some of their shards
+    /// are not.
+    pub deleted_meanwhile: Vec<String>,
+    /// Databases that were made after the shard maps were read, and so are not in the archive.
+    pub created_meanwhile: Vec<String>,
+    /// View indexes left out because they were ahead of their database or damaged; CouchDB builds them anew.
+    pub views_left_out: Vec<String>,
+    /// Shards that could not be saved, and why.
+    pub problems: Vec<FileProblem>,
+}
+
+/// A file that could not be saved.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileProblem {
+    /// Path below the data folder.
+    pub path: String,
+    /// What is wrong, of every copy that was tried.
+    pub problem: String,
+}
+
+/// A finished backup.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupResult {
+    /// Also stored in the archive.
+    #[serde(flatten)]
+    pub summary: BackupSummary,
+    /// Bytes of the files saved.
+    pub content_bytes: u64,
+    /// Length of the archive in bytes.
+    pub archive_bytes: u64,
+}
+
+impl BackupResult {
+    /// Whether everything that belongs to the databases was saved.
+    pub fn is_complete(&self) -> bool {
+        self.summary.problems.is_empty()
+    }
+}
+
+/// Makes an archive. Whatever happens, the archive's path names a whole archive or what was there before.
+///
+/// Fails before anything is written where a range of a database lies on none of the given nodes. Files that are damaged or
+/// missing on the nodes do not fail the backup: they are told in the result, and in the archive.
+pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<BackupResult> {
+    let threads = parallel::threads(options.threads);
+    let output = output::Output::create(&options.archive, options.overwrite)?;
+    let folders = folder::open_all(&options.folders)?;
+    reporter.phase("reading the shard maps", None);
+    let begun = Instant::now();
+    let mut plan = plan::Plan::make(&folders, reporter)?;
+    reporter.timing("shard maps read", begun.elapsed().as_secs_f64());
+    plan.choose(&folders, threads, reporter)?;
+
+    let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
+    let findings = source::Findings::default();
+    let mut writer = ArchiveWriter::new(output.writer()?, WriterOptions { level: options.level, threads });
+    let now = jiff::Timestamp::now().as_second().unsigned_abs();
+    writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
+
+    let views = plan.views(&folders)?;
+    reporter.phase("saving view indexes", Some(views.len() as u64));
+    let begun = Instant::now();
+    let before = 1;
+    writer
+        .add_all(
+            views.into_iter().map(|view| source::ViewSource { view, folders: &folders, findings: &findings }),
+            &|progress| reporter.advance(progress.entries.saturating_sub(before), progress.content_bytes),
+        )
+        .map_err(OperationError::from_visit)?;
+    reporter.timing("view indexes saved", begun.elapsed().as_secs_f64());
+
+    writer
+        .add_all(std::iter::once(source::MapsSource { maps: &plan.maps, now }), &|_| {})
+        .map_err(OperationError::from_visit)?;
+
+    let shards = std::mem::take(&mut plan.shards);
+    reporter.phase("saving shards", Some(shards.len() as u64));
+    let begun = Instant::now();
+    let first = std::sync::atomic::AtomicU64::new(u64::MAX);
+    writer
+        .add_all(
+            shards.into_iter().map(|shard| source::ShardSource {
+                shard,
+                folders: &folders,
+                maps: &plan.maps,
+                findings: &findings,
+            }),
+            &|progress| {
+                first.fetch_min(progress.entries, std::sync::atomic::Ordering::Relaxed);
+                let start = first.load(std::sync::atomic::Ordering::Relaxed);
+                reporter.advance(progress.entries - start, progress.content_bytes);
+            },
+        )
+        .map_err(OperationError::from_visit)?;
+    reporter.timing("shards saved", begun.elapsed().as_secs_f64());
+
+    let mut summary = findings.into_summary();
+    summary.nodes = metadata.backup.source.nodes_names;
+    summary.date = metadata.backup.date;
+    let whole = summary.deleted_meanwhile.len() as u64;
+    summary.databases = plan.databases.saturating_sub(whole);
+    summary.created_meanwhile = drift::created_since(&plan.maps)?;
+    summary.problems.extend(plan.problems);
+    summary.problems.sort();
+    summary.problems.dedup();
+    tell(&summary, reporter);
+
+    let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
+    let written = writer.finish(value)?;
+    output.commit(written.out)?;
+    Ok(BackupResult { summary, content_bytes: written.content_bytes, archive_bytes: written.archive_bytes })
+}
+
+/// Tells what did not go as usual. Problems are told by whoever prints the result.
+fn tell(summary: &BackupSummary, reporter: &dyn Reporter) {
+    let list = |names: &[String]| {
+        let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+        let more = if names.len() > 5 { ", …" } else { "" };
+        format!("{}{more}", shown.join(", "))
+    };
+    let notice = |severity, text| reporter.notice(&Notice { severity, text });
+    if !summary.deleted_meanwhile.is_empty() {
+        notice(
+            Severity::Warning,
+            format!(
+                "{} databases were deleted while the backup ran and will not be restored: {}",
+                summary.deleted_meanwhile.len(),
+                list(&summary.deleted_meanwhile)
+            ),
+        );
+    }
+    if !summary.created_meanwhile.is_empty() {
+        notice(
+            Severity::Warning,
+            format!(
+                "{} databases were created after the backup began and are not in it: {}",
+                summary.created_meanwhile.len(),
+                list(&summary.created_meanwhile)
+            ),
+        );
+    }
+    if !summary.views_left_out.is_empty() {
+        notice(
+            Severity::Warning,
+            format!(
+                "{} view indexes were left out, CouchDB will build them anew: {}",
+                summary.views_left_out.len(),
+                list(&summary.views_left_out)
+            ),
+        );
+    }
+}

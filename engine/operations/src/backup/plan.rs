@@ -1,0 +1,317 @@
+//! Which files are saved, and from which node.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use couchfile::data_dir::{DataFile, Range, ShardName};
+use couchfile::database::Database;
+use couchfile::document::DocInfo;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::FileBytes;
+use couchfile::shard_map::ShardMap;
+
+use super::FileProblem;
+use super::file;
+use super::folder::NodeFolder;
+use crate::error::{OperationError, Result};
+use crate::parallel;
+use crate::report::{Notice, Reporter, Severity};
+
+/// The shard maps that the backup goes by: those of one node, as they were when it was opened.
+#[derive(Debug)]
+pub(super) struct Maps<'f> {
+    /// The open file.
+    pub(super) database: &'f Database<FileBytes>,
+    /// The folder that it is from.
+    pub(super) folder: &'f NodeFolder,
+    /// Number of shard maps in it.
+    pub(super) count: u64,
+}
+
+/// A shard to be saved.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedShard {
+    /// Path below the data folder.
+    pub(super) path: String,
+    /// Numbers of the folders whose node holds a copy, the one to be read first in front.
+    pub(super) folders: Box<[u16]>,
+}
+
+/// A view index to be saved.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedView {
+    /// Path below the data folder.
+    pub(super) path: String,
+    /// Number of the folder.
+    pub(super) folder: u16,
+}
+
+/// What a backup will save.
+#[derive(Debug)]
+pub(super) struct Plan<'f> {
+    pub(super) maps: Maps<'f>,
+    /// In the order of their paths.
+    pub(super) shards: Vec<PlannedShard>,
+    /// Number of databases.
+    pub(super) databases: u64,
+    /// Shard maps that cannot be read.
+    pub(super) problems: Vec<FileProblem>,
+}
+
+impl<'f> Plan<'f> {
+    /// Plans by the shard maps of the node that knows most databases.
+    ///
+    /// Fails where no folder has readable shard maps, or a range lies on none of the nodes.
+    pub(super) fn make(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<Self> {
+        let maps = best_maps(folders, reporter)?;
+        let by_name: HashMap<&str, u16> = folders
+            .iter()
+            .enumerate()
+            .filter_map(|(i, folder)| folder.name.as_deref().map(|name| (name, i as u16)))
+            .collect();
+        let mut shards = Vec::new();
+        let mut databases = 0;
+        let mut problems = Vec::new();
+        let mut nowhere = Nowhere::default();
+        for_each_map(maps.database, |map| {
+            let map = match map {
+                Ok(map) => map,
+                Err(problem) => {
+                    problems.push(problem);
+                    return Ok(());
+                }
+            };
+            databases += 1;
+            for (range, nodes) in &map.by_range {
+                let mut holders: Vec<u16> =
+                    nodes.iter().filter_map(|node| by_name.get(node.as_str()).copied()).collect();
+                // A folder whose node nobody knows the name of can only be asked for the file.
+                holders.extend((0..folders.len() as u16).filter(|&i| folders[usize::from(i)].name.is_none()));
+                let shard = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() };
+                if holders.is_empty() {
+                    nowhere.add(&shard, nodes);
+                }
+                shards.push(PlannedShard { path: shard.path(), folders: holders.into_boxed_slice() });
+            }
+            Ok(())
+        })?;
+        nowhere.refuse(folders)?;
+        shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(Self { maps, shards, databases, problems })
+    }
+
+    /// Chooses, where several folders hold a shard, the copy with most documents: one that lags behind misses some.
+    pub(super) fn choose(
+        &mut self,
+        folders: &[NodeFolder],
+        threads: usize,
+        reporter: &dyn Reporter,
+    ) -> Result<()> {
+        let several: Vec<usize> =
+            (0..self.shards.len()).filter(|&i| self.shards[i].folders.len() > 1).collect();
+        if several.is_empty() {
+            return Ok(());
+        }
+        reporter.phase("comparing copies", Some(several.len() as u64));
+        let chosen: Vec<std::sync::OnceLock<Box<[u16]>>> =
+            several.iter().map(|_| std::sync::OnceLock::new()).collect();
+        parallel::for_each(threads, &several, |slot, &i| -> Result<()> {
+            let shard = &self.shards[i];
+            let mut rated: Vec<(std::cmp::Reverse<u64>, u16)> = shard
+                .folders
+                .iter()
+                .map(|&folder| {
+                    let path = folders[usize::from(folder)].path.join(&shard.path);
+                    let docs = match file::peek_shard(&path) {
+                        Ok(header) => header.docs + header.deleted + 1,
+                        Err(_) => 0,
+                    };
+                    (std::cmp::Reverse(docs), folder)
+                })
+                .collect();
+            // Stable: among equals the shard map's preferred copy stays first.
+            rated.sort_by_key(|(docs, _)| *docs);
+            let _ = chosen[slot].set(rated.into_iter().map(|(_, folder)| folder).collect());
+            Ok(())
+        })?;
+        for (i, chosen) in several.into_iter().zip(chosen) {
+            if let Some(order) = chosen.into_inner() {
+                self.shards[i].folders = order;
+            }
+        }
+        Ok(())
+    }
+
+    /// The view indexes of the chosen copies, in the order of their paths.
+    pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<Vec<PlannedView>> {
+        let mut views = Vec::new();
+        for (number, folder) in folders.iter().enumerate() {
+            let mut found = Vec::new();
+            collect_views(&folder.path, ".shards", &mut found)?;
+            for path in found {
+                let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else { continue };
+                let shard_path = shard.path();
+                let Ok(i) = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(&shard_path)) else {
+                    continue;
+                };
+                if self.shards[i].folders.first() == Some(&(number as u16)) {
+                    views.push(PlannedView { path, folder: number as u16 });
+                }
+            }
+        }
+        views.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(views)
+    }
+}
+
+/// Calls `each` with every shard map of a `_dbs.couch` that is not deleted.
+pub(super) fn for_each_map<R: couchfile::read_at::ReadAt>(
+    maps: &Database<R>,
+    mut each: impl FnMut(std::result::Result<ShardMap, FileProblem>) -> Result<()>,
+) -> Result<()> {
+    enum Stop {
+        File(CouchFileError),
+        Other(OperationError),
+    }
+    impl From<CouchFileError> for Stop {
+        fn from(e: CouchFileError) -> Self {
+            Self::File(e)
+        }
+    }
+    let walked = maps.for_each_document(|doc| {
+        if doc.deleted || doc.id.starts_with(b"_design/") {
+            return Ok(());
+        }
+        each(read_map(maps, doc)).map_err(Stop::Other)
+    });
+    walked.map_err(|stop| match stop {
+        Stop::File(e) => OperationError::database("the shard maps (_dbs.couch)", e),
+        Stop::Other(e) => e,
+    })
+}
+
+/// Reads the shard map that a document of `_dbs.couch` holds.
+fn read_map<R: couchfile::read_at::ReadAt>(
+    maps: &Database<R>,
+    doc: &DocInfo<'_>,
+) -> std::result::Result<ShardMap, FileProblem> {
+    let db = String::from_utf8_lossy(doc.id).into_owned();
+    crate::survey::shard_map_of(maps, doc, &db).map_err(|problem| FileProblem {
+        path: format!("_dbs.couch/{db}"),
+        problem: format!("the shard map cannot be read: {problem}"),
+    })
+}
+
+fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<Maps<'f>> {
+    let mut best: Option<Maps<'f>> = None;
+    let mut counts = Vec::new();
+    for folder in folders {
+        match &folder.maps {
+            Ok(database) => {
+                let what = || format!("{}/_dbs.couch", folder.path.display());
+                let (count, _) = database.counts().map_err(|e| OperationError::database(what(), e))?;
+                counts.push(count);
+                if best.as_ref().is_none_or(|best| count > best.count) {
+                    best = Some(Maps { database, folder, count });
+                }
+            }
+            Err(e) => reporter.notice(&Notice {
+                severity: Severity::Problem,
+                text: format!(
+                    "{}/_dbs.couch cannot be used: {e}. The shard maps of another node are used.",
+                    folder.path.display()
+                ),
+            }),
+        }
+    }
+    if counts.iter().any(|count| Some(count) != counts.first()) {
+        reporter.notice(&Notice {
+            severity: Severity::Warning,
+            text: format!(
+                "the nodes do not know the same databases ({counts:?}); those of {} are saved",
+                best.as_ref().map_or(Path::new(""), |maps| maps.folder.path.as_path()).display()
+            ),
+        });
+    }
+    best.ok_or_else(|| {
+        OperationError::incomplete(
+            "none of the given nodes has readable shard maps (_dbs.couch), without which nothing can be restored",
+            "Give the data folder of another node of the cluster, too.",
+        )
+    })
+}
+
+/// Ranges that no given node holds.
+#[derive(Debug, Default)]
+struct Nowhere {
+    count: usize,
+    /// Of the first few: database, range, nodes.
+    examples: Vec<(String, Range, Vec<String>)>,
+    /// How many of them each absent node holds.
+    nodes: BTreeMap<String, usize>,
+}
+
+impl Nowhere {
+    fn add(&mut self, shard: &ShardName, nodes: &[String]) {
+        self.count += 1;
+        if self.examples.len() < 3 {
+            self.examples.push((shard.db.clone(), shard.range, nodes.to_vec()));
+        }
+        for node in nodes {
+            *self.nodes.entry(node.clone()).or_default() += 1;
+        }
+    }
+
+    fn refuse(self, folders: &[NodeFolder]) -> Result<()> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let examples: Vec<String> = self
+            .examples
+            .iter()
+            .map(|(db, range, nodes)| format!("{db} {range} (on {})", nodes.join(", ")))
+            .collect();
+        let given: Vec<&str> =
+            folders.iter().map(|folder| folder.name.as_deref().unwrap_or("of unknown name")).collect();
+        let nodes: Vec<&str> = self.nodes.keys().map(String::as_str).collect();
+        Err(OperationError::incomplete(
+            format!(
+                "{} ranges lie on none of the given nodes ({}): {}{}",
+                self.count,
+                given.join(", "),
+                examples.join("; "),
+                if self.count > 3 { "; …" } else { "" }
+            ),
+            format!(
+                "Give the data folders of more nodes: these ranges are on {}. If a folder is one of them under \
+                 another name, give that name after it: localhost,DIR,NODENAME.",
+                nodes.join(", ")
+            ),
+        ))
+    }
+}
+
+/// Paths of all view indexes below `.shards`. Folders may vanish meanwhile.
+fn collect_views(root: &Path, folder: &str, found: &mut Vec<String>) -> Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let path = root.join(&folder);
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(OperationError::io("list", path, e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| OperationError::io("list", &path, e))?;
+            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let below = format!("{folder}/{name}");
+            if kind.is_dir() {
+                folders.push(below);
+            } else if kind.is_file() {
+                found.push(below);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! Reads one file out of an archive.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use archive::{Archive, BoxError, EntryInfo, LargeSink, Visitor};
+use couchfile::read_at::ReadAt;
+
+use crate::error::{OperationError, Result};
+
+/// Bytes read at a time.
+const PIECE: u64 = 1 << 20;
+
+/// Writes the archive's entry `name` to `out`. With a table of contents nothing else is read.
+pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)) -> Result<()> {
+    match archive::open(path)? {
+        Archive::Indexed(archive) => {
+            let entry = archive.find(name)?.ok_or_else(|| not_there(path, name))?;
+            let reader = archive.open_entry(&entry)?;
+            let mut offset = 0;
+            while offset < reader.len() {
+                let mut piece = vec![0; PIECE.min(reader.len() - offset) as usize];
+                reader
+                    .read_exact_at(&mut piece, offset)
+                    .map_err(|e| OperationError::io("read", path.join(name), e))?;
+                write(out, &piece)?;
+                offset += piece.len() as u64;
+            }
+        }
+        Archive::Sequential(archive) => {
+            let pick = Pick { name, out: Mutex::new(out), found: Mutex::new(false) };
+            archive.visit(threads, &pick).map_err(OperationError::from_visit)?;
+            if !pick.found.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                return Err(not_there(path, name));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_there(path: &Path, name: &str) -> OperationError {
+    OperationError::refused(
+        format!("{} holds no file {name}", path.display()),
+        "`couchcopy ls ARCHIVE DB` names the files of a database; `tar tzf ARCHIVE` lists all.",
+    )
+}
+
+fn write(out: &mut (dyn Write + Send), bytes: &[u8]) -> Result<()> {
+    out.write_all(bytes).map_err(|e| OperationError::io("write to", "standard output", e))
+}
+
+/// Writes the one entry that was asked for.
+struct Pick<'a> {
+    name: &'a str,
+    out: Mutex<&'a mut (dyn Write + Send)>,
+    found: Mutex<bool>,
+}
+
+impl Pick<'_> {
+    fn put(&self, bytes: &[u8]) -> Result<()> {
+        write(*self.out.lock().unwrap_or_else(PoisonError::into_inner), bytes)
+    }
+
+    fn found(&self) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+}
+
+impl Visitor for Pick<'_> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+        if entry.name == self.name {
+            self.put(content)?;
+            self.found();
+        }
+        Ok(())
+    }
+
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+        if entry.name != self.name {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(PickLarge(self))))
+    }
+}
+
+/// Without a table of contents the chunks come in order.
+struct PickLarge<'p, 'a>(&'p Pick<'a>);
+
+impl LargeSink for PickLarge<'_, '_> {
+    fn chunk(&self, _: u64, bytes: &[u8]) -> Result<(), BoxError> {
+        Ok(self.0.put(bytes)?)
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+        self.0.found();
+        Ok(())
+    }
+}

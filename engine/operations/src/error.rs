@@ -1,0 +1,156 @@
+//! Why an operation could not be carried out, and what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use archive::ArchiveError;
+use couchfile::error::CouchFileError;
+
+/// Result of an operation.
+pub type Result<T, E = OperationError> = std::result::Result<T, E>;
+
+/// What kind of failure it is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// What was asked for makes no sense or is refused to protect data; nothing was changed.
+    Refused,
+    /// The archive is damaged, cut short, or no archive.
+    Archive,
+    /// The data folder is damaged or incomplete.
+    Data,
+    /// The system did not let us read or write.
+    System,
+    /// A mistake in couchcopy itself.
+    Bug,
+}
+
+/// Why an operation ended.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The system did not let us read or write.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was being done, as in "cannot …".
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The archive cannot be read or written.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A database file cannot be used.
+    #[error("cannot use {what}")]
+    Database {
+        /// Which file.
+        what: String,
+        /// What is wrong with it.
+        source: CouchFileError,
+    },
+    /// What was asked for is refused; nothing was changed.
+    #[error("{problem}")]
+    Refused {
+        /// Why.
+        problem: String,
+        /// What to do now.
+        remedy: String,
+    },
+    /// The data to be saved or restored is incomplete.
+    #[error("{problem}")]
+    Incomplete {
+        /// What is missing.
+        problem: String,
+        /// What to do now.
+        remedy: String,
+    },
+    /// Something that cannot be, unless couchcopy is wrong.
+    #[error("couchcopy itself is at fault: {0}")]
+    Bug(String),
+}
+
+impl OperationError {
+    /// A failed system call.
+    pub fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { doing, path: path.into(), source }
+    }
+
+    /// An unusable database file.
+    pub fn database(what: impl Into<String>, source: CouchFileError) -> Self {
+        Self::Database { what: what.into(), source }
+    }
+
+    /// A refusal.
+    pub fn refused(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Refused { problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// Incomplete data.
+    pub fn incomplete(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Incomplete { problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { .. } => ErrorKind::System,
+            Self::Archive(ArchiveError::Io { .. }) => ErrorKind::System,
+            Self::Archive(ArchiveError::Visit(inner)) => {
+                inner.downcast_ref::<Self>().map_or(ErrorKind::Archive, Self::kind)
+            }
+            Self::Archive(_) => ErrorKind::Archive,
+            Self::Refused { .. } => ErrorKind::Refused,
+            Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
+            Self::Bug(_) => ErrorKind::Bug,
+        }
+    }
+
+    /// What to do now.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Refused { remedy, .. } | Self::Incomplete { remedy, .. } => Some(remedy.clone()),
+            Self::Io { path, source, .. } => io_remedy(path, source),
+            Self::Archive(ArchiveError::Io { source, .. }) => io_remedy(Path::new(""), source),
+            Self::Archive(ArchiveError::Visit(inner)) => inner.downcast_ref::<Self>().and_then(Self::remedy),
+            Self::Archive(ArchiveError::NewerVersion { .. }) => {
+                Some("Use a newer couchcopy for this archive.".into())
+            }
+            Self::Archive(_) => Some(
+                "Use another copy of this archive. `couchcopy verify` tells whether an archive is whole.".into(),
+            ),
+            Self::Database { .. } => Some(
+                "CouchDB would open this file as an empty database or not at all. Take it from another node or an \
+                 older backup."
+                    .into(),
+            ),
+            Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
+        }
+    }
+
+    /// Unwraps an error of ours that came back through the archive's visitor.
+    #[must_use]
+    pub fn from_visit(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Visit(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::Archive(ArchiveError::Visit(other)),
+            },
+            other => Self::Archive(other),
+        }
+    }
+}
+
+fn io_remedy(path: &Path, error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Some(
+            "Run couchcopy as the user that owns CouchDB's data (often `couchdb`), or as root with sudo."
+                .into(),
+        ),
+        io::ErrorKind::StorageFull => Some(format!(
+            "There is no room left. Make some{}; nothing that was there before has been changed.",
+            path.parent().map_or_else(String::new, |parent| format!(" in {}", parent.display()))
+        )),
+        io::ErrorKind::NotFound => Some("Check the path for typing mistakes.".into()),
+        _ => None,
+    }
+}

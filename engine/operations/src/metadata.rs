@@ -1,0 +1,95 @@
+//! `metadata.yaml`, the first entry of an archive: couchcopy's keys, so that its Python version reads our archives.
+
+use serde::{Deserialize, Serialize};
+
+/// What the archive says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Metadata {
+    /// About the backup.
+    pub backup: Backup,
+    /// About the program that made it.
+    pub couchcopy: Program,
+}
+
+/// When and where from a backup was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Backup {
+    /// ISO 8601; in universal time where it ends in Z, else local time of the machine that made it.
+    pub date: String,
+    /// Where from.
+    pub source: Source,
+}
+
+/// Where a backup comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Source {
+    /// Names of the nodes, e.g. `couchdb@127.0.0.1`.
+    #[serde(rename = "nodes-names")]
+    pub nodes_names: Vec<String>,
+}
+
+/// The program that made an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Program {
+    /// Its version.
+    #[serde(deserialize_with = "version_text")]
+    pub version: String,
+    /// What the Python couchcopy does not write: which implementation it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub implementation: Option<String>,
+}
+
+/// A version may look like a number to YAML.
+fn version_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    use serde_yaml_ng::Value;
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    })
+}
+
+impl Metadata {
+    /// Metadata of a backup made now by this program.
+    pub fn now(nodes: Vec<String>) -> Self {
+        let date =
+            jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now());
+        Self {
+            backup: Backup { date: date.to_string(), source: Source { nodes_names: nodes } },
+            couchcopy: Program {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                implementation: Some("rust".to_owned()),
+            },
+        }
+    }
+
+    /// The text of the file.
+    pub fn to_yaml(&self) -> String {
+        // A value made of strings and lists can always be written.
+        serde_yaml_ng::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the file; what is missing in it stays empty.
+    pub fn from_yaml(text: &[u8]) -> Option<Self> {
+        serde_yaml_ng::from_slice(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_back_and_reads_the_python_versions() {
+        let metadata = Metadata::now(vec!["couchdb@127.0.0.1".into()]);
+        assert_eq!(Metadata::from_yaml(metadata.to_yaml().as_bytes()), Some(metadata));
+        let python = b"backup:\n  date: '2026-11-22T13:47:46.202160'\n  source:\n    nodes-names: []\ncouchcopy:\n  version: 0.2.4\n";
+        let read = Metadata::from_yaml(python).unwrap();
+        assert_eq!((read.couchcopy.version.as_str(), read.couchcopy.implementation), ("0.2.4", None));
+        assert_eq!(Metadata::from_yaml(b"couchcopy: {version: 0.2}").unwrap().couchcopy.version, "0.2");
+    }
+}

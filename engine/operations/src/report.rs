@@ -1,0 +1,50 @@
+//! How an operation tells of its progress while it runs.
+
+use serde::Serialize;
+
+/// Something that the user should know, though the operation goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// How grave it is.
+    pub severity: Severity,
+    /// What was found.
+    pub text: String,
+}
+
+/// How grave a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Info,
+    /// Something was left out or changed for safety.
+    Warning,
+    /// Data is damaged or missing.
+    Problem,
+}
+
+/// Takes progress and notices. Called from several threads.
+pub trait Reporter: Sync {
+    /// A phase begins; `total` counts what [`Reporter::advance`] will tell, where it is known.
+    fn phase(&self, name: &str, total: Option<u64>);
+
+    /// So many items and bytes of the present phase are done, counted from its beginning.
+    fn advance(&self, items: u64, bytes: u64);
+
+    /// Something to tell.
+    fn notice(&self, notice: &Notice);
+
+    /// A phase took so long, for those who ask for details.
+    fn timing(&self, what: &str, seconds: f64);
+}
+
+/// Tells nobody.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn phase(&self, _: &str, _: Option<u64>) {}
+    fn advance(&self, _: u64, _: u64) {}
+    fn notice(&self, _: &Notice) {}
+    fn timing(&self, _: &str, _: f64) {}
+}

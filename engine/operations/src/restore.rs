@@ -1,0 +1,194 @@
+//! Writes complete data folders for nodes that are not running.
+//!
+//! Everything is written into a staging folder inside each target; only when all of it is on disk does it get its names,
+//! the shard maps last. A folder without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks
+//! complete.
+
+mod maps;
+mod plan;
+mod shard;
+mod staging;
+mod visitor;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use archive::Archive;
+use serde::Serialize;
+
+use crate::backup::FileProblem;
+use crate::error::{OperationError, Result};
+use crate::parallel;
+use crate::report::{Notice, Reporter, Severity};
+use crate::survey::Survey;
+
+use staging::Staging;
+
+/// What to restore, where to, and how.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// The archive.
+    pub archive: PathBuf,
+    /// The nodes.
+    pub targets: Vec<Target>,
+    /// Copies of every range; `None`: as many as each database had, as far as there are nodes.
+    pub copies: Option<usize>,
+    /// Whether every copy gets a new uuid: needed where an older state returns on the same nodes, or consumers of changes
+    /// feeds that saw a newer state miss changes.
+    pub fresh_uuids: bool,
+    /// Whether databases with damaged or missing shards are left out; else they fail the restore before anything is
+    /// written.
+    pub skip_damaged: bool,
+    /// Number of threads; 0: as many as there are cores.
+    pub threads: usize,
+}
+
+/// A node that gets data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its data folder: not there yet, or empty.
+    pub folder: PathBuf,
+    /// Its name, e.g. `couchdb@127.0.0.1`.
+    pub node: String,
+}
+
+/// A finished restore.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RestoreResult {
+    /// Names of the nodes.
+    pub nodes: Vec<String>,
+    /// Databases restored.
+    pub databases: u64,
+    /// Shard files written, all copies.
+    pub shard_files: u64,
+    /// View index files written, all copies.
+    pub view_files: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Databases that were left out, and why.
+    pub left_out: Vec<FileProblem>,
+    /// View indexes that were left out; CouchDB builds them anew.
+    pub views_left_out: Vec<FileProblem>,
+}
+
+impl RestoreResult {
+    /// Whether every database of the archive was restored.
+    pub fn is_complete(&self) -> bool {
+        self.left_out.is_empty()
+    }
+}
+
+/// Restores an archive into the folders of nodes that are not running.
+///
+/// Fails, before anything is written, where a target is not empty, a name is no node name, or the archive lacks a shard
+/// that its maps name.
+pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Result<RestoreResult> {
+    check_targets(&options.targets)?;
+    for target in &options.targets {
+        staging::check_empty(&target.folder)?;
+    }
+    let threads = parallel::threads(options.threads);
+    let survey = Survey::open(&options.archive, threads, reporter)?;
+    let plan = plan::Plan::make(&survey, options)?;
+    plan.tell(reporter);
+    let stagings: Vec<Staging> = options
+        .targets
+        .iter()
+        .zip(&plan.bytes)
+        .map(|(target, &bytes)| Staging::create(&target.folder, bytes))
+        .collect::<Result<_>>()?;
+
+    reporter.phase("rewriting the shard maps", None);
+    let begun = Instant::now();
+    maps::write(&survey, &plan, options, &stagings)?;
+    reporter.timing("maps rewritten", begun.elapsed().as_secs_f64());
+
+    reporter.phase("restoring", Some(plan.shards.len() as u64));
+    let begun = Instant::now();
+    let writer = visitor::Writer::new(&survey, &plan, options, &stagings, reporter);
+    match &survey.archive {
+        Archive::Indexed(archive) => archive.visit(threads, &|entry| writer.wants(&entry.name), &writer),
+        Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
+    }
+    .map_err(OperationError::from_visit)?;
+    let written = writer.finish()?;
+    reporter.timing("files written", begun.elapsed().as_secs_f64());
+
+    reporter.phase("making the data durable", None);
+    let begun = Instant::now();
+    for staging in &stagings {
+        staging.sync()?;
+    }
+    for staging in stagings {
+        staging.complete()?;
+    }
+    reporter.timing("data durable", begun.elapsed().as_secs_f64());
+    Ok(RestoreResult {
+        nodes: options.targets.iter().map(|target| target.node.clone()).collect(),
+        databases: plan.databases,
+        shard_files: written.shards,
+        view_files: written.views,
+        bytes: written.bytes,
+        left_out: plan.left_out,
+        views_left_out: plan.views_left_out,
+    })
+}
+
+/// Refuses node names that Erlang would refuse, and targets named twice.
+fn check_targets(targets: &[Target]) -> Result<()> {
+    for (i, target) in targets.iter().enumerate() {
+        let valid = target.node.split_once('@').is_some_and(|(name, host)| {
+            let plain = |part: &str| {
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
+            };
+            plain(name) && plain(host) && target.node.len() <= 255
+        });
+        if !valid {
+            return Err(OperationError::refused(
+                format!("{:?} is no node name", target.node),
+                "A node's name is NAME@HOST, as its vm.args says after -name, e.g. couchdb@127.0.0.1.",
+            ));
+        }
+        let same = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        for other in &targets[..i] {
+            if other.node == target.node || same(&other.folder) == same(&target.folder) {
+                return Err(OperationError::refused(
+                    format!("{},{} names a node or a folder twice", target.folder.display(), target.node),
+                    "Give every node once, with a folder of its own.",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl plan::Plan {
+    /// Tells what will not be as it was.
+    fn tell(&self, reporter: &dyn Reporter) {
+        for (list, what) in
+            [(&self.left_out, "database left out"), (&self.views_left_out, "view index left out")]
+        {
+            for problem in list {
+                reporter.notice(&Notice {
+                    severity: Severity::Warning,
+                    text: format!("{what}: {}: {}", problem.path, problem.problem),
+                });
+            }
+        }
+        for db in &self.deleted_meanwhile {
+            reporter.notice(&Notice {
+                severity: Severity::Info,
+                text: format!("{db} was deleted while the backup ran and is not restored"),
+            });
+        }
+        if self.orphans > 0 {
+            reporter.notice(&Notice {
+                severity: Severity::Info,
+                text: format!("{} shards belong to no database and are not restored", self.orphans),
+            });
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A target folder in the making.
+
+use std::collections::HashSet;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use couchfile::data_dir::SHARD_MAPS;
+use rustix::fs::{FlockOperation, Gid, Uid};
+
+use crate::error::{OperationError, Result};
+
+/// Where everything is written first, inside the target.
+const STAGING: &str = ".couchcopy-restore";
+/// Held while a restore runs.
+const LOCK: &str = "lock";
+/// What a fresh file system may hold.
+const HARMLESS: [&str; 1] = ["lost+found"];
+
+/// A target folder whose content is being written.
+#[derive(Debug)]
+pub(super) struct Staging {
+    target: PathBuf,
+    folder: PathBuf,
+    /// Folders that are there already.
+    made: Mutex<HashSet<PathBuf>>,
+    /// Who is to own everything, where that is not us.
+    owner: Option<(Uid, Gid)>,
+    _lock: File,
+}
+
+/// Refuses a folder that holds anything but what an interrupted restore of ours left.
+pub(super) fn check_empty(target: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(target) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(OperationError::io("list", target, e)),
+    };
+    for entry in entries {
+        let name = entry.map_err(|e| OperationError::io("list", target, e))?.file_name();
+        let name = name.to_string_lossy();
+        if name != STAGING && !HARMLESS.contains(&name.as_ref()) {
+            return Err(OperationError::refused(
+                format!("{} is not empty: it holds {name}", target.display()),
+                "An offline restore writes into new or empty folders only. Move the old data aside first, e.g. to \
+                 DIR.old on the same file system.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Staging {
+    /// Begins. What an interrupted restore left in its staging folder is removed.
+    ///
+    /// Fails where another restore is at work there, or where there is not room for `bytes`.
+    pub(super) fn create(target: &Path, bytes: u64) -> Result<Self> {
+        let folder = target.join(STAGING);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(target)
+            .map_err(|e| OperationError::io("create the folder", target, e))?;
+        check_empty(target)?;
+        let owner = foreign_owner(target)?;
+        check_room(target, bytes)?;
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                // Never through a link: what is behind it is not ours.
+                let found =
+                    std::fs::symlink_metadata(&folder).map_err(|e| OperationError::io("read", &folder, e))?;
+                if !found.is_dir() {
+                    return Err(OperationError::refused(
+                        format!("{} is not a folder", folder.display()),
+                        "Remove it and try again.",
+                    ));
+                }
+            }
+            Err(e) => return Err(OperationError::io("create the folder", folder, e)),
+        }
+        let lock = lock(&folder)?;
+        for left in std::fs::read_dir(&folder).map_err(|e| OperationError::io("list", &folder, e))? {
+            let left = left.map_err(|e| OperationError::io("list", &folder, e))?;
+            if left.file_name() != LOCK {
+                remove(&left.path())?;
+            }
+        }
+        Ok(Self { target: target.to_owned(), folder, made: Mutex::new(HashSet::new()), owner, _lock: lock })
+    }
+
+    /// Creates a file that is not there yet, by its path below the data folder, with the folders above it.
+    pub(super) fn create_file(&self, path: &str) -> Result<File> {
+        let full = self.folder.join(path);
+        if let Some(parent) = full.parent() {
+            self.make_folder(parent)?;
+        }
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o640)
+            .open(&full)
+            .map_err(|e| OperationError::io("create", &full, e))?;
+        if let Some((uid, gid)) = self.owner {
+            rustix::fs::fchown(&file, Some(uid), Some(gid))
+                .map_err(|e| OperationError::io("change the owner of", &full, e.into()))?;
+        }
+        Ok(file)
+    }
+
+    /// The full path of a file in the making, for messages.
+    pub(super) fn path_of(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    fn make_folder(&self, folder: &Path) -> Result<()> {
+        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if folder == self.folder || made().contains(folder) {
+            return Ok(());
+        }
+        if let Some(parent) = folder.parent() {
+            self.make_folder(parent)?;
+        }
+        match DirBuilder::new().mode(0o750).create(folder) {
+            Ok(()) => {
+                if let Some((uid, gid)) = self.owner {
+                    rustix::fs::chown(folder, Some(uid), Some(gid))
+                        .map_err(|e| OperationError::io("change the owner of", folder, e.into()))?;
+                }
+            }
+            // Another thread was faster.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(OperationError::io("create the folder", folder, e)),
+        }
+        made().insert(folder.to_owned());
+        Ok(())
+    }
+
+    /// Makes everything written so far durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        let folder = File::open(&self.folder).map_err(|e| OperationError::io("open", &self.folder, e))?;
+        rustix::fs::syncfs(&folder).map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
+    }
+
+    /// Gives everything its name, the shard maps last: only with them do the rest become databases.
+    pub(super) fn complete(self) -> Result<()> {
+        for name in [".shards", "shards", SHARD_MAPS] {
+            let from = self.folder.join(name);
+            let to = self.target.join(name);
+            match std::fs::rename(&from, &to) {
+                Ok(()) => {}
+                // There may be no view indexes, or no databases at all.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && name != SHARD_MAPS => {}
+                Err(e) => return Err(OperationError::io("give its name to", to, e)),
+            }
+        }
+        let durable = |path: &Path| {
+            File::open(path)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|e| OperationError::io("make durable", path, e))
+        };
+        durable(&self.target)?;
+        remove(&self.folder)?;
+        durable(&self.target)
+    }
+}
+
+/// Takes the lock of a staging folder; it ends with the process.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|e| OperationError::io("create", &path, e))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OperationError::refused(
+            format!("another restore is at work in {}", folder.display()),
+            "Wait for it to end, or end it.",
+        )),
+        Err(e) => Err(OperationError::io("lock", path, e.into())),
+    }
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let found = std::fs::symlink_metadata(path).map_err(|e| OperationError::io("read", path, e))?;
+    let removed = if found.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    removed.map_err(|e| OperationError::io("remove", path, e))
+}
+
+/// The owner of a folder, where root makes files for somebody else.
+fn foreign_owner(target: &Path) -> Result<Option<(Uid, Gid)>> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let found = std::fs::metadata(target).map_err(|e| OperationError::io("read", target, e))?;
+    if found.uid() == 0 && found.gid() == 0 {
+        return Ok(None);
+    }
+    Ok(Some((Uid::from_raw(found.uid()), Gid::from_raw(found.gid()))))
+}
+
+fn check_room(target: &Path, bytes: u64) -> Result<()> {
+    let found =
+        rustix::fs::statvfs(target).map_err(|e| OperationError::io("ask for room in", target, e.into()))?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    if free < bytes {
+        return Err(OperationError::refused(
+            format!(
+                "{} has {} MiB free, the restore needs about {} MiB",
+                target.display(),
+                free >> 20,
+                bytes >> 20
+            ),
+            "Make room, or restore to a larger file system.",
+        ));
+    }
+    Ok(())
+}

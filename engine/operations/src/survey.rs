@@ -1,0 +1,232 @@
+//! What an archive holds, whichever program made it: shards, view indexes and shard maps, from the manifest or, where there
+//! is none, from one pass over everything.
+
+mod maps;
+mod sequential;
+mod tail;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use archive::{Archive, Facts, IndexedArchive};
+use couchfile::data_dir::DataFile;
+use couchfile::read_at::ReadAt;
+
+use crate::backup::BackupSummary;
+use crate::error::{OperationError, Result};
+use crate::metadata::Metadata;
+use crate::report::Reporter;
+
+pub use maps::{ArchivedMaps, MapDocument, shard_map_of};
+
+/// What is known of an archived shard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// Bytes.
+    pub size: u64,
+    /// Update sequence.
+    pub seq: u64,
+    /// Purge sequence.
+    pub purge_seq: u64,
+    /// Documents that exist.
+    pub docs: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// The node it was read from; only our own archives tell.
+    pub node: Option<Box<str>>,
+    /// Why it cannot be opened as a database, where it cannot.
+    pub damage: Option<Box<str>>,
+}
+
+/// What is known of an archived view index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewFacts {
+    /// 32 hexadecimal digits.
+    pub signature: String,
+    /// Bytes.
+    pub size: u64,
+    /// Sequence of its database up to which it was built.
+    pub seq: u64,
+    /// Purge sequence likewise.
+    pub purge_seq: u64,
+    /// The node it was read from; only our own archives tell.
+    pub node: Option<Box<str>>,
+    /// Why it cannot be used, where it cannot.
+    pub damage: Option<Box<str>>,
+}
+
+impl ViewFacts {
+    /// Why CouchDB must not get this index together with this shard; `None` where it may.
+    pub fn unfit_for(&self, shard: &ShardFacts) -> Option<String> {
+        if let Some(damage) = &self.damage {
+            return Some(damage.to_string());
+        }
+        if self.node.is_some() && shard.node.is_some() && self.node != shard.node {
+            return Some("it belongs to another copy of its shard".into());
+        }
+        if self.seq > shard.seq || self.purge_seq > shard.purge_seq {
+            return Some("it is ahead of its database".into());
+        }
+        None
+    }
+}
+
+/// An archive and what it holds. Memory: some 200 bytes per file.
+pub struct Survey {
+    /// The archive.
+    pub archive: Archive,
+    /// `metadata.yaml`, where there is one.
+    pub metadata: Option<Metadata>,
+    /// What our own archives say about how the backup went.
+    pub summary: Option<BackupSummary>,
+    /// Folder inside the archive that holds the data folder, with its `/`; empty where the archive is the folder itself.
+    pub root: String,
+    /// By path below the data folder.
+    pub shards: HashMap<Box<str>, ShardFacts>,
+    /// By path of the shard.
+    pub views: HashMap<Box<str>, Vec<ViewFacts>>,
+    /// The shard maps.
+    pub maps: ArchivedMaps,
+    /// Files that a backup does not need (compactions that were running, node-local databases, anything else).
+    pub ignored: u64,
+    /// Bytes of all files.
+    pub content_bytes: u64,
+}
+
+impl Survey {
+    /// Opens an archive and learns what it holds: from its manifest, or in one pass where it has none.
+    pub fn open(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
+        let archive = archive::open(path)?;
+        match archive {
+            Archive::Indexed(archive) => Self::of_indexed(archive),
+            Archive::Sequential(archive) => sequential::survey(archive, threads, reporter),
+        }
+    }
+
+    fn of_indexed(archive: IndexedArchive) -> Result<Self> {
+        let metadata = match archive.find(archive::METADATA)? {
+            Some(entry) => Metadata::from_yaml(&archive.read(&entry, 1 << 20)?),
+            None => None,
+        };
+        let mut shards = HashMap::new();
+        let mut views: HashMap<Box<str>, Vec<ViewFacts>> = HashMap::new();
+        let mut ignored = 0;
+        let mut maps_entry = None;
+        for entry in archive.entries() {
+            let entry = entry?;
+            let file = entry.name.strip_prefix("data/").and_then(DataFile::parse);
+            match (file, entry.facts) {
+                (Some(DataFile::ShardMaps), _) => {
+                    maps_entry = archive.find(&entry.name)?;
+                }
+                (Some(DataFile::Shard(shard)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
+                    let facts = ShardFacts {
+                        size: entry.size,
+                        seq,
+                        purge_seq,
+                        docs,
+                        deleted,
+                        node: node.map(String::into_boxed_str),
+                        damage: None,
+                    };
+                    shards.insert(shard.path().into_boxed_str(), facts);
+                }
+                (Some(DataFile::View { shard, signature }), Facts::View { node, seq, purge_seq, .. }) => {
+                    views.entry(shard.path().into_boxed_str()).or_default().push(ViewFacts {
+                        signature,
+                        size: entry.size,
+                        seq,
+                        purge_seq,
+                        node: node.map(String::into_boxed_str),
+                        damage: None,
+                    });
+                }
+                (_, Facts::Metadata) => {}
+                _ => ignored += 1,
+            }
+        }
+        let maps_entry = maps_entry.ok_or_else(|| no_maps(archive.name()))?;
+        let reader = archive.open_entry(&maps_entry)?;
+        let maps = ArchivedMaps::new(Box::new(reader))?;
+        let summary = summary_of(&archive.toc().summary);
+        let content_bytes = archive.toc().bytes;
+        Ok(Self {
+            metadata,
+            summary,
+            root: "data/".into(),
+            shards,
+            views,
+            maps,
+            ignored,
+            content_bytes,
+            archive: Archive::Indexed(archive),
+        })
+    }
+
+    /// Databases that were deleted while the backup ran; their maps do not count.
+    pub fn deleted_meanwhile(&self) -> &[String] {
+        self.summary.as_ref().map_or(&[], |summary| &summary.deleted_meanwhile)
+    }
+
+    /// The archive's path, for messages.
+    pub fn name(&self) -> &str {
+        match &self.archive {
+            Archive::Indexed(archive) => archive.name(),
+            Archive::Sequential(archive) => archive.name(),
+        }
+    }
+
+    /// Whether the archive has a manifest of ours.
+    pub fn is_indexed(&self) -> bool {
+        matches!(self.archive, Archive::Indexed(_))
+    }
+}
+
+/// The error for an archive without `_dbs.couch`.
+fn no_maps(archive: &str) -> OperationError {
+    OperationError::incomplete(
+        format!("{archive} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node"),
+        "Check that this is the right file. An archive made with tar must hold the whole data folder.",
+    )
+}
+
+/// Reads the summary that our own archives carry.
+fn summary_of(value: &serde_json::Value) -> Option<BackupSummary> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// Parts an entry's name into the folder before the data folder's content and what it is there; `None` for files that a
+/// backup does not need.
+pub fn locate(name: &str) -> Option<(&str, DataFile)> {
+    let mut start = 0;
+    loop {
+        if let Some(file) = DataFile::parse(&name[start..]) {
+            return Some((&name[..start], file));
+        }
+        start += name[start..].find('/')? + 1;
+    }
+}
+
+/// A source of bytes of any kind.
+pub type AnySource = Box<dyn ReadAt>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_data_folder_at_any_depth() {
+        let shard = "shards/00000000-ffffffff/a.1795355234.couch";
+        for root in ["", "data/", "opt/couchdb/data/"] {
+            let name = format!("{root}{shard}");
+            let (found, file) = locate(&name).unwrap();
+            assert_eq!((found, file.path().as_str()), (root, shard));
+        }
+        assert_eq!(locate("data/_dbs.couch").unwrap().1, DataFile::ShardMaps);
+        let nested = "data/shards/00000000-ffffffff/shards/00000000-ffffffff/x.1795355234.couch";
+        assert_eq!(locate(nested).unwrap().0, "data/");
+        for other in ["data/_nodes.couch", "metadata.yaml", "data/shards/x", ""] {
+            assert!(locate(other).is_none(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The shard maps inside an archive.
+
+use couchfile::database::Database;
+use couchfile::document::DocInfo;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::ReadAt;
+use couchfile::shard_map::ShardMap;
+
+use super::AnySource;
+use crate::error::{OperationError, Result};
+
+/// A `_dbs.couch` in an archive.
+pub struct ArchivedMaps {
+    database: Database<AnySource>,
+}
+
+/// A document of `_dbs.couch`.
+#[derive(Debug)]
+pub struct MapDocument {
+    /// Its id: the database's name, or that of a design document.
+    pub id: String,
+    /// Generation and id of its winning revision.
+    pub revision: (u64, Vec<u8>),
+    /// Ids of its ancestors, from the parent back.
+    pub ancestors: Vec<Vec<u8>>,
+    /// Its body: an object as a term, without version byte.
+    pub body: Vec<u8>,
+    /// The shard map in it, or why there is none.
+    pub map: Result<ShardMap, String>,
+}
+
+impl ArchivedMaps {
+    /// Opens the file.
+    pub fn new(source: AnySource) -> Result<Self> {
+        let database = Database::open(source)
+            .map_err(|e| OperationError::database("the archive's shard maps (_dbs.couch)", e))?;
+        Ok(Self { database })
+    }
+
+    /// The file.
+    pub fn database(&self) -> &Database<AnySource> {
+        &self.database
+    }
+
+    /// Calls `each` with every document that is not deleted, in the order of their ids.
+    pub fn for_each(&self, mut each: impl FnMut(MapDocument) -> Result<()>) -> Result<()> {
+        let mut stopped = None;
+        let walked = self.database.for_each_document(|doc| {
+            if doc.deleted {
+                return Ok(());
+            }
+            let document = read(&self.database, doc)?;
+            each(document).map_err(|e| {
+                stopped = Some(e);
+                CouchFileError::Invalid("stopped".into())
+            })
+        });
+        match (walked, stopped) {
+            (_, Some(error)) => Err(error),
+            (Err(e), None) => Err(OperationError::database("the archive's shard maps (_dbs.couch)", e)),
+            (Ok(()), None) => Ok(()),
+        }
+    }
+
+    /// Calls `each` with every shard map. Documents that should hold one and do not are an error.
+    pub fn for_each_map(&self, mut each: impl FnMut(ShardMap) -> Result<()>) -> Result<()> {
+        self.for_each(|document| match document.map {
+            _ if document.id.starts_with("_design/") => Ok(()),
+            Ok(map) => each(map),
+            Err(problem) => Err(OperationError::incomplete(
+                format!("the shard map of {} cannot be read: {problem}", document.id),
+                "Use another backup; `couchcopy verify` tells what is whole in this one.",
+            )),
+        })
+    }
+}
+
+fn read<R: ReadAt>(database: &Database<R>, doc: &DocInfo<'_>) -> couchfile::error::Result<MapDocument> {
+    let id = String::from_utf8_lossy(doc.id).into_owned();
+    let tree = doc.revisions.as_ref();
+    let winner = tree.and_then(|tree| tree.winner().map(|winner| (tree, winner)));
+    let Some((tree, winner)) = winner else {
+        return Err(CouchFileError::Invalid(format!("{id} has no revision")));
+    };
+    let body = match &winner.stored {
+        Some(stored) => database.summary(stored)?.body.as_slice().to_vec(),
+        None => return Err(CouchFileError::Invalid(format!("no body is kept of {id}"))),
+    };
+    let map = ShardMap::decode(&id, &mut couchfile::term::Decoder::new(&body)).map_err(|e| e.to_string());
+    Ok(MapDocument {
+        revision: (winner.generation, winner.id.0.to_vec()),
+        ancestors: tree.ancestry(winner).skip(1).map(|id| id.0.to_vec()).collect(),
+        id,
+        body,
+        map,
+    })
+}
+
+/// Reads the shard map that a document of `_dbs.couch` holds; says why where it holds none.
+pub fn shard_map_of<R: ReadAt>(
+    database: &Database<R>,
+    doc: &DocInfo<'_>,
+    db: &str,
+) -> Result<ShardMap, String> {
+    let winner = doc.revisions.as_ref().and_then(|tree| tree.winner()).ok_or("it has no revision")?;
+    let stored = winner.stored.as_ref().ok_or("no body is kept of it")?;
+    let summary = database.summary(stored).map_err(|e| e.to_string())?;
+    ShardMap::decode(db, &mut summary.body.decoder()).map_err(|e| e.to_string())
+}

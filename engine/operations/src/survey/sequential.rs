@@ -1,0 +1,219 @@
+//! Learns what an archive without manifest holds, in one pass.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
+
+use archive::{Archive, BoxError, EntryInfo, LargeSink, SequentialArchive, Visitor};
+use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::database::Database;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::view::ViewIndex;
+
+use super::tail::Tail;
+use super::{AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of};
+use crate::error::{OperationError, Result};
+use crate::metadata::Metadata;
+use crate::report::Reporter;
+
+/// Passes over the whole archive once.
+pub(super) fn survey(archive: SequentialArchive, threads: usize, reporter: &dyn Reporter) -> Result<Survey> {
+    reporter.phase("reading the archive (it has no table of contents)", None);
+    let pass = Pass { found: Mutex::new(Found::default()), reporter };
+    let end = archive.visit(threads, &pass).map_err(OperationError::from_visit)?;
+    let found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let maps = found.maps.ok_or_else(|| no_maps(archive.name()))?;
+    Ok(Survey {
+        metadata: found.metadata,
+        summary: end.toc.as_ref().and_then(|toc| summary_of(&toc.summary)),
+        root: found.root.unwrap_or_default(),
+        shards: found.shards,
+        views: found.views,
+        maps: ArchivedMaps::new(maps)?,
+        ignored: found.ignored,
+        content_bytes: end.content_bytes,
+        archive: Archive::Sequential(archive),
+    })
+}
+
+#[derive(Default)]
+struct Found {
+    metadata: Option<Metadata>,
+    root: Option<String>,
+    shards: HashMap<Box<str>, ShardFacts>,
+    views: HashMap<Box<str>, Vec<ViewFacts>>,
+    maps: Option<AnySource>,
+    ignored: u64,
+    files: u64,
+    bytes: u64,
+}
+
+struct Pass<'r> {
+    found: Mutex<Found>,
+    reporter: &'r dyn Reporter,
+}
+
+impl Pass<'_> {
+    fn with<T>(&self, work: impl FnOnce(&mut Found) -> T) -> T {
+        work(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the entry is; notes its root, which must be the same for all.
+    fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, BoxError> {
+        let located = locate(entry.name);
+        self.with(|found| {
+            found.files += 1;
+            found.bytes += entry.size;
+            self.reporter.advance(found.files, found.bytes);
+            let Some((root, file)) = located else {
+                found.ignored += 1;
+                return Ok(None);
+            };
+            match &found.root {
+                Some(other) if other != root => Err(OperationError::refused(
+                    format!("the archive holds several data folders: {other} and {root}"),
+                    "Unpack it and back the folders up as the nodes of one cluster: \
+                     couchcopy backup localhost,DIR1 localhost,DIR2 NEW_ARCHIVE.",
+                )
+                .into()),
+                Some(_) => Ok(Some(file)),
+                None => {
+                    found.root = Some(root.to_owned());
+                    Ok(Some(file))
+                }
+            }
+        })
+    }
+
+    fn add_shard(&self, shard: &ShardName, size: u64, content: &dyn ReadAt) {
+        let facts = shard_facts(size, content).unwrap_or_else(|e| ShardFacts {
+            size,
+            damage: Some(e.to_string().into_boxed_str()),
+            ..ShardFacts::default()
+        });
+        self.with(|found| found.shards.insert(shard.path().into_boxed_str(), facts));
+    }
+
+    fn add_view(&self, shard: &ShardName, signature: &str, size: u64, content: &dyn ReadAt) {
+        let mut facts = ViewFacts {
+            signature: signature.to_owned(),
+            size,
+            seq: 0,
+            purge_seq: 0,
+            node: None,
+            damage: None,
+        };
+        match ViewIndex::open(content) {
+            Ok(index) => {
+                facts.seq = index.header.update_seq;
+                facts.purge_seq = index.header.purge_seq;
+            }
+            // Only the end of a large index is at hand here, so its trees are not: that is no damage.
+            Err(CouchFileError::Io { .. }) => {
+                facts.damage = Some("it is too large to be judged without a manifest".into());
+            }
+            Err(e) => facts.damage = Some(e.to_string().into_boxed_str()),
+        }
+        self.with(|found| found.views.entry(shard.path().into_boxed_str()).or_default().push(facts));
+    }
+}
+
+/// What a shard's header says.
+pub(super) fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts, CouchFileError> {
+    let database = Database::open(content)?;
+    let (docs, deleted) = database.counts()?;
+    Ok(ShardFacts {
+        size,
+        seq: database.header().update_seq,
+        // Not worth failing for: where it cannot be had, views count as ahead and are built anew.
+        purge_seq: database.purge_seq().unwrap_or(0),
+        docs,
+        deleted,
+        node: None,
+        damage: None,
+    })
+}
+
+impl Visitor for Pass<'_> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+        if entry.name == archive::METADATA {
+            self.with(|found| found.metadata = Metadata::from_yaml(content));
+            return Ok(());
+        }
+        match self.file(entry)? {
+            Some(DataFile::ShardMaps) => {
+                let copy: AnySource = Box::new(content.to_vec());
+                self.with(|found| found.maps = Some(copy));
+            }
+            Some(DataFile::Shard(shard)) => self.add_shard(&shard, entry.size, &content),
+            Some(DataFile::View { shard, signature }) => {
+                self.add_view(&shard, &signature, entry.size, &content);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+        let size = entry.size;
+        Ok(match self.file(entry)? {
+            None => None,
+            Some(DataFile::ShardMaps) => {
+                let file = tempfile::tempfile()
+                    .map_err(|e| OperationError::io("create a file in", std::env::temp_dir(), e))?;
+                Some(Box::new(Spool { pass: self, file }))
+            }
+            Some(file) => Some(Box::new(End { pass: self, file, size, tail: Mutex::new(Tail::new(size)) })),
+        })
+    }
+}
+
+/// Takes shard maps too large for memory into a file without name.
+struct Spool<'p> {
+    pass: &'p Pass<'p>,
+    file: File,
+}
+
+impl LargeSink for Spool<'_> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+        Ok(self
+            .file
+            .write_all_at(bytes, offset)
+            .map_err(|e| OperationError::io("write a file in", std::env::temp_dir(), e))?)
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+        let source: AnySource = Box::new(FileBytes::new(self.file.try_clone()?)?);
+        self.pass.with(|found| found.maps = Some(source));
+        Ok(())
+    }
+}
+
+/// Keeps the end of a large file, where its header is.
+struct End<'p> {
+    pass: &'p Pass<'p>,
+    file: DataFile,
+    size: u64,
+    tail: Mutex<Tail>,
+}
+
+impl LargeSink for End<'_> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).put(offset, bytes);
+        Ok(())
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.file {
+            DataFile::Shard(shard) => self.pass.add_shard(shard, self.size, &*tail),
+            DataFile::View { shard, signature } => {
+                self.pass.add_view(shard, signature, self.size, &*tail);
+            }
+            DataFile::ShardMaps => {}
+        }
+        Ok(())
+    }
+}

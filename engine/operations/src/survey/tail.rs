@@ -1,0 +1,71 @@
+//! The end of a file that passes by in pieces.
+
+use std::io;
+
+use couchfile::read_at::{ReadAt, check_range};
+
+/// So much of a file's end is kept: a header lies there, with whatever an unfinished write left behind it.
+const KEPT: usize = 1 << 20;
+
+/// The last bytes of a file of known length. Reads before them fail.
+#[derive(Debug)]
+pub(super) struct Tail {
+    len: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Tail {
+    /// The end of a file of `len` bytes.
+    pub(super) fn new(len: u64) -> Self {
+        let kept = len.min(KEPT as u64);
+        Self { len, start: len - kept, bytes: vec![0; kept as usize] }
+    }
+
+    /// Takes the bytes at `offset`.
+    pub(super) fn put(&mut self, offset: u64, bytes: &[u8]) {
+        let end = offset + bytes.len() as u64;
+        if end <= self.start {
+            return;
+        }
+        let skip = self.start.saturating_sub(offset) as usize;
+        let at = (offset.max(self.start) - self.start) as usize;
+        let bytes = &bytes[skip..];
+        if let Some(place) = self.bytes.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+}
+
+impl ReadAt for Tail {
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        check_range(self.len, buf.len(), offset)?;
+        let Some(at) = offset.checked_sub(self.start) else {
+            return Err(io::Error::other("this part of the file was not kept"));
+        };
+        buf.copy_from_slice(&self.bytes[at as usize..at as usize + buf.len()]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_end_of_what_passes() {
+        let content: Vec<u8> = (0..3_000_000u32).map(|i| i as u8).collect();
+        let mut tail = Tail::new(content.len() as u64);
+        for (i, piece) in content.chunks(70_001).enumerate() {
+            tail.put(i as u64 * 70_001, piece);
+        }
+        let mut buf = vec![0; 1000];
+        tail.read_exact_at(&mut buf, 2_999_000).unwrap();
+        assert_eq!(buf, content[2_999_000..]);
+        assert!(tail.read_exact_at(&mut buf, 0).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! Proves an archive whole: gzip, tar, hashes, every database file inside, every shard map against the files.
+
+mod visitor;
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use archive::Archive;
+use couchfile::check::Report;
+use serde::Serialize;
+
+use crate::backup::FileProblem;
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+use crate::survey::Survey;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct VerifyResult {
+    /// Whether the archive has a manifest, whose hashes were compared.
+    pub manifest: bool,
+    /// Databases with a shard map.
+    pub databases: u64,
+    /// Shards checked.
+    pub shards: u64,
+    /// View indexes checked.
+    pub views: u64,
+    /// Documents that exist.
+    pub documents: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// Leaf revisions of both.
+    pub leaf_revisions: u64,
+    /// Bodies whose checksum was compared.
+    pub bodies: u64,
+    /// Attachments whose MD5 was compared.
+    pub attachments: u64,
+    /// Bytes of them.
+    pub attachment_bytes: u64,
+    /// Local documents.
+    pub local_documents: u64,
+    /// Purges remembered.
+    pub purges: u64,
+    /// Bytes of all files.
+    pub content_bytes: u64,
+    /// Everything that is wrong.
+    pub problems: Vec<FileProblem>,
+    /// View indexes that a restore will leave out; CouchDB builds them anew.
+    pub unfit_views: Vec<FileProblem>,
+    /// Databases that were deleted while the backup ran and will not be restored.
+    pub deleted_meanwhile: Vec<String>,
+    /// Shards that belong to no database.
+    pub orphans: u64,
+}
+
+impl VerifyResult {
+    /// Whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn add(&mut self, report: &Report) {
+        self.documents += report.documents;
+        self.deleted += report.deleted;
+        self.leaf_revisions += report.leaves;
+        self.bodies += report.bodies;
+        self.attachments += report.attachments;
+        self.attachment_bytes += report.attachment_bytes;
+        self.local_documents += report.local_documents;
+        self.purges += report.purges;
+    }
+
+    fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.problems.push(FileProblem { path: path.into(), problem: problem.into() });
+    }
+}
+
+/// Verifies an archive.
+///
+/// Fails where the archive itself (gzip, tar, hashes) is damaged; damage inside its files is told in the result.
+pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
+    let survey = Survey::open(path, threads, reporter)?;
+    let mut result = VerifyResult {
+        manifest: survey.is_indexed(),
+        content_bytes: survey.content_bytes,
+        deleted_meanwhile: survey.deleted_meanwhile().to_vec(),
+        ..VerifyResult::default()
+    };
+    let partitioned = check_maps(&survey, &mut result)?;
+    let total = survey.shards.len() + survey.views.values().map(Vec::len).sum::<usize>() + 1;
+    reporter.phase("verifying", Some(total as u64));
+    let visitor = visitor::Checker::new(&survey, &partitioned, result, reporter);
+    match &survey.archive {
+        Archive::Indexed(archive) => archive.verify(threads, &visitor),
+        Archive::Sequential(archive) => archive.visit(threads, &visitor).map(|_| ()),
+    }
+    .map_err(OperationError::from_visit)?;
+    let mut result = visitor.into_result();
+    check_views(&survey, &mut result);
+    result.problems.sort();
+    Ok(result)
+}
+
+/// Holds every shard map against the files; gives the names of the partitioned databases.
+fn check_maps(survey: &Survey, result: &mut VerifyResult) -> Result<HashSet<String>> {
+    let could_not_be_saved: HashMap<&str, &str> = survey
+        .summary
+        .iter()
+        .flat_map(|summary| &summary.problems)
+        .map(|problem| (problem.path.as_str(), problem.problem.as_str()))
+        .collect();
+    let deleted: HashSet<&str> = survey.deleted_meanwhile().iter().map(String::as_str).collect();
+    let mut partitioned = HashSet::new();
+    let mut mapped = 0u64;
+    let walked = survey.maps.for_each(|document| {
+        if document.id.starts_with("_design/") {
+            return Ok(());
+        }
+        let map = match document.map {
+            Ok(map) => map,
+            Err(problem) => {
+                result.problem(format!("_dbs.couch/{}", document.id), format!("no shard map: {problem}"));
+                return Ok(());
+            }
+        };
+        for shard in map.shards() {
+            let path = shard.path();
+            let found = survey.shards.contains_key(path.as_str());
+            mapped += u64::from(found);
+            if !found && !deleted.contains(map.db.as_str()) {
+                let why = could_not_be_saved.get(path.as_str()).map_or_else(
+                    || "the shard map names it, but it is not in the archive".to_owned(),
+                    |why| format!("it is not in the archive: when the backup was made, {why}"),
+                );
+                result.problem(path, why);
+            }
+        }
+        if deleted.contains(map.db.as_str()) {
+            return Ok(());
+        }
+        result.databases += 1;
+        if !map.covers_everything() {
+            result.problem(format!("_dbs.couch/{}", map.db), "its ranges leave gaps");
+        }
+        if map.is_partitioned() {
+            partitioned.insert(map.db);
+        }
+        Ok(())
+    });
+    match walked {
+        Ok(()) => {}
+        // What is wrong with the file itself is told by its check, too.
+        Err(OperationError::Database { source, .. }) if !source.is_io() => {
+            result.problem("_dbs.couch", source.to_string());
+        }
+        Err(other) => return Err(other),
+    }
+    result.orphans = survey.shards.len() as u64 - mapped;
+    Ok(partitioned)
+}
+
+fn check_views(survey: &Survey, result: &mut VerifyResult) {
+    for (path, views) in &survey.views {
+        for view in views {
+            let unfit = match survey.shards.get(path) {
+                Some(shard) => view.unfit_for(shard),
+                None => Some("its shard is not in the archive".into()),
+            };
+            if let Some(problem) = unfit {
+                let path = format!("{path}: view index {}", view.signature);
+                result.unfit_views.push(FileProblem { path, problem });
+            }
+        }
+    }
+    result.unfit_views.sort();
+}
