@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::header::HeaderEdit;
 use crate::read_at::ReadAt;
 use crate::term::Encoder;
-use crate::writer::{Appender, TreeBuilder};
+use crate::writer::{Appender, TreeBuilder, validate_node, validate_uuid};
 
 /// A file after an edit: its first bytes as they were, then others.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +28,11 @@ pub struct Edit<'a> {
 
 /// Computes a database file's new end. The last header is replaced rather than followed by another one, so that no older
 /// state of the same database, with another uuid, is left behind it.
+///
+/// Fails where the new uuid or node name is malformed, or the local documents are damaged.
 pub fn edit<R: ReadAt>(database: &Database<R>, edit: &Edit<'_>) -> Result<EditedTail> {
+    edit.header.uuid.as_deref().map_or(Ok(()), validate_uuid)?;
+    edit.header.node.as_deref().map_or(Ok(()), validate_node)?;
     let mut header = edit.header.clone();
     let keep = database.header_offset();
     let mut out = Appender::new(Vec::new(), keep, Compression::default());

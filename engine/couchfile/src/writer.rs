@@ -3,9 +3,12 @@
 mod appender;
 mod database;
 mod new_document;
+mod settings;
 mod tree;
 
 pub use appender::Appender;
-pub use database::{DatabaseWriter, Settings, random_uuid};
+pub use database::DatabaseWriter;
 pub use new_document::{NewAttachment, NewBody, NewDocument, NewRevision};
+pub use settings::{Settings, random_uuid};
+pub(crate) use settings::{validate_node, validate_uuid};
 pub use tree::TreeBuilder;

@@ -4,60 +4,20 @@ use std::io::Write;
 
 use super::appender::Appender;
 use super::new_document::{NewAttachment, NewBody, NewDocument};
+use super::settings::{Settings, object_members};
 use super::tree::TreeBuilder;
 use crate::btree::{Sizes, TreeKind};
-use crate::compression::Compression;
 use crate::document::Encoding;
 use crate::ejson;
 use crate::error::{CouchFileError, Result};
 use crate::header::{Epoch, NewHeader};
 use crate::term::{Decoder, Encoder};
 
+/// What the ids of local documents begin with.
+const LOCAL: &[u8] = b"_local/";
+
 /// Longest piece of an attachment, in bytes.
 const PIECE: usize = 64 << 10;
-
-/// What a new database is to be.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// 32 lower-case hexadecimal digits; no other live copy may have the same.
-    pub uuid: String,
-    /// Name of the node that will open the file.
-    pub node: String,
-    /// How many revisions of a document are remembered.
-    pub revs_limit: u64,
-    /// How many purges are remembered.
-    pub purge_infos_limit: u64,
-    /// The security object: an object as a term, without version byte. `None`: CouchDB's default, for admins only.
-    pub security: Option<Vec<u8>>,
-    /// Whether documents are placed by partition.
-    pub partitioned: bool,
-    /// How terms are packed.
-    pub compression: Compression,
-}
-
-impl Settings {
-    /// CouchDB's defaults for a database with this uuid on this node.
-    pub fn new(uuid: String, node: &str) -> Self {
-        Self {
-            uuid,
-            node: node.to_owned(),
-            revs_limit: 1000,
-            purge_infos_limit: 1000,
-            security: None,
-            partitioned: false,
-            compression: Compression::default(),
-        }
-    }
-}
-
-/// A random uuid: 32 lower-case hexadecimal digits.
-///
-/// Fails where the system gives no random bytes.
-pub fn random_uuid() -> Result<String> {
-    let mut bytes = [0u8; 16];
-    getrandom::fill(&mut bytes).map_err(|e| CouchFileError::Write(std::io::Error::other(e.to_string())))?;
-    Ok(hex::encode(bytes))
-}
 
 /// An entry of both main trees, kept in [`DatabaseWriter::arena`] until the trees are built.
 #[derive(Debug, Clone, Copy)]
@@ -83,17 +43,12 @@ pub struct DatabaseWriter<W> {
 
 impl<W: Write> DatabaseWriter<W> {
     /// Begins a file; `out` gets it from offset 0 on.
+    ///
+    /// Fails where the settings' uuid or node name is malformed.
     pub fn new(out: W, settings: Settings) -> Result<Self> {
+        settings.validate()?;
         let mut out = Appender::new(out, 0, settings.compression);
-        let mut props = Encoder::versioned();
-        if settings.partitioned {
-            props.list(2).tuple(2).atom(b"partitioned").bool(true);
-            props.tuple(2).atom(b"hash").list(3).atom(b"couch_partition").atom(b"hash").nil().nil();
-            props.nil();
-        } else {
-            props.nil();
-        }
-        let props_ptr = out.term(props.as_bytes())?.ptr;
+        let props_ptr = out.term(&settings.props())?.ptr;
         Ok(Self {
             out,
             settings,
@@ -109,6 +64,10 @@ impl<W: Write> DatabaseWriter<W> {
     ///
     /// Ids must be unique, which is found only by [`DatabaseWriter::finish`].
     pub fn add(&mut self, doc: &NewDocument) -> Result<()> {
+        if doc.id.is_empty() || doc.id.starts_with(LOCAL) {
+            let id = String::from_utf8_lossy(&doc.id);
+            return Err(CouchFileError::Invalid(format!("a document with the id \"{id}\"")));
+        }
         let (roots, children) = doc.children()?;
         let seq = self.pending.len() as u64 + 1;
         let mut total = Sizes::default();
@@ -168,6 +127,8 @@ impl<W: Write> DatabaseWriter<W> {
     /// Writes a revision's attachments and summary and its value in the revision tree; gives the sizes it adds to the
     /// document.
     fn write_body(&mut self, body: &NewBody, seq: u64, tree: &mut Encoder) -> Result<Sizes> {
+        object_members(&body.term)
+            .map_err(|e| CouchFileError::Invalid(format!("a document body that is no object: {e}")))?;
         let mut list = Encoder::versioned();
         let mut pairs = Encoder::new();
         let mut attached = 0u64;
@@ -249,18 +210,20 @@ impl<W: Write> DatabaseWriter<W> {
 
     /// Writes the trees and the header; gives the output back.
     ///
-    /// Fails where two documents have the same id.
+    /// Fails where two documents, local documents or purges have the same id.
     pub fn finish(mut self) -> Result<W> {
         let seq_tree = self.main_tree(TreeKind::Seq, &(0..self.pending.len()).collect::<Vec<_>>())?;
         let mut by_id: Vec<usize> = (0..self.pending.len()).collect();
         by_id.sort_unstable_by(|&a, &b| self.id(a).cmp(self.id(b)));
-        if let Some(pair) = by_id.windows(2).find(|pair| self.id(pair[0]) == self.id(pair[1])) {
-            let id = String::from_utf8_lossy(self.id(pair[0])).into_owned();
-            return Err(CouchFileError::Invalid(format!("two documents with the id \"{id}\"")));
-        }
+        refuse_twins("documents", by_id.iter().map(|&i| self.id(i)))?;
         let id_tree = self.main_tree(TreeKind::Id, &by_id)?;
 
         self.locals.sort();
+        if let Some((id, _)) = self.locals.iter().find(|(id, _)| !id.starts_with(LOCAL)) {
+            let id = String::from_utf8_lossy(id);
+            return Err(CouchFileError::Invalid(format!("a local document with the id \"{id}\"")));
+        }
+        refuse_twins("local documents", self.locals.iter().map(|(id, _)| id.as_slice()))?;
         let mut locals = TreeBuilder::new(TreeKind::Local);
         for (id, value) in &self.locals {
             locals.push(&mut self.out, Encoder::new().binary(id).as_bytes(), value)?;
@@ -276,6 +239,7 @@ impl<W: Write> DatabaseWriter<W> {
         let purge_seq_tree = by_seq.finish(&mut self.out)?;
         let mut order: Vec<usize> = (0..self.purges.len()).collect();
         order.sort_by(|&a, &b| self.purges[a].0.cmp(&self.purges[b].0));
+        refuse_twins("purges", order.iter().map(|&i| self.purges[i].0.as_slice()))?;
         let mut by_uuid = TreeBuilder::new(TreeKind::Purge);
         for i in order {
             let (uuid, rest) = &self.purges[i];
@@ -285,21 +249,7 @@ impl<W: Write> DatabaseWriter<W> {
         }
         let purge_tree = by_uuid.finish(&mut self.out)?;
 
-        let mut security = Encoder::versioned();
-        match &self.settings.security {
-            // In the file the object stands without its 1-tuple.
-            Some(object) => {
-                let mut decoder = Decoder::new(object);
-                decoder
-                    .tuple_of(1)
-                    .map_err(|e| CouchFileError::Invalid(format!("the security object: {e}")))?;
-                security.raw(&object[decoder.position()..]);
-            }
-            None => {
-                security.raw(&default_security());
-            }
-        }
-        let security_ptr = self.out.term(security.as_bytes())?.ptr;
+        let security_ptr = self.out.term(&self.settings.security()?)?.ptr;
         let update_seq = self.pending.len() as u64;
         let header = NewHeader {
             update_seq,
@@ -344,14 +294,15 @@ impl<W: Write> DatabaseWriter<W> {
     }
 }
 
-/// `{"members":{"roles":["_admin"]},"admins":{"roles":["_admin"]}}` as CouchDB stores it.
-fn default_security() -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.list(2);
-    for who in [b"members".as_slice(), b"admins"] {
-        encoder.tuple(2).binary(who).tuple(1).list(1);
-        encoder.tuple(2).binary(b"roles").list(1).binary(b"_admin").nil().nil();
+/// Fails where two neighbours of a sorted list are the same.
+fn refuse_twins<'i>(what: &str, ids: impl Iterator<Item = &'i [u8]>) -> Result<()> {
+    let mut before = None;
+    for id in ids {
+        if before == Some(id) {
+            let id = String::from_utf8_lossy(id);
+            return Err(CouchFileError::Invalid(format!("two {what} with the id \"{id}\"")));
+        }
+        before = Some(id);
     }
-    encoder.nil();
-    encoder.finish()
+    Ok(())
 }

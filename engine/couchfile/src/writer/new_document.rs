@@ -97,6 +97,10 @@ impl NewDocument {
         for list in &mut children {
             list.sort_by_key(key);
         }
+        let siblings = children.iter().chain([&roots]);
+        if siblings.flat_map(|list| list.windows(2)).any(|pair| key(&pair[0]) == key(&pair[1])) {
+            return Err(CouchFileError::Invalid("a revision twice".into()));
+        }
         if roots.is_empty() {
             return Err(CouchFileError::Invalid("a document without revisions".into()));
         }
