@@ -11,7 +11,7 @@ use std::path::Path;
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::database::Database;
 use couchfile::document::{self, DocInfo, JsonOptions};
-use couchfile::read_at::FileBytes;
+use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::shard_map::ShardMap;
 use serde_json::{Map, Value, json};
 
@@ -145,13 +145,13 @@ impl DatabaseContent {
 }
 
 /// A file's security object; CouchDB's default where it has none.
-pub fn security(file: &Database<FileBytes>) -> Result<Value> {
+pub fn security<R: ReadAt>(file: &Database<R>) -> Result<Value> {
     let default = || json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
     Ok(file.security_json()?.unwrap_or_else(default))
 }
 
 /// A document's leaf revisions, sorted by `_rev` as text.
-pub fn leaves(file: &Database<FileBytes>, doc: &DocInfo<'_>) -> Result<Value> {
+pub fn leaves<R: ReadAt>(file: &Database<R>, doc: &DocInfo<'_>) -> Result<Value> {
     let tree = doc.revisions.as_ref().ok_or("an entry without revisions")?;
     let mut found = BTreeMap::new();
     for leaf in tree.leaves() {
@@ -164,7 +164,7 @@ pub fn leaves(file: &Database<FileBytes>, doc: &DocInfo<'_>) -> Result<Value> {
 }
 
 /// All local documents of a file, CouchDB's own ones too, by id.
-pub fn locals(file: &Database<FileBytes>) -> Result<BTreeMap<String, Value>> {
+pub fn locals<R: ReadAt>(file: &Database<R>) -> Result<BTreeMap<String, Value>> {
     let mut found = BTreeMap::new();
     file.for_each_local(|doc| -> Result<()> {
         let mut text = Vec::new();

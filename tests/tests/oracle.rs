@@ -1,5 +1,7 @@
 //! What `couchfile` reads from real data folders, against what CouchDB's HTTP interface said of them.
 
+#[path = "oracle/edits.rs"]
+mod edits;
 #[path = "oracle/expected.rs"]
 mod expected;
 #[path = "oracle/maps.rs"]

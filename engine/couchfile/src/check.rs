@@ -320,7 +320,15 @@ fn purge_trees<R: ReadAt>(database: &Database<R>, report: &mut Report) -> Result
         loop {
             match cursor.next_entry() {
                 Ok(Some(entry)) => match Purge::from_entry(&entry) {
-                    Ok(purge) => print.add(&[purge.uuid, purge.id], purge.seq),
+                    Ok(purge) => {
+                        let mut parts = vec![purge.uuid, purge.id];
+                        let generations: Vec<_> =
+                            purge.revisions.iter().map(|(generation, _)| generation.to_be_bytes()).collect();
+                        for ((_, id), generation) in purge.revisions.iter().zip(&generations) {
+                            parts.extend([generation.as_slice(), id.0]);
+                        }
+                        print.add(&parts, purge.seq);
+                    }
                     Err(e) => report.problem(format!("entry of the {} at {}: {e}", kind.name(), entry.key)),
                 },
                 Ok(None) => break,

@@ -68,7 +68,8 @@ fn inflate(rest: &[u8]) -> Result<TermBytes<'static>, String> {
     if len > MAX_TERM || len > stream.len().saturating_mul(1032) + 64 {
         return Err(format!("{} bytes of zlib claim to hold {len}", stream.len()));
     }
-    let mut bytes = Vec::with_capacity(len);
+    // The length is only a claim yet.
+    let mut bytes = Vec::with_capacity(len.min(stream.len().saturating_mul(8)));
     flate2::read::ZlibDecoder::new(stream)
         .take(len as u64 + 1)
         .read_to_end(&mut bytes)

@@ -192,6 +192,10 @@ impl<R: ReadAt> Database<R> {
         let mut hash = Md5::new();
         let mut len = 0u64;
         let at = attachment.pieces.first().map_or(0, |piece| piece.ptr);
+        // Its pieces are chunks of their own: a larger one would name the same chunks again and again.
+        if attachment.stored_len > self.header_offset {
+            return Err(CouchFileError::damaged("attachment", at, "it is larger than the file"));
+        }
         for piece in &attachment.pieces {
             let read = self.blocks.stream_chunk(piece.ptr, "attachment", PIECE, |bytes| {
                 hash.update(bytes);

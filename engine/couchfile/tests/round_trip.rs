@@ -193,6 +193,33 @@ fn an_attachment_at_every_place_in_a_block() {
     assert_eq!(read(&open_whole(writer.finish().unwrap())).documents, expected);
 }
 
+#[test]
+fn an_attachment_larger_than_its_file_is_not_read() {
+    let mut with = body(&json!({}));
+    with.attachments = vec![attachment("a", 60_000)];
+    let mut writer = DatabaseWriter::new(Vec::new(), settings()).unwrap();
+    writer.add(&NewDocument::first(b"d", with)).unwrap();
+    let file = open_whole(writer.finish().unwrap());
+    let mut found = None;
+    file.document(b"d", |doc| {
+        let stored = doc.revisions.as_ref().unwrap().winner().unwrap().stored.unwrap();
+        found = Some(file.summary(&stored)?.attachments.remove(0));
+        Ok(())
+    })
+    .unwrap();
+    // One chunk named a million times is a petabyte, if one believes it.
+    let mut greedy = found.unwrap();
+    greedy.pieces = vec![greedy.pieces[0]; 1_000_000];
+    greedy.stored_len *= 1_000_000;
+    let mut read = 0;
+    let result = file.attachment(&greedy, |bytes| {
+        read += bytes.len();
+        Ok(())
+    });
+    assert!(matches!(result, Err(CouchFileError::Damaged { .. })), "{result:?}");
+    assert_eq!(read, 0);
+}
+
 fn invalid<T: std::fmt::Debug>(result: Result<T, CouchFileError>) {
     assert!(matches!(result, Err(CouchFileError::Invalid(_))), "{result:?}");
 }

@@ -20,6 +20,8 @@ pub(crate) struct Walked {
     pub(crate) whole: bool,
     /// Every document's leaves as JSON, or what went wrong.
     pub(crate) documents: BTreeMap<Vec<u8>, Vec<String>>,
+    /// Every purge in words.
+    pub(crate) purges: Vec<String>,
 }
 
 /// Opens, checks and reads a file; `Err` where it does not open.
@@ -43,10 +45,14 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, CouchFileError> {
     });
     let mut text = Vec::new();
     let _ = file.for_each_local(|local| document::local_json(local, &mut text));
-    let _ = file.for_each_purge(|_| Ok::<(), CouchFileError>(()));
+    let mut purges = Vec::new();
+    let _ = file.for_each_purge(|purge| {
+        purges.push(format!("{purge:?}"));
+        Ok::<(), CouchFileError>(())
+    });
     let _ = file.document(b"types", |_| Ok(()));
     let _ = (file.counts(), file.purge_seq(), file.security_json(), file.props());
-    Ok(Walked { header: file.header_offset(), whole, documents })
+    Ok(Walked { header: file.header_offset(), whole, documents, purges })
 }
 
 /// Fails where the process ever used too much memory.

@@ -16,8 +16,8 @@ enum Open {
 
 /// Writes a term as JSON text to `out`.
 ///
-/// Atoms other than true, false and null become strings; lists that are stored as bytes become arrays of integers; tuples
-/// that are no object become arrays (they occur inside the properties of partitioned databases only).
+/// Atoms other than true, false and null become strings; lists that are stored as bytes become arrays of integers. Fails for
+/// tuples that are no object, and for maps: no JSON becomes either.
 pub fn write_json(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), TermError> {
     let mut open: Vec<Open> = Vec::new();
     loop {

@@ -137,13 +137,13 @@ impl<'a> Decoder<'a> {
             }
             tag::FLOAT => {
                 let b: [u8; 8] = self.take(8)?.try_into().unwrap_or_default();
-                Token::Float(f64::from_be_bytes(b))
+                Token::Float(finite(f64::from_be_bytes(b), start)?)
             }
             tag::FLOAT_TEXT => {
                 let text = self.take(31)?;
                 let text = text.split(|&b| b == 0).next().unwrap_or_default();
                 let value = std::str::from_utf8(text).ok().and_then(|t| t.trim().parse().ok());
-                Token::Float(value.ok_or(TermError { at: start, what: "unreadable float" })?)
+                Token::Float(finite(value.unwrap_or(f64::NAN), start)?)
             }
             tag::ATOM | tag::ATOM_UTF8 => {
                 let n = self.u16()?;
@@ -336,6 +336,11 @@ impl<'a> Decoder<'a> {
     }
 }
 
+/// Erlang has neither infinities nor NaN, and does not decode them.
+fn finite(value: f64, at: usize) -> Result<f64, TermError> {
+    if value.is_finite() { Ok(value) } else { Err(TermError { at, what: "no number" }) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,6 +370,18 @@ mod tests {
         let mut text = vec![99];
         text.extend_from_slice(b"1.50000000000000000000e+00\0\0\0\0\0");
         assert_eq!(Decoder::new(&text).token().unwrap(), Token::Float(1.5));
+    }
+
+    #[test]
+    fn refuses_floats_that_erlang_does_not_have() {
+        for bits in [0x7ff8_0000_0000_0000u64, 0x7ff0_0000_0000_0000, 0xfff0_0000_0000_0000] {
+            let mut bytes = vec![70];
+            bytes.extend_from_slice(&bits.to_be_bytes());
+            assert!(Decoder::new(&bytes).token().is_err(), "{bits:x}");
+        }
+        let mut text = b"\x63inf".to_vec();
+        text.resize(32, 0);
+        assert!(Decoder::new(&text).token().is_err());
     }
 
     #[test]
