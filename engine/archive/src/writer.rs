@@ -27,7 +27,7 @@ pub const CHUNK: usize = 1 << 20;
 
 /// The level of compression that is used where nothing else is asked for; chosen by measurement, see
 /// `docs/archive-format.md`.
-pub const DEFAULT_LEVEL: i32 = 6;
+pub const DEFAULT_LEVEL: i32 = 1;
 
 /// What an archive is called in errors while it is being written.
 const NEW_ARCHIVE: &str = "the new archive";
