@@ -51,7 +51,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
         while length != rest + length.to_string().len() {
             length += 1;
         }
-        write!(content, "{length} {key}={value}\n").unwrap();
+        writeln!(content, "{length} {key}={value}").unwrap();
     }
     entry("pax", b'x', &content)
 }
