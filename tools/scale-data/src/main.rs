@@ -1,6 +1,7 @@
 //! The command `scale-data`.
 
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -30,7 +31,10 @@ fn main() -> ExitCode {
 }
 
 fn report(built: &Built, start: Instant) {
-    println!(
+    // A reader that has seen enough, such as head, is no failure.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(
+        out,
         "{} databases, {} documents in {} shard files of {:.1} MiB, made in {:.1} s",
         built.databases,
         built.documents,
@@ -39,6 +43,6 @@ fn report(built: &Built, start: Instant) {
         start.elapsed().as_secs_f64(),
     );
     for folder in &built.folders {
-        println!("{}  {}", folder.node, folder.path.display());
+        let _ = writeln!(out, "{}  {}", folder.node, folder.path.display());
     }
 }
