@@ -4,7 +4,7 @@
 //! properties, security object, `_revs_limit`, ranges, local documents and, for every document id, the leaf revisions
 //! sorted by `_rev`, with ancestry and attachments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -48,7 +48,8 @@ pub fn shard_maps(folder: &Path) -> Result<BTreeMap<String, ShardMap>> {
 }
 
 /// The content of a cluster, given the data folders of all its nodes. Every range is read from the first folder that
-/// has its file.
+/// has its file. Where shards disagree about the security object or the limit of revisions, all values are given as an
+/// array (CouchDB forgets a limit when it compacts a shard without local documents).
 ///
 /// Fails where the nodes' maps differ, a range is in no folder, or a file is damaged.
 pub fn read_cluster(folders: &[&Path]) -> Result<Value> {
@@ -89,7 +90,9 @@ pub fn read_shard(path: &Path, map: &ShardMap) -> Result<Value> {
 struct DatabaseContent {
     documents: u64,
     deleted: u64,
-    settings: Option<(Value, u64)>,
+    /// Every security object and every limit found in its shards, as text.
+    security: BTreeMap<String, Value>,
+    revs_limits: BTreeSet<u64>,
     local: BTreeMap<String, Value>,
     docs: BTreeMap<String, Value>,
 }
@@ -100,13 +103,9 @@ impl DatabaseContent {
         let (documents, deleted) = file.counts()?;
         self.documents += documents;
         self.deleted += deleted;
-        let settings = (security(file)?, file.header().revs_limit);
-        match &self.settings {
-            Some(others) if *others != settings => {
-                return Err(format!("{what}: {settings:?}, in another shard {others:?}").into());
-            }
-            _ => self.settings = Some(settings),
-        }
+        let security = security(file)?;
+        self.security.insert(security.to_string(), security);
+        self.revs_limits.insert(file.header().revs_limit);
         file.for_each_document(|doc| -> Result<()> {
             let id = std::str::from_utf8(doc.id)?.to_owned();
             let leaves = leaves(file, doc).map_err(|e| format!("{what}: {id}: {e}"))?;
@@ -128,20 +127,24 @@ impl DatabaseContent {
     }
 
     fn into_json(self, map: &ShardMap) -> Value {
-        let (security, revs_limit) = self.settings.unwrap_or_default();
         // Of the properties, HTTP shows this one only.
         let props = if map.is_partitioned() { json!({"partitioned": true}) } else { json!({}) };
         json!({
             "doc_count": self.documents,
             "doc_del_count": self.deleted,
             "props": props,
-            "security": security,
-            "revs_limit": revs_limit,
+            "security": one_or_all(self.security.into_values()),
+            "revs_limit": one_or_all(self.revs_limits.into_iter().map(Value::from)),
             "ranges": map.by_range.keys().map(ToString::to_string).collect::<Vec<_>>(),
             "local": self.local.into_iter().map(|(id, doc)| json!([id, doc])).collect::<Vec<_>>(),
             "docs": self.docs.into_iter().collect::<Map<_, _>>(),
         })
     }
+}
+
+/// The value where all shards agree, else an array of all values: no oracle has one there, so a comparison tells it.
+fn one_or_all(mut values: impl ExactSizeIterator<Item = Value>) -> Value {
+    if values.len() == 1 { values.next().unwrap_or_default() } else { values.collect() }
 }
 
 /// A file's security object; CouchDB's default where it has none.

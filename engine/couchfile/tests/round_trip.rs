@@ -353,7 +353,7 @@ proptest! {
         couchfile::ejson::write_json(&mut decoder, &mut text).unwrap();
         decoder.end().unwrap();
         let again: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        prop_assert_eq!(encode_json(&again).unwrap().len(), term.len());
+        prop_assert_eq!(&encode_json(&again).unwrap(), &term);
         couchfile::ejson::external_size(&mut couchfile::term::Decoder::new(&term)).unwrap();
     }
 }

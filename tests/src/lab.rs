@@ -1,0 +1,27 @@
+//! Real CouchDB nodes and clusters, for the tests that need one.
+//!
+//! Every cluster has loopback addresses, node names, data and configuration of its own, so that tests run side by side,
+//! and goes away with its value. Where no CouchDB is installed, [`Installation::find`] says so loudly and the test has
+//! nothing to do.
+
+mod addresses;
+mod cluster;
+mod command;
+mod files;
+mod http;
+mod install;
+mod node;
+mod oracle;
+mod wait;
+mod zoo;
+
+pub use addresses::AddressBlock;
+pub use cluster::{Cluster, Size};
+pub use command::{Ended, couchcopy, run};
+pub use files::{ShardState, ViewState, check_untouched, shards, views};
+pub use http::{Answer, Http, PASSWORD, USER, encode};
+pub use install::{Installation, python_couchcopy};
+pub use node::{Node, Place};
+pub use oracle::read as read_over_http;
+pub use wait::{START, wait_for};
+pub use zoo::fill as fill_zoo;

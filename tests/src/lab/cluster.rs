@@ -1,0 +1,129 @@
+//! A cluster of nodes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::addresses::AddressBlock;
+use super::http::{Http, encode};
+use super::install::Installation;
+use super::node::{Node, Place};
+use super::wait::{START, wait_for};
+use crate::{Result, fixtures};
+
+/// How large a cluster is, and its defaults for new databases.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Number of nodes.
+    pub nodes: u8,
+    /// Ranges of a new database.
+    pub q: u32,
+    /// Copies of each range.
+    pub n: u32,
+}
+
+/// A cluster; nodes and files go away with it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+    dir: TempDir,
+    _block: AddressBlock,
+}
+
+impl Cluster {
+    /// Configures nodes and leaves them stopped, without data folders.
+    pub fn prepare(couchdb: &Installation, size: Size) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let block = AddressBlock::claim()?;
+        let nodes = (1..=size.nodes)
+            .map(|i| {
+                let folder = dir.path().join(format!("node{i}"));
+                Node::configure(couchdb, Place::new(block.node_name(i), block.address(i), folder), size)
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { nodes, dir, _block: block })
+    }
+
+    /// An empty cluster, running.
+    pub fn fresh(couchdb: &Installation, size: Size) -> Result<Self> {
+        let mut cluster = Self::prepare(couchdb, size)?;
+        cluster.start()?;
+        for db in ["_users", "_replicator"] {
+            cluster.http().put(&format!("/{db}"), &Value::Null)?;
+        }
+        Ok(cluster)
+    }
+
+    /// The first node's HTTP interface.
+    pub fn http(&self) -> &Http {
+        &self.nodes[0].http
+    }
+
+    /// A folder that goes away with the cluster.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The nodes as a reader of their folders wants them.
+    pub fn folders(&self) -> Vec<fixtures::Node> {
+        let node = |node: &Node| fixtures::Node { name: node.name.clone(), data: node.data.clone() };
+        self.nodes.iter().map(node).collect()
+    }
+
+    /// Starts all nodes with whatever is in their folders, joins them and waits until every one sees all, knows the same
+    /// databases and has nothing to synchronise any more.
+    pub fn start(&mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            node.start()?;
+        }
+        for node in &mut self.nodes {
+            node.wait_until_up()?;
+        }
+        for node in &self.nodes[1..] {
+            self.http().put(&format!("/_node/_local/_nodes/{}", encode(&node.name)), &json!({}))?;
+        }
+        let names: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        for node in &self.nodes {
+            wait_for(&format!("{} to see its cluster", node.name), START, || {
+                let answer = node.http.get("/_membership")?;
+                let agrees = ["all_nodes", "cluster_nodes"].iter().all(|list| {
+                    let listed = answer[list].as_array().into_iter().flatten();
+                    listed.filter_map(Value::as_str).collect::<BTreeSet<_>>() == names
+                });
+                if agrees { Ok(Some(())) } else { Err(answer.to_string().into()) }
+            })?;
+        }
+        wait_for("the nodes to know the same databases", START, || {
+            let told: Vec<Value> =
+                self.nodes.iter().map(|node| node.http.get("/_dbs/_all_docs")).collect::<Result<_>>()?;
+            Ok(told.windows(2).all(|pair| pair[0]["rows"] == pair[1]["rows"]).then_some(()))
+        })?;
+        self.wait_until_synchronised()
+    }
+
+    /// Waits until no node has anything to send to another one. What was written less than the five seconds ago for which
+    /// CouchDB collects changes may still be on its way.
+    pub fn wait_until_synchronised(&self) -> Result<()> {
+        let mut idle = 0;
+        wait_for("the nodes to synchronise", START, || {
+            for node in &self.nodes {
+                let jobs = node.http.get("/_node/_local/_system")?["internal_replication_jobs"].clone();
+                if jobs != json!(0) {
+                    idle = 0;
+                    return Err(format!("{}: {jobs} jobs", node.name).into());
+                }
+            }
+            // Between one job and the next the queue looks empty for a moment.
+            idle += 1;
+            Ok((idle >= 3).then_some(()))
+        })
+    }
+
+    /// Stops all nodes and waits until they have ended.
+    pub fn stop(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::stop)
+    }
+}

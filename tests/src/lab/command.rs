@@ -1,0 +1,89 @@
+//! Running programs, the command `couchcopy` among them.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::wait::wait_for;
+use crate::Result;
+
+/// How long a program may take.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A program that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed on standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Its output; an error unless it succeeded.
+    pub fn success(self) -> Result<String> {
+        if self.code == Some(0) {
+            return Ok(self.stdout);
+        }
+        Err(format!("it ended with {:?}:\n{}{}", self.code, self.stdout, self.stderr).into())
+    }
+}
+
+/// Runs a program to its end.
+///
+/// Fails, and kills it, where it takes too long.
+pub fn run(command: &mut Command) -> Result<Ended> {
+    let (stdout, stderr) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
+    command.stdin(Stdio::null()).stdout(stdout.reopen()?).stderr(stderr.reopen()?);
+    let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
+    let ended = wait_for(&format!("{command:?}"), LIMIT, || Ok(child.try_wait()?));
+    if ended.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    let text = |file: &tempfile::NamedTempFile| -> Result<String> {
+        Ok(String::from_utf8_lossy(&std::fs::read(file.path())?).into_owned())
+    };
+    let (stdout, stderr) = (text(&stdout)?, text(&stderr)?);
+    let status = ended.map_err(|e| format!("{e}:\n{stdout}{stderr}"))?;
+    Ok(Ended { code: status.code(), stdout, stderr })
+}
+
+/// Runs `couchcopy` with these arguments.
+pub fn couchcopy<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Ended> {
+    run(Command::new(binary()?).args(arguments))
+}
+
+/// The command as built from this source, in the target folder and the profile of the running test. cargo builds it for
+/// its own package's tests only.
+fn binary() -> Result<PathBuf> {
+    static BUILT: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+    BUILT.get_or_init(|| build().map_err(|e| e.to_string())).clone().map_err(Into::into)
+}
+
+fn build() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile_dir = test.ancestors().nth(2).ok_or("a test outside of a target folder")?;
+    let profile = match profile_dir.file_name().and_then(OsStr::to_str) {
+        None | Some("debug") => "dev",
+        Some(other) => other,
+    };
+    let target = profile_dir.parent().ok_or("a test outside of a target folder")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "couchcopy", "--profile", profile])
+        .arg("--manifest-path")
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target)
+        .stdin(Stdio::null())
+        .output()?;
+    if !built.status.success() {
+        return Err(format!("cargo build: {}", String::from_utf8_lossy(&built.stderr)).into());
+    }
+    Ok(profile_dir.join("couchcopy"))
+}

@@ -1,0 +1,118 @@
+//! CouchDB over HTTP.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::Request;
+
+use crate::Result;
+
+/// The admin of every node of the lab.
+pub const USER: &str = "admin";
+/// Its password.
+pub const PASSWORD: &str = "password";
+/// `admin:password` in Base64.
+const AUTHORIZATION: &str = "Basic YWRtaW46cGFzc3dvcmQ=";
+
+/// An admin's connection to a node.
+#[derive(Debug, Clone)]
+pub struct Http {
+    agent: Agent,
+    base: String,
+}
+
+/// What a node answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The body; null where it is no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Whether the status code tells success.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+impl Http {
+    /// Connects to a node (when first asked).
+    pub fn new(address: SocketAddr) -> Self {
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(60)))
+            .http_status_as_error(false)
+            .max_idle_connections_per_host(16)
+            .build();
+        Self { agent: config.into(), base: format!("http://{address}") }
+    }
+
+    /// Asks, and takes any answer.
+    ///
+    /// Fails where there is none.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let named = |e: &dyn std::fmt::Display| format!("{method} {}{path}: {e}", self.base);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("Accept", "application/json")
+            .header("Authorization", AUTHORIZATION);
+        let answer = match body {
+            None => request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request)),
+            Some(body) => request
+                .header("Content-Type", "application/json")
+                .body(body.to_string())
+                .map_err(ureq::Error::from)
+                .and_then(|request| self.agent.run(request)),
+        };
+        let mut answer = answer.map_err(|e| named(&e))?;
+        let status = answer.status().as_u16();
+        let text = answer.body_mut().with_config().limit(1 << 30).read_to_vec().map_err(|e| named(&e))?;
+        Ok(Answer { status, body: serde_json::from_slice(&text).unwrap_or_default() })
+    }
+
+    fn success(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let answer = self.ask(method, path, body)?;
+        if answer.is_success() {
+            return Ok(answer.body);
+        }
+        Err(format!("{method} {}{path}: {} {}", self.base, answer.status, answer.body).into())
+    }
+
+    /// `GET`; an answer other than success is an error.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        self.success("GET", path, None)
+    }
+
+    /// `PUT`; an answer other than success is an error.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value> {
+        self.success("PUT", path, Some(body))
+    }
+
+    /// `POST`; an answer other than success is an error.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        self.success("POST", path, Some(body))
+    }
+
+    /// `DELETE`; an answer other than success is an error.
+    pub fn delete(&self, path: &str) -> Result<Value> {
+        self.success("DELETE", path, None)
+    }
+}
+
+/// A name as a part of a path.
+pub fn encode(name: &str) -> String {
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}

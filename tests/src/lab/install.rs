@@ -1,0 +1,57 @@
+//! What is installed on this machine.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+/// Names the folder of the installed CouchDB.
+const COUCHDB_HOME: &str = "COUCHDB_HOME";
+const DEFAULT_HOME: &str = "/opt/couchdb";
+/// Names the Python couchcopy's command.
+const COUCHCOPY_PY: &str = "COUCHCOPY_PY";
+const DEFAULT_PY: &str = "/opt/couchcopy-py/bin/couchcopy";
+
+/// An installed CouchDB.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// Its folder.
+    pub home: PathBuf,
+}
+
+impl Installation {
+    /// The CouchDB in `COUCHDB_HOME`, or else in `/opt/couchdb`. Where there is none, says so on standard error.
+    pub fn find() -> Option<Self> {
+        let home = PathBuf::from(env::var_os(COUCHDB_HOME).unwrap_or_else(|| DEFAULT_HOME.into()));
+        if home.join("bin/couchdb").is_file() {
+            return Some(Self { home });
+        }
+        skipped(&format!("no CouchDB in {} ({COUCHDB_HOME} names another folder)", home.display()));
+        None
+    }
+}
+
+/// The Python couchcopy: `COUCHCOPY_PY`, or else the one in `/opt/couchcopy-py`. Where it or the `pigz` it needs is
+/// missing, says so on standard error.
+pub fn python_couchcopy() -> Option<PathBuf> {
+    let command = PathBuf::from(env::var_os(COUCHCOPY_PY).unwrap_or_else(|| DEFAULT_PY.into()));
+    if !command.is_file() {
+        skipped(&format!("no couchcopy in {} ({COUCHCOPY_PY} names another)", command.display()));
+        return None;
+    }
+    if on_path("pigz").is_none() {
+        skipped("no pigz, which the Python couchcopy needs");
+        return None;
+    }
+    Some(command)
+}
+
+/// Finds a program.
+pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|file| Path::is_file(file))
+}
+
+/// Tells it past the test runner's capture, which would hide it of a test that passes.
+fn skipped(why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}

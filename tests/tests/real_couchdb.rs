@@ -1,0 +1,9 @@
+//! Backups and restores with a real CouchDB: what couchcopy writes is started, and what CouchDB writes is saved.
+//!
+//! The CouchDB in `COUCHDB_HOME` (or `/opt/couchdb`) is used; without one these tests say that they are skipped. They
+//! run clusters of their own on loopback addresses.
+
+#[path = "real_couchdb/restored.rs"]
+mod restored;
+#[path = "real_couchdb/started.rs"]
+mod started;
