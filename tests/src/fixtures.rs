@@ -131,3 +131,10 @@ pub fn files_below(folder: &Path) -> Result<Vec<String>> {
     found.sort();
     Ok(found)
 }
+
+/// The same, of the files with this ending (without its dot) only.
+pub fn files_ending(folder: &Path, ending: &str) -> Result<Vec<String>> {
+    let mut found = files_below(folder)?;
+    found.retain(|path| Path::new(path).extension().is_some_and(|found| found == ending));
+    Ok(found)
+}

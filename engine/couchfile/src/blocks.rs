@@ -2,6 +2,8 @@
 //!
 //! The first byte of every block says what begins there (0: data, 1: a header) and is no part of the payload, so a
 //! chunk that crosses a block start has one byte more on disk for each start it crosses.
+//!
+//! Source: `couch_file.erl` (`make_blocks/2`, `remove_block_prefixes/2`, `assemble_file_chunk/1`).
 
 use crate::checksum;
 use crate::compression::{self, TermBytes};
@@ -25,7 +27,7 @@ pub fn physical_len(pos: u64, n: u64) -> u64 {
     if n == 0 {
         return 0;
     }
-    let (lead, first) = if pos % BLOCK == 0 { (1, BLOCK - 1) } else { (0, BLOCK - pos % BLOCK) };
+    let (lead, first) = if pos.is_multiple_of(BLOCK) { (1, BLOCK - 1) } else { (0, BLOCK - pos % BLOCK) };
     if n <= first { lead + n } else { lead + n + (n - first).div_ceil(BLOCK - 1) }
 }
 
@@ -290,7 +292,7 @@ mod tests {
                 .unwrap();
             assert_eq!(streamed, payload);
 
-            let mut summed = (9000u32 | CHECKSUM_FLAG).to_be_bytes().to_vec();
+            let mut summed = (payload.len() as u32 | CHECKSUM_FLAG).to_be_bytes().to_vec();
             summed.extend_from_slice(&checksum::md5(&payload));
             summed.extend_from_slice(&payload);
             let mut disk = lay(pos, &summed);

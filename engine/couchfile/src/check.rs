@@ -46,7 +46,8 @@ impl Report {
         self.problem_count == 0
     }
 
-    fn problem(&mut self, what: impl ToString) {
+    #[allow(clippy::needless_pass_by_value)] // Callers hand over errors and new strings.
+    fn problem(&mut self, what: impl std::fmt::Display) {
         self.problem_count += 1;
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(what.to_string());
@@ -74,7 +75,7 @@ impl Fingerprint {
     fn add(&mut self, parts: &[&[u8]], seq: u64) {
         let mut bytes = seq.to_be_bytes().to_vec();
         for part in parts {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(&ReadAt::len(part).to_be_bytes());
             bytes.extend_from_slice(part);
         }
         self.sum = self.sum.wrapping_add(xxh3_128(&bytes));

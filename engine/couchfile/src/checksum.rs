@@ -1,4 +1,6 @@
 //! The two checksums of `.couch` files. No marker tells which one a chunk carries: either may be right.
+//!
+//! Source: `couch_file.erl` (`write_xxhash_checksums`); the XXH3 test value is what CouchDB 3.5.0 gives.
 
 use md5::{Digest, Md5};
 use xxhash_rust::xxh3::xxh3_128;

@@ -1,4 +1,6 @@
 //! CouchDB's wrapper of compressed terms (`couch_compress`): the first byte says how a term was packed.
+//!
+//! Source: `couch_compress.erl`.
 
 use std::borrow::Cow;
 use std::io::Read;

@@ -2,6 +2,8 @@
 //!
 //! `shards/BBBBBBBB-EEEEEEEE/NAME.SUFFIX.couch` and `.shards/BBBBBBBB-EEEEEEEE/NAME.SUFFIX_design/mrview/SIG.view`; a
 //! database's name stands there verbatim, a `/` in it makes folders.
+//!
+//! Source: `mem3_util.erl` and `mem3_hash.erl` (names, ranges, placement).
 
 use std::fmt;
 use std::str::FromStr;

@@ -2,12 +2,18 @@
 //!
 //! A header starts at a block start: `[0x01][u32 length][16 bytes checksum][term]`, the length counting the checksum and
 //! the term. The last one in the file whose checksum is right is the file's state; what follows it does not count.
+//!
+//! Source: `couch_file.erl` (`write_header/2`, `find_newest_header/2`).
 
 mod database;
+mod epoch;
+mod tree_state;
 mod view;
 
 pub(crate) use database::NewHeader;
-pub use database::{DISK_VERSION, DbHeader, Epoch, HeaderEdit, TreeState};
+pub use database::{DISK_VERSION, DbHeader, HeaderEdit};
+pub use epoch::Epoch;
+pub use tree_state::TreeState;
 pub use view::ViewHeader;
 
 use crate::blocks::{self, BLOCK, Blocks, HEADER_PREFIX};

@@ -2,6 +2,8 @@
 //!
 //! `[{StartPos, Node}, …]`, `Node = {RevId, Value, [Node, …]}`: one level of nesting per revision, so a tree is read into
 //! a flat list rather than by recursion.
+//!
+//! Sources: `couch_key_tree.erl` (form and order), `couch_bt_engine.erl` (`rev_tree/1`, the older forms of a leaf).
 
 use std::fmt;
 

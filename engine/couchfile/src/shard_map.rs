@@ -2,6 +2,8 @@
 //!
 //! The document in `_dbs.couch` whose id is the database's name. Only `shard_suffix`, `by_range`, `by_node`, `engine` and
 //! `props` are read by CouchDB; `changelog` is history.
+//!
+//! Source: `fabric_db_create.erl` (`make_document/3`), `mem3_util.erl` (`build_shards_by_node/2`).
 
 use std::collections::BTreeMap;
 

@@ -220,7 +220,7 @@ fn an_attachment_larger_than_its_file_is_not_read() {
     assert_eq!(read, 0);
 }
 
-fn invalid<T: std::fmt::Debug>(result: Result<T, CouchFileError>) {
+fn invalid<T: std::fmt::Debug>(result: &Result<T, CouchFileError>) {
     assert!(matches!(result, Err(CouchFileError::Invalid(_))), "{result:?}");
 }
 
@@ -232,45 +232,45 @@ fn what_makes_no_valid_file_is_refused() {
     let mut twice = new();
     twice.add(&NewDocument::first(b"a", body(&json!({})))).unwrap();
     twice.add(&NewDocument::first(b"a", body(&json!({})))).unwrap();
-    invalid(twice.finish());
+    invalid(&twice.finish());
 
     let mut locals = new();
     locals.add_local(b"_local/a", 1, &term);
     locals.add_local(b"_local/a", 2, &term);
-    invalid(locals.finish());
+    invalid(&locals.finish());
     let mut no_local = new();
     no_local.add_local(b"a", 1, &term);
-    invalid(no_local.finish());
+    invalid(&no_local.finish());
 
     let mut purges = new();
     purges.add_purge(&"0".repeat(32), b"a", &[]);
     purges.add_purge(&"0".repeat(32), b"b", &[]);
-    invalid(purges.finish());
+    invalid(&purges.finish());
 
     let mut siblings = NewDocument::first(b"a", body(&json!({})));
     siblings.edit(0, body(&json!({"x": 1}))).unwrap();
     siblings.edit(0, body(&json!({"x": 1}))).unwrap();
-    invalid(new().add(&siblings));
+    invalid(&new().add(&siblings));
 
     let mut bodiless = NewDocument::first(b"a", body(&json!({})));
     bodiless.revisions[0].body = None;
-    invalid(new().add(&bodiless));
-    invalid(new().add(&NewDocument { id: b"a".to_vec(), revisions: Vec::new() }));
-    invalid(new().add(&NewDocument::first(b"", body(&json!({})))));
-    invalid(new().add(&NewDocument::first(b"_local/a", body(&json!({})))));
+    invalid(&new().add(&bodiless));
+    invalid(&new().add(&NewDocument { id: b"a".to_vec(), revisions: Vec::new() }));
+    invalid(&new().add(&NewDocument::first(b"", body(&json!({})))));
+    invalid(&new().add(&NewDocument::first(b"_local/a", body(&json!({})))));
     let mut orphan = NewDocument::first(b"a", body(&json!({})));
     orphan.revisions[0].parent = Some(3);
-    invalid(new().add(&orphan));
+    invalid(&new().add(&orphan));
     let mut list = body(&json!({}));
     list.term = encode_json(&json!([1, 2])).unwrap();
-    invalid(new().add(&NewDocument::first(b"a", list)));
+    invalid(&new().add(&NewDocument::first(b"a", list)));
 
     let mut named = settings();
     named.uuid = "short".into();
-    invalid(DatabaseWriter::new(Vec::new(), named));
+    invalid(&DatabaseWriter::new(Vec::new(), named));
     let mut unsafe_security = settings();
     unsafe_security.security = Some(encode_json(&json!([])).unwrap());
-    invalid(DatabaseWriter::new(Vec::new(), unsafe_security).and_then(DatabaseWriter::finish));
+    invalid(&DatabaseWriter::new(Vec::new(), unsafe_security).and_then(DatabaseWriter::finish));
 }
 
 /// Any JSON value that a body may hold.

@@ -31,7 +31,7 @@ fn a_database_cut_short_opens_at_an_older_state_or_not_at_all() -> Result<()> {
     let files = fixtures::couch_files()?;
     let folder = files.data("pre");
     let mut opened = 0;
-    for path in fixtures::files_below(&folder)?.iter().filter(|path| path.ends_with(".couch")) {
+    for path in &fixtures::files_ending(&folder, "couch")? {
         let bytes = std::fs::read(folder.join(path))?;
         let step = if bytes.len() > 1 << 20 { 65_537 } else { 509 };
         for end in ends(&bytes, step)? {
@@ -57,7 +57,7 @@ fn a_compacted_database_cut_short_is_never_taken_for_an_empty_one() -> Result<()
     let files = fixtures::couch_files()?;
     let folder = files.data("post");
     let mut refused = 0;
-    for path in fixtures::files_below(&folder)?.iter().filter(|path| path.ends_with(".couch")) {
+    for path in &fixtures::files_ending(&folder, "couch")? {
         let bytes = std::fs::read(folder.join(path))?;
         let compacted = header_count(&bytes, b"comp_header")? > 0;
         if !compacted {
@@ -131,7 +131,7 @@ fn a_small_file_cut_at_every_byte() -> Result<()> {
 fn a_view_index_cut_short_opens_or_not() -> Result<()> {
     let files = fixtures::couch_files()?;
     let folder = files.data("pre");
-    for path in fixtures::files_below(&folder)?.iter().filter(|path| path.ends_with(".view")) {
+    for path in &fixtures::files_ending(&folder, "view")? {
         let bytes = std::fs::read(folder.join(path))?;
         for end in 0..bytes.len() {
             if let Ok(index) = ViewIndex::open(bytes[..end].to_vec()) {

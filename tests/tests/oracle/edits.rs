@@ -13,7 +13,7 @@ fn edited_files_are_whole_and_hold_what_they_held() -> Result<()> {
     let (folders, _alive) = super::all_data_folders()?;
     let mut dropped = 0;
     for folder in folders {
-        for path in fixtures::files_below(&folder)?.iter().filter(|path| path.ends_with(".couch")) {
+        for path in &fixtures::files_ending(&folder, "couch")? {
             let mut bytes = std::fs::read(folder.join(path))?;
             let before = Database::open(bytes.clone())?;
             let keep = |id: &[u8]| !id.starts_with(b"_local/shard-sync") && !id.starts_with(b"_local/purge-");

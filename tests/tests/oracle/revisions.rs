@@ -40,7 +40,7 @@ fn revision_ids_and_sizes_are_those_that_couchdb_computed() -> Result<()> {
     let (folders, _alive) = super::all_data_folders()?;
     let mut seen = Seen::default();
     for folder in folders {
-        for path in fixtures::files_below(&folder)?.iter().filter(|path| path.ends_with(".couch")) {
+        for path in &fixtures::files_ending(&folder, "couch")? {
             check_file(&folder.join(path), &mut seen)?;
         }
     }

@@ -30,8 +30,8 @@ fn every_checksum_and_compression_kind_is_read() -> Result<()> {
     let files = fixtures::couch_files()?;
     // How many headers carry MD5, how many XXH3; the first bytes of the id tree's root: snappy, plain, deflated inside the
     // term format; the documents.
-    let kinds: [(&str, (usize, usize), &[u8], &[&str]); 3] = [
-        ("md5", (5, 1), &[1], &["d1", "d2", "d3", "d4"]),
+    let kinds = [
+        ("md5", (5, 1), &[1][..], &["d1", "d2", "d3", "d4"][..]),
         ("none", (0, 6), &[131, 104], &["d1", "d2", "d3"]),
         ("defl", (0, 5), &[131, 80], &["d1", "d2", "d3"]),
     ];

@@ -15,8 +15,8 @@ fn view_indexes_belong_to_their_databases() -> Result<()> {
             let bytes = FileBytes::new(std::fs::File::open(folder.join(&path))?)?;
             let len = bytes.len();
             let index = ViewIndex::open(bytes)?;
-            let hex: String = index.header.signature.iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(hex, signature, "{path}");
+            let named = u128::from_str_radix(&signature, 16)?.to_be_bytes();
+            assert_eq!(index.header.signature, named, "{path}");
             assert_eq!(index.header_end, len, "{path}");
             let database = content::open(&folder.join(shard.path()))?;
             assert!(index.header.update_seq > 0 || database.header().update_seq <= 1, "{path}");

@@ -12,7 +12,7 @@ fn every_database_file_is_whole() -> Result<()> {
     let mut files = 0;
     for folder in folders {
         let maps = content::shard_maps(&folder)?;
-        for path in fixtures::files_below(&folder)?.iter().filter(|path| path.ends_with(".couch")) {
+        for path in &fixtures::files_ending(&folder, "couch")? {
             let placement = match DataFile::parse(path) {
                 Some(DataFile::Shard(shard)) => {
                     let partitioned = maps[&shard.db].is_partitioned();

@@ -92,7 +92,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         self
     }
 
-    fn damaged(&self, offset: u64, why: impl ToString) -> CouchFileError {
+    fn damaged(&self, offset: u64, why: impl std::fmt::Display) -> CouchFileError {
         CouchFileError::damaged(self.kind.name(), offset, why)
     }
 

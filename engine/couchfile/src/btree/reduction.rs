@@ -1,4 +1,6 @@
 //! What a tree's nodes say of everything below them.
+//!
+//! Source: `couch_bt_engine.erl` (`id_tree_reduce/2` and its kin).
 
 use crate::error::TermError;
 use crate::term::{Decoder, Encoder, Token};

@@ -1,4 +1,6 @@
 //! Attachments as a document's summary names them.
+//!
+//! Source: `couch_att.erl` (`from_disk_term/2`).
 
 use crate::error::TermError;
 use crate::term::{Decoder, ListHead, Token};

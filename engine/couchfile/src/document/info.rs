@@ -1,4 +1,6 @@
 //! A document as the id tree and the sequence tree keep it.
+//!
+//! Source: `couch_bt_engine.erl` (`id_tree_join/2`, `seq_tree_join/2`).
 
 use crate::btree::{Entry, Key, Sizes, flag};
 use crate::error::TermError;

@@ -1,4 +1,6 @@
 //! Local documents and purges.
+//!
+//! Source: `couch_bt_engine.erl` (`local_tree_join/2`, `purge_tree_join/2`, `purge_seq_tree_join/2`).
 
 use crate::btree::{Entry, Key};
 use crate::error::TermError;

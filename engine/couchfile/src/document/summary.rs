@@ -1,4 +1,6 @@
 //! A document's summary: its body and the list of its attachments.
+//!
+//! Source: `couch_bt_engine.erl` (`serialize_doc/2`, `read_doc_body/2`).
 
 use super::attachment::Attachment;
 use crate::compression::{self, TermBytes};
@@ -22,17 +24,13 @@ impl Summary {
         let text = |e: TermError| e.to_string();
         decoder.tuple_of(2).map_err(text)?;
         let mut part = || -> Result<TermBytes<'static>, String> {
-            match decoder.peek().map_err(text)? {
-                Token::Binary(packed) => {
-                    decoder.skip().map_err(text)?;
-                    Ok(compression::unpack(packed)?.into_owned())
-                }
-                _ => {
-                    let mut term = Encoder::versioned();
-                    term.raw(decoder.raw().map_err(text)?);
-                    Ok(compression::unpack(&term.finish())?.into_owned())
-                }
+            if let Token::Binary(packed) = decoder.peek().map_err(text)? {
+                decoder.skip().map_err(text)?;
+                return Ok(compression::unpack(packed)?.into_owned());
             }
+            let mut term = Encoder::versioned();
+            term.raw(decoder.raw().map_err(text)?);
+            Ok(compression::unpack(&term.finish())?.into_owned())
         };
         let body = part()?;
         let list = part()?;

@@ -39,17 +39,14 @@ fn write(value: &Value, encoder: &mut Encoder) -> Result<()> {
         Value::Array(items) => {
             let bytes: Option<Vec<u8>> =
                 items.iter().map(|item| item.as_u64().and_then(|n| u8::try_from(n).ok())).collect();
-            match bytes {
-                Some(bytes) => {
-                    encoder.byte_list(&bytes);
+            if let Some(bytes) = bytes {
+                encoder.byte_list(&bytes);
+            } else {
+                encoder.list(items.len());
+                for item in items {
+                    write(item, encoder)?;
                 }
-                None => {
-                    encoder.list(items.len());
-                    for item in items {
-                        write(item, encoder)?;
-                    }
-                    encoder.nil();
-                }
+                encoder.nil();
             }
         }
         Value::Object(members) => {

@@ -1,5 +1,7 @@
 //! Terms to JSON text.
 
+use std::fmt::Write;
+
 use crate::error::TermError;
 use crate::term::{Decoder, ListHead, Token};
 
@@ -75,9 +77,8 @@ pub fn write_members(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(),
 }
 
 fn write_key(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), TermError> {
-    let key = match decoder.token()? {
-        Token::Binary(key) | Token::Atom(key) => key,
-        _ => return Err(decoder.error("key is neither binary nor atom")),
+    let (Token::Binary(key) | Token::Atom(key)) = decoder.token()? else {
+        return Err(decoder.error("key is neither binary nor atom"));
     };
     write_string(key, out);
     out.push(b':');
@@ -153,7 +154,8 @@ fn decimal(magnitude: &[u8]) -> String {
     }
     let mut text = digits.last().map_or_else(String::new, ToString::to_string);
     for digit in digits.iter().rev().skip(1) {
-        text.push_str(&format!("{digit:09}"));
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{digit:09}");
     }
     text
 }

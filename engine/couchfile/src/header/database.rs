@@ -1,5 +1,9 @@
 //! The header of a database: `{db_header, DiskVersion, UpdateSeq, …}`.
+//!
+//! Source: `couch_bt_engine_header.erl` (fields, defaults, upgrades, epochs).
 
+use super::epoch::{Epoch, decode_epochs, encode_epochs};
+use super::tree_state::TreeState;
 use crate::error::{CouchFileError, Result, TermError};
 use crate::term::{Decoder, Encoder, Token};
 
@@ -22,54 +26,6 @@ const EPOCHS: usize = 12;
 const COMPACTED_SEQ: usize = 13;
 const PURGE_INFOS_LIMIT: usize = 14;
 const PROPS_PTR: usize = 15;
-
-/// The root of a tree as a header names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TreeState {
-    /// Offset of the root node's chunk.
-    pub ptr: u64,
-    /// The tree's reduction, an encoded term without version byte.
-    pub reduction: Vec<u8>,
-    /// Size of all the tree's nodes on disk, in bytes. Missing before disk version 6.
-    pub size: Option<u64>,
-}
-
-impl TreeState {
-    /// Reads `nil` or `{Ptr, Reduction, Size}` or, in files from before CouchDB 1.2, `{Ptr, Reduction}`.
-    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Option<Self>, TermError> {
-        if decoder.take_atom(b"nil")? {
-            return Ok(None);
-        }
-        let size = decoder.tuple()?;
-        if size != 2 && size != 3 {
-            return Err(decoder.error("no tree state"));
-        }
-        let ptr = decoder.uint()?;
-        let reduction = decoder.raw()?.to_vec();
-        let size = if size == 3 { Some(decoder.uint()?) } else { None };
-        Ok(Some(Self { ptr, reduction, size }))
-    }
-
-    /// The encoded state, `nil` for an empty tree.
-    pub(crate) fn encode(state: Option<&Self>, encoder: &mut Encoder) {
-        match state {
-            None => encoder.atom(b"nil"),
-            Some(state) => match state.size {
-                Some(size) => encoder.tuple(3).uint(state.ptr).raw(&state.reduction).uint(size),
-                None => encoder.tuple(2).uint(state.ptr).raw(&state.reduction),
-            },
-        };
-    }
-}
-
-/// From which sequence on which node wrote a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Epoch {
-    /// The node's name, e.g. `couchdb@127.0.0.1`.
-    pub node: String,
-    /// The last sequence before this node took over.
-    pub seq: u64,
-}
 
 /// A database's header.
 #[derive(Debug, Clone)]
@@ -322,32 +278,6 @@ impl NewHeader {
 fn encoded(write: impl FnOnce(&mut Encoder) -> &mut Encoder) -> Vec<u8> {
     let mut encoder = Encoder::new();
     write(&mut encoder);
-    encoder.finish()
-}
-
-fn decode_epochs(decoder: &mut Decoder<'_>) -> Result<Vec<Epoch>, TermError> {
-    if matches!(decoder.peek()?, Token::Atom(_)) {
-        return Ok(Vec::new());
-    }
-    let mut epochs = Vec::new();
-    decoder.list_items(|d| -> Result<(), TermError> {
-        d.tuple_of(2)?;
-        let node = String::from_utf8_lossy(d.atom()?).into_owned();
-        epochs.push(Epoch { node, seq: d.uint()? });
-        Ok(())
-    })?;
-    Ok(epochs)
-}
-
-fn encode_epochs(epochs: &[Epoch]) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.list(epochs.len());
-    for epoch in epochs {
-        encoder.tuple(2).atom(epoch.node.as_bytes()).uint(epoch.seq);
-    }
-    if !epochs.is_empty() {
-        encoder.nil();
-    }
     encoder.finish()
 }
 

@@ -1,4 +1,6 @@
 //! The header of a view index: `{Signature, {mrheader, Seq, PurgeSeq, …}}`.
+//!
+//! Source: `couch_mrview.hrl` and `couch_mrview_util.erl` (`make_header/1`, `init_state/4`).
 
 use crate::error::{CouchFileError, Result, TermError};
 use crate::term::Decoder;

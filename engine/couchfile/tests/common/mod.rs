@@ -20,6 +20,9 @@ pub(crate) type Attached = (String, String, Vec<u8>, u64, u64, bool);
 /// A leaf: revision, whether deleted, ids from itself to its oldest ancestor, body as a term, attachments.
 pub(crate) type Leaf = (String, bool, Vec<String>, Vec<u8>, Vec<Attached>);
 
+/// A purge: uuid, document id, revisions.
+pub(crate) type Purged = (Vec<u8>, Vec<u8>, Vec<(u64, Vec<u8>)>);
+
 /// Everything logical that a file holds.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Content {
@@ -27,8 +30,8 @@ pub(crate) struct Content {
     pub(crate) documents: BTreeMap<Vec<u8>, Vec<Leaf>>,
     /// Revision and body by id.
     pub(crate) locals: BTreeMap<Vec<u8>, (u64, Vec<u8>)>,
-    /// Uuid, document id and revisions, in order.
-    pub(crate) purges: Vec<(Vec<u8>, Vec<u8>, Vec<(u64, Vec<u8>)>)>,
+    /// In order.
+    pub(crate) purges: Vec<Purged>,
 }
 
 /// What a document is expected to read as.
