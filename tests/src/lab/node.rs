@@ -162,7 +162,7 @@ impl Drop for Node {
 fn settings(place: &Place, data: &Path, size: Size) -> String {
     let Size { q, n, .. } = size;
     let (data, ip, port) = (data.display(), place.address.ip(), place.address.port());
-    let uuid = format!("{:0>32}", place.name.bytes().fold(0u64, |sum, byte| sum * 31 + u64::from(byte)));
+    let uuid = &place.name;
     format!(
         "[couchdb]\n\
          database_dir = {data}\n\
