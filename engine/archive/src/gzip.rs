@@ -1,4 +1,4 @@
-//! Single gzip members in memory, with libdeflate.
+//! Single gzip members in memory: packed with ISA-L or libdeflate, unpacked with libdeflate.
 
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
@@ -19,21 +19,39 @@ pub(crate) fn largest_content(length: u64) -> u64 {
     length.saturating_mul(MAX_RATIO)
 }
 
+/// What a member will hold; only the fastest level makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Many small files, or text of our own.
+    Packed,
+    /// A part of a large file.
+    Chunk,
+}
+
 /// Makes gzip members.
 pub(crate) struct Deflater {
     compressor: Compressor,
+    /// Level 0: ISA-L instead of libdeflate.
+    fastest: bool,
     scratch: Vec<u8>,
 }
 
 impl Deflater {
-    /// `level` is one of libdeflate's, 1 to 12; what lies beyond is taken for the nearest of them.
+    /// `level` is one of libdeflate's, 1 to 12, or 0 for ISA-L, which is faster than all of these (where the program was
+    /// built without it, 0 is 1); what lies beyond is taken for the nearest of them.
     pub(crate) fn new(level: i32) -> Self {
+        let fastest = level <= 0 && cfg!(feature = "isal");
         let level = CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
-        Self { compressor: Compressor::new(level), scratch: Vec::new() }
+        Self { compressor: Compressor::new(level), fastest, scratch: Vec::new() }
     }
 
     /// `content` as one member.
-    pub(crate) fn member(&mut self, content: &[u8]) -> Vec<u8> {
+    pub(crate) fn member(&mut self, content: &[u8], kind: Kind) -> Vec<u8> {
+        if self.fastest
+            && let Some(member) = self.fastest_member(content, kind)
+        {
+            return member;
+        }
         let mut bound = self.compressor.gzip_compress_bound(content.len());
         loop {
             if self.scratch.len() < bound {
@@ -45,6 +63,34 @@ impl Deflater {
             // Cannot happen: the bound is libdeflate's own promise. More room is the only remedy.
             bound = bound.saturating_mul(2);
         }
+    }
+
+    #[cfg(feature = "isal")]
+    fn fastest_member(&mut self, content: &[u8], kind: Kind) -> Option<Vec<u8>> {
+        use isal::{Codec, CompressionLevel, compress_into};
+        // ISA-L's level 1 on packs is more than twice as fast as 3 and costs 2 % more bytes; on large files it costs 9 %.
+        let level = match kind {
+            Kind::Packed => CompressionLevel::One,
+            Kind::Chunk => CompressionLevel::Three,
+        };
+        let bound = usize::try_from(longest_member(content.len() as u64)).ok()?;
+        if self.scratch.len() < bound {
+            self.scratch.resize(bound, 0);
+        }
+        let body = self.scratch.get_mut(..bound - HEADER - TRAILER)?;
+        // Where it fails, libdeflate takes over: the content matters, not who packed it.
+        let length = compress_into(content, body, level, Codec::Deflate).ok()?;
+        let mut member = Vec::with_capacity(HEADER + length + TRAILER);
+        member.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff]);
+        member.extend_from_slice(body.get(..length)?);
+        member.extend_from_slice(&libdeflater::crc32(content).to_le_bytes());
+        member.extend_from_slice(&(content.len() as u32).to_le_bytes());
+        Some(member)
+    }
+
+    #[cfg(not(feature = "isal"))]
+    fn fastest_member(&mut self, _: &[u8], _: Kind) -> Option<Vec<u8>> {
+        None
     }
 }
 
@@ -104,21 +150,30 @@ mod tests {
 
     #[test]
     fn round_trip_and_damage() {
-        for content in [&b""[..], b"hello", &vec![7; 100_000]] {
-            let member = Deflater::new(6).member(content);
-            let mut out = Vec::new();
-            Inflater::new().member(&member, content.len(), &mut out).unwrap();
-            assert_eq!(out, content);
-            assert!(Inflater::new().member(&member, content.len() + 1, &mut out).is_err());
-            for cut in 0..member.len() {
-                assert!(Inflater::new().member(&member[..cut], content.len(), &mut out).is_err());
+        let noise: Vec<u8> = (0..300_000u64)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17) >> 23) as u8)
+            .collect();
+        let contents: [&[u8]; 5] = [b"", b"hello", &vec![7; 100_000], &noise, &noise[..1]];
+        for (level, kind) in [(0, Kind::Packed), (0, Kind::Chunk), (1, Kind::Packed), (6, Kind::Chunk)] {
+            for content in contents {
+                let member = Deflater::new(level).member(content, kind);
+                assert!(member.len() as u64 <= longest_member(content.len() as u64));
+                let mut out = Vec::new();
+                Inflater::new().member(&member, content.len(), &mut out).unwrap();
+                assert_eq!(out, content);
+                assert!(Inflater::new().member(&member, content.len() + 1, &mut out).is_err());
+                let step = 1 + member.len() / 500;
+                for cut in (0..member.len()).step_by(step) {
+                    assert!(Inflater::new().member(&member[..cut], content.len(), &mut out).is_err());
+                }
             }
         }
     }
 
     #[test]
     fn levels_out_of_range_are_taken_for_the_nearest() {
-        assert_eq!(Deflater::new(-3).member(b"abc"), Deflater::new(1).member(b"abc"));
-        assert_eq!(Deflater::new(99).member(b"abc"), Deflater::new(12).member(b"abc"));
+        let member = |level| Deflater::new(level).member(b"abcabcabc", Kind::Packed);
+        assert_eq!(member(-3), member(0));
+        assert_eq!(member(99), member(12));
     }
 }

@@ -1,6 +1,6 @@
 //! The manifest: one JSON line per entry, cut into blocks that decompress on their own.
 
-use crate::gzip::Deflater;
+use crate::gzip::{Deflater, Kind};
 
 /// Size in bytes from which on a block is closed.
 const BLOCK_SIZE: usize = 256 << 10;
@@ -93,7 +93,7 @@ impl ManifestBuilder {
         self.hasher.update(&self.open);
         self.closed.push(ClosedBlock {
             first: std::mem::take(&mut self.first),
-            member: deflater.member(&self.open),
+            member: deflater.member(&self.open, Kind::Packed),
             size: self.open.len() as u64,
         });
         self.open.clear();

@@ -11,6 +11,7 @@ use crate::entry::MAX_ENTRY;
 use crate::error::{ArchiveError, Result};
 use crate::facts::Facts;
 use crate::footer;
+use crate::gzip::Kind;
 use crate::names::{MANIFEST, METADATA, NameOrder, OrderError};
 use crate::tar::encode::{push_header, push_zeros};
 use crate::tar::padding;
@@ -27,7 +28,7 @@ pub const CHUNK: usize = 1 << 20;
 
 /// The level of compression that is used where nothing else is asked for; chosen by measurement, see
 /// `docs/archive-format.md`.
-pub const DEFAULT_LEVEL: i32 = 1;
+pub const DEFAULT_LEVEL: i32 = 0;
 
 /// What an archive is called in errors while it is being written.
 const NEW_ARCHIVE: &str = "the new archive";
@@ -35,8 +36,8 @@ const NEW_ARCHIVE: &str = "the new archive";
 /// How to write an archive.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// Level of compression, as libdeflate counts: 1 (fast) to 12 (small). What lies beyond is taken for the
-    /// nearest of them.
+    /// Level of compression: 0 is the fastest (ISA-L; where that is not built in, the same as 1), 1 to 12 are
+    /// libdeflate's. What lies beyond is taken for the nearest of them.
     pub level: i32,
     /// Number of threads that open, read and compress; 0 for as many as there are cores.
     pub threads: usize,
@@ -191,7 +192,7 @@ impl<W: Write + Send> ArchiveWriter<W> {
     }
 
     fn write_pack(&mut self, pack: &ClosedPack) -> Result<()> {
-        let member = self.output.deflater.member(&pack.tar);
+        let member = self.output.deflater.member(&pack.tar, Kind::Packed);
         self.output.write_packed(&pack.entries, &member)
     }
 

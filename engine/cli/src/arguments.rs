@@ -76,8 +76,8 @@ pub(crate) struct Backup {
     #[arg(long)]
     pub(crate) overwrite: bool,
 
-    /// Compression: 1 is fast, 12 is small.
-    #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(1..=12))]
+    /// Compression: 0 is fastest, 12 is smallest.
+    #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(0..=12))]
     pub(crate) level: i32,
 }
 

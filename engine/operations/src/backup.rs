@@ -34,7 +34,7 @@ pub struct BackupOptions {
     pub archive: PathBuf,
     /// Whether an archive that is there already is replaced (only when the new one is whole).
     pub overwrite: bool,
-    /// Level of compression, 1 to 12.
+    /// Level of compression, 0 (fastest) to 12 (smallest).
     pub level: i32,
     /// Number of threads; 0: as many as there are cores.
     pub threads: usize,

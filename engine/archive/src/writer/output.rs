@@ -7,7 +7,7 @@ use super::{NEW_ARCHIVE, Progress};
 use crate::entry::Location;
 use crate::error::{ArchiveError, Result};
 use crate::facts::Facts;
-use crate::gzip::Deflater;
+use crate::gzip::{Deflater, Kind};
 use crate::hash::ChunkHashes;
 use crate::manifest::{ManifestBuilder, PendingLine};
 
@@ -61,7 +61,7 @@ impl<W: Write> Output<W> {
 
     /// Writes a member with this content and gives its length.
     pub(super) fn compress_and_write(&mut self, content: &[u8]) -> Result<u64> {
-        let member = self.deflater.member(content);
+        let member = self.deflater.member(content, Kind::Packed);
         self.write(&member)?;
         Ok(member.len() as u64)
     }

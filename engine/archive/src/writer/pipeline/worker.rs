@@ -2,7 +2,7 @@
 
 use super::state::{Done, Job, Shared, TellPanic, Work};
 use crate::error::{ArchiveError, Result};
-use crate::gzip::Deflater;
+use crate::gzip::{Deflater, Kind};
 use crate::hash::hash_chunk;
 use crate::writer::NEW_ARCHIVE;
 use crate::writer::source::{EntrySource, open_segment, read_chunk};
@@ -31,7 +31,7 @@ pub(super) fn run<S: EntrySource, I: Iterator<Item = S>>(
 
 fn do_job(job: Job, deflater: &mut Deflater, buf: &mut Vec<u8>) -> Result<Done> {
     match job {
-        Job::Compress(content) => Ok(Done { member: deflater.member(&content), hash: None }),
+        Job::Compress(content) => Ok(Done { member: deflater.member(&content, Kind::Packed), hash: None }),
         Job::Chunk { name, data, offset, length, padding } => {
             buf.resize(length + padding, 0);
             let (content, zeros) = buf.split_at_mut(length);
@@ -40,7 +40,7 @@ fn do_job(job: Job, deflater: &mut Deflater, buf: &mut Vec<u8>) -> Result<Done> 
             let hash = hash_chunk(offset, content).ok_or_else(|| {
                 ArchiveError::refused(NEW_ARCHIVE, &name, "it became empty while it was read")
             })?;
-            Ok(Done { member: deflater.member(buf), hash: Some(hash) })
+            Ok(Done { member: deflater.member(buf, Kind::Chunk), hash: Some(hash) })
         }
     }
 }
