@@ -27,8 +27,8 @@ pub trait Visitor: Sync {
     /// order, several at once.
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError>;
 
-    /// Opens a sink for a large entry; `None` where it is not wanted. Called on one thread at a time, in the
-    /// order of the archive.
+    /// Opens a sink for a large entry; `None` where it is not wanted. Called on any thread, several at
+    /// once; without a table of contents on one, in the order of the archive.
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError>;
 }
 

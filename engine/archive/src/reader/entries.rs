@@ -57,6 +57,16 @@ impl Entries {
         Self::from_block(archive, prefix, block)
     }
 
+    /// All entries from a block of the manifest on; totals and hash of the whole are not compared.
+    pub(super) fn from_block_on(archive: Arc<Inner>, block: usize) -> Self {
+        Self::from_block(archive, "", block)
+    }
+
+    /// Number of the block that the last entry came from.
+    pub(super) fn block(&self) -> usize {
+        self.next_block.saturating_sub(1)
+    }
+
     fn from_block(archive: Arc<Inner>, prefix: &str, block: usize) -> Self {
         Self {
             archive,

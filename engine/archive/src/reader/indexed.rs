@@ -83,6 +83,11 @@ impl IndexedArchive {
         Entries::all(Arc::clone(&self.inner))
     }
 
+    /// The entries from a block of the manifest on.
+    pub(super) fn entries_from_block(&self, block: usize) -> Entries {
+        Entries::from_block_on(Arc::clone(&self.inner), block)
+    }
+
     /// The entries whose names begin with `prefix`. Reads only the blocks of the manifest that tell of them.
     pub fn entries_with_prefix(&self, prefix: &str) -> Entries {
         Entries::with_prefix(Arc::clone(&self.inner), prefix)

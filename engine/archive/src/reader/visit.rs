@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Select, Sender};
 
 use super::indexed::{IndexedArchive, Inner};
 use super::members::{ContentSize, MemberReader, chunk_sizes};
@@ -69,7 +69,8 @@ impl IndexedArchive {
     /// Gives all entries that are `wanted` to a visitor, on `threads` threads (0: as many as there are cores).
     ///
     /// Every entry given is verified: checksum of the member, tar header, padding, hash. Members with nothing
-    /// wanted are not read. `wanted` is called once per entry, in order.
+    /// wanted are not read. `wanted` is called once per entry. The archive is gone through at as many places at
+    /// once as there are threads, so that they seldom meet in one folder, whose lock would make them wait.
     pub fn visit(
         &self,
         threads: usize,
@@ -80,27 +81,83 @@ impl IndexedArchive {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
+        self.visit_in_parts(threads, threads, wanted, visitor)
+    }
+
+    /// Cuts the manifest into parts of whole blocks, one thread each to go through it.
+    fn visit_in_parts(
+        &self,
+        threads: usize,
+        parts: usize,
+        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        visitor: &dyn Visitor,
+    ) -> Result<()> {
+        let blocks = self.inner.toc.manifest.len();
+        let parts = parts.clamp(1, blocks.max(1));
         let failure = Failure::default();
+        let mut walked: Vec<Walked> = Vec::with_capacity(parts);
         std::thread::scope(|scope| {
-            let (sender, receiver) = crossbeam_channel::bounded(threads.saturating_mul(2));
-            for _ in 0..threads {
-                let receiver = receiver.clone();
-                scope.spawn(|| work(&self.inner, receiver, visitor, &failure));
+            let (senders, receivers): (Vec<_>, Vec<_>) =
+                (0..parts).map(|_| crossbeam_channel::bounded(2)).unzip();
+            for worker in 0..threads {
+                let mut receivers = receivers.clone();
+                receivers.rotate_left(worker % parts);
+                scope.spawn(|| work(&self.inner, receivers, visitor, &failure));
             }
-            drop(receiver);
-            let mut dispatcher =
-                Dispatcher { archive: &self.inner, sender, failure: &failure, pack: None, cursor: 0 };
-            if let Err(error) = dispatcher.run(self, wanted, visitor) {
-                failure.set(error);
-            }
+            drop(receivers);
+            let handles: Vec<_> = senders
+                .into_iter()
+                .enumerate()
+                .map(|(part, sender)| {
+                    let failure = &failure;
+                    let range = (part * blocks / parts)..((part + 1) * blocks / parts);
+                    scope.spawn(move || {
+                        let mut dispatcher = Dispatcher {
+                            archive: &self.inner,
+                            sender,
+                            failure,
+                            pack: None,
+                            walked: Walked::default(),
+                        };
+                        if let Err(error) = dispatcher.run(self, range, wanted, visitor) {
+                            failure.set(error);
+                        }
+                        dispatcher.walked
+                    })
+                })
+                .collect();
+            walked.extend(handles.into_iter().filter_map(|handle| handle.join().ok()));
         });
-        failure.into_result()
+        failure.into_result()?;
+        self.check_tiling(&walked)
+    }
+
+    /// The members that the parts went through must lie end to end, from the file's beginning to the end of the data.
+    fn check_tiling(&self, walked: &[Walked]) -> Result<()> {
+        let gap = |from: u64, to: u64| {
+            let reason = format!("no entry holds the bytes from {from} to {to}");
+            Err(ArchiveError::inconsistent(self.inner.members.name(), reason))
+        };
+        let mut end = 0;
+        for part in walked {
+            let Some(start) = part.start else { continue };
+            if start != end {
+                return gap(end, start);
+            }
+            end = part.end;
+        }
+        if end == self.inner.toc.data_end { Ok(()) } else { gap(end, self.inner.toc.data_end) }
     }
 
     /// Gives all entries to a visitor, as [`IndexedArchive::visit`] does, and accounts for every byte of the
     /// file: members without a gap, a tar stream that is entries and nothing else, a manifest that agrees.
     pub fn verify(&self, threads: usize, visitor: &dyn Visitor) -> Result<()> {
-        self.visit(threads, &|_| true, visitor)?;
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        // In one part: only whoever reads all of the manifest can compare its hash and totals.
+        self.visit_in_parts(threads, 1, &|_| true, visitor)?;
         self.check_manifest_members()
     }
 
@@ -142,22 +199,53 @@ struct Dispatcher<'a, 'v> {
     sender: Sender<Unit<'v>>,
     failure: &'a Failure,
     pack: Option<PackedUnit>,
-    /// Where in the file the next member has to begin.
-    cursor: u64,
+    walked: Walked,
+}
+
+/// The members that a part of the manifest names, which lie end to end.
+#[derive(Debug, Default, Clone, Copy)]
+struct Walked {
+    /// Where the first one begins; `None` where there is none.
+    start: Option<u64>,
+    /// Where the last one ends.
+    end: u64,
+}
+
+/// Whether a member begins with this entry.
+fn begins_member(entry: &Entry) -> bool {
+    match entry.at {
+        Location::Packed { skip, .. } => skip == header_length(&entry.name) as u64,
+        Location::Large { .. } => true,
+    }
 }
 
 impl<'v> Dispatcher<'_, 'v> {
+    /// Goes through the members that begin in these blocks of the manifest. A member's entries may reach into the block
+    /// after them, and those at the beginning may belong to a member of the part before.
     fn run(
         &mut self,
         archive: &IndexedArchive,
+        blocks: std::ops::Range<usize>,
         wanted: &(dyn Fn(&Entry) -> bool + Sync),
         visitor: &'v dyn Visitor,
     ) -> Result<()> {
-        for entry in archive.entries() {
+        let all = blocks.start == 0 && blocks.end >= self.archive.toc.manifest.len();
+        let mut entries = if all { archive.entries() } else { archive.entries_from_block(blocks.start) };
+        let mut begun = blocks.start == 0;
+        while let Some(entry) = entries.next() {
             if self.failure.is_there() {
                 return Ok(());
             }
             let entry = entry?;
+            if begins_member(&entry) {
+                if entries.block() >= blocks.end {
+                    break;
+                }
+                begun = true;
+            }
+            if !begun {
+                continue;
+            }
             let is_wanted = wanted(&entry);
             match entry.at {
                 Location::Packed { member, length, skip } => {
@@ -167,22 +255,17 @@ impl<'v> Dispatcher<'_, 'v> {
             }
         }
         self.send_pack();
-        if self.cursor != self.archive.toc.data_end && !self.failure.is_there() {
-            return Err(ArchiveError::inconsistent(
-                self.archive.members.name(),
-                format!("no entry holds the bytes from {} to {}", self.cursor, self.archive.toc.data_end),
-            ));
-        }
         Ok(())
     }
 
     /// Takes the place of an entry's first member, which has to be where the last one ended.
     fn advance(&mut self, entry: &str, offset: u64, length: u64) -> Result<()> {
-        if offset != self.cursor {
-            let reason = format!("it lies at {offset}, and the entry before it ends at {}", self.cursor);
+        if self.walked.start.is_some() && offset != self.walked.end {
+            let reason = format!("it lies at {offset}, and the entry before it ends at {}", self.walked.end);
             return Err(self.archive.contradiction(entry, &reason));
         }
-        self.cursor = self.cursor.saturating_add(length);
+        self.walked.start.get_or_insert(offset);
+        self.walked.end = offset.saturating_add(length);
         Ok(())
     }
 
@@ -257,9 +340,10 @@ impl<'v> Dispatcher<'_, 'v> {
     }
 }
 
-fn work(archive: &Inner, units: Receiver<Unit<'_>>, visitor: &dyn Visitor, failure: &Failure) {
+/// Takes units, those of the first channel before all others, until all channels are done.
+fn work(archive: &Inner, mut channels: Vec<Receiver<Unit<'_>>>, visitor: &dyn Visitor, failure: &Failure) {
     let mut reader = MemberReader::new(&archive.members);
-    for unit in units {
+    while let Some(unit) = next_unit(&mut channels) {
         // What was sent before the failure is still to be taken off the channel.
         if failure.is_there() {
             continue;
@@ -274,6 +358,29 @@ fn work(archive: &Inner, units: Receiver<Unit<'_>>, visitor: &dyn Visitor, failu
             failure.set(error);
         }
     }
+}
+
+fn next_unit<'v>(channels: &mut Vec<Receiver<Unit<'v>>>) -> Option<Unit<'v>> {
+    while let Some(own) = channels.first() {
+        if let Ok(unit) = own.try_recv() {
+            return Some(unit);
+        }
+        let mut select = Select::new();
+        for channel in channels.iter() {
+            select.recv(channel);
+        }
+        let ready = select.select();
+        let index = ready.index();
+        let received = channels.get(index).map(|channel| ready.recv(channel));
+        match received {
+            Some(Ok(unit)) => return Some(unit),
+            // That part is done.
+            _ => {
+                channels.remove(index);
+            }
+        }
+    }
+    None
 }
 
 fn visit_pack(
