@@ -7,8 +7,10 @@
 mod cursor;
 mod key;
 mod reduction;
+mod split;
 
 pub(crate) use reduction::flag;
+pub(crate) use split::split_keys;
 
 pub use cursor::{Cursor, Entry};
 pub use key::Key;

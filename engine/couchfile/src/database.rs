@@ -16,6 +16,15 @@ use crate::term::{Decoder, Encoder};
 /// Bytes of an attachment read at a time.
 const PIECE: u64 = 256 << 10;
 
+/// A part of a database's documents: those with ids in a range.
+#[derive(Debug, Clone)]
+pub struct DocumentPart {
+    /// Key that the first id comes after, as an encoded term.
+    after: Option<Vec<u8>>,
+    /// Key of the last id, as an encoded term.
+    up_to: Option<Vec<u8>>,
+}
+
 /// A database as its last valid header says it is.
 #[derive(Debug)]
 pub struct Database<R> {
@@ -121,6 +130,57 @@ impl<R: ReadAt> Database<R> {
             let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
                 CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
             })?;
+            each(&doc)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the documents into about `parts` parts, by their ids, for several threads to go through. Together they are all
+    /// documents; the parts come in the order of the ids.
+    pub fn document_parts(&self, parts: usize) -> Result<Vec<DocumentPart>> {
+        let root = self.header.id_tree.as_ref();
+        let keys = crate::btree::split_keys(&self.blocks, TreeKind::Id, root, parts)?;
+        let mut cut = Vec::with_capacity(keys.len() + 1);
+        let mut after = None;
+        for key in keys {
+            cut.push(DocumentPart { after: after.take(), up_to: Some(key.clone()) });
+            after = Some(key);
+        }
+        cut.push(DocumentPart { after, up_to: None });
+        Ok(cut)
+    }
+
+    /// Calls `each` for every document of a part, deleted ones too, in the order of their ids.
+    pub fn for_each_document_in<E: From<CouchFileError>>(
+        &self,
+        part: &DocumentPart,
+        mut each: impl FnMut(&DocInfo<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let key = |raw: &'_ Option<Vec<u8>>| -> Result<Option<Vec<u8>>> {
+            let Some(raw) = raw else { return Ok(None) };
+            match Key::decode(raw) {
+                Ok(Key::Bytes(id)) => Ok(Some(id.to_vec())),
+                _ => Err(CouchFileError::damaged("id tree", 0, "a key that is no document id")),
+            }
+        };
+        let (after, up_to) = (key(&part.after)?, key(&part.up_to)?);
+        let mut cursor = match &part.after {
+            Some(after) => {
+                let root = self.header.id_tree.as_ref();
+                Cursor::starting_at(&self.blocks, TreeKind::Id, root, after.clone())?
+            }
+            None => self.cursor(TreeKind::Id)?,
+        };
+        while let Some(entry) = cursor.next_entry()? {
+            let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
+                CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
+            })?;
+            if after.as_deref() == Some(doc.id) {
+                continue;
+            }
+            if up_to.as_deref().is_some_and(|up_to| doc.id > up_to) {
+                return Ok(());
+            }
             each(&doc)?;
         }
         Ok(())

@@ -357,3 +357,46 @@ proptest! {
         couchfile::ejson::external_size(&mut couchfile::term::Decoder::new(&term)).unwrap();
     }
 }
+
+/// Parts for several threads hold every document once, in order, however small or large the database is.
+#[test]
+fn parts_are_all_documents_in_order() {
+    use couchfile::database::Database;
+    use couchfile::error::CouchFileError;
+    use couchfile::writer::{DatabaseWriter, NewBody, NewDocument, Settings};
+    for count in [0usize, 1, 5, 300, 20_000] {
+        let settings = Settings::new("a".repeat(32), "node@host");
+        let mut writer = DatabaseWriter::new(Vec::new(), settings).unwrap();
+        for i in 0..count {
+            let term = couchfile::ejson::encode_json(&serde_json::json!({ "i": i })).unwrap();
+            let body = NewBody { term, deleted: false, attachments: Vec::new() };
+            writer
+                .add(&NewDocument::first(format!("doc-{:06}", i * 7919 % 20_011).as_bytes(), body))
+                .unwrap();
+        }
+        let database = Database::open(writer.finish().unwrap()).unwrap();
+        let mut all = Vec::new();
+        database
+            .for_each_document(|doc| {
+                all.push(doc.id.to_vec());
+                Ok::<(), CouchFileError>(())
+            })
+            .unwrap();
+        assert_eq!(all.len(), count);
+        for parts in [1, 2, 3, 16] {
+            let cut = database.document_parts(parts).unwrap();
+            assert!(cut.len() <= parts.max(1));
+            assert!(count < 20_000 || cut.len() == parts);
+            let mut found = Vec::new();
+            for part in &cut {
+                database
+                    .for_each_document_in(part, |doc| {
+                        found.push(doc.id.to_vec());
+                        Ok::<(), CouchFileError>(())
+                    })
+                    .unwrap();
+            }
+            assert_eq!(found, all, "{count} documents in {parts} parts");
+        }
+    }
+}

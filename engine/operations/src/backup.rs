@@ -112,7 +112,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let folders = folder::open_all(&options.folders)?;
     reporter.phase("reading the shard maps", None);
     let begun = Instant::now();
-    let mut plan = plan::Plan::make(&folders, reporter)?;
+    let mut plan = plan::Plan::make(&folders, threads, reporter)?;
     reporter.timing("shard maps read", begun.elapsed().as_secs_f64());
     plan.choose(&folders, threads, reporter)?;
 
@@ -164,7 +164,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     summary.date = metadata.backup.date;
     let whole = summary.deleted_meanwhile.len() as u64;
     summary.databases = plan.databases.saturating_sub(whole);
-    summary.created_meanwhile = drift::created_since(&plan.maps)?;
+    summary.created_meanwhile = drift::created_since(&plan.maps, threads)?;
     summary.problems.extend(plan.problems);
     summary.problems.sort();
     summary.problems.dedup();

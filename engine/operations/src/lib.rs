@@ -4,6 +4,7 @@
 
 pub mod backup;
 pub mod cat;
+mod documents;
 pub mod error;
 pub mod inventory;
 pub mod metadata;

@@ -31,7 +31,7 @@ pub(super) fn was_deleted(maps: &Maps<'_>, db: &str, suffix: &str) -> Result<boo
 }
 
 /// Names of the databases that exist now but not in the shard maps that were saved.
-pub(super) fn created_since(maps: &Maps<'_>) -> Result<Vec<String>> {
+pub(super) fn created_since(maps: &Maps<'_>, threads: usize) -> Result<Vec<String>> {
     let now = maps_now(maps)?;
     if now.header().update_seq == maps.database.header().update_seq
         && now.header().uuid == maps.database.header().uuid
@@ -39,14 +39,14 @@ pub(super) fn created_since(maps: &Maps<'_>) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let mut saved = HashSet::new();
-    for_each_map(maps.database, |map| {
+    for_each_map(maps.database, threads, |map| {
         if let Ok(map) = map {
             saved.insert((map.db, map.suffix));
         }
         Ok(())
     })?;
     let mut created = Vec::new();
-    for_each_map(&now, |map| {
+    for_each_map(&now, threads, |map| {
         if let Ok(map) = map
             && !saved.contains(&(map.db.clone(), map.suffix.clone()))
         {

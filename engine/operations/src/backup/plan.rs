@@ -6,13 +6,13 @@ use std::path::Path;
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
-use couchfile::error::CouchFileError;
-use couchfile::read_at::FileBytes;
+use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::shard_map::ShardMap;
 
 use super::FileProblem;
 use super::file;
 use super::folder::NodeFolder;
+use crate::documents::convert_in_order;
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
@@ -62,7 +62,7 @@ impl<'f> Plan<'f> {
     /// Plans by the shard maps of the node that knows most databases.
     ///
     /// Fails where no folder has readable shard maps, or a range lies on none of the nodes.
-    pub(super) fn make(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<Self> {
+    pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
         let maps = best_maps(folders, reporter)?;
         let by_name: HashMap<&str, u16> = folders
             .iter()
@@ -73,7 +73,7 @@ impl<'f> Plan<'f> {
         let mut databases = 0;
         let mut problems = Vec::new();
         let mut nowhere = Nowhere::default();
-        for_each_map(maps.database, |map| {
+        for_each_map(maps.database, threads, |map| {
             let map = match map {
                 Ok(map) => map,
                 Err(problem) => {
@@ -164,42 +164,23 @@ impl<'f> Plan<'f> {
     }
 }
 
-/// Calls `each` with every shard map of a `_dbs.couch` that is not deleted.
-pub(super) fn for_each_map<R: couchfile::read_at::ReadAt>(
+/// Calls `each` with every shard map of a `_dbs.couch` that is not deleted, in the order of the databases' names.
+pub(super) fn for_each_map<R: ReadAt>(
     maps: &Database<R>,
-    mut each: impl FnMut(std::result::Result<ShardMap, FileProblem>) -> Result<()>,
+    threads: usize,
+    each: impl FnMut(std::result::Result<ShardMap, FileProblem>) -> Result<()>,
 ) -> Result<()> {
-    enum Stop {
-        File(CouchFileError),
-        Other(OperationError),
-    }
-    impl From<CouchFileError> for Stop {
-        fn from(e: CouchFileError) -> Self {
-            Self::File(e)
-        }
-    }
-    let walked = maps.for_each_document(|doc| {
+    let read = |doc: &DocInfo<'_>| {
         if doc.deleted || doc.id.starts_with(b"_design/") {
-            return Ok(());
+            return Ok(None);
         }
-        each(read_map(maps, doc)).map_err(Stop::Other)
-    });
-    walked.map_err(|stop| match stop {
-        Stop::File(e) => OperationError::database("the shard maps (_dbs.couch)", e),
-        Stop::Other(e) => e,
-    })
-}
-
-/// Reads the shard map that a document of `_dbs.couch` holds.
-fn read_map<R: couchfile::read_at::ReadAt>(
-    maps: &Database<R>,
-    doc: &DocInfo<'_>,
-) -> std::result::Result<ShardMap, FileProblem> {
-    let db = String::from_utf8_lossy(doc.id).into_owned();
-    crate::survey::shard_map_of(maps, doc, &db).map_err(|problem| FileProblem {
-        path: format!("_dbs.couch/{db}"),
-        problem: format!("the shard map cannot be read: {problem}"),
-    })
+        let db = String::from_utf8_lossy(doc.id).into_owned();
+        Ok(Some(crate::survey::shard_map_of(maps, doc, &db).map_err(|problem| FileProblem {
+            path: format!("_dbs.couch/{db}"),
+            problem: format!("the shard map cannot be read: {problem}"),
+        })))
+    };
+    convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
 }
 
 fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<Maps<'f>> {

@@ -14,6 +14,7 @@ use super::RestoreOptions;
 use super::plan::{Plan, placed};
 use super::staging::Staging;
 use crate::error::{OperationError, Result};
+use crate::parallel;
 use crate::survey::{MapDocument, Survey};
 
 /// Bytes copied at a time.
@@ -38,12 +39,14 @@ pub(super) fn write(
     let file = first.create_file(SHARD_MAPS)?;
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = DatabaseWriter::new(out, Settings::new(uuid()?, node)).map_err(failed)?;
-    survey.maps.for_each(|document| {
-        if let Some(document) = rewritten(document, plan, &nodes, options.copies)? {
-            writer.add(&document).map_err(failed)?;
-        }
-        Ok(())
-    })?;
+    survey.maps.convert(
+        parallel::threads(options.threads),
+        |document| rewritten(document, plan, &nodes, options.copies),
+        |document| match document? {
+            Some(document) => writer.add(&document).map_err(failed),
+            None => Ok(()),
+        },
+    )?;
     let mut out = writer.finish().map_err(failed)?;
     let io = |e| OperationError::io("write", first.path_of(SHARD_MAPS), e);
     out.flush().map_err(io)?;

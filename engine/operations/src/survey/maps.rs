@@ -7,7 +7,9 @@ use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
 
 use super::AnySource;
+use crate::documents::convert_in_order;
 use crate::error::{OperationError, Result};
+use crate::parallel;
 
 /// A `_dbs.couch` in an archive.
 pub struct ArchivedMaps {
@@ -44,31 +46,34 @@ impl ArchivedMaps {
 
     /// Calls `each` with every document that is not deleted, in the order of their ids.
     pub fn for_each(&self, mut each: impl FnMut(MapDocument) -> Result<()>) -> Result<()> {
-        let mut stopped = None;
-        let walked = self.database.for_each_document(|doc| {
+        self.convert(parallel::threads(0), |document| document, &mut each)
+    }
+
+    /// Calls `convert` for every document that is not deleted on several threads, and `consume` on this one with what came
+    /// of it, in the order of the ids.
+    pub fn convert<T: Send>(
+        &self,
+        threads: usize,
+        convert: impl Fn(MapDocument) -> T + Sync,
+        consume: impl FnMut(T) -> Result<()>,
+    ) -> Result<()> {
+        let read = |doc: &DocInfo<'_>| {
             if doc.deleted {
-                return Ok(());
+                return Ok(None);
             }
-            let document = read(&self.database, doc)?;
-            each(document).map_err(|e| {
-                stopped = Some(e);
-                CouchFileError::Invalid("stopped".into())
-            })
-        });
-        match (walked, stopped) {
-            (_, Some(error)) => Err(error),
-            (Err(e), None) => Err(OperationError::database("the archive's shard maps (_dbs.couch)", e)),
-            (Ok(()), None) => Ok(()),
-        }
+            read(&self.database, doc).map(|document| Some(convert(document)))
+        };
+        convert_in_order(&self.database, threads, "the archive's shard maps (_dbs.couch)", read, consume)
     }
 
     /// Calls `each` with every shard map. Documents that should hold one and do not are an error.
     pub fn for_each_map(&self, mut each: impl FnMut(ShardMap) -> Result<()>) -> Result<()> {
-        self.for_each(|document| match document.map {
-            _ if document.id.starts_with("_design/") => Ok(()),
+        let only_map = |document: MapDocument| (document.id, document.map);
+        self.convert(parallel::threads(0), only_map, |(id, map)| match map {
+            _ if id.starts_with("_design/") => Ok(()),
             Ok(map) => each(map),
             Err(problem) => Err(OperationError::incomplete(
-                format!("the shard map of {} cannot be read: {problem}", document.id),
+                format!("the shard map of {id} cannot be read: {problem}"),
                 "Use another backup; `couchcopy verify` tells what is whole in this one.",
             )),
         })
