@@ -17,7 +17,7 @@ mod zoo;
 
 pub use addresses::AddressBlock;
 pub use cluster::{Cluster, Size};
-pub use command::{Ended, couchcopy, run};
+pub use command::{Ended, binary, couchcopy, run};
 pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};
 pub use install::{Installation, python_couchcopy};

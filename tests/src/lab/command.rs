@@ -60,7 +60,7 @@ pub fn couchcopy<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Ended> {
 
 /// The command as built from this source, in the target folder and the profile of the running test. cargo builds it for
 /// its own package's tests only.
-fn binary() -> Result<PathBuf> {
+pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(|| build().map_err(|e| e.to_string())).clone().map_err(Into::into)
 }

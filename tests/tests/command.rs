@@ -1,0 +1,11 @@
+//! The command `couchcopy` from end to end: what it makes of data that a real CouchDB wrote, of damage and of mistakes. No
+//! CouchDB is needed.
+
+#[path = "command/checks.rs"]
+mod checks;
+#[path = "command/refusals.rs"]
+mod refusals;
+#[path = "command/restored.rs"]
+mod restored;
+#[path = "command/run.rs"]
+mod run;
