@@ -22,6 +22,6 @@ pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};
 pub use install::{Installation, python_couchcopy};
 pub use node::{Node, Place};
-pub use oracle::read as read_over_http;
+pub use oracle::{read as read_over_http, read_databases as read_databases_over_http};
 pub use wait::{START, wait_for};
-pub use zoo::fill as fill_zoo;
+pub use zoo::{fill as fill_zoo, query as query_zoo};

@@ -1,6 +1,6 @@
 //! A cluster of nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -120,6 +120,35 @@ impl Cluster {
             idle += 1;
             Ok((idle >= 3).then_some(()))
         })
+    }
+
+    /// Waits until nothing goes on any more in a cluster to which nobody writes: all copies of every range hold the same
+    /// documents, CouchDB has made the design document that it wants, and all indexes of all copies are built; `query` is
+    /// to ask for them on a node.
+    pub fn wait_until_settled(&self, query: impl Fn(&Http) -> Result<()>) -> Result<()> {
+        wait_for("the design document of _users", START, || {
+            Ok(self.http().ask("GET", "/_users/_design/_auth", None)?.is_success().then_some(()))
+        })?;
+        wait_for("the copies and indexes to agree", START, || {
+            let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+            self.nodes.iter().try_for_each(|node| query(&node.http))?;
+            for node in &self.nodes {
+                let shards = super::shards(&node.data)?;
+                for (path, shard) in &shards {
+                    let first = *seen.entry(path.clone()).or_insert(shard.counts);
+                    if first != shard.counts {
+                        return Err(format!("{path}: {first:?} and {:?}", shard.counts).into());
+                    }
+                }
+                for (path, view) in super::views(&node.data)? {
+                    if shards.get(&view.shard).is_none_or(|shard| shard.seq != view.seq) {
+                        return Err(format!("{}: {path} is behind its database", node.name).into());
+                    }
+                }
+            }
+            Ok(Some(()))
+        })?;
+        self.wait_until_synchronised()
     }
 
     /// Stops all nodes and waits until they have ended.

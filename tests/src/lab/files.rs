@@ -27,6 +27,8 @@ pub struct ShardState {
 /// A view index's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewState {
+    /// Path of its shard.
+    pub shard: String,
     /// The inode.
     pub inode: u64,
     /// The update sequence up to which it is built.
@@ -62,13 +64,12 @@ pub fn shards(data: &Path) -> Result<BTreeMap<String, ShardState>> {
 pub fn views(data: &Path) -> Result<BTreeMap<String, ViewState>> {
     let mut found = BTreeMap::new();
     for path in fixtures::files_below(data)? {
-        if !matches!(DataFile::parse(&path), Some(DataFile::View { .. })) {
-            continue;
-        }
+        let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else { continue };
         let file = data.join(&path);
         let index =
             ViewIndex::open(FileBytes::new(File::open(&file)?)?).map_err(|e| format!("{path}: {e}"))?;
         let state = ViewState {
+            shard: shard.path(),
             inode: fs::metadata(&file)?.ino(),
             seq: index.header.update_seq,
             purge_seq: index.header.purge_seq,

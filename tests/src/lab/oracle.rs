@@ -18,6 +18,11 @@ const INTERNAL_LOCALS: [&str; 2] = ["_local/shard-sync", "_local/purge-"];
 /// Reads everything.
 pub fn read(http: &Http) -> Result<Value> {
     let names: Vec<String> = serde_json::from_value(http.get("/_all_dbs")?)?;
+    read_databases(http, &names)
+}
+
+/// Reads these databases.
+pub fn read_databases(http: &Http, names: &[String]) -> Result<Value> {
     let todo = Mutex::new(names.iter());
     let next = || todo.lock().ok().and_then(|mut names| names.next());
     let read: Vec<Result<Vec<(String, Value)>>> = std::thread::scope(|scope| {

@@ -106,7 +106,12 @@ fn indexes(http: &Http, db: &str) -> Result<()> {
     http.put(&format!("{db}/_design/dd"), &design)?;
     let index = json!({"index": {"fields": ["k"]}, "name": "k", "type": "json"});
     http.post(&format!("{db}/_index"), &index)?;
-    http.post(&format!("{db}/_find"), &json!({"selector": {"k": 3}}))?;
-    http.get(&format!("{db}/_design/dd/_view/byk"))?;
+    query(http)
+}
+
+/// Asks both indexes of the database `views`, so that they are built.
+pub fn query(http: &Http) -> Result<()> {
+    http.post("/views/_find", &json!({"selector": {"k": 3}}))?;
+    http.get("/views/_design/dd/_view/byk")?;
     Ok(())
 }

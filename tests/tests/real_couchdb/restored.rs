@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use couchcopy_tests::lab::{Cluster, Installation, Size, couchcopy};
+use couchcopy_tests::lab::{Cluster, Installation, Size};
 use couchcopy_tests::{Result, fixtures};
 
-use super::started::{restore, start_and_check, start_and_examine};
+use super::started::{self, restore, start_and_check, start_and_examine};
 
 /// Restores to so many nodes, starts them and compares.
 fn check(archive: &Path, oracle: &str, nodes: u8) -> Result<()> {
@@ -18,11 +18,7 @@ fn check(archive: &Path, oracle: &str, nodes: u8) -> Result<()> {
 /// Saves the folders of an unpacked fixture.
 fn backup(cluster: &fixtures::Cluster) -> Result<PathBuf> {
     let archive = cluster.dir().join("backup.tar.gz");
-    let mut arguments = vec!["backup".to_owned()];
-    arguments.extend(cluster.nodes.iter().map(|node| format!("localhost,{}", node.data.display())));
-    arguments.push(archive.display().to_string());
-    couchcopy(&arguments)?.success()?;
-    couchcopy(&["verify".as_ref(), archive.as_os_str()])?.success()?;
+    started::backup(&cluster.nodes, &archive)?;
     Ok(archive)
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
     Cluster, Http, ShardState, ViewState, check_untouched, couchcopy, encode, read_over_http, shards, views,
     wait_for,
 };
+use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};
 
 /// Restores an archive into the folders of a cluster that has not been started, with so many copies of each range, or as
@@ -19,6 +19,16 @@ pub(super) fn restore(archive: &Path, cluster: &Cluster, copies: Option<u8>) -> 
     arguments.extend(copies.map(|n| format!("--n={n}")));
     arguments.extend(cluster.nodes.iter().map(|node| format!("{},{}", node.data.display(), node.name)));
     couchcopy(&arguments)?.success()?;
+    Ok(())
+}
+
+/// Saves the data folders of a cluster, running or not, and proves the archive whole.
+pub(super) fn backup(nodes: &[fixtures::Node], archive: &Path) -> Result<()> {
+    let mut arguments = vec!["backup".to_owned()];
+    arguments.extend(nodes.iter().map(|node| format!("localhost,{}", node.data.display())));
+    arguments.push(archive.display().to_string());
+    couchcopy(&arguments)?.success()?;
+    couchcopy(&["verify".as_ref(), archive.as_os_str()])?.success()?;
     Ok(())
 }
 
