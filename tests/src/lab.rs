@@ -16,7 +16,7 @@ mod wait;
 mod zoo;
 
 pub use addresses::AddressBlock;
-pub use cluster::{Cluster, Size};
+pub use cluster::{Cluster, Size, wait_until_settled};
 pub use command::{Ended, binary, couchcopy, run};
 pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};

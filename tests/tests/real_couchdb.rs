@@ -5,6 +5,8 @@
 
 #[path = "real_couchdb/hot.rs"]
 mod hot;
+#[path = "real_couchdb/python.rs"]
+mod python;
 #[path = "real_couchdb/restored.rs"]
 mod restored;
 #[path = "real_couchdb/started.rs"]

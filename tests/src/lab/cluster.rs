@@ -107,52 +107,62 @@ impl Cluster {
     /// Waits until no node has anything to send to another one. What was written less than the five seconds ago for which
     /// CouchDB collects changes may still be on its way.
     pub fn wait_until_synchronised(&self) -> Result<()> {
-        let mut idle = 0;
-        wait_for("the nodes to synchronise", START, || {
-            for node in &self.nodes {
-                let jobs = node.http.get("/_node/_local/_system")?["internal_replication_jobs"].clone();
-                if jobs != json!(0) {
-                    idle = 0;
-                    return Err(format!("{}: {jobs} jobs", node.name).into());
-                }
-            }
-            // Between one job and the next the queue looks empty for a moment.
-            idle += 1;
-            Ok((idle >= 3).then_some(()))
-        })
+        wait_until_synchronised(&self.nodes)
     }
 
-    /// Waits until nothing goes on any more in a cluster to which nobody writes: all copies of every range hold the same
-    /// documents, CouchDB has made the design document that it wants, and all indexes of all copies are built; `query` is
-    /// to ask for them on a node.
+    /// See [`wait_until_settled`].
     pub fn wait_until_settled(&self, query: impl Fn(&Http) -> Result<()>) -> Result<()> {
-        wait_for("the design document of _users", START, || {
-            Ok(self.http().ask("GET", "/_users/_design/_auth", None)?.is_success().then_some(()))
-        })?;
-        wait_for("the copies and indexes to agree", START, || {
-            let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-            self.nodes.iter().try_for_each(|node| query(&node.http))?;
-            for node in &self.nodes {
-                let shards = super::shards(&node.data)?;
-                for (path, shard) in &shards {
-                    let first = *seen.entry(path.clone()).or_insert(shard.counts);
-                    if first != shard.counts {
-                        return Err(format!("{path}: {first:?} and {:?}", shard.counts).into());
-                    }
-                }
-                for (path, view) in super::views(&node.data)? {
-                    if shards.get(&view.shard).is_none_or(|shard| shard.seq != view.seq) {
-                        return Err(format!("{}: {path} is behind its database", node.name).into());
-                    }
-                }
-            }
-            Ok(Some(()))
-        })?;
-        self.wait_until_synchronised()
+        wait_until_settled(&self.nodes, query)
     }
 
     /// Stops all nodes and waits until they have ended.
     pub fn stop(&mut self) -> Result<()> {
         self.nodes.iter_mut().try_for_each(Node::stop)
     }
+}
+
+fn wait_until_synchronised(nodes: &[Node]) -> Result<()> {
+    let mut idle = 0;
+    wait_for("the nodes to synchronise", START, || {
+        for node in nodes {
+            let jobs = node.http.get("/_node/_local/_system")?["internal_replication_jobs"].clone();
+            if jobs != json!(0) {
+                idle = 0;
+                return Err(format!("{}: {jobs} jobs", node.name).into());
+            }
+        }
+        // Between one job and the next the queue looks empty for a moment.
+        idle += 1;
+        Ok((idle >= 3).then_some(()))
+    })
+}
+
+/// Waits until nothing goes on any more in a cluster to which nobody writes: all copies of every range hold the same
+/// documents, CouchDB has made the design document that it wants, and all indexes of all copies are built; `query` is to
+/// ask for them on a node.
+pub fn wait_until_settled(nodes: &[Node], query: impl Fn(&Http) -> Result<()>) -> Result<()> {
+    wait_for("the design document of _users", START, || {
+        let first = nodes.first().ok_or("no nodes")?;
+        Ok(first.http.ask("GET", "/_users/_design/_auth", None)?.is_success().then_some(()))
+    })?;
+    wait_for("the copies and indexes to agree", START, || {
+        let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        nodes.iter().try_for_each(|node| query(&node.http))?;
+        for node in nodes {
+            let shards = super::shards(&node.data)?;
+            for (path, shard) in &shards {
+                let first = *seen.entry(path.clone()).or_insert(shard.counts);
+                if first != shard.counts {
+                    return Err(format!("{path}: {first:?} and {:?}", shard.counts).into());
+                }
+            }
+            for (path, view) in super::views(&node.data)? {
+                if shards.get(&view.shard).is_none_or(|shard| shard.seq != view.seq) {
+                    return Err(format!("{}: {path} is behind its database", node.name).into());
+                }
+            }
+        }
+        Ok(Some(()))
+    })?;
+    wait_until_synchronised(nodes)
 }
