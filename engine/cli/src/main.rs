@@ -9,6 +9,11 @@ mod progress;
 
 use clap::Parser;
 
+/// Hundreds of thousands of small files make millions of small allocations; the system's allocator took a sixth of the
+/// time of a backup.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let arguments = arguments::Arguments::parse();
     let output = output::Output::new(arguments.json);
