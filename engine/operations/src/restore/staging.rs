@@ -16,6 +16,10 @@ use crate::error::{OperationError, Result};
 const STAGING: &str = ".couchcopy-restore";
 /// Held while a restore runs.
 const LOCK: &str = "lock";
+/// There from the moment on when everything is written and gets its name.
+const NAMING: &str = "naming";
+/// What gets its name before the shard maps do.
+const NAMED_FIRST: [&str; 2] = [".shards", "shards"];
 /// What a fresh file system may hold.
 const HARMLESS: [&str; 1] = ["lost+found"];
 
@@ -41,7 +45,7 @@ pub(super) fn check_empty(target: &Path) -> Result<()> {
     for entry in entries {
         let name = entry.map_err(|e| OperationError::io("list", target, e))?.file_name();
         let name = name.to_string_lossy();
-        if name != STAGING && !HARMLESS.contains(&name.as_ref()) {
+        if name != STAGING && !HARMLESS.contains(&name.as_ref()) && !is_half_named(target, &name) {
             return Err(OperationError::refused(
                 format!("{} is not empty: it holds {name}", target.display()),
                 "An offline restore writes into new or empty folders only. Move the old data aside first, e.g. to \
@@ -50,6 +54,17 @@ pub(super) fn check_empty(target: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a restore of ours was interrupted between giving this its name and giving the shard maps theirs.
+fn is_half_named(target: &Path, name: &str) -> bool {
+    let there = |path: PathBuf| std::fs::symlink_metadata(path).is_ok();
+    let staging = target.join(STAGING);
+    NAMED_FIRST.contains(&name)
+        && there(staging.join(NAMING))
+        && there(staging.join(SHARD_MAPS))
+        && !there(staging.join(name))
+        && !there(target.join(SHARD_MAPS))
 }
 
 impl Staging {
@@ -82,6 +97,16 @@ impl Staging {
             Err(e) => return Err(OperationError::io("create the folder", folder, e)),
         }
         let lock = lock(&folder)?;
+        for name in NAMED_FIRST {
+            if is_half_named(target, name) {
+                match std::fs::rename(target.join(name), folder.join(name)) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(OperationError::io("move back", target.join(name), e));
+                    }
+                    _ => {}
+                }
+            }
+        }
         for left in std::fs::read_dir(&folder).map_err(|e| OperationError::io("list", &folder, e))? {
             let left = left.map_err(|e| OperationError::io("list", &folder, e))?;
             if left.file_name() != LOCK {
@@ -147,7 +172,9 @@ impl Staging {
 
     /// Gives everything its name, the shard maps last: only with them do the rest become databases.
     pub(super) fn complete(self) -> Result<()> {
-        for name in [".shards", "shards", SHARD_MAPS] {
+        let naming = self.folder.join(NAMING);
+        File::create(&naming).map_err(|e| OperationError::io("create", naming, e))?;
+        for name in NAMED_FIRST.into_iter().chain([SHARD_MAPS]) {
             let from = self.folder.join(name);
             let to = self.target.join(name);
             match std::fs::rename(&from, &to) {
