@@ -109,6 +109,10 @@ impl Pass<'_> {
             Ok(index) => {
                 facts.seq = index.header.update_seq;
                 facts.purge_seq = index.header.purge_seq;
+                let named = u128::from_str_radix(signature, 16).map(u128::to_be_bytes);
+                if named.is_ok_and(|named| named != *index.header.signature) {
+                    facts.damage = Some("its signature is not its name".into());
+                }
             }
             // Only the end of a large index is at hand here, so its trees are not: that is no damage.
             Err(CouchFileError::Io { .. }) => {
