@@ -3,6 +3,14 @@
 
 #[path = "command/checks.rs"]
 mod checks;
+#[path = "command/damaged.rs"]
+mod damaged;
+#[path = "command/hot.rs"]
+mod hot;
+#[path = "command/interrupted.rs"]
+mod interrupted;
+#[path = "command/other_programs.rs"]
+mod other_programs;
 #[path = "command/refusals.rs"]
 mod refusals;
 #[path = "command/restored.rs"]

@@ -9,6 +9,7 @@ use couchcopy_tests::Result;
 use couchcopy_tests::fixtures::Node;
 use couchcopy_tests::lab::{Ended, couchcopy};
 use flate2::read::MultiGzDecoder;
+use scale_data::plan::{Attachments, Plan};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -104,4 +105,19 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<OsString>> {
     }
     names.sort();
     Ok(names)
+}
+
+/// A plan of small databases on so many nodes, each of which holds everything.
+pub(crate) fn plan(databases: u64, docs: u64, nodes: usize) -> Plan {
+    Plan {
+        databases,
+        empty: 0,
+        docs,
+        doc_size: 200,
+        q: 2,
+        copies: nodes,
+        nodes: (1..=nodes).map(|i| format!("couchdb@127.0.8.{i}")).collect(),
+        seed: 7,
+        attachments: Attachments::default(),
+    }
 }
