@@ -93,8 +93,7 @@ impl OperationError {
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { .. } => ErrorKind::System,
-            Self::Archive(ArchiveError::Io { .. }) => ErrorKind::System,
+            Self::Io { .. } | Self::Archive(ArchiveError::Io { .. }) => ErrorKind::System,
             Self::Archive(ArchiveError::Visit(inner)) => {
                 inner.downcast_ref::<Self>().map_or(ErrorKind::Archive, Self::kind)
             }

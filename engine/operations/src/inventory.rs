@@ -1,6 +1,6 @@
 //! What an archive holds, database by database, for people and programs to read.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -87,7 +87,7 @@ pub struct ShardListing {
 
 /// Sums an archive up.
 pub fn overview(survey: &Survey) -> Result<Overview> {
-    let mut nodes: BTreeMap<String, ()> = BTreeMap::new();
+    let mut nodes: BTreeSet<String> = BTreeSet::new();
     let mut databases = 0;
     survey.maps.for_each(|document| {
         if let Ok(map) = &document.map
@@ -95,8 +95,8 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
         {
             databases += 1;
             for node in map.by_range.values().flatten() {
-                if !nodes.contains_key(node) {
-                    nodes.insert(node.clone(), ());
+                if !nodes.contains(node) {
+                    nodes.insert(node.clone());
                 }
             }
         }
@@ -108,7 +108,7 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
     let damaged = survey.shards.values().filter(|shard| shard.damage.is_some()).count() as u64;
     Ok(Overview {
         date: metadata.map(|m| m.backup.date.clone()).filter(|date| !date.is_empty()),
-        nodes: if told.is_empty() { nodes.into_keys().collect() } else { told },
+        nodes: if told.is_empty() { nodes.into_iter().collect() } else { told },
         made_by: metadata.map(|m| match &m.couchcopy.implementation {
             Some(implementation) => format!("couchcopy {} ({implementation})", m.couchcopy.version),
             None => format!("couchcopy {} (Python)", m.couchcopy.version),

@@ -11,5 +11,6 @@ pub mod metadata;
 pub mod parallel;
 pub mod report;
 pub mod restore;
+mod spool;
 pub mod survey;
 pub mod verify;

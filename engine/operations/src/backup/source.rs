@@ -107,8 +107,7 @@ impl EntrySource for ViewSource<'_> {
             }
             Err(FileFailure::Damaged(e)) => return left_out(&e.to_string()),
         };
-        let signature_found: String = content.header.signature.iter().map(|b| format!("{b:02x}")).collect();
-        if signature_found != signature {
+        if hex::encode(&content.header.signature) != signature {
             return left_out("its signature is not its name");
         }
         // CouchDB trusts an index that is ahead of its database, and never indexes what then is added. Only a database

@@ -145,19 +145,16 @@ impl Visitor for Writer<'_> {
             let bytes = parts.concat();
             file.write_all(&bytes).map_err(|e| OperationError::io("write", staging.path_of(&wanted.path), e))
         };
-        match &wanted.file {
-            DataFile::Shard(name) => {
-                let database = Database::open(content).map_err(&failed)?;
-                for (number, &target) in wanted.targets.iter().enumerate() {
-                    let tail = shard::tail(&database, self.copy(name, number, target)).map_err(&failed)?;
-                    put(target, &[&content[..tail.keep as usize], &tail.bytes])?;
-                }
+        if let DataFile::Shard(name) = &wanted.file {
+            let database = Database::open(content).map_err(&failed)?;
+            for (number, &target) in wanted.targets.iter().enumerate() {
+                let tail = shard::tail(&database, self.copy(name, number, target)).map_err(&failed)?;
+                put(target, &[&content[..tail.keep as usize], &tail.bytes])?;
             }
-            _ => {
-                let end = ViewIndex::open(content).map_err(&failed)?.header_end;
-                for &target in wanted.targets {
-                    put(target, &[&content[..end as usize]])?;
-                }
+        } else {
+            let end = ViewIndex::open(content).map_err(&failed)?.header_end;
+            for &target in wanted.targets {
+                put(target, &[&content[..end as usize]])?;
             }
         }
         self.count(&wanted, entry.size);
@@ -206,17 +203,14 @@ impl LargeSink for LargeFile<'_> {
         let failed = unusable(&self.wanted.path);
         for (number, (file, &target)) in self.files.iter().zip(self.wanted.targets).enumerate() {
             let bytes = file.try_clone().and_then(FileBytes::new).map_err(self.io(target))?;
-            match &self.wanted.file {
-                DataFile::Shard(name) => {
-                    let database = Database::open(bytes).map_err(&failed)?;
-                    let copy = self.writer.copy(name, number, target);
-                    let tail = shard::tail(&database, copy).map_err(&failed)?;
-                    self.cut(target, file, tail.keep, &tail.bytes)?;
-                }
-                _ => {
-                    let end = ViewIndex::open(bytes).map_err(&failed)?.header_end;
-                    self.cut(target, file, end, &[])?;
-                }
+            if let DataFile::Shard(name) = &self.wanted.file {
+                let database = Database::open(bytes).map_err(&failed)?;
+                let copy = self.writer.copy(name, number, target);
+                let tail = shard::tail(&database, copy).map_err(&failed)?;
+                self.cut(target, file, tail.keep, &tail.bytes)?;
+            } else {
+                let end = ViewIndex::open(bytes).map_err(&failed)?.header_end;
+                self.cut(target, file, end, &[])?;
             }
         }
         self.writer.count(&self.wanted, self.size);

@@ -1,22 +1,23 @@
 //! Learns what an archive without manifest holds, in one pass.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use archive::{Archive, BoxError, EntryInfo, LargeSink, SequentialArchive, Visitor};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
-use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
 
 use super::tail::Tail;
-use super::{AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of};
+use super::{
+    AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of,
+};
 use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
 use crate::report::Reporter;
+use crate::spool::Spool;
 
 /// Passes over the whole archive once.
 pub(super) fn survey(archive: SequentialArchive, threads: usize, reporter: &dyn Reporter) -> Result<Survey> {
@@ -164,32 +165,25 @@ impl Visitor for Pass<'_> {
         let size = entry.size;
         Ok(match self.file(entry)? {
             None => None,
-            Some(DataFile::ShardMaps) => {
-                let file = tempfile::tempfile()
-                    .map_err(|e| OperationError::io("create a file in", std::env::temp_dir(), e))?;
-                Some(Box::new(Spool { pass: self, file }))
-            }
+            Some(DataFile::ShardMaps) => Some(Box::new(SpooledMaps { pass: self, spool: Spool::new()? })),
             Some(file) => Some(Box::new(End { pass: self, file, size, tail: Mutex::new(Tail::new(size)) })),
         })
     }
 }
 
-/// Takes shard maps too large for memory into a file without name.
-struct Spool<'p> {
+/// Shard maps too large for memory.
+struct SpooledMaps<'p> {
     pass: &'p Pass<'p>,
-    file: File,
+    spool: Spool,
 }
 
-impl LargeSink for Spool<'_> {
+impl LargeSink for SpooledMaps<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        Ok(self
-            .file
-            .write_all_at(bytes, offset)
-            .map_err(|e| OperationError::io("write a file in", std::env::temp_dir(), e))?)
+        Ok(self.spool.put(offset, bytes)?)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
-        let source: AnySource = Box::new(FileBytes::new(self.file.try_clone()?)?);
+        let source: AnySource = Box::new(self.spool.content()?);
         self.pass.with(|found| found.maps = Some(source));
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! Checks every file of an archive as it passes by.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
 use archive::{Archive, BoxError, Entry, EntryInfo, Facts, LargeSink, Visitor};
@@ -10,12 +8,13 @@ use couchfile::check::{self, Placement};
 use couchfile::data_dir::DataFile;
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
-use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
 
 use super::VerifyResult;
 use crate::error::OperationError;
 use crate::report::Reporter;
+use crate::spool::Spool;
 use crate::survey::{Survey, locate};
 
 /// Checks files on all threads.
@@ -60,7 +59,7 @@ impl<'s> Checker<'s> {
         match file {
             DataFile::View { signature, .. } => {
                 let problem = match ViewIndex::open(content) {
-                    Ok(index) if hex(&index.header.signature) != *signature => {
+                    Ok(index) if hex::encode(&index.header.signature) != *signature => {
                         Some("its signature is not its name".to_owned())
                     }
                     Ok(_) => None,
@@ -162,10 +161,6 @@ fn disagreements<R: ReadAt>(
     Ok(found)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 impl Visitor for Checker<'_> {
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
         match locate(entry.name) {
@@ -179,9 +174,7 @@ impl Visitor for Checker<'_> {
         if let Some(entry) = entry.entry {
             return Ok(Some(Box::new(InPlace { checker: self, file, entry: entry.clone() })));
         }
-        let spool = tempfile::tempfile()
-            .map_err(|e| OperationError::io("create a file in", std::env::temp_dir(), e))?;
-        Ok(Some(Box::new(Spooled { checker: self, file, spool })))
+        Ok(Some(Box::new(Spooled { checker: self, file, spool: Spool::new()? })))
     }
 }
 
@@ -210,20 +203,16 @@ impl LargeSink for InPlace<'_> {
 struct Spooled<'c> {
     checker: &'c Checker<'c>,
     file: DataFile,
-    spool: File,
+    spool: Spool,
 }
 
 impl LargeSink for Spooled<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        Ok(self
-            .spool
-            .write_all_at(bytes, offset)
-            .map_err(|e| OperationError::io("write a file in", std::env::temp_dir(), e))?)
+        Ok(self.spool.put(offset, bytes)?)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
-        let bytes = FileBytes::new(self.spool.try_clone()?)?;
-        let size = bytes.len();
-        self.checker.check(&self.file, None, size, &bytes)
+        let bytes = self.spool.content()?;
+        self.checker.check(&self.file, None, bytes.len(), &bytes)
     }
 }
