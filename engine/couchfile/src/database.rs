@@ -233,6 +233,27 @@ impl<R: ReadAt> Database<R> {
         }
     }
 
+    /// Looks a local document up by its id, as [`Self::document`] does.
+    pub fn local_document<T>(
+        &self,
+        id: &[u8],
+        found: impl FnOnce(&LocalDocument<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut key = Encoder::new();
+        key.binary(id);
+        let root = self.header.local_tree.as_ref();
+        let mut cursor = Cursor::starting_at(&self.blocks, TreeKind::Local, root, key.finish())?;
+        match cursor.next_entry()? {
+            Some(entry) if entry.key == Key::Bytes(id) => {
+                let doc = LocalDocument::from_entry(&entry).map_err(|e| {
+                    CouchFileError::damaged("entry of the local tree", 0, format!("{}: {e}", entry.key))
+                })?;
+                found(&doc).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Reads a revision's body and the list of its attachments.
     pub fn summary(&self, stored: &Stored<'_>) -> Result<Summary> {
         let ptr = stored.summary.ok_or_else(|| {

@@ -16,6 +16,7 @@ pub mod edit;
 pub mod ejson;
 pub mod error;
 pub mod header;
+pub mod internal_replication;
 pub mod read_at;
 pub mod revision;
 pub mod revtree;

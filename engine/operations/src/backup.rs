@@ -5,6 +5,7 @@
 //! beyond the shard's. Of every file the archive gets the prefix up to its last valid header, read through one open
 //! descriptor.
 
+mod copies;
 mod drift;
 mod file;
 mod folder;

@@ -96,6 +96,14 @@ pub(super) fn peek_shard(path: &Path) -> Result<ShardHeader, FileFailure> {
     })
 }
 
+/// Opens a shard, to look something up in it.
+pub(super) fn open_shard(path: &Path) -> Result<Database<FileBytes>, FileFailure> {
+    patiently(path, |path| {
+        let (file, _) = open(path)?;
+        Database::open(file).map_err(failure)
+    })
+}
+
 /// Reads a view index up to its last header. Not worth waiting for: CouchDB can build it anew.
 pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexHeader>, FileFailure> {
     read(path, buf, |source| {

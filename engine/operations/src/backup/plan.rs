@@ -10,7 +10,7 @@ use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::shard_map::ShardMap;
 
 use super::FileProblem;
-use super::file;
+use super::copies;
 use super::folder::NodeFolder;
 use crate::documents::convert_in_order;
 use crate::error::{OperationError, Result};
@@ -100,7 +100,7 @@ impl<'f> Plan<'f> {
         Ok(Self { maps, shards, databases, problems })
     }
 
-    /// Chooses, where several folders hold a shard, the copy with most documents: one that lags behind misses some.
+    /// Chooses, where several folders hold a shard, the copy that lags behind no other.
     pub(super) fn choose(
         &mut self,
         folders: &[NodeFolder],
@@ -117,21 +117,8 @@ impl<'f> Plan<'f> {
             several.iter().map(|_| std::sync::OnceLock::new()).collect();
         parallel::for_each(threads, &several, |slot, &i| -> Result<()> {
             let shard = &self.shards[i];
-            let mut rated: Vec<(std::cmp::Reverse<u64>, u16)> = shard
-                .folders
-                .iter()
-                .map(|&folder| {
-                    let path = folders[usize::from(folder)].path.join(&shard.path);
-                    let docs = match file::peek_shard(&path) {
-                        Ok(header) => header.docs + header.deleted + 1,
-                        Err(_) => 0,
-                    };
-                    (std::cmp::Reverse(docs), folder)
-                })
-                .collect();
-            // Stable: among equals the shard map's preferred copy stays first.
-            rated.sort_by_key(|(docs, _)| *docs);
-            let _ = chosen[slot].set(rated.into_iter().map(|(_, folder)| folder).collect());
+            let order = copies::order(folders, shard);
+            let _ = chosen[slot].set(order);
             Ok(())
         })?;
         for (i, chosen) in several.into_iter().zip(chosen) {

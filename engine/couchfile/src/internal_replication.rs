@@ -1,0 +1,72 @@
+//! What the copies of a shard know of each other. CouchDB's internal replication notes in both copies up to which sequence
+//! of its own one has sent its changes to the other.
+//!
+//! Source: `mem3_rep.erl` (`make_local_id/3`, `save_on_target/3`).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::checksum::md5;
+use crate::database::Database;
+use crate::document;
+use crate::error::Result;
+use crate::read_at::ReadAt;
+use crate::term::Encoder;
+
+/// What the ids of all these notes begin with.
+pub const PREFIX: &str = "_local/shard-sync-";
+
+/// Id of the note that tells how far a copy's changes have come to another one, both named by their uuids.
+pub fn checkpoint_id(source: &str, target: &str) -> String {
+    let hash = |uuid: &str| {
+        let mut term = Encoder::versioned();
+        term.binary(uuid.as_bytes());
+        URL_SAFE_NO_PAD.encode(md5(&term.finish()))
+    };
+    format!("{PREFIX}{}-{}", hash(source), hash(target))
+}
+
+/// The update sequence of this copy up to which it has sent its changes to the copy with uuid `target`; `None` where it
+/// never did.
+pub fn sent_to<R: ReadAt>(copy: &Database<R>, target: &str) -> Result<Option<u64>> {
+    let Some(uuid) = &copy.header().uuid else { return Ok(None) };
+    let id = checkpoint_id(uuid, target);
+    let found = copy.local_document(id.as_bytes(), |doc| {
+        let mut json = Vec::new();
+        document::local_json(doc, &mut json)?;
+        Ok(serde_json::from_slice::<serde_json::Value>(&json).ok().and_then(|body| body["seq"].as_u64()))
+    })?;
+    Ok(found.flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ejson::encode_json;
+    use crate::writer::{DatabaseWriter, Settings};
+
+    const ONE: &str = "8c4fdb5fac9c10b8bbb550dbc5dc3938";
+    const OTHER: &str = "c070c74711d7e53afbfac07d97f8203a";
+
+    #[test]
+    fn ids_are_those_that_couchdb_makes() {
+        // Of two copies in the cluster `four-nodes-n2` of the end-to-end tests.
+        let id = "_local/shard-sync-USnfZiG9-ng1K9GxOr1HBw-UDw6DxDLp7afn0B4CAB2cg";
+        assert_eq!(checkpoint_id(ONE, OTHER), id);
+    }
+
+    #[test]
+    fn a_copy_tells_what_it_has_sent() {
+        let mut writer = DatabaseWriter::new(Vec::new(), Settings::new(ONE.into(), "a@b")).unwrap();
+        let mut add = |id: &str, seq: u64| {
+            let body = encode_json(&serde_json::json!({"seq": seq, "target_uuid": OTHER})).unwrap();
+            writer.add_local(id.as_bytes(), 1, &body);
+        };
+        add(&checkpoint_id(ONE, OTHER), 7);
+        add(&checkpoint_id(OTHER, ONE), 9);
+        let file = writer.finish().unwrap();
+        let copy = Database::open(file.as_slice()).unwrap();
+        assert_eq!(sent_to(&copy, OTHER).unwrap(), Some(7));
+        assert_eq!(sent_to(&copy, ONE).unwrap(), None);
+    }
+}
