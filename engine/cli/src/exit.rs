@@ -17,8 +17,9 @@ pub(crate) enum Outcome {
     DoneWithProblems,
 }
 
-/// The exit codes of `docs/exit-codes.md`. 2, wrong arguments, comes from the argument parser.
+/// The exit codes of `docs/exit-codes.md`.
 const BUG: u8 = 1;
+const ARGUMENTS: u8 = 2;
 const PROBLEMS: u8 = 3;
 const ARCHIVE: u8 = 4;
 const REFUSED: u8 = 5;
@@ -42,6 +43,28 @@ pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) 
             ExitCode::from(code)
         }
     }
+}
+
+/// Tells what the argument parser has to tell: help, the version, or what is wrong with the arguments.
+pub(crate) fn not_parsed(told: &clap::Error) -> ExitCode {
+    if !told.use_stderr() {
+        let _ = told.print();
+        return ExitCode::SUCCESS;
+    }
+    // What was not parsed cannot tell whether JSON is wanted.
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let fields = ErrorFields {
+            exit_code: ARGUMENTS,
+            kind: "arguments",
+            message: told.to_string().trim_end().to_owned(),
+            causes: Vec::new(),
+            remedy: Some("`couchcopy COMMAND --help` tells what each command takes.".into()),
+        };
+        Output::new(true).print(&ErrorJson { error: fields }, |_| String::new());
+    } else {
+        let _ = told.print();
+    }
+    ExitCode::from(ARGUMENTS)
 }
 
 /// An error as `--json` prints it.

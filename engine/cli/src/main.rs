@@ -15,7 +15,10 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    let arguments = arguments::Arguments::parse();
+    let arguments = match arguments::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(told) => return exit::not_parsed(&told),
+    };
     let output = output::Output::new(arguments.json);
     let outcome = commands::run(&arguments, &output);
     exit::finish(outcome, &output)

@@ -170,6 +170,10 @@ fn wrong_arguments() -> Result<()> {
         assert!(ended.stderr.contains("--help"), "{arguments:?}: {ended:?}");
         assert_eq!(ended.stdout, "");
     }
+    let error = &json(2, &["backup", "--level", "13", "localhost,/x", "y"])?["error"];
+    assert_eq!((&error["exit_code"], &error["kind"]), (&2.into(), &"arguments".into()), "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("0..=12")), "{error}");
+    assert!(error["remedy"].as_str().is_some_and(|text| text.contains("--help")), "{error}");
     for command in ["backup", "restore", "verify", "info", "ls", "cat"] {
         let help = expect(0, &[command, "--help"])?;
         assert!(help.stdout.contains("Usage: couchcopy"), "{help:?}");
