@@ -3,19 +3,23 @@
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::{open, read_cluster, shard_maps};
+use couchcopy_tests::lab::{self, START, binary, wait_for};
 use couchfile::compression::Compression;
 use couchfile::header::HeaderEdit;
 use couchfile::writer::Appender;
+use rustix::fs::{Mode, OFlags};
 use scale_data::build;
+use scale_data::plan::Plan;
 use serde_json::Value;
 
-use super::run::{backup, expect, plan, text, unpack};
+use super::run::{Targets, backup, expect, json, plan, restore, source, text, unpack};
 
 /// Backups made while files change.
 const BACKUPS: usize = 8;
@@ -96,5 +100,53 @@ fn files_that_change_while_they_are_saved() -> Result<()> {
         saved
     })?;
     assert!(changes.into_inner() > 100);
+    Ok(())
+}
+
+/// A pipe in the place of a shard holds the backup up there, after it opened the shard maps, until it is told to go on.
+#[test]
+fn databases_that_come_and_go_while_they_are_saved() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let built = build::build(&plan(4, 40, 1), &dir.path().join("node"))?;
+    let data = built.folders[0].path.as_path();
+    let mut expected = read_cluster(&[data])?;
+    expected.as_object_mut().ok_or("no object")?.shift_remove("bulk-000004");
+    let later = Plan { empty: 2, ..plan(3, 40, 1) };
+    let later = build::build(&later, &dir.path().join("later"))?;
+    let map = shard_maps(data)?.remove("bulk-000004").ok_or("no such database")?;
+    let shards: Vec<PathBuf> = map.shards().map(|shard| data.join(shard.path())).collect();
+    fs::remove_file(&shards[0])?;
+    lab::run(Command::new("mkfifo").arg(&shards[0]))?.success()?;
+
+    let archive = dir.path().join("backup.tar.gz");
+    let child = Command::new(binary()?)
+        .args(["backup", "--json", "--threads", "1", &source(data), text(&archive)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let pipe = wait_for("the backup to come to the pipe", START, || {
+        Ok(Some(rustix::fs::open(&shards[0], OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())?))
+    })?;
+    for shard in &shards {
+        fs::remove_file(shard)?;
+    }
+    fs::copy(later.folders[0].path.join("_dbs.couch"), dir.path().join("maps"))?;
+    fs::rename(dir.path().join("maps"), data.join("_dbs.couch"))?;
+    drop(pipe);
+    let ended = child.wait_with_output()?;
+    let warnings = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{warnings}");
+    let saved: Value = serde_json::from_slice(&ended.stdout)?;
+    assert_eq!(saved["deleted_meanwhile"], serde_json::json!(["bulk-000004"]), "{saved}");
+    assert_eq!(saved["created_meanwhile"], serde_json::json!(["empty-000001", "empty-000002"]), "{saved}");
+    assert_eq!(saved["databases"], 3);
+    assert!(warnings.contains("bulk-000004") && warnings.contains("empty-000001"), "{warnings}");
+
+    let verified = json(0, &["verify", text(&archive)])?;
+    assert_eq!(verified["deleted_meanwhile"], saved["deleted_meanwhile"]);
+    let targets = Targets::new(2)?;
+    restore(0, &archive, &targets.nodes, &[])?;
+    assert_eq!(compare(&expected, &read_cluster(&targets.folders())?), [""; 0]);
     Ok(())
 }
