@@ -11,9 +11,7 @@ use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
 
 use super::tail::Tail;
-use super::{
-    AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of,
-};
+use super::{AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of};
 use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
 use crate::report::Reporter;
