@@ -11,20 +11,25 @@ use super::started::{backup, restore};
 /// Documents, spread over eight ranges.
 const DOCUMENTS: usize = 200;
 
-/// Every document is there in both copies, but one copy has an older revision of each: what counts is not how many
-/// documents a copy has.
+/// While one node is away, all documents are changed, one database is deleted and one is created: both nodes know as many
+/// databases, with as many documents, but one node knows old ones.
 fn check(away: usize) -> Result<()> {
     let Some(couchdb) = Installation::find() else { return Ok(()) };
     let mut source = Cluster::fresh(&couchdb, Size { nodes: 2, q: 8, n: 2 })?;
     source.http().put("/counters", &Value::Null)?;
     let docs: Vec<Value> = (0..DOCUMENTS).map(|i| json!({"_id": i.to_string(), "v": 1})).collect();
     let written = source.http().post("/counters/_bulk_docs", &json!({"docs": docs}))?;
+    source.http().put("/doomed", &Value::Null)?;
     source.wait_until_settled(|_| Ok(()))?;
 
     source.nodes[away].stop()?;
     let again = |row: &Value| json!({"_id": row["id"], "_rev": row["rev"], "v": 2});
     let docs: Vec<Value> = written.as_array().into_iter().flatten().map(again).collect();
-    source.nodes[1 - away].http.post("/counters/_bulk_docs", &json!({"docs": docs}))?;
+    let http = &source.nodes[1 - away].http;
+    http.post("/counters/_bulk_docs", &json!({"docs": docs}))?;
+    http.delete("/doomed")?;
+    http.put("/newborn", &Value::Null)?;
+    http.put("/newborn/only", &json!({}))?;
     source.stop()?;
 
     let mut folders: Vec<fixtures::Node> = source.folders();
@@ -39,6 +44,8 @@ fn check(away: usize) -> Result<()> {
         assert_eq!(docs.len(), DOCUMENTS);
         let behind = docs.values().filter(|leaves| leaves[0]["v"] != json!(2)).count();
         assert_eq!(behind, 0, "documents of {DOCUMENTS} that are behind");
+        assert_eq!(content.get("doomed"), None);
+        assert_eq!(content["newborn"]["doc_count"], json!(1));
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ pub(super) struct Plan<'f> {
 }
 
 impl<'f> Plan<'f> {
-    /// Plans by the shard maps of the node that knows most databases.
+    /// Plans by the shard maps of the node that is not behind the others.
     ///
     /// Fails where no folder has readable shard maps, or a range lies on none of the nodes.
     pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
@@ -170,18 +170,17 @@ pub(super) fn for_each_map<R: ReadAt>(
     convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
 }
 
+/// The shard maps of the node that is not behind the others: one that was away does not know what was created meanwhile,
+/// and still knows what was deleted.
 fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<Maps<'f>> {
-    let mut best: Option<Maps<'f>> = None;
+    let mut readable = Vec::new();
     let mut counts = Vec::new();
     for folder in folders {
         match &folder.maps {
             Ok(database) => {
                 let what = || format!("{}/_dbs.couch", folder.path.display());
-                let (count, _) = database.counts().map_err(|e| OperationError::database(what(), e))?;
-                counts.push(count);
-                if best.as_ref().is_none_or(|best| count > best.count) {
-                    best = Some(Maps { database, folder, count });
-                }
+                counts.push(database.counts().map_err(|e| OperationError::database(what(), e))?);
+                readable.push((folder, database));
             }
             Err(e) => reporter.notice(&Notice {
                 severity: Severity::Problem,
@@ -192,11 +191,19 @@ fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<M
             }),
         }
     }
+    let databases: Vec<&Database<FileBytes>> = readable.iter().map(|(_, database)| *database).collect();
+    let best = copies::rank(&databases).first().map(|&i| {
+        let (folder, database) = readable[i];
+        Maps { database, folder, count: counts[i].0 }
+    });
     if counts.iter().any(|count| Some(count) != counts.first()) {
+        let told: Vec<String> =
+            counts.iter().map(|(live, deleted)| format!("{live} and {deleted} deleted ones")).collect();
         reporter.notice(&Notice {
             severity: Severity::Warning,
             text: format!(
-                "the nodes do not know the same databases ({counts:?}); those of {} are saved",
+                "the nodes do not know the same databases ({}); those of {} are saved",
+                told.join(", "),
                 best.as_ref().map_or(Path::new(""), |maps| maps.folder.path.as_path()).display()
             ),
         });
