@@ -86,7 +86,7 @@ fn a_restore_that_is_killed() -> Result<()> {
             targets = Targets::new(2)?;
         }
     }
-    assert!(killed >= TRIES / 4, "only {killed} were killed in time");
+    assert!(killed >= TRIES / 10, "only {killed} were killed in time");
     restore(0, &archive, &targets.nodes, &[])?;
     assert_eq!(compare(&before, &read_cluster(&targets.folders())?), [""; 0]);
     for (folder, expected) in targets.folders().iter().zip(&expected) {
@@ -163,6 +163,6 @@ fn a_backup_that_is_killed() -> Result<()> {
         expect(0, &["verify", text(&new)])?;
         fs::remove_file(&new)?;
     }
-    assert!(killed >= TRIES / 4, "only {killed} were killed in time");
+    assert!(killed >= TRIES / 10, "only {killed} were killed in time");
     Ok(())
 }
