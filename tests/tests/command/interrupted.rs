@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
 use couchcopy_tests::fixtures::Node;
-use couchcopy_tests::lab::binary;
+use couchcopy_tests::lab::{binary, run};
 use couchcopy_tests::{Result, fixtures};
 use scale_data::build;
 
-use super::run::{Targets, backup, expect, plan, restore, source, text};
+use super::run::{Targets, backup, expect, names, plan, restore, source, text};
 
 /// How often each is killed.
 const TRIES: u32 = 20;
@@ -164,5 +164,19 @@ fn a_backup_that_is_killed() -> Result<()> {
         fs::remove_file(&new)?;
     }
     assert!(killed >= TRIES / 10, "only {killed} were killed in time");
+    Ok(())
+}
+
+/// In a container, processes have the same few numbers again and again.
+#[test]
+fn a_backup_after_one_that_was_killed_with_the_same_number() -> Result<()> {
+    let fixture = fixtures::single_node()?;
+    let archive = fixture.dir().join("backup.tar.gz");
+    let script = "echo precious > \"$2.$$.partial\"; exec \"$0\" backup \"$1\" \"$2\"";
+    let node = source(&fixture.nodes[0].data);
+    run(Command::new("sh").args(["-c", script]).arg(binary()?).args([&node, text(&archive)]))?.success()?;
+    expect(0, &["verify", text(&archive)])?;
+    let left = names(fixture.dir())?;
+    assert_eq!(left.len(), 3, "{left:?}");
     Ok(())
 }

@@ -63,9 +63,18 @@ impl Output {
                 "Give the archive's path last, e.g. backup.tar.gz.",
             )
         })?;
-        let mut partial = name.to_owned();
-        partial.push(format!(".{}.partial", std::process::id()));
-        Ok(Self { path: path.to_owned(), partial: path.with_file_name(partial), committed: false })
+        // In a container, one that was killed may have had our number.
+        let partial = (0..u32::MAX).map(|i| {
+            let mut partial = name.to_owned();
+            partial.push(match i {
+                0 => format!(".{}.partial", std::process::id()),
+                _ => format!(".{}-{i}.partial", std::process::id()),
+            });
+            path.with_file_name(partial)
+        });
+        let free = |partial: &PathBuf| std::fs::symlink_metadata(partial).is_err();
+        let partial = { partial }.find(free).unwrap_or_else(|| path.with_extension("partial"));
+        Ok(Self { path: path.to_owned(), partial, committed: false })
     }
 
     /// The file to write to. Only its owner can read it: it holds everything, password hashes included.
