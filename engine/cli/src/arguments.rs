@@ -58,7 +58,7 @@ pub(crate) enum Command {
 #[command(
     after_help = "A node is named as localhost,DATA_DIR or localhost,DATA_DIR,NODENAME; DATA_DIR is what \
     `[couchdb] database_dir` names in the node's configuration. Of a cluster give as many nodes as hold every range of \
-    every database at least once: each range is saved once, from the node whose copy has most documents.\n\n\
+    every database at least once: each range is saved once, from a node that is not behind.\n\n\
     Also in the archive: which database lies where (shard maps), view indexes. Not in it: configuration, passwords of \
     server admins, search indexes of clouseau and nouveau.\n\nExample:\n  couchcopy backup \
     localhost,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
