@@ -23,7 +23,7 @@ mod writers;
 /// How many backups are made.
 const RUNS: usize = 20;
 /// Databases that nobody touches. They are there so that a backup takes a while.
-const BYSTANDERS: u64 = 300;
+const BYSTANDERS: u64 = 200;
 
 /// Makes backups under load; each comes with what was acknowledged before and what was sent by its end.
 fn back_up(source: &Cluster, state: &State) -> Result<Vec<(std::path::PathBuf, Moment, Moment)>> {

@@ -5,7 +5,7 @@ use couchcopy_tests::lab::Http;
 use serde_json::{Map, Value, json};
 
 use super::state::{Moment, Stage};
-use super::writers::{CHURN, DOCUMENTS, LOG, PHOENIX, database, is_deletion};
+use super::writers::{CHURN, DOCUMENTS, LOG, PHOENIX, database, is_deletion, text};
 
 /// Checks everything, and leaves only what changed in `content`.
 pub(super) fn check(
@@ -54,7 +54,9 @@ fn check_log(docs: &Map<String, Value>, least: u64, most: u64) -> Result<()> {
         return Err(format!("{LOG}: {count} documents, but there were {least} to {most}").into());
     }
     for (n, (id, leaves)) in docs.iter().enumerate() {
-        if *id != format!("{n:08}") || leaf(id, leaves)?["n"] != json!(n) {
+        let leaf = leaf(id, leaves)?;
+        let whole = leaf["n"] == json!(n) && leaf["text"] == json!(text(n as u64));
+        if *id != format!("{n:08}") || !whole {
             return Err(format!("{LOG}: {id} stands where {n} belongs: {leaves}").into());
         }
     }

@@ -129,7 +129,7 @@ impl State {
 impl Moment {
     /// Whether something of everything has happened.
     pub(super) fn is_warm(&self) -> bool {
-        self.log > 100
+        self.log > 850
             && self.churn.iter().all(|version| *version > 5)
             && self.phoenix > 1
             && self.compactions > 3

@@ -15,6 +15,8 @@ pub(super) const LOG: &str = "log";
 pub(super) const CHURN: &str = "churn";
 /// Comes and goes.
 pub(super) const PHOENIX: &str = "phoenix";
+/// Documents of the log before the load begins.
+const LOGGED: u64 = 800;
 /// Documents in each of the databases that are created.
 pub(super) const DOCUMENTS: u64 = 5;
 /// The design document in `CHURN`.
@@ -25,19 +27,37 @@ pub(super) fn database(i: usize) -> String {
     format!("temp-{i:05}")
 }
 
+/// Text of a document of the log: of some length, and hard to compress.
+pub(super) fn text(n: u64) -> String {
+    let mut state = n;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + ((state >> 58) as u8))
+    };
+    (0..1500).map(|_| next()).collect()
+}
+
+fn log_entry(n: u64) -> Value {
+    json!({"_id": format!("{n:08}"), "n": n, "text": text(n)})
+}
+
 /// Whether a version of a changing document is a deletion.
 pub(super) fn is_deletion(version: u64) -> bool {
     version.is_multiple_of(5)
 }
 
 /// Pause between two writes: without it a compaction would never catch up with its database.
-const BREATH: Duration = Duration::from_millis(15);
+const BREATH: Duration = Duration::from_millis(25);
 /// How long a compaction is waited for before the next one begins.
 const COMPACTION: Duration = Duration::from_secs(2);
 
 /// Makes the databases that are there from the beginning.
 pub(super) fn prepare(http: &Http, state: &State) -> Result<()> {
     http.put(&format!("/{LOG}?q=1"), &Value::Null)?;
+    // A large file from the beginning: it is read piece by piece while it grows and is compacted.
+    bulk(http, LOG, &(0..LOGGED).map(log_entry).collect::<Vec<_>>())?;
+    state.log.send(LOGGED);
+    state.log.acknowledge(LOGGED);
     http.put(&format!("/{CHURN}"), &Value::Null)?;
     let map = r#"fun({Doc}) -> Emit(proplists:get_value(<<"version">>, Doc), null) end."#;
     let views = json!({"language": "erlang", "views": {"versions": {"map": map, "reduce": "_count"}}});
@@ -84,13 +104,11 @@ fn bulk(http: &Http, db: &str, docs: &[Value]) -> Result<Value> {
 }
 
 fn write_log(http: &Http, state: &State) -> Result<()> {
-    let mut next = 0;
+    let mut next = LOGGED;
     while !state.stopped() {
         let count = 1 + next % 4;
-        let doc =
-            |n: u64| json!({"_id": format!("{n:08}"), "n": n, "text": "all work and no play ".repeat(8)});
         state.log.send(next + count);
-        bulk(http, LOG, &(next..next + count).map(doc).collect::<Vec<_>>())?;
+        bulk(http, LOG, &(next..next + count).map(log_entry).collect::<Vec<_>>())?;
         next += count;
         state.log.acknowledge(next);
         std::thread::sleep(BREATH);
