@@ -119,6 +119,10 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
     for staging in &stagings {
         staging.sync()?;
     }
+    // The shard maps of all nodes come last, one right after the other.
+    for staging in &stagings {
+        staging.name_data()?;
+    }
     for staging in stagings {
         staging.complete()?;
     }

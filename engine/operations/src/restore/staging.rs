@@ -170,11 +170,28 @@ impl Staging {
         rustix::fs::syncfs(&folder).map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
     }
 
-    /// Gives everything its name, the shard maps last: only with them do the rest become databases.
-    pub(super) fn complete(self) -> Result<()> {
+    /// Gives everything but the shard maps its name: without them it is no databases yet.
+    pub(super) fn name_data(&self) -> Result<()> {
         let naming = self.folder.join(NAMING);
         File::create(&naming).map_err(|e| OperationError::io("create", naming, e))?;
-        for name in NAMED_FIRST.into_iter().chain([SHARD_MAPS]) {
+        self.name(&NAMED_FIRST)
+    }
+
+    /// Gives the shard maps their name and removes what is left of the staging folder.
+    pub(super) fn complete(self) -> Result<()> {
+        self.name(&[SHARD_MAPS])?;
+        let durable = |path: &Path| {
+            File::open(path)
+                .and_then(|folder| folder.sync_all())
+                .map_err(|e| OperationError::io("make durable", path, e))
+        };
+        durable(&self.target)?;
+        remove(&self.folder)?;
+        durable(&self.target)
+    }
+
+    fn name(&self, names: &[&str]) -> Result<()> {
+        for &name in names {
             let from = self.folder.join(name);
             let to = self.target.join(name);
             match std::fs::rename(&from, &to) {
@@ -184,14 +201,7 @@ impl Staging {
                 Err(e) => return Err(OperationError::io("give its name to", to, e)),
             }
         }
-        let durable = |path: &Path| {
-            File::open(path)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|e| OperationError::io("make durable", path, e))
-        };
-        durable(&self.target)?;
-        remove(&self.folder)?;
-        durable(&self.target)
+        Ok(())
     }
 }
 
