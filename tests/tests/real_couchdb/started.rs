@@ -126,10 +126,12 @@ fn check_login(http: &Http) -> Result<()> {
 const LEVELS: [&str; 4] = ["[error]", "[critical]", "[alert]", "[emergency]"];
 /// Whatever the level, these tell of a repair, or of an index being built.
 const SUSPICIOUS: [&str; 3] = ["Bad security", "Starting index update", "creating missing database: shards"];
-/// What every cluster logs whose nodes start before they know each other: that shards on other nodes cannot be reached, and
-/// that there is no database of users beside the clustered one.
-const LONELY: [&str; 4] = [
+/// What every cluster logs whose nodes start before they know each other: that others cannot be reached, nor shards on them,
+/// and that there is no database of users beside the clustered one.
+const LONELY: [&str; 6] = [
     "nodedown,<<\"progress not possible\">>",
+    "{rexi_DOWN,",
+    "noconnection",
     "shard in cluster with",
     "shards in cluster with",
     "/_users.couch: no such",
