@@ -89,6 +89,7 @@ impl Deflater {
     }
 
     #[cfg(not(feature = "isal"))]
+    #[allow(clippy::unused_self)]
     fn fastest_member(&mut self, _: &[u8], _: Kind) -> Option<Vec<u8>> {
         None
     }

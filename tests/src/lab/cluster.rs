@@ -82,8 +82,16 @@ impl Cluster {
         for node in &mut self.nodes {
             node.wait_until_up()?;
         }
-        for node in &self.nodes[1..] {
-            self.http().put(&format!("/_node/_local/_nodes/{}", encode(&node.name)), &json!({}))?;
+        // It would do to tell the first, if it then always told the others: a node that has just started may miss it. The
+        // document has the same revision wherever it is written, so it may be there already.
+        for node in &self.nodes {
+            for other in self.nodes.iter().filter(|other| other.name != node.name) {
+                let path = format!("/_node/_local/_nodes/{}", encode(&other.name));
+                let answer = node.http.ask("PUT", &path, Some(&json!({})))?;
+                if !answer.is_success() && answer.status != 409 {
+                    return Err(format!("PUT {path}: {} {}", answer.status, answer.body).into());
+                }
+            }
         }
         let names: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
         for node in &self.nodes {
