@@ -4,6 +4,7 @@
 //! the shard maps last. A folder without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks
 //! complete.
 
+mod flusher;
 mod maps;
 mod plan;
 mod shard;
@@ -88,9 +89,13 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
         staging::check_empty(&target.folder)?;
     }
     let threads = parallel::threads(options.threads);
+    let begun = Instant::now();
     let survey = Survey::open(&options.archive, threads, reporter)?;
+    reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
+    let begun = Instant::now();
     let plan = plan::Plan::make(&survey, options)?;
     plan.tell(reporter);
+    reporter.timing("restore planned", begun.elapsed().as_secs_f64());
     let stagings: Vec<Staging> = options
         .targets
         .iter()
@@ -106,11 +111,11 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
     reporter.phase("restoring", Some(plan.shards.len() as u64));
     let begun = Instant::now();
     let writer = visitor::Writer::new(&survey, &plan, options, &stagings, reporter);
-    match &survey.archive {
+    let visited = flusher::flushing(&stagings, || match &survey.archive {
         Archive::Indexed(archive) => archive.visit(threads, &|entry| writer.wants(&entry.name), &writer),
         Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
-    }
-    .map_err(OperationError::from_visit)?;
+    });
+    visited?.map_err(OperationError::from_visit)?;
     let written = writer.finish()?;
     reporter.timing("files written", begun.elapsed().as_secs_f64());
 

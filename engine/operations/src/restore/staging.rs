@@ -32,6 +32,8 @@ pub(super) struct Staging {
     made: Mutex<HashSet<PathBuf>>,
     /// Who is to own everything, where that is not us.
     owner: Option<(Uid, Gid)>,
+    /// The folder, open from the beginning: a file system tells of lost writes to whoever had it open by then.
+    handle: File,
     _lock: File,
 }
 
@@ -113,7 +115,9 @@ impl Staging {
                 remove(&left.path())?;
             }
         }
-        Ok(Self { target: target.to_owned(), folder, made: Mutex::new(HashSet::new()), owner, _lock: lock })
+        let handle = File::open(&folder).map_err(|e| OperationError::io("open", &folder, e))?;
+        let made = Mutex::new(HashSet::new());
+        Ok(Self { target: target.to_owned(), folder, made, owner, handle, _lock: lock })
     }
 
     /// Creates a file that is not there yet, by its path below the data folder, with the folders above it.
@@ -166,8 +170,7 @@ impl Staging {
 
     /// Makes everything written so far durable.
     pub(super) fn sync(&self) -> Result<()> {
-        let folder = File::open(&self.folder).map_err(|e| OperationError::io("open", &self.folder, e))?;
-        rustix::fs::syncfs(&folder).map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
+        rustix::fs::syncfs(&self.handle).map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
     }
 
     /// Gives everything but the shard maps its name: without them it is no databases yet.

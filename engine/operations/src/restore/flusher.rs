@@ -1,0 +1,35 @@
+//! Brings to the disk what has been written while more is being written.
+//!
+//! Left to itself a kernel keeps some gigabytes in memory before it begins, and the disk would rest until the very end.
+
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use super::staging::Staging;
+use crate::error::Result;
+
+/// Between two rounds. Each one makes the file system close its journal, which others wait for, so not too often.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Does the work, and meanwhile makes durable what is there already.
+///
+/// Fails where the disk did: a file system tells of a lost write only once, so whoever hears of it has to pass it on.
+pub(super) fn flushing<T>(stagings: &[Staging], work: impl FnOnce() -> T) -> Result<T> {
+    let (done, is_done) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let flusher = scope.spawn(move || {
+            while is_done.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+                for staging in stagings {
+                    staging.sync()?;
+                }
+            }
+            Ok(())
+        });
+        let result = work();
+        drop(done);
+        match flusher.join() {
+            Ok(flushed) => flushed.map(|()| result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
