@@ -170,7 +170,8 @@ impl Staging {
 
     /// Makes everything written so far durable.
     pub(super) fn sync(&self) -> Result<()> {
-        rustix::fs::syncfs(&self.handle).map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
+        rustix::fs::syncfs(&self.handle)
+            .map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
     }
 
     /// Gives everything but the shard maps its name: without them it is no databases yet.
