@@ -5,6 +5,7 @@ pub mod compare;
 pub mod content;
 pub mod copies;
 pub mod fixtures;
+pub mod hostile;
 pub mod lab;
 
 /// Result of this crate's functions. Tests want the message, not the kind.
