@@ -1,1 +1,40 @@
-//! x
+//! Runs couchcopy's plugins: WebAssembly components in a sandbox.
+//!
+//! A plugin is untrusted code behind the contract in `wit/`. It sees nothing of the machine: no files, no network, no clock,
+//! no environment. A service plugin may ask for programs to be run on a node; the host runs only what a pattern of the
+//! plugin's own description allows, and for a plugin that is not built in only when the user has granted just that. A plugin
+//! that says how a node is reached imports nothing at all; the command that it gives back is checked in the same way.
+//!
+//! [`PluginHost`] finds and loads plugins, [`ServicePlugin`] and [`Chain`] are what the engine works with.
+
+mod bindings;
+mod builtin;
+mod cache;
+mod call;
+mod chain;
+mod contract;
+mod description;
+mod engine;
+mod error;
+mod find;
+mod grants;
+mod host;
+mod plugin;
+mod process;
+mod reference;
+mod service;
+mod text;
+
+pub use bindings::types::{Command, Output, State};
+pub use call::{Events, Limits, NoEvents};
+pub use chain::{Chain, ChainLink};
+pub use contract::{Contract, Kind};
+pub use description::{CommandPattern, Description, Setting, SettingsError};
+pub use error::{CallFailure, LoadFailure, PluginError, Result};
+pub use find::{Folders, Origin};
+pub use grants::{Grant, Grants, Permission, Ungranted};
+pub use host::{HostOptions, PluginHost};
+pub use plugin::{Plugin, Settings};
+pub use process::{Inherited, run_inherited};
+pub use reference::{PluginReference, ReferenceError};
+pub use service::{NodeId, ServicePlugin};

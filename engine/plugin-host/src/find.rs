@@ -1,0 +1,172 @@
+//! Where plugins are.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::builtin;
+use crate::contract::Kind;
+use crate::error::{LoadFailure, PluginError, Result};
+
+/// The largest plugin that is read, in MiB; one made from Python has some 18.
+pub(crate) const MAX_MIB: u64 = 128;
+/// Plugins that an administrator has installed for all.
+const SYSTEM: &str = "/usr/lib/couchcopy/plugins";
+
+/// Folders that couchcopy uses, as the XDG base directory specification places them.
+#[derive(Debug, Clone, Default)]
+pub struct Folders {
+    /// Where plugins are looked for, the first one first.
+    pub plugins: Vec<PathBuf>,
+    /// Where compiled plugins are kept; `None`: nowhere.
+    pub cache: Option<PathBuf>,
+    /// Where grants and the configuration are; `None`: nowhere.
+    pub config: Option<PathBuf>,
+}
+
+impl Folders {
+    /// Those of this process's environment: `XDG_DATA_HOME`, `XDG_CACHE_HOME`, `XDG_CONFIG_HOME`, else below `HOME`.
+    pub fn of_environment() -> Self {
+        let absolute =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = absolute("HOME");
+        let place = |name: &str, default: &str| {
+            let base = absolute(name).or_else(|| home.as_ref().map(|home| home.join(default)))?;
+            Some(base.join("couchcopy"))
+        };
+        Self {
+            plugins: place("XDG_DATA_HOME", ".local/share")
+                .map(|folder| folder.join("plugins"))
+                .into_iter()
+                .chain([PathBuf::from(SYSTEM)])
+                .collect(),
+            cache: place("XDG_CACHE_HOME", ".cache").map(|folder| folder.join("plugins")),
+            config: place("XDG_CONFIG_HOME", ".config"),
+        }
+    }
+}
+
+/// Where a plugin came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It came with couchcopy.
+    BuiltIn,
+    /// A file.
+    File(PathBuf),
+}
+
+/// A plugin's bytes.
+pub(crate) struct Found {
+    pub(crate) origin: Origin,
+    pub(crate) bytes: std::borrow::Cow<'static, [u8]>,
+}
+
+/// Finds a plugin: a path (with a `/`, or ending in `.wasm`), a built-in one, or `NAME.wasm` in one of the folders.
+pub(crate) fn find(name: &str, kind: Kind, folders: &Folders) -> Result<Found> {
+    if is_path(name) {
+        return read(Path::new(name));
+    }
+    if let Some(built_in) = builtin::find(kind, name) {
+        return Ok(Found { origin: Origin::BuiltIn, bytes: built_in.bytes.into() });
+    }
+    let named = if is_name(name) { files(folders, name) } else { Vec::new() };
+    match named.first() {
+        Some(path) => read(path),
+        None => Err(PluginError::NotFound {
+            name: crate::text::printable(name),
+            kind,
+            built_in: builtin::names(kind),
+            looked: folders.plugins.clone(),
+        }),
+    }
+}
+
+/// Whether a reference is a path and not a name.
+pub(crate) fn is_path(name: &str) -> bool {
+    name.contains('/') || Path::new(name).extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// Whether it could be a plugin's name.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= 40
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn files(folders: &Folders, name: &str) -> Vec<PathBuf> {
+    let candidates = folders.plugins.iter().map(|folder| folder.join(format!("{name}.wasm")));
+    candidates.filter(|path| path.is_file()).collect()
+}
+
+/// All files in the folders that could be plugins, by name.
+pub(crate) fn installed(folders: &Folders) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = folders
+        .plugins
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm") && path.is_file())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Reads a plugin from a file.
+pub(crate) fn read(path: &Path) -> Result<Found> {
+    let io = |e| PluginError::io("read", path, e);
+    let file = File::open(path).map_err(io)?;
+    let found = file.metadata().map_err(io)?;
+    if !found.is_file() {
+        return Err(PluginError::Load {
+            plugin: path.display().to_string(),
+            failure: LoadFailure::NotAComponent("it is no file".into()),
+        });
+    }
+    let mut bytes = Vec::new();
+    file.take((MAX_MIB << 20) + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > MAX_MIB << 20 {
+        return Err(PluginError::Load {
+            plugin: path.display().to_string(),
+            failure: LoadFailure::TooLarge(found.len().max(bytes.len() as u64) >> 20),
+        });
+    }
+    let origin = Origin::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    Ok(Found { origin, bytes: bytes.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_paths() {
+        for path in ["./x", "/a/b.wasm", "x.wasm", "a/b"] {
+            assert!(is_path(path), "{path}");
+        }
+        for name in ["systemd", "x2-y"] {
+            assert!(!is_path(name) && is_name(name), "{name}");
+        }
+        for other in ["", "2x", "X", "a b", "..", &"x".repeat(41)] {
+            assert!(!is_name(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_is_looked_for_in_the_folders_in_order() {
+        let home = tempfile::tempdir().unwrap();
+        let folders =
+            Folders { plugins: vec![home.path().join("a"), home.path().join("b")], ..Folders::default() };
+        let missing = find("mine", Kind::Service, &folders);
+        assert!(matches!(missing, Err(PluginError::NotFound { .. })));
+        for (folder, content) in [("b", "2"), ("a", "1")] {
+            std::fs::create_dir(home.path().join(folder)).unwrap();
+            std::fs::write(home.path().join(folder).join("mine.wasm"), content).unwrap();
+            assert_eq!(find("mine", Kind::Service, &folders).unwrap().bytes, content.as_bytes());
+        }
+        assert!(find("../a/mine", Kind::Service, &folders).is_err());
+        assert_eq!(installed(&folders).len(), 2);
+    }
+}

@@ -1,0 +1,181 @@
+//! A loaded plugin.
+
+use std::sync::Arc;
+
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use crate::bindings::{access, service};
+use crate::builtin;
+use crate::cache::Cache;
+use crate::call::{CallState, Limits, within};
+use crate::contract::{Contract, Kind};
+use crate::description::{Description, Raw, Setting};
+use crate::engine::TickingEngine;
+use crate::error::{LoadFailure, PluginError, Result};
+use crate::find::{Found, Origin};
+use crate::reference::PluginReference;
+
+/// A component, ready to be instantiated.
+pub(crate) enum Ready {
+    Service(service::ServiceControlPre<CallState>),
+    Access(access::NodeAccessPre<CallState>),
+}
+
+/// A loaded plugin: it has been compiled and has described itself. Nothing has been granted to it yet.
+pub struct Plugin {
+    pub(crate) engine: Arc<TickingEngine>,
+    pub(crate) ready: Ready,
+    pub(crate) limits: Arc<Limits>,
+    /// What it was made for.
+    pub contract: Contract,
+    /// What it says of itself.
+    pub description: Description,
+    /// Where it came from.
+    pub origin: Origin,
+    /// BLAKE3 of its file.
+    pub hash: blake3::Hash,
+    /// Size of its file in bytes.
+    pub size: u64,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("description", &self.description)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The values of a plugin's settings for one node.
+pub type Settings = Vec<(String, String)>;
+
+/// The first bytes of every WebAssembly file, and what follows in a core module.
+const MAGIC: &[u8] = b"\0asm";
+const CORE: &[u8] = b"\x01\0\0\0";
+
+impl Plugin {
+    /// Compiles a plugin, or takes it from the cache, and has it describe itself.
+    pub(crate) async fn load(
+        engine: &Arc<TickingEngine>,
+        cache: &Cache,
+        limits: &Arc<Limits>,
+        found: Found,
+    ) -> Result<Self> {
+        let shown = match &found.origin {
+            Origin::BuiltIn => "a built-in plugin".to_owned(),
+            Origin::File(path) => path.display().to_string(),
+        };
+        let failed = |failure| PluginError::Load { plugin: shown.clone(), failure };
+        let not_a_component = |e: wasmtime::Error| {
+            failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}"))))
+        };
+        match found.bytes.strip_prefix(MAGIC) {
+            None => {
+                return Err(failed(LoadFailure::NotAComponent("it does not begin like WebAssembly".into())));
+            }
+            Some(rest) if rest.starts_with(CORE) => return Err(failed(LoadFailure::CoreModule)),
+            Some(_) => {}
+        }
+        let hash = blake3::hash(&found.bytes);
+        let component = cache.component(&engine.engine, &found.bytes, &hash).map_err(not_a_component)?;
+        let contract = Contract::of(&component, &engine.engine).map_err(failed)?;
+        let ready = prepare(engine, &component, contract.kind)
+            .map_err(|e| failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}")))))?;
+        let mut store = CallState::store(&engine.engine, limits, None);
+        let raw = within(limits.pure_deadline, &mut store, async |store| describe(&ready, store).await)
+            .await
+            .map_err(|failure| failed(LoadFailure::Describe(failure)))?;
+        let description = Description::check(raw, contract.kind)
+            .map_err(|problem| failed(LoadFailure::Description(problem)))?;
+        // Somebody who sees a built-in plugin's name is to get the built-in plugin.
+        if found.origin != Origin::BuiltIn && builtin::find(contract.kind, &description.name).is_some() {
+            return Err(failed(LoadFailure::Description(format!(
+                "it calls itself {}, which is the name of a built-in plugin",
+                description.name
+            ))));
+        }
+        Ok(Self {
+            engine: Arc::clone(engine),
+            ready,
+            limits: Arc::clone(limits),
+            contract,
+            description,
+            origin: found.origin,
+            hash,
+            size: found.bytes.len() as u64,
+        })
+    }
+
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        self.contract.kind
+    }
+
+    /// The values of its settings, or what is wrong with the user's.
+    pub fn settings(&self, reference: &PluginReference) -> Result<Settings> {
+        self.description.settings_of(reference).map_err(|problem| PluginError::Settings {
+            plugin: self.description.name.clone(),
+            version: self.description.version.clone(),
+            problem,
+        })
+    }
+
+    /// Its patterns allow this command?
+    pub(crate) fn allows(&self, command: &[&str], values: &patterns::Values<'_>) -> bool {
+        self.description.commands.iter().any(|allowed| allowed.pattern.allows(command, values))
+    }
+}
+
+fn prepare(engine: &TickingEngine, component: &Component, kind: Kind) -> wasmtime::Result<Ready> {
+    let mut linker: Linker<CallState> = Linker::new(&engine.engine);
+    Ok(match kind {
+        Kind::Service => {
+            service::ServiceControl::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+            Ready::Service(service::ServiceControlPre::new(linker.instantiate_pre(component)?)?)
+        }
+        Kind::Access => {
+            access::NodeAccess::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+            Ready::Access(access::NodeAccessPre::new(linker.instantiate_pre(component)?)?)
+        }
+    })
+}
+
+macro_rules! raw {
+    ($description:expr) => {{
+        let description = $description;
+        Raw {
+            name: description.name,
+            version: description.version,
+            summary: description.summary,
+            settings: description
+                .settings
+                .into_iter()
+                .map(|setting| Setting {
+                    name: setting.name,
+                    meaning: setting.meaning,
+                    default: setting.default,
+                    required: setting.required,
+                })
+                .collect(),
+            commands: description
+                .commands
+                .into_iter()
+                .map(|command| (command.words, command.purpose))
+                .collect(),
+        }
+    }};
+}
+
+async fn describe(ready: &Ready, store: &mut wasmtime::Store<CallState>) -> wasmtime::Result<Raw> {
+    Ok(match ready {
+        Ready::Service(pre) => {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            raw!(instance.couchcopy_plugin_describe().call_describe(store).await?)
+        }
+        Ready::Access(pre) => {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            raw!(instance.couchcopy_plugin_describe().call_describe(store).await?)
+        }
+    })
+}
