@@ -1,0 +1,13 @@
+//! Tests a plugin without any service manager.
+//!
+//! [`ScriptedHost`] stands in for couchcopy: it gives a [`Service`](crate::Service) the answers that a test has written down
+//! and is as strict as couchcopy with what the plugin runs. [`AccessTest`] does the same for an [`Access`](crate::Access).
+
+mod access;
+mod answer;
+mod description;
+mod host;
+
+pub use access::AccessTest;
+pub use answer::{Answer, cannot_run, exit, killed, missing, prints};
+pub use host::ScriptedHost;
