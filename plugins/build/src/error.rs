@@ -1,0 +1,144 @@
+//! Why a plugin cannot be built, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::toolchain::{MINIMUM_RUSTC, TARGET};
+
+/// Result of building a plugin.
+pub type Result<T, E = BuildError> = std::result::Result<T, E>;
+
+/// Why a plugin cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is no crate in the folder.
+    #[error("there is no Cargo.toml in {folder}")]
+    NoCrate {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The crate has no library, or is no package at all.
+    #[error("{folder} holds no plugin: {problem}")]
+    NotALibrary {
+        /// The folder.
+        folder: PathBuf,
+        /// What is missing.
+        problem: &'static str,
+    },
+    /// A program of the Rust toolchain is missing.
+    #[error("cannot run {program}")]
+    NoProgram {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No compiler of this machine can build for WebAssembly.
+    #[error("no Rust compiler on this machine can build for {TARGET}: {}", tried.join("; "))]
+    NoRoute {
+        /// What was looked at, and why it does not serve.
+        tried: Vec<String>,
+    },
+    /// The standard library can be built, but nothing can link the result.
+    #[error("there is no linker for WebAssembly (wasm-ld) on this machine")]
+    NoLinker,
+    /// Cargo could not tell about the crate or its dependencies.
+    #[error("cargo {doing} failed in {folder}:\n{stderr}")]
+    Cargo {
+        /// Cargo's command.
+        doing: &'static str,
+        /// Where.
+        folder: PathBuf,
+        /// What it wrote to standard error.
+        stderr: String,
+    },
+    /// What cargo or rustc wrote cannot be understood.
+    #[error("what `{program}` wrote cannot be understood: {problem}")]
+    Unreadable {
+        /// The program, with its arguments.
+        program: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The crate does not compile.
+    #[error("{package} does not compile for {TARGET}{}", if stderr.is_empty() { String::new() } else { format!(":\n{stderr}") })]
+    Compile {
+        /// The package.
+        package: String,
+        /// What the compiler wrote, where it was kept.
+        stderr: String,
+    },
+    /// The compiled module cannot become a component.
+    #[error("{package} compiles, but makes no component: {problem}")]
+    Encode {
+        /// The package.
+        package: String,
+        /// Why.
+        problem: String,
+    },
+    /// A file is no component, or a broken one.
+    #[error("not a WebAssembly component: {problem}")]
+    NotAComponent {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A component does not keep to the contract.
+    #[error("the component is no couchcopy plugin: {problem}")]
+    NotAPlugin {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl BuildError {
+    /// What to do now.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::NoCrate { .. } => Some(
+                "Name the folder that holds the plugin's Cargo.toml. `couchcopy plugin new NAME` makes one to begin \
+                 with."
+                    .into(),
+            ),
+            Self::NotALibrary { .. } => Some(
+                "A plugin is a package with a library (src/lib.rs); `couchcopy plugin new NAME` shows how it looks."
+                    .into(),
+            ),
+            Self::NoProgram { .. } => Some(format!(
+                "Install Rust {}.{} or newer, best with rustup, then the target: `rustup target add {TARGET}`. rustup \
+                 puts cargo into ~/.cargo/bin, which must be in PATH.",
+                MINIMUM_RUSTC.0, MINIMUM_RUSTC.1
+            )),
+            Self::NoRoute { .. } => Some(format!(
+                "Where Rust comes from rustup: `rustup target add {TARGET}`. On Debian 12, or where rustup can fetch \
+                 nothing: `apt-get install rustc-web rust-web-src lld-19`, beside a cargo of version {}.{} or newer.",
+                MINIMUM_RUSTC.0, MINIMUM_RUSTC.1
+            )),
+            Self::NoLinker => Some(
+                "On Debian: `apt-get install lld-19`. Elsewhere name one in the environment variable \
+                 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER."
+                    .into(),
+            ),
+            Self::Compile { .. } => Some(format!(
+                "`cargo test` tells whether it compiles for this machine. For {TARGET} there are no files, no network, \
+                 no threads and no C code: a dependency that needs them cannot be used in a plugin."
+            )),
+            Self::Encode { .. } | Self::NotAPlugin { .. } => Some(
+                "A plugin calls `couchcopy_plugin::export_service!` or `export_access!` once, with its type, and its \
+                 dependencies import nothing from outside."
+                    .into(),
+            ),
+            Self::Unreadable { .. } => {
+                Some("Please report it with the output of `cargo -V` and `rustc -vV`.".into())
+            }
+            Self::Cargo { .. } | Self::NotAComponent { .. } | Self::Io { .. } => None,
+        }
+    }
+}
