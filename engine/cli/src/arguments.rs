@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::plugin_arguments::{PluginCommand, Service};
+
 /// Back up and restore CouchDB: whole nodes and clusters, while they run.
 #[derive(Debug, Parser)]
 #[command(
@@ -15,7 +17,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
         document, listed, and restored to other machines, under other node names, to more or fewer nodes.",
     after_help = "Exit codes: 0 done, 2 wrong arguments, 3 done but something is damaged or was left out, 4 the archive \
         is damaged, 5 refused (nothing was changed), 6 the data is damaged or incomplete (nothing was made), 7 the \
-        system refused to read or write, 1 a mistake in couchcopy.\n\nExample:\n  couchcopy backup \
+        system refused to read or write, 8 a plugin failed, 1 a mistake in couchcopy.\n\nExample:\n  couchcopy backup \
         localhost,/opt/couchdb/data backup.tar.gz\n  couchcopy verify backup.tar.gz\n  couchcopy restore --offline \
         backup.tar.gz /srv/new/data,couchdb@127.0.0.1",
     disable_help_subcommand = true
@@ -51,6 +53,8 @@ pub(crate) enum Command {
     Info(Info),
     Ls(Ls),
     Cat(Cat),
+    Service(Service),
+    Plugin(PluginCommand),
 }
 
 /// Save the data of one or several nodes of a cluster into one archive, also while they run.

@@ -1,6 +1,7 @@
 //! Carries the commands out and prints what came of them.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use operations::backup::{BackupOptions, BackupResult, FileProblem, backup};
 use operations::error::{OperationError, Result};
@@ -13,6 +14,7 @@ use crate::arguments::{Arguments, Backup, Command, Restore};
 use crate::exit::Outcome;
 use crate::nodes;
 use crate::output::{Output, bytes, count};
+use crate::plugin_commands;
 use crate::progress::Terminal;
 
 /// Problems printed as text; `--json` has them all.
@@ -20,13 +22,15 @@ const PROBLEMS_SHOWN: usize = 50;
 
 /// Carries the command out.
 pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
-    let reporter = Terminal::new(arguments.quiet, arguments.verbose > 0);
+    let reporter = Arc::new(Terminal::new(arguments.quiet, arguments.verbose > 0));
     let outcome = carry_out(arguments, output, &reporter);
     reporter.end();
     outcome
 }
 
-fn carry_out(arguments: &Arguments, output: &Output, reporter: &Terminal) -> Result<Outcome> {
+fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let shared = reporter;
+    let reporter = reporter.as_ref();
     let threads = arguments.threads;
     let show = |done: bool| if done { Outcome::Done } else { Outcome::DoneWithProblems };
     match &arguments.command {
@@ -81,6 +85,8 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Terminal) -> Res
             operations::cat::cat(&command.archive, &command.name, threads, &mut out)?;
             Ok(Outcome::Done)
         }
+        Command::Service(command) => plugin_commands::service(command, output, shared),
+        Command::Plugin(command) => plugin_commands::plugin(&command.action, output, shared),
     }
 }
 

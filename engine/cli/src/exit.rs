@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Done,
     /// Something is damaged or was left out.
     DoneWithProblems,
+    /// As the program ended that was run for the user.
+    Ended(u8),
 }
 
 /// The exit codes of `docs/exit-codes.md`.
@@ -25,12 +27,14 @@ const ARCHIVE: u8 = 4;
 const REFUSED: u8 = 5;
 const DATA: u8 = 6;
 const SYSTEM: u8 = 7;
+const PLUGIN: u8 = 8;
 
 /// Tells an error, if there is one, and gives the exit code.
 pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::DoneWithProblems) => ExitCode::from(PROBLEMS),
+        Ok(Outcome::Ended(code)) => ExitCode::from(code),
         Err(error) => {
             let code = match error.kind() {
                 ErrorKind::Bug => BUG,
@@ -38,6 +42,7 @@ pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) 
                 ErrorKind::Refused => REFUSED,
                 ErrorKind::Data => DATA,
                 ErrorKind::System => SYSTEM,
+                ErrorKind::Plugin => PLUGIN,
             };
             tell(&error, code, output);
             ExitCode::from(code)
@@ -97,6 +102,7 @@ fn tell(error: &OperationError, code: u8, output: &Output) {
             ErrorKind::Refused => "refused",
             ErrorKind::Data => "data",
             ErrorKind::System => "system",
+            ErrorKind::Plugin => "plugin",
         };
         let fields =
             ErrorFields { exit_code: code, kind, message: error.to_string(), causes, remedy: error.remedy() };

@@ -5,6 +5,8 @@ mod commands;
 mod exit;
 mod nodes;
 mod output;
+mod plugin_arguments;
+mod plugin_commands;
 mod progress;
 
 use clap::Parser;

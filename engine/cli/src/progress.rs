@@ -30,6 +30,11 @@ impl Terminal {
         self.bar().suspend(|| eprintln!("{text}"));
     }
 
+    /// Whether nothing but errors is to be told.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Takes the bar away.
     pub(crate) fn end(&self) {
         self.bar().finish_and_clear();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use archive::ArchiveError;
 use couchfile::error::CouchFileError;
+use plugin_host::PluginError;
 
 /// Result of an operation.
 pub type Result<T, E = OperationError> = std::result::Result<T, E>;
@@ -20,6 +21,8 @@ pub enum ErrorKind {
     Data,
     /// The system did not let us read or write.
     System,
+    /// A plugin failed: CouchDB was not started or stopped, or a node was not reached.
+    Plugin,
     /// A mistake in couchcopy itself.
     Bug,
 }
@@ -64,6 +67,9 @@ pub enum OperationError {
         /// What to do now.
         remedy: String,
     },
+    /// A plugin cannot be used, or failed.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
     /// Something that cannot be, unless couchcopy is wrong.
     #[error("couchcopy itself is at fault: {0}")]
     Bug(String),
@@ -100,6 +106,14 @@ impl OperationError {
             Self::Archive(_) => ErrorKind::Archive,
             Self::Refused { .. } => ErrorKind::Refused,
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
+            Self::Plugin(error) => match error {
+                PluginError::NotFound { .. }
+                | PluginError::Settings { .. }
+                | PluginError::NotGranted(_)
+                | PluginError::Configuration { .. } => ErrorKind::Refused,
+                PluginError::Io { .. } | PluginError::Engine(_) => ErrorKind::System,
+                PluginError::Load { .. } | PluginError::Call { .. } => ErrorKind::Plugin,
+            },
             Self::Bug(_) => ErrorKind::Bug,
         }
     }
@@ -122,6 +136,7 @@ impl OperationError {
                  older backup."
                     .into(),
             ),
+            Self::Plugin(error) => Some(error.remedy()),
             Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
         }
     }

@@ -94,6 +94,11 @@ impl fmt::Display for Ungranted {
 }
 
 impl Ungranted {
+    /// Leave for it, given by the user who was asked.
+    pub fn permit(&self) -> Permission {
+        Permission(())
+    }
+
     /// The commands that it wants to run, a line each.
     pub fn list(&self) -> String {
         let lines = self.commands.iter().map(|(pattern, purpose)| format!("\n  {pattern}\n      {purpose}"));

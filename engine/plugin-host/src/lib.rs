@@ -25,7 +25,7 @@ mod reference;
 mod service;
 mod text;
 
-pub use bindings::types::{Command, Output, State};
+pub use bindings::types::{Command, Output, RunError, State};
 pub use call::{Events, Limits, NoEvents};
 pub use chain::{Chain, ChainLink};
 pub use contract::{Contract, Kind};
@@ -38,3 +38,9 @@ pub use plugin::{Plugin, Settings};
 pub use process::{Inherited, run_inherited};
 pub use reference::{PluginReference, ReferenceError};
 pub use service::{NodeId, ServicePlugin};
+
+/// Joins words into one line that a POSIX shell, and a plugin's setting, parts into the very same words; `None` where one
+/// holds a NUL.
+pub fn join_words<W: AsRef<str>>(words: &[W]) -> Option<String> {
+    patterns::join(words.iter().map(AsRef::as_ref))
+}

@@ -1,0 +1,334 @@
+//! Carries out the commands about plugins.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use operations::error::{OperationError, Result};
+use operations::plugins::host::{Command, Inherited, Kind, State, Ungranted};
+use operations::plugins::{
+    self, Answer, GrantListing, PluginList, PluginListing, PluginOptions, Plugins, ServiceAction,
+};
+use operations::site::{ClusterFile, PluginChoice, SiteNode};
+use serde::Serialize;
+
+use crate::exit::Outcome;
+use crate::nodes;
+use crate::output::{Output, bytes};
+use crate::plugin_arguments::{
+    GrantFlags, NewKind, PluginAction, PluginFlags, PluginRun, RunVerb, Service, ServiceVerb,
+};
+use crate::progress::Terminal;
+
+/// Carries out `couchcopy plugin …`.
+pub(crate) fn plugin(action: &PluginAction, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    match action {
+        PluginAction::List => {
+            let list = sandbox(None, output, reporter)?.list()?;
+            output.print(&list, list_text);
+            Ok(if list.failures.is_empty() { Outcome::Done } else { Outcome::DoneWithProblems })
+        }
+        PluginAction::Show { name } => {
+            let shown = sandbox(None, output, reporter)?.show(name)?;
+            output.print(&shown, |shown| shown.iter().map(show_text).collect::<Vec<_>>().join("\n"));
+            Ok(Outcome::Done)
+        }
+        PluginAction::Check { file } => {
+            let shown = sandbox(None, output, reporter)?.show(&as_path(file))?;
+            output.print(&shown, |shown| shown.iter().map(check_text).collect::<Vec<_>>().join("\n"));
+            Ok(Outcome::Done)
+        }
+        PluginAction::Run(run) => try_plugin(run, output, reporter),
+        PluginAction::New { name, kind } => new(name, *kind, output),
+        PluginAction::Build { folder, output: file } => build(folder, file.as_deref(), output),
+        PluginAction::Grants { add, revoke } => {
+            let (listed, what) = match (add, revoke) {
+                (Some(name), _) => (sandbox(None, output, reporter)?.grant(name)?, "granted"),
+                (None, Some(what)) => (plugins::revoke(what)?, "revoked"),
+                (None, None) => (plugins::grants()?, ""),
+            };
+            output.print(&listed, |listed| grants_text(listed, what));
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// A path that is not taken for a name.
+fn as_path(file: &Path) -> String {
+    let text = file.display().to_string();
+    if text.contains('/') { text } else { format!("./{text}") }
+}
+
+fn sandbox(flags: Option<&GrantFlags>, output: &Output, reporter: &Arc<Terminal>) -> Result<Plugins> {
+    let can_ask = !output.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let options = PluginOptions {
+        grant: flags.map(|flags| flags.grant.clone()).unwrap_or_default(),
+        deadline: flags.and_then(|flags| flags.deadline).map(Duration::from_secs),
+        ask: can_ask.then(|| Box::new(ask) as Box<dyn Fn(&Ungranted) -> Answer>),
+    };
+    Plugins::new(options, Arc::clone(reporter) as Arc<_>)
+}
+
+/// Asks at the terminal.
+fn ask(ungranted: &Ungranted) -> Answer {
+    let mut err = std::io::stderr().lock();
+    let changed = if ungranted.was_granted { "\nIts file has CHANGED since it was granted." } else { "" };
+    let _ = write!(
+        err,
+        "Plugin {} {} is not built in:\n  {}\n  BLAKE3 {}{changed}\nIt wants to run:{}\n\
+         Grant it these commands? [y] yes, remember it  [o] for this once  [N] no: ",
+        ungranted.plugin,
+        ungranted.version,
+        ungranted.file.display(),
+        ungranted.hash,
+        ungranted.list()
+    );
+    let _ = err.flush();
+    let mut line = String::new();
+    if std::io::stdin().read_line(&mut line).is_err() {
+        return Answer::No;
+    }
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Answer::Remember,
+        "o" | "once" => Answer::Once,
+        _ => Answer::No,
+    }
+}
+
+#[derive(Serialize)]
+struct StateJson<'a> {
+    node: String,
+    plugin: &'a str,
+    state: &'static str,
+}
+
+fn state_word(state: State) -> &'static str {
+    match state {
+        State::Running => "running",
+        State::Stopped => "stopped",
+        State::Unknown => "unknown",
+    }
+}
+
+fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let (id, data) = nodes::site(&run.node)?;
+    let choice =
+        PluginChoice { service: Some(run.plugin.clone()), via: run.via.clone(), ..PluginChoice::default() };
+    let mut node = choice.node(id, data)?;
+    let action = match run.action {
+        RunVerb::Start => ServiceAction::Start,
+        RunVerb::Stop => ServiceAction::Stop,
+        RunVerb::Status => ServiceAction::Status,
+        RunVerb::Exec => {
+            node.via.clone_from(&run.via);
+            node.via.push(run.plugin.clone());
+            return execute(&node, run, output, reporter);
+        }
+    };
+    if !run.command.is_empty() {
+        return Err(OperationError::refused(
+            "a command after -- is for `exec` only",
+            "Leave it out, or write exec in place of start, stop or status.",
+        ));
+    }
+    let (state, plugin) = sandbox(Some(&run.grants), output, reporter)?.service(&node, action)?;
+    let result = StateJson { node: node.shown(), plugin: &plugin, state: state_word(state) };
+    if !reporter.is_quiet() || action == ServiceAction::Status {
+        output.print(&result, |result| result.state.to_owned());
+    }
+    Ok(Outcome::Done)
+}
+
+fn execute(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let Some((program, arguments)) = run.command.split_first() else {
+        return Err(OperationError::refused(
+            "there is no command to run",
+            "Write it after --, e.g. `couchcopy plugin run ssh exec db1 -- uname -n`.",
+        ));
+    };
+    let command = Command { program: program.clone(), arguments: arguments.to_vec() };
+    let sandbox = sandbox(Some(&run.grants), output, reporter)?;
+    Ok(match sandbox.execute(node, &command, State::Unknown)? {
+        Inherited::Code(0) => Outcome::Done,
+        Inherited::Code(code) => Outcome::Ended(u8::try_from(code).unwrap_or(u8::MAX)),
+        Inherited::Signal(signal) => {
+            Outcome::Ended(128u8.saturating_add(u8::try_from(signal).unwrap_or(127)))
+        }
+    })
+}
+
+/// Carries out `couchcopy service …`.
+pub(crate) fn service(command: &Service, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let nodes = chosen_nodes(&command.nodes, &command.flags)?;
+    let sandbox = sandbox(Some(&command.flags.grants), output, reporter)?;
+    let action = match command.action {
+        ServiceVerb::Start => ServiceAction::Start,
+        ServiceVerb::Stop => ServiceAction::Stop,
+        ServiceVerb::Status => ServiceAction::Status,
+    };
+    let mut told = Vec::new();
+    for node in &nodes {
+        told.push((node.shown(), sandbox.service(node, action)?));
+    }
+    let states: Vec<StateJson<'_>> = told
+        .iter()
+        .map(|(node, (state, plugin))| StateJson { node: node.clone(), plugin, state: state_word(*state) })
+        .collect();
+    if !reporter.is_quiet() || action == ServiceAction::Status {
+        output.print(&states, |states| {
+            states.iter().fold(String::new(), |mut text, state| {
+                let _ = writeln!(text, "{:<8} {}  ({})", state.state, state.node, state.plugin);
+                text
+            })
+        });
+    }
+    Ok(Outcome::Done)
+}
+
+/// The nodes that are named, or all of the cluster file.
+fn chosen_nodes(names: &[String], flags: &PluginFlags) -> Result<Vec<SiteNode>> {
+    let choice = PluginChoice {
+        service: flags.service.clone(),
+        via: flags.via.clone(),
+        start_stop: flags.couchdb_start.clone().zip(flags.couchdb_stop.clone()),
+        sudo: flags.use_sudo,
+    };
+    let Some(path) = &flags.cluster else {
+        return names
+            .iter()
+            .map(|name| {
+                let (id, data) = nodes::site(name)?;
+                choice.node(id, data)
+            })
+            .collect();
+    };
+    let file = ClusterFile::read(path)?;
+    let chosen: Vec<SiteNode> = if names.is_empty() {
+        file.nodes.clone()
+    } else {
+        let find = |name: &String| {
+            file.node(name).cloned().ok_or_else(|| {
+                let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
+                OperationError::refused(
+                    format!("{name} is no node of {}", path.display()),
+                    format!("It has these: {}.", known.join(", ")),
+                )
+            })
+        };
+        names.iter().map(find).collect::<Result<_>>()?
+    };
+    chosen.into_iter().map(|node| choice.overrule(node)).collect()
+}
+
+fn list_text(list: &PluginList) -> String {
+    let mut text = String::new();
+    for kind in [Kind::Service, Kind::Access] {
+        let what = match kind {
+            Kind::Service => "Service plugins (--service): start and stop CouchDB",
+            Kind::Access => "Node-access plugins (--via): how a command reaches a node",
+        };
+        let _ = writeln!(text, "{what}");
+        for plugin in list.plugins.iter().filter(|plugin| plugin.contract.kind == kind) {
+            let from = plugin.file.as_ref().map_or_else(String::new, |file| {
+                let granted = if plugin.granted { "granted" } else { "NOT granted" };
+                format!("  [{}, {granted}]", file.display())
+            });
+            let _ = writeln!(
+                text,
+                "  {:<12} {:<8} {}{from}",
+                plugin.description.name, plugin.description.version, plugin.description.summary
+            );
+        }
+    }
+    for failure in &list.failures {
+        let _ = writeln!(text, "PROBLEM: {}\n  {}", failure.message, failure.remedy);
+    }
+    text
+}
+
+fn show_text(plugin: &PluginListing) -> String {
+    let description = &plugin.description;
+    let mut text = format!(
+        "{} {}, a {} plugin: {}\n",
+        description.name, description.version, plugin.contract.kind, description.summary
+    );
+    match &plugin.file {
+        None => text.push_str("It is built in.\n"),
+        Some(file) => {
+            let _ = writeln!(
+                text,
+                "{}, BLAKE3 {}, {}granted",
+                file.display(),
+                plugin.hash,
+                if plugin.granted { "" } else { "NOT " }
+            );
+        }
+    }
+    text.push_str(if description.settings.is_empty() { "It has no settings.\n" } else { "Settings:\n" });
+    for setting in &description.settings {
+        let value = match &setting.default {
+            Some(default) => format!(" (default: {default})"),
+            None if setting.required => " (required)".into(),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "  {:<12} {}{value}", setting.name, setting.meaning);
+    }
+    text.push_str(match plugin.contract.kind {
+        Kind::Service => "Commands that it may run on the node:\n",
+        Kind::Access => "Commands that it may make of another one ({command…}):\n",
+    });
+    for command in &description.commands {
+        let _ = writeln!(text, "  {}\n      {}", command.pattern, command.purpose);
+    }
+    text
+}
+
+fn check_text(plugin: &PluginListing) -> String {
+    let contract = &plugin.contract;
+    let world = match contract.kind {
+        Kind::Service => "service-control",
+        Kind::Access => "node-access",
+    };
+    let names = |names: &[String]| if names.is_empty() { "nothing".into() } else { names.join(", ") };
+    format!(
+        "It is a plugin that couchcopy can load: world {world}, contract {}, {}.\nIt imports {}.\nIt exports {}.\n\n{}",
+        contract.version,
+        bytes(plugin.bytes),
+        names(&contract.imports),
+        names(&contract.exports),
+        show_text(plugin)
+    )
+}
+
+fn grants_text(grants: &[GrantListing], what: &str) -> String {
+    if grants.is_empty() {
+        return "Nothing has been granted to plugins that are not built in.\n".into();
+    }
+    let mut text = String::new();
+    for GrantListing { grant, configured } in grants {
+        let file = grant.file.as_ref().map_or_else(String::new, |file| format!("  {}", file.display()));
+        let date = grant.granted.as_deref().unwrap_or("");
+        let place = if *configured { "  (config.toml)" } else { "" };
+        let what = if what.is_empty() { String::new() } else { format!("{what}: ") };
+        let _ = writeln!(text, "{what}{:<12} {}  {date}{file}{place}", grant.plugin, grant.hash);
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct WrittenJson {
+    path: PathBuf,
+    bytes: Option<u64>,
+}
+
+fn new(name: &str, kind: NewKind, output: &Output) -> Result<Outcome> {
+    let _ = (name, kind, output);
+    Err(OperationError::Bug("not yet".into()))
+}
+
+fn build(folder: &Path, file: Option<&Path>, output: &Output) -> Result<Outcome> {
+    let _ = (folder, file, output);
+    Err(OperationError::Bug("not yet".into()))
+}

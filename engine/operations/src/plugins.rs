@@ -1,0 +1,223 @@
+//! Plugins as operations use them: found, permitted, and called for a node.
+
+mod events;
+mod listing;
+
+use std::sync::Arc;
+
+use plugin_host::{
+    Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
+    Plugin, PluginError, PluginHost, ServicePlugin, State, Ungranted,
+};
+
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+use crate::site::{PluginReference, SiteNode};
+
+pub use listing::{GrantListing, PluginFailure, PluginList, PluginListing};
+pub use plugin_host::{self as host};
+
+use events::ReportedEvents;
+
+/// The user's answer to a plugin that wants its commands granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Now and for as long as the file stays as it is.
+    Remember,
+    /// For this once.
+    Once,
+    /// Not at all.
+    No,
+}
+
+/// How plugins are used.
+pub struct PluginOptions {
+    /// Names, paths or hashes of plugins that are granted their commands for this once.
+    pub grant: Vec<String>,
+    /// How long a start, a stop or a question for the status may take; `None`: as the host has it.
+    pub deadline: Option<std::time::Duration>,
+    /// Asks the user; `None` where there is nobody to ask.
+    pub ask: Option<Box<dyn Fn(&Ungranted) -> Answer>>,
+}
+
+/// Plugins for one command.
+pub struct Plugins {
+    runtime: tokio::runtime::Runtime,
+    host: PluginHost,
+    folders: Folders,
+    ask: Option<Box<dyn Fn(&Ungranted) -> Answer>>,
+    reporter: Arc<dyn Reporter + Send>,
+}
+
+/// What a service can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceAction {
+    /// To start; returns when its manager says that it runs.
+    Start,
+    /// To stop; returns when it has stopped.
+    Stop,
+    /// Whether it runs.
+    Status,
+}
+
+impl Plugins {
+    /// Sets the sandbox up.
+    pub fn new(options: PluginOptions, reporter: Arc<dyn Reporter + Send>) -> Result<Self> {
+        let folders = Folders::of_environment();
+        let mut limits = Limits::default();
+        if let Some(deadline) = options.deadline {
+            limits.service_deadline = deadline;
+            limits.pure_deadline = limits.pure_deadline.min(deadline);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| OperationError::io("start", "the asynchronous runtime", e))?;
+        let host =
+            PluginHost::new(HostOptions { folders: folders.clone(), limits, granted_once: options.grant })?;
+        Ok(Self { runtime, host, folders, ask: options.ask, reporter })
+    }
+
+    /// All plugins, built in and installed.
+    pub fn list(&self) -> Result<PluginList> {
+        let grants = Grants::read(&self.folders)?;
+        let mut list = PluginList::default();
+        for loaded in self.runtime.block_on(self.host.load_all()) {
+            match loaded {
+                Ok(plugin) => list.plugins.push(self.listing(&plugin, &grants)),
+                Err(error) => {
+                    list.failures.push(PluginFailure { message: error.to_string(), remedy: error.remedy() });
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// Those of a name, of either kind, or the one in a file.
+    pub fn show(&self, name: &str) -> Result<Vec<PluginListing>> {
+        let grants = Grants::read(&self.folders)?;
+        let plugins = self.runtime.block_on(self.host.load_any(name))?;
+        Ok(plugins.iter().map(|plugin| self.listing(plugin, &grants)).collect())
+    }
+
+    fn listing(&self, plugin: &Plugin, grants: &Grants) -> PluginListing {
+        PluginListing::new(plugin, self.host.permit(plugin, grants).is_ok())
+    }
+
+    /// Remembers that a plugin is granted its commands.
+    pub fn grant(&self, name: &str) -> Result<Vec<GrantListing>> {
+        let mut grants = Grants::read(&self.folders)?;
+        let mut granted = Vec::new();
+        for plugin in self.runtime.block_on(self.host.load_any(name))? {
+            let host::Origin::File(file) = &plugin.origin else {
+                return Err(OperationError::refused(
+                    format!("{} is built in and needs no grant", plugin.description.name),
+                    "Only plugins from elsewhere are asked for.",
+                ));
+            };
+            let grant = Grant {
+                plugin: plugin.description.name.clone(),
+                hash: plugin.hash.to_hex().to_string(),
+                file: Some(file.clone()),
+                granted: Some(now()),
+            };
+            grants.add(grant.clone())?;
+            granted.push(GrantListing::remembered(&grant));
+        }
+        Ok(granted)
+    }
+
+    async fn permitted(&self, reference: &PluginReference, kind: Kind) -> Result<(Arc<Plugin>, Permission)> {
+        let plugin = self.host.load(&reference.name, kind).await?;
+        let mut grants = Grants::read(&self.folders)?;
+        match self.host.permit(&plugin, &grants) {
+            Ok(permission) => Ok((plugin, permission)),
+            Err(PluginError::NotGranted(ungranted)) => {
+                let answer = self.ask.as_ref().map_or(Answer::No, |ask| ask(&ungranted));
+                if answer == Answer::Remember {
+                    grants.add(Grant {
+                        plugin: ungranted.plugin.clone(),
+                        hash: ungranted.hash.clone(),
+                        file: Some(ungranted.file.clone()),
+                        granted: Some(now()),
+                    })?;
+                }
+                match answer {
+                    Answer::No => Err(PluginError::NotGranted(ungranted).into()),
+                    Answer::Once | Answer::Remember => Ok((plugin, ungranted.permit())),
+                }
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn chain(&self, via: &[PluginReference]) -> Result<Chain> {
+        let mut links = Vec::new();
+        for reference in via {
+            let (plugin, permission) = self.permitted(reference, Kind::Access).await?;
+            let settings = plugin.settings(reference)?;
+            links.push(ChainLink::new(plugin, permission, settings)?);
+        }
+        Ok(Chain::new(links))
+    }
+
+    async fn service_of(&self, node: &SiteNode) -> Result<(ServicePlugin, String)> {
+        let (plugin, permission) = self.permitted(&node.service, Kind::Service).await?;
+        let settings = plugin.settings(&node.service)?;
+        let chain = self.chain(&node.via).await?;
+        let name = format!("{} {}", plugin.description.name, plugin.description.version);
+        let events = Arc::new(ReportedEvents(Arc::clone(&self.reporter)));
+        Ok((ServicePlugin::new(plugin, permission, settings, node.id.clone(), chain, events)?, name))
+    }
+
+    /// Starts, stops or asks for the service of a node; gives its state after it and which plugin did it.
+    pub fn service(&self, node: &SiteNode, action: ServiceAction) -> Result<(State, String)> {
+        self.runtime.block_on(async {
+            let (service, plugin) = self.service_of(node).await?;
+            let state = match action {
+                ServiceAction::Start => service.start().await.map(|()| State::Running),
+                ServiceAction::Stop => service.stop().await.map(|()| State::Stopped),
+                ServiceAction::Status => service.status().await,
+            }?;
+            Ok((state, plugin))
+        })
+    }
+
+    /// Runs a command on a node with this process's own input and output; `state` is what is known of CouchDB there.
+    pub fn execute(&self, node: &SiteNode, command: &Command, state: State) -> Result<Inherited> {
+        self.runtime.block_on(async {
+            let chain = self.chain(&node.via).await?;
+            let wrapped = chain.wrap(command, &node.id, state).await?;
+            host::run_inherited(&wrapped)
+                .await
+                .map_err(|e| OperationError::io("run", wrapped.program.as_str(), e))
+        })
+    }
+}
+
+/// All grants that are in force.
+pub fn grants() -> Result<Vec<GrantListing>> {
+    Ok(GrantListing::all(&Grants::read(&Folders::of_environment())?))
+}
+
+/// Forgets the grants of a plugin, by name, file or hash; gives those that were.
+pub fn revoke(what: &str) -> Result<Vec<GrantListing>> {
+    let mut grants = Grants::read(&Folders::of_environment())?;
+    let gone = grants.revoke(what)?;
+    if gone.is_empty() {
+        let configured = grants.configured.iter().any(|grant| grant.plugin == what || grant.hash == what);
+        return Err(OperationError::refused(
+            format!("no grant for {what} is remembered"),
+            if configured {
+                "It is granted in config.toml: take it out there."
+            } else {
+                "`couchcopy plugin grants` lists them."
+            },
+        ));
+    }
+    Ok(gone.iter().map(GrantListing::remembered).collect())
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

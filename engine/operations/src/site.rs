@@ -1,0 +1,35 @@
+//! What belongs to a site and not to CouchDB: by which plugins a node is reached and its service controlled.
+
+mod choice;
+mod cluster_file;
+
+use std::path::PathBuf;
+
+pub use choice::PluginChoice;
+pub use cluster_file::ClusterFile;
+pub use plugin_host::{NodeId, PluginReference};
+
+/// The service plugin where the user names none.
+pub const DEFAULT_SERVICE: &str = "systemd";
+/// The way to another machine where the user names none.
+pub const DEFAULT_ACCESS: &str = "ssh";
+
+/// A node with the plugins that it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteNode {
+    /// The node as plugins are told of it.
+    pub id: NodeId,
+    /// Its data folder there, where the user has told.
+    pub data: Option<PathBuf>,
+    /// Starts and stops CouchDB.
+    pub service: PluginReference,
+    /// How commands reach it, the way that leads away from this machine first.
+    pub via: Vec<PluginReference>,
+}
+
+impl SiteNode {
+    /// For messages.
+    pub fn shown(&self) -> String {
+        self.id.shown()
+    }
+}

@@ -1,0 +1,202 @@
+//! The nodes of a cluster in a TOML file: where each one is, how it is reached, how its service is controlled.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use plugin_host::{NodeId, PluginReference};
+use serde::Deserialize;
+
+use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, SiteNode};
+use crate::error::{OperationError, Result};
+
+/// The nodes of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterFile {
+    /// In the order of the file.
+    pub nodes: Vec<SiteNode>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    defaults: Defaults,
+    #[serde(default)]
+    node: Vec<Node>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Defaults {
+    service: Option<Plugin>,
+    via: Option<Vec<Plugin>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Node {
+    name: Option<String>,
+    host: Option<String>,
+    data: Option<PathBuf>,
+    service: Option<Plugin>,
+    via: Option<Vec<Plugin>>,
+}
+
+/// `"systemd:unit=couchdb"` or `{ plugin = "systemd", unit = "couchdb" }`.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Plugin {
+    Text(String),
+    Table {
+        plugin: String,
+        #[serde(flatten)]
+        settings: BTreeMap<String, Value>,
+    },
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Text(String),
+    Flag(bool),
+    Number(i64),
+    /// Words, for settings that are a command or several arguments.
+    Words(Vec<String>),
+}
+
+impl ClusterFile {
+    /// Reads a cluster file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| OperationError::io("read", path, e))?;
+        Self::parse(&text).map_err(|problem| {
+            OperationError::refused(
+                format!("{} is no cluster file: {problem}", path.display()),
+                "docs/services.md shows what one looks like.",
+            )
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        if file.node.is_empty() {
+            return Err("it has no [[node]]".into());
+        }
+        let mut nodes: Vec<SiteNode> = Vec::new();
+        for (i, node) in file.node.into_iter().enumerate() {
+            let which = node
+                .name
+                .clone()
+                .or_else(|| node.host.clone())
+                .unwrap_or_else(|| format!("number {}", i + 1));
+            let in_node = |problem| format!("node {which}: {problem}");
+            let host = node.host.filter(|host| !is_local(host));
+            let usual = host.iter().map(|_| Plugin::Text(DEFAULT_ACCESS.into())).collect();
+            let via = node.via.or_else(|| file.defaults.via.clone()).unwrap_or(usual);
+            let service = node
+                .service
+                .or_else(|| file.defaults.service.clone())
+                .unwrap_or_else(|| Plugin::Text(DEFAULT_SERVICE.into()));
+            let node = SiteNode {
+                id: NodeId { name: node.name, host },
+                data: node.data,
+                service: reference(service).map_err(in_node)?,
+                via: via.into_iter().map(reference).collect::<Result<_, _>>().map_err(in_node)?,
+            };
+            if nodes.iter().any(|known| known.id.name.is_some() && known.id.name == node.id.name) {
+                return Err(format!("the node {which} is there twice"));
+            }
+            nodes.push(node);
+        }
+        Ok(Self { nodes })
+    }
+
+    /// The node of that name or, where only one has it, host.
+    pub fn node(&self, name: &str) -> Option<&SiteNode> {
+        self.nodes.iter().find(|node| node.id.name.as_deref() == Some(name)).or_else(|| {
+            let mut on_host = self.nodes.iter().filter(|node| node.id.host.as_deref() == Some(name));
+            on_host.next().filter(|_| on_host.next().is_none())
+        })
+    }
+}
+
+/// Whether a host is this machine.
+pub(crate) fn is_local(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]")
+}
+
+fn reference(plugin: Plugin) -> Result<PluginReference, String> {
+    match plugin {
+        Plugin::Text(text) => text.parse().map_err(|e: plugin_host::ReferenceError| e.to_string()),
+        Plugin::Table { plugin, settings } => {
+            let mut reference = PluginReference::new(plugin);
+            for (name, value) in settings {
+                let value = match value {
+                    Value::Text(text) => text,
+                    Value::Flag(flag) => flag.to_string(),
+                    Value::Number(number) => number.to_string(),
+                    Value::Words(words) => plugin_host::join_words(&words)
+                        .ok_or_else(|| format!("the setting {name} holds a NUL"))?,
+                };
+                reference = reference.with(name, value);
+            }
+            Ok(reference)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_with_their_own_plugins_and_the_defaults() {
+        let file = ClusterFile::parse(
+            r#"
+            [defaults]
+            service = "systemd:unit=couchdb-3"
+            via = ["ssh", { plugin = "sudo" }]
+
+            [[node]]
+            name = "couchdb@db1"
+            host = "db1.example.com"
+            data = "/var/lib/couchdb"
+
+            [[node]]
+            name = "couchdb@db2"
+            host = "db2.example.com"
+            via = [{ plugin = "ssh", port = 2222, options = ["-F", "/etc/my config"] }]
+            service = { plugin = "docker", container = "couch", timeout = 30 }
+
+            [[node]]
+            host = "localhost"
+            via = []
+            "#,
+        )
+        .unwrap();
+        let [first, second, third] = &file.nodes[..] else { panic!("{file:?}") };
+        assert_eq!(first.service, PluginReference::new("systemd").with("unit", "couchdb-3"));
+        assert_eq!(first.via, [PluginReference::new("ssh"), PluginReference::new("sudo")]);
+        assert_eq!(
+            second.via,
+            [PluginReference::new("ssh").with("options", "-F '/etc/my config'").with("port", "2222")]
+        );
+        assert_eq!(
+            second.service,
+            PluginReference::new("docker").with("container", "couch").with("timeout", "30")
+        );
+        assert_eq!((third.id.host.as_deref(), third.via.len()), (None, 0));
+        assert_eq!(file.node("couchdb@db2"), Some(second));
+        assert_eq!(file.node("db1.example.com"), Some(first));
+        assert_eq!(file.node("db3"), None);
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let problem = |text: &str| ClusterFile::parse(text).unwrap_err();
+        assert!(problem("").contains("no [[node]]"));
+        assert!(problem("[[node]]\nnmae = 'x'").contains("nmae"));
+        assert!(problem("[[node]]\nname = 'a@b'\nservice = ':x'").contains("node a@b"));
+        assert!(problem("[[node]]\nname='a@b'\n[[node]]\nname='a@b'").contains("twice"));
+        assert!(problem("node = 3").contains("node"));
+    }
+}
