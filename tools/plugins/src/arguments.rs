@@ -10,6 +10,10 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Arguments {
+    /// Only these, as in service-systemd; without any, all
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
     /// Build into this folder instead of plugins/dist
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -43,31 +43,38 @@ pub fn compare(committed: &[u8], fresh: &[u8], present: &Record) -> Comparison {
     }
 }
 
+/// Files in `folder` that no crate stands for.
+pub fn strangers(folder: &Path, sources: &[Source]) -> Result<Vec<String>> {
+    let mut names = components(folder)?;
+    names.retain(|name| !sources.iter().any(|source| source.file_name() == *name));
+    Ok(names)
+}
+
 /// Files in `folder` that no crate stands for, and crates that no file in it stands for: as sentences.
 pub fn unpaired(folder: &Path, sources: &[Source]) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    let mut files = Vec::new();
+    let strangers = strangers(folder, sources)?.into_iter();
+    let mut problems: Vec<_> =
+        strangers.map(|name| format!("{name}: there is no crate that it is built of")).collect();
+    let files = components(folder)?;
+    let missing = sources.iter().map(Source::file_name).filter(|name| !files.contains(name));
+    problems.extend(missing.map(|name| format!("{name}: it is missing")));
+    Ok(problems)
+}
+
+/// The names of the components in a folder, which need not exist.
+fn components(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
     if folder.is_dir() {
         for entry in fs::read_dir(folder).map_err(TaskError::io("read", folder))? {
             let entry = entry.map_err(TaskError::io("read", folder))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if Path::new(&name).extension() == Some(OsStr::new("wasm")) {
-                files.push(name);
+                names.push(name);
             }
         }
     }
-    files.sort();
-    for name in &files {
-        if !sources.iter().any(|source| source.file_name() == *name) {
-            problems.push(format!("{name}: there is no crate that it is built of"));
-        }
-    }
-    for source in sources {
-        if !files.contains(&source.file_name()) {
-            problems.push(format!("{}: it is missing", source.file_name()));
-        }
-    }
-    Ok(problems)
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -21,6 +21,12 @@ pub enum TaskError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no crate of that name.
+    #[error("there is no plugins/{name}")]
+    NoSource {
+        /// The name.
+        name: String,
+    },
     /// A plugin cannot be built.
     #[error("{name}")]
     Build {

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use plugin_build::Built;
 use plugins_task::arguments::Arguments;
-use plugins_task::check::{Comparison, compare, unpaired};
+use plugins_task::check::{Comparison, compare, strangers, unpaired};
 use plugins_task::error::{Result, TaskError};
-use plugins_task::sources::{Source, sources};
+use plugins_task::sources::{Source, select, sources};
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
@@ -34,26 +34,29 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     let committed = arguments.root.join("plugins/dist");
-    let sources = sources(&arguments.root)?;
+    let all = sources(&arguments.root)?;
+    let chosen = if arguments.names.is_empty() { all.clone() } else { select(&all, &arguments.names)? };
     if arguments.check {
-        check(&sources, &committed, arguments.out.as_deref())
+        check(&chosen, unpaired(&committed, &all)?, &committed, arguments.out.as_deref())
     } else {
-        build_all(&sources, arguments.out.as_deref().unwrap_or(&committed))
+        let folder = arguments.out.as_deref().unwrap_or(&committed);
+        build_all(&chosen, folder)?;
+        // They may be others' files, so that deleting them is not for us.
+        let strangers = strangers(folder, &all)?;
+        for name in &strangers {
+            eprintln!("{name}: there is no crate that it is built of; remove it");
+        }
+        Ok(if strangers.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-fn build_all(sources: &[Source], folder: &Path) -> Result<ExitCode> {
+fn build_all(sources: &[Source], folder: &Path) -> Result<()> {
     for source in sources {
         let built = source.build()?;
         let written = if write(folder, source, &built)? { "written" } else { "unchanged" };
         println!("{}: {} bytes, {written}", source.file_name(), built.component.len());
     }
-    // They may be others' files, so that deleting them is not for us.
-    let problems = unpaired(folder, sources)?;
-    for problem in &problems {
-        println!("{problem}; remove it");
-    }
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(())
 }
 
 /// Whether it had to be written: what embeds it need not be built anew otherwise.
@@ -77,8 +80,12 @@ fn io(doing: &'static str, path: &Path, source: std::io::Error) -> TaskError {
     TaskError::Io { doing, path: path.to_owned(), source }
 }
 
-fn check(sources: &[Source], committed: &Path, out: Option<&Path>) -> Result<ExitCode> {
-    let mut problems = unpaired(committed, sources)?;
+fn check(
+    sources: &[Source],
+    mut problems: Vec<String>,
+    committed: &Path,
+    out: Option<&Path>,
+) -> Result<ExitCode> {
     for source in sources {
         let built = source.build()?;
         if let Some(folder) = out {

@@ -38,6 +38,15 @@ pub fn sources(root: &Path) -> Result<Vec<Source>> {
     Ok(sources)
 }
 
+/// Those of the names given.
+pub fn select(sources: &[Source], names: &[String]) -> Result<Vec<Source>> {
+    let find = |name: &String| {
+        let found = sources.iter().find(|source| source.name == *name).cloned();
+        found.ok_or_else(|| TaskError::NoSource { name: name.clone() })
+    };
+    names.iter().map(find).collect()
+}
+
 fn kind_of(name: &str) -> Option<Kind> {
     [(Kind::Service, "service-"), (Kind::Access, "access-")]
         .into_iter()
@@ -91,6 +100,8 @@ mod tests {
             }
         }
         let found = sources(root.path()).expect("a readable folder");
+        assert_eq!(select(&found, &["service-b".to_owned()]).expect("it is there"), found[1..]);
+        assert!(select(&found, &["service-c".to_owned()]).is_err());
         let found: Vec<_> = found.iter().map(|source| (source.file_name(), source.kind)).collect();
         assert_eq!(
             found,
