@@ -24,7 +24,7 @@ impl Command {
         self
     }
 
-    /// With what `make` gives as an argument, if anything: goes with `[…]` in a pattern.
+    /// With this argument, if there is one: goes with `[…]` in a pattern.
     #[must_use]
     pub fn maybe(self, argument: Option<String>) -> Self {
         match argument {
@@ -61,8 +61,30 @@ impl Output {
     /// What the program said last about a failure: the last line that is not blank of standard error, else of standard
     /// output; empty where it said nothing.
     pub fn complaint(&self) -> &str {
-        let last = |text: &'_ str| text.trim_end().len();
-        let text = if last(&self.stderr) > 0 { &self.stderr } else { &self.stdout };
+        let text = if self.stderr.trim_end().is_empty() { &self.stdout } else { &self.stderr };
         text.trim_end().rsplit('\n').next().unwrap_or_default().trim()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_for_people() {
+        let command = Command::new("sh").args(["-c", "a b"]).arg("").maybe(None).maybe(Some("c".into()));
+        assert_eq!(command.to_string(), "sh -c 'a b' '' c");
+    }
+
+    #[test]
+    fn the_last_that_was_said_is_the_complaint() {
+        let complaint = |stdout: &str, stderr: &str| {
+            let output =
+                Output { exit_code: None, stdout: stdout.into(), stderr: stderr.into(), truncated: false };
+            output.complaint().to_owned()
+        };
+        assert_eq!(complaint("", ""), "");
+        assert_eq!(complaint("a\nb\n", " \n"), "b");
+        assert_eq!(complaint("a", "warning\r\n  fatal\r\n\n"), "fatal");
     }
 }

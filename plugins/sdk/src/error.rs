@@ -60,3 +60,24 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_tell_what_happened() {
+        let failed = |exit_code, stderr: &str| {
+            let output = Output { exit_code, stdout: "out".into(), stderr: stderr.into(), truncated: false };
+            Error::failed(&Command::new("sv").args(["up", "couchdb"]), output).to_string()
+        };
+        assert_eq!(failed(Some(1), "denied\n"), "`sv up couchdb` ended with exit code 1: denied");
+        assert_eq!(failed(None, ""), "`sv up couchdb` was ended by a signal: out");
+        assert_eq!(
+            Error::setting("unit", "it has no value").to_string(),
+            "the setting `unit`: it has no value"
+        );
+        let error = Error::from(RunError::NotFound("sv".into()));
+        assert_eq!(error.to_string(), "no such program on the node: sv");
+    }
+}

@@ -39,3 +39,37 @@ impl Node {
         Ok(Duration::from_secs(self.number(name)?.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SettingValue;
+
+    fn node(value: &str) -> Node {
+        let setting = SettingValue { name: "a".into(), value: value.into() };
+        Node { name: None, host: None, settings: vec![setting] }
+    }
+
+    #[test]
+    fn settings_are_read() {
+        assert_eq!(node("x").setting("a"), Some("x"));
+        assert_eq!(node("x").setting("b"), None);
+        assert_eq!(node("12").number("a"), Ok(12));
+        assert_eq!(node("12").seconds("a"), Ok(Duration::from_secs(12)));
+        assert_eq!(node("couchdb").name_of("a"), Ok("couchdb"));
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_errors() {
+        for wrong in [
+            node("").required("a").map(drop),
+            node("x").required("b").map(drop),
+            node("-x").name_of("a").map(drop),
+            node("x").number("a").map(drop),
+            node("-1").number("a").map(drop),
+            node("99999999999").seconds("a").map(drop),
+        ] {
+            assert!(matches!(wrong, Err(Error::InvalidSetting(_))));
+        }
+    }
+}

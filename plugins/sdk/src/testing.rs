@@ -11,3 +11,6 @@ mod host;
 pub use access::AccessTest;
 pub use answer::{Answer, cannot_run, exit, killed, missing, prints};
 pub use host::ScriptedHost;
+
+#[cfg(test)]
+mod tests;

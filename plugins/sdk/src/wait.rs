@@ -47,3 +47,58 @@ fn poll(
         pause = (pause * 2).min(LONGEST);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::{Command, Output, RunError};
+
+    #[derive(Default)]
+    struct Clock {
+        milliseconds: Cell<u64>,
+        pauses: Cell<u32>,
+    }
+
+    impl Host for Clock {
+        fn run(&self, _: &Command) -> Result<Output, RunError> {
+            Err(RunError::NotFound("none".into()))
+        }
+
+        fn sleep(&self, milliseconds: u32) {
+            self.milliseconds.set(self.milliseconds.get() + u64::from(milliseconds));
+            self.pauses.set(self.pauses.get() + 1);
+        }
+
+        fn log(&self, _: &str) {}
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_there() {
+        let clock = Clock::default();
+        wait_for(&clock, Duration::ZERO, || Ok(Progress::Done)).unwrap();
+        assert_eq!(clock.pauses.get(), 0);
+    }
+
+    #[test]
+    fn it_asks_often_at_first_and_gives_up_in_time() {
+        let clock = Clock::default();
+        let mut asked = 0;
+        let waited = wait_for(&clock, Duration::from_secs(30), || {
+            asked += 1;
+            Ok(Progress::Waiting("it is asleep".into()))
+        });
+        assert_eq!(waited, Err(Error::TimedOut("it is asleep after 30 s".into())));
+        assert_eq!(clock.milliseconds.get(), 30_000);
+        assert_eq!(asked, clock.pauses.get() + 1, "the last word is asked for after the last pause");
+        assert!((30..=36).contains(&asked), "{asked}");
+    }
+
+    #[test]
+    fn it_stops_where_asking_fails() {
+        let clock = Clock::default();
+        let waited = wait_for(&clock, Duration::from_secs(30), || Err(Error::other("gone")));
+        assert_eq!(waited, Err(Error::other("gone")));
+    }
+}
