@@ -124,20 +124,17 @@ fn listed<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
 fn check(description: &Description) {
     let plugin = &description.name;
     assert!(
-        is_name(plugin) && plugin.len() <= 40,
+        is_name(plugin),
         "`{plugin}` is no name for a plugin: lower-case letters, digits and `-`, beginning with a letter, at most 40",
     );
     for (what, text) in [("version", &description.version), ("summary", &description.summary)] {
-        assert!(
-            !text.is_empty() && !text.contains(char::is_control),
-            "the {what} of `{plugin}` has to be one line"
-        );
+        assert!(is_line(text), "the {what} of `{plugin}` has to be one line");
     }
     for (at, setting) in description.settings.iter().enumerate() {
         let name = &setting.name;
         assert!(
             is_name(name),
-            "`{name}` is no name for a setting: lower-case letters, digits and `-`, beginning with a letter",
+            "`{name}` is no name for a setting: lower-case letters, digits and `-`, beginning with a letter, at most 40",
         );
         assert!(
             !TAKEN.contains(&name.as_str()),
@@ -151,14 +148,19 @@ fn check(description: &Description) {
             !(setting.required && setting.default.is_some()),
             "the setting `{name}` is required, so its default would never be used",
         );
-        assert!(!setting.meaning.is_empty(), "tell what the setting `{name}` means");
+        assert!(is_line(&setting.meaning), "tell what the setting `{name}` means, in one line");
     }
     for pattern in &description.commands {
-        assert!(!pattern.purpose.is_empty(), "tell what `{}` is run for", pattern.words.join(" "));
+        assert!(is_line(&pattern.purpose), "tell what `{}` is run for, in one line", pattern.words.join(" "));
     }
 }
 
+fn is_line(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 2000 && !text.contains(char::is_control)
+}
+
 fn is_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_lowercase())
+    name.len() <= 40
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
