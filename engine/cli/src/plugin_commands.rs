@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use operations::error::{OperationError, Result};
+use operations::plugin_development;
 use operations::plugins::host::{Command, Inherited, Kind, State, Ungranted};
 use operations::plugins::{
     self, Answer, GrantListing, PluginList, PluginListing, PluginOptions, Plugins, ServiceAction,
@@ -317,18 +318,16 @@ fn grants_text(grants: &[GrantListing], what: &str) -> String {
     text
 }
 
-#[derive(Serialize)]
-struct WrittenJson {
-    path: PathBuf,
-    bytes: Option<u64>,
-}
-
 fn new(name: &str, kind: NewKind, output: &Output) -> Result<Outcome> {
     let _ = (name, kind, output);
     Err(OperationError::Bug("not yet".into()))
 }
 
 fn build(folder: &Path, file: Option<&Path>, output: &Output) -> Result<Outcome> {
-    let _ = (folder, file, output);
-    Err(OperationError::Bug("not yet".into()))
+    let built = plugin_development::build(folder, file)?;
+    output.print(&built, |built| {
+        let path = built.path.display();
+        format!("{path}: {}\nTry it: couchcopy plugin check {path}\n", bytes(built.bytes))
+    });
+    Ok(Outcome::Done)
 }

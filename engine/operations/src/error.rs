@@ -70,6 +70,9 @@ pub enum OperationError {
     /// A plugin cannot be used, or failed.
     #[error(transparent)]
     Plugin(#[from] PluginError),
+    /// A plugin's crate cannot be built or written.
+    #[error(transparent)]
+    Build(#[from] plugin_build::BuildError),
     /// Something that cannot be, unless couchcopy is wrong.
     #[error("couchcopy itself is at fault: {0}")]
     Bug(String),
@@ -114,6 +117,7 @@ impl OperationError {
                 PluginError::Io { .. } | PluginError::Engine(_) => ErrorKind::System,
                 PluginError::Load { .. } | PluginError::Call { .. } => ErrorKind::Plugin,
             },
+            Self::Build(_) => ErrorKind::Plugin,
             Self::Bug(_) => ErrorKind::Bug,
         }
     }
@@ -137,6 +141,7 @@ impl OperationError {
                     .into(),
             ),
             Self::Plugin(error) => Some(error.remedy()),
+            Self::Build(error) => error.remedy(),
             Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
         }
     }

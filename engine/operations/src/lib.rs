@@ -9,6 +9,7 @@ pub mod error;
 pub mod inventory;
 pub mod metadata;
 pub mod parallel;
+pub mod plugin_development;
 pub mod plugins;
 pub mod report;
 pub mod restore;

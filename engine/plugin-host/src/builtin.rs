@@ -21,7 +21,21 @@ macro_rules! built_in {
 }
 
 /// All of them; the default service plugin first.
-pub(crate) const ALL: &[BuiltIn] = built_in! {};
+pub(crate) const ALL: &[BuiltIn] = built_in! {
+    Service "systemd" "service-systemd",
+    Service "sysv" "service-sysv",
+    Service "openrc" "service-openrc",
+    Service "runit" "service-runit",
+    Service "s6" "service-s6",
+    Service "supervisor" "service-supervisor",
+    Service "docker" "service-docker",
+    Service "kubernetes" "service-kubernetes",
+    Service "command" "service-command",
+    Access "ssh" "access-ssh",
+    Access "sudo" "access-sudo",
+    Access "docker" "access-docker",
+    Access "kubernetes" "access-kubernetes",
+};
 
 /// The one of that kind and name.
 pub(crate) fn find(kind: Kind, name: &str) -> Option<&'static BuiltIn> {
@@ -31,4 +45,19 @@ pub(crate) fn find(kind: Kind, name: &str) -> Option<&'static BuiltIn> {
 /// Names of those of a kind.
 pub(crate) fn names(kind: Kind) -> Vec<&'static str> {
     ALL.iter().filter(|built_in| built_in.kind == kind).map(|built_in| built_in.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_of_dist_is_built_in() {
+        let dist = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/dist");
+        let files = std::fs::read_dir(dist).unwrap().filter(|entry| {
+            entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "wasm")
+        });
+        assert_eq!(files.count(), ALL.len());
+        assert_eq!(ALL[0].name, "systemd");
+    }
 }

@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn braces_are_written_twice() {
+        let words = ["docker", "--format={{{{.State.{what}}}}}", "{{...}}", "{{", "}}"];
+        let pattern = Pattern::parse(&words, &["what"], false).unwrap();
+        let settings = settings(&[("what", "Status")]);
+        let values = Values { settings: &settings, ..Values::default() };
+        assert!(pattern.allows(&["docker", "--format={{.State.Status}}", "{...}", "{", "}"], &values));
+    }
+
+    #[test]
     fn words_are_left_out_where_they_have_no_value() {
         let words = ["kubectl", "[--context={context}]", "get", "{extra...}", "pod"];
         let pattern = Pattern::parse(&words, &["context", "extra"], false).unwrap();

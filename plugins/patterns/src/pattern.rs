@@ -116,7 +116,9 @@ fn parse_word(word: &str, settings: &[&str], wraps: bool) -> Result<Word, String
         }
         return Ok(if word == "{command}" { Word::QuotedCommand } else { Word::CommandWords });
     }
-    if let Some(name) = word.strip_prefix('{').and_then(|rest| rest.strip_suffix("...}")) {
+    if let Some(name) = word.strip_prefix('{').and_then(|rest| rest.strip_suffix("...}"))
+        && !name.starts_with('{')
+    {
         known(name, settings)?;
         return Ok(Word::Split(name.to_owned()));
     }
@@ -136,22 +138,29 @@ fn parse_word(word: &str, settings: &[&str], wraps: bool) -> Result<Word, String
 
 fn parse_parts(word: &str, settings: &[&str]) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
+    let mut text = String::new();
     let mut rest = word;
-    while !rest.is_empty() {
-        let open = rest.find(['{', '}']).unwrap_or(rest.len());
-        let (text, braces) = rest.split_at(open);
-        if !text.is_empty() {
-            parts.push(Part::Text(text.to_owned()));
-        }
-        if braces.is_empty() {
-            break;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, braces) = rest.split_at(at);
+        text.push_str(before);
+        if let Some(after) = braces.strip_prefix("{{").or_else(|| braces.strip_prefix("}}")) {
+            text.push_str(&braces[..1]);
+            rest = after;
+            continue;
         }
         let inner = braces.strip_prefix('{').ok_or_else(|| format!("`{word}` has a `}}` without a `{{`"))?;
         let (name, after) =
             inner.split_once('}').ok_or_else(|| format!("`{word}` has a `{{` without a `}}`"))?;
         known(name, settings)?;
+        if !text.is_empty() {
+            parts.push(Part::Text(std::mem::take(&mut text)));
+        }
         parts.push(Part::Value(name.to_owned()));
         rest = after;
+    }
+    text.push_str(rest);
+    if !text.is_empty() {
+        parts.push(Part::Text(text));
     }
     Ok(parts)
 }

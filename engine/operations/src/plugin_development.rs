@@ -1,0 +1,28 @@
+//! For authors of plugins: a crate to begin with, and a component from a crate.
+
+use std::path::{Path, PathBuf};
+
+use plugin_build::{CompilerOutput, Options};
+use serde::Serialize;
+
+use crate::error::{OperationError, Result};
+
+pub use plugin_build::BuildError;
+
+/// A component that was built.
+#[derive(Debug, Clone, Serialize)]
+pub struct BuiltPlugin {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// Builds a plugin's crate and writes its component, as `NAME.wasm` in the crate's folder unless told otherwise.
+pub fn build(folder: &Path, output: Option<&Path>) -> Result<BuiltPlugin> {
+    let options = Options { locked: false, compiler_output: CompilerOutput::Shown };
+    let built = plugin_build::build(folder, options)?;
+    let path = output.map_or_else(|| folder.join(format!("{}.wasm", built.name())), Path::to_owned);
+    std::fs::write(&path, &built.component).map_err(|e| OperationError::io("write", &path, e))?;
+    Ok(BuiltPlugin { bytes: built.component.len() as u64, path })
+}
