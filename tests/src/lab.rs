@@ -20,7 +20,7 @@ pub use cluster::{Cluster, Size, wait_until_settled};
 pub use command::{Ended, binary, couchcopy, run};
 pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};
-pub use install::{Installation, python_couchcopy};
+pub use install::{Installation, python_couchcopy, skipped};
 pub use node::{Node, Place};
 pub use oracle::{read as read_over_http, read_databases as read_databases_over_http};
 pub use wait::{START, wait_for};

@@ -51,7 +51,7 @@ pub(super) fn on_path(program: &str) -> Option<PathBuf> {
 }
 
 /// Tells it past the test runner's capture, which would hide it of a test that passes.
-fn skipped(why: &str) {
+pub fn skipped(why: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
