@@ -8,6 +8,7 @@ mod compile;
 mod component;
 mod error;
 mod project;
+pub mod template;
 mod toolchain;
 
 pub use compile::{Built, CompilerOutput, Options, build};
