@@ -319,8 +319,20 @@ fn grants_text(grants: &[GrantListing], what: &str) -> String {
 }
 
 fn new(name: &str, kind: NewKind, output: &Output) -> Result<Outcome> {
-    let _ = (name, kind, output);
-    Err(OperationError::Bug("not yet".into()))
+    let kind = match kind {
+        NewKind::Service => plugin_development::Kind::Service,
+        NewKind::Access => plugin_development::Kind::Access,
+    };
+    let folder = plugin_development::create(Path::new("."), name, kind)?;
+    let folder = folder.strip_prefix(".").unwrap_or(&folder).to_owned();
+    output.print(&serde_json::json!({ "folder": folder }), |_| {
+        let folder = folder.display();
+        format!(
+            "{folder}/ holds a plugin that works. Test it: (cd {folder} && cargo test). Build it: couchcopy plugin build \
+             {folder}\n"
+        )
+    });
+    Ok(Outcome::Done)
 }
 
 fn build(folder: &Path, file: Option<&Path>, output: &Output) -> Result<Outcome> {

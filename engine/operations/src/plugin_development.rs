@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use plugin_build::template::{self, TemplateError};
 use plugin_build::{CompilerOutput, Options};
 use serde::Serialize;
 
 use crate::error::{OperationError, Result};
 
-pub use plugin_build::BuildError;
+pub use plugin_build::{BuildError, Kind};
 
 /// A component that was built.
 #[derive(Debug, Clone, Serialize)]
@@ -25,4 +26,16 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<BuiltPlugin> {
     let path = output.map_or_else(|| folder.join(format!("{}.wasm", built.name())), Path::to_owned);
     std::fs::write(&path, &built.component).map_err(|e| OperationError::io("write", &path, e))?;
     Ok(BuiltPlugin { bytes: built.component.len() as u64, path })
+}
+
+/// Writes the crate of a new plugin into a new folder of its name below `parent`; gives the folder.
+pub fn create(parent: &Path, name: &str, kind: Kind) -> Result<PathBuf> {
+    template::create(parent, name, kind).map_err(|error| match error {
+        TemplateError::Io { path, source } => OperationError::io("write", path, source),
+        TemplateError::Bug(problem) => OperationError::Bug(problem),
+        other => {
+            let remedy = other.remedy().unwrap_or_default();
+            OperationError::refused(other.to_string(), remedy)
+        }
+    })
 }

@@ -8,7 +8,7 @@ mod tail;
 use std::collections::HashMap;
 use std::path::Path;
 
-use archive::{Archive, Facts, IndexedArchive};
+use archive::{Archive, Entry, Facts, IndexedArchive};
 use couchfile::data_dir::DataFile;
 use couchfile::read_at::ReadAt;
 
@@ -108,43 +108,12 @@ impl Survey {
             Some(entry) => Metadata::from_yaml(&archive.read(&entry, 1 << 20)?),
             None => None,
         };
-        let mut shards = HashMap::new();
-        let mut views: HashMap<Box<str>, Vec<ViewFacts>> = HashMap::new();
-        let mut ignored = 0;
-        let mut maps_entry = None;
-        for entry in archive.entries() {
-            let entry = entry?;
-            let file = entry.name.strip_prefix("data/").and_then(DataFile::parse);
-            match (file, entry.facts) {
-                (Some(DataFile::ShardMaps), _) => {
-                    maps_entry = archive.find(&entry.name)?;
-                }
-                (Some(DataFile::Shard(shard)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
-                    let facts = ShardFacts {
-                        size: entry.size,
-                        seq,
-                        purge_seq,
-                        docs,
-                        deleted,
-                        node: node.map(String::into_boxed_str),
-                        damage: None,
-                    };
-                    shards.insert(shard.path().into_boxed_str(), facts);
-                }
-                (Some(DataFile::View { shard, signature }), Facts::View { node, seq, purge_seq, .. }) => {
-                    views.entry(shard.path().into_boxed_str()).or_default().push(ViewFacts {
-                        signature,
-                        size: entry.size,
-                        seq,
-                        purge_seq,
-                        node: node.map(String::into_boxed_str),
-                        damage: None,
-                    });
-                }
-                (_, Facts::Metadata) => {}
-                _ => ignored += 1,
-            }
-        }
+        let listed = Listed::of(&archive)?;
+        let Listed { shards, views, ignored, .. } = listed;
+        let maps_entry = match listed.maps {
+            Some(name) => archive.find(&name)?,
+            None => None,
+        };
         let maps_entry = maps_entry.ok_or_else(|| no_maps(archive.name()))?;
         let reader = archive.open_entry(&maps_entry)?;
         let maps = ArchivedMaps::new(Box::new(reader))?;
@@ -179,6 +148,71 @@ impl Survey {
     /// Whether the archive has a manifest of ours.
     pub fn is_indexed(&self) -> bool {
         matches!(self.archive, Archive::Indexed(_))
+    }
+}
+
+/// What a manifest lists.
+#[derive(Default)]
+struct Listed {
+    shards: HashMap<Box<str>, ShardFacts>,
+    views: HashMap<Box<str>, Vec<ViewFacts>>,
+    ignored: u64,
+    /// Name of the entry with the shard maps.
+    maps: Option<String>,
+}
+
+impl Listed {
+    /// Goes through the manifest: one thread reads it, this one makes the lists.
+    fn of(archive: &IndexedArchive) -> Result<Self> {
+        const BATCH: usize = 1000;
+        let mut listed = Self::default();
+        std::thread::scope(|scope| {
+            let (sender, batches) = std::sync::mpsc::sync_channel(4);
+            scope.spawn(move || {
+                let mut entries = archive.entries();
+                loop {
+                    let batch: Vec<_> = entries.by_ref().take(BATCH).collect();
+                    if batch.is_empty() || sender.send(batch).is_err() {
+                        return;
+                    }
+                }
+            });
+            for entry in batches.iter().flatten() {
+                listed.add(entry?);
+            }
+            Ok(listed)
+        })
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let file = entry.name.strip_prefix("data/").and_then(DataFile::parse);
+        match (file, entry.facts) {
+            (Some(DataFile::ShardMaps), _) => self.maps = Some(entry.name),
+            (Some(DataFile::Shard(shard)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
+                let facts = ShardFacts {
+                    size: entry.size,
+                    seq,
+                    purge_seq,
+                    docs,
+                    deleted,
+                    node: node.map(String::into_boxed_str),
+                    damage: None,
+                };
+                self.shards.insert(shard.path().into_boxed_str(), facts);
+            }
+            (Some(DataFile::View { shard, signature }), Facts::View { node, seq, purge_seq, .. }) => {
+                self.views.entry(shard.path().into_boxed_str()).or_default().push(ViewFacts {
+                    signature,
+                    size: entry.size,
+                    seq,
+                    purge_seq,
+                    node: node.map(String::into_boxed_str),
+                    damage: None,
+                });
+            }
+            (_, Facts::Metadata) => {}
+            _ => self.ignored += 1,
+        }
     }
 }
 

@@ -26,6 +26,10 @@ pub struct Arguments {
     #[arg(long)]
     pub check: bool,
 
+    /// Build nothing: only tell, by the exit code, whether this machine can build plugins
+    #[arg(long, conflicts_with_all = ["check", "out", "names"])]
+    pub can_build: bool,
+
     /// The workspace, in place of the one that this program was built in
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))]
     pub root: PathBuf,

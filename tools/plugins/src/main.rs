@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use plugin_build::Built;
+use plugin_build::{Built, Toolchain};
 use plugins_task::arguments::Arguments;
 use plugins_task::check::{Comparison, compare, strangers, unpaired};
 use plugins_task::error::{Result, TaskError};
@@ -33,6 +33,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.can_build {
+        return Ok(match Toolchain::find(&arguments.root) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("plugins: {error}");
+                ExitCode::FAILURE
+            }
+        });
+    }
     let committed = arguments.root.join("plugins/dist");
     let all = sources(&arguments.root)?;
     let chosen = if arguments.names.is_empty() { all.clone() } else { select(&all, &arguments.names)? };

@@ -94,7 +94,7 @@ impl Entries {
             self.position = start + length + 1;
             let line = rest.get(..length).unwrap_or_default();
             let unreadable = |error| self.inconsistent(&format!("a manifest line cannot be read: {error}"));
-            if self.totals.is_none() {
+            if !self.prefix.is_empty() {
                 let name = serde_json::from_slice::<NameOnly>(line).map_err(unreadable)?.name;
                 if !name.starts_with(&self.prefix) {
                     // metadata.yaml stands before all others, and is none of them.
