@@ -22,6 +22,9 @@ use couchcopy_plugin::{
     Command, Description, Error, Host, Node, Progress, Service, Setting, State, export_service, wait_for,
 };
 
+/// How long a service has to be up to be believed to. s6-supervise waits a second before it starts one again.
+const SETTLING: u32 = 500;
+
 /// CouchDB as a service of s6.
 pub struct S6;
 
@@ -71,8 +74,12 @@ fn drive(node: &Node, host: &dyn Host, action: &str, wanted: State) -> Result<()
     }
     host.succeed(&Command::new("s6-svc").arg(action).arg(node.name_of("service")?))?;
     wait_for(host, timeout, || {
-        let output = host.succeed(&svstat(node)?)?;
-        let (state, told) = read(&output.stdout);
+        let (mut state, mut told) = read(&host.succeed(&svstat(node)?)?.stdout);
+        if state == State::Running && state == wanted {
+            // One that ends right after its start is up for a moment.
+            host.sleep(SETTLING);
+            (state, told) = read(&host.succeed(&svstat(node)?)?.stdout);
+        }
         Ok(if state == wanted { Progress::Done } else { Progress::Waiting(told.into()) })
     })
 }

@@ -37,8 +37,12 @@ fn host() -> ScriptedHost {
 
 #[test]
 fn it_starts_what_is_stopped() {
-    let host =
-        host().expect(STATUS, down()).expect(UP, exit(0)).expect(STATUS, crashing()).expect(STATUS, up());
+    let host = host()
+        .expect(STATUS, down())
+        .expect(UP, exit(0))
+        .expect(STATUS, crashing())
+        .expect(STATUS, up())
+        .expect(STATUS, up());
     S6::start(&host.node(), &host).unwrap();
 }
 
@@ -53,6 +57,11 @@ fn a_start_that_comes_to_nothing_is_told() {
     let host = host().set("timeout", "9").answer_each(STATUS, [down(), crashing()]).expect(UP, exit(0));
     let error = S6::start(&host.node(), &host).unwrap_err();
     assert_eq!(error, Error::TimedOut("the service is down and wanted up after 9 s".into()));
+    // It is up for a moment each time.
+    let host =
+        self::host().set("timeout", "0").answer_each(STATUS, [down(), up(), crashing()]).expect(UP, exit(0));
+    let error = S6::start(&host.node(), &host).unwrap_err();
+    assert_eq!(error, Error::TimedOut("the service is down and wanted up after 0 s".into()));
 }
 
 #[test]

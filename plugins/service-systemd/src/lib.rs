@@ -9,11 +9,13 @@
 //!
 //! What it runs, `system` being the scope:
 //! ```text
-//! systemctl --system --no-ask-password show --property=LoadState,ActiveState,SubState,Job couchdb
+//! systemctl --system --no-ask-password show --property=LoadState,ActiveState,SubState,MainPID,Job couchdb
 //! systemctl --system --no-ask-password stop couchdb
 //! systemctl --system --no-ask-password start couchdb
 //! ```
 //! Starting and stopping a system unit takes root: add `--via sudo`.
+//!
+//! A unit whose process ends right after its start is active for a moment; so a start looks twice, half a second apart.
 //!
 //! How states are read: an `active` or `reloading` unit runs; an `inactive` or `failed` one is stopped, if no job for it is
 //! queued; any other is on its way, also `activating (auto-restart)`: systemd is about to start it again, and only
@@ -23,6 +25,9 @@
 use couchcopy_plugin::{
     Command, Description, Error, Host, Node, Progress, Service, Setting, State, export_service, wait_for,
 };
+
+/// How long a process has to run to be believed to.
+const SETTLING: u32 = 500;
 
 /// CouchDB as a systemd unit.
 pub struct Systemd;
@@ -36,7 +41,7 @@ impl Service for Systemd {
             .setting(Setting::with_default("scope", "system", "Whose unit it is: `system` or `user`"))
             .setting(Setting::with_default("timeout", "120", "How many seconds to wait for the unit at most"))
             .command(
-                "systemctl --{scope} --no-ask-password show --property=LoadState,ActiveState,SubState,Job {unit}",
+                "systemctl --{scope} --no-ask-password show --property=LoadState,ActiveState,SubState,MainPID,Job {unit}",
                 "see what state the unit is in",
             )
             .command("systemctl --{scope} --no-ask-password start {unit}", "start CouchDB")
@@ -51,10 +56,15 @@ impl Service for Systemd {
         }
         host.succeed(&systemctl(node)?.arg("start").arg(node.name_of("unit")?))?;
         wait_for(host, timeout, || {
-            let unit = Unit::known(node, host)?;
+            let mut unit = Unit::known(node, host)?;
             if unit.is_up() {
-                Ok(Progress::Done)
-            } else if unit.active == "failed" {
+                host.sleep(SETTLING);
+                let first = std::mem::replace(&mut unit, Unit::known(node, host)?);
+                if unit.is_up() && unit.main_pid == first.main_pid {
+                    return Ok(Progress::Done);
+                }
+            }
+            if unit.active == "failed" {
                 let unit = node.name_of("unit")?;
                 Err(Error::other(format!(
                     "the unit `{unit}` was started and has failed; `journalctl --unit {unit}` tells why"
@@ -118,6 +128,7 @@ struct Unit {
     load: String,
     active: String,
     sub: String,
+    main_pid: String,
     /// The number of the job that is queued for it, empty where none is.
     job: String,
 }
@@ -125,7 +136,7 @@ struct Unit {
 impl Unit {
     fn ask(node: &Node, host: &dyn Host) -> Result<Self, Error> {
         let command = systemctl(node)?
-            .args(["show", "--property=LoadState,ActiveState,SubState,Job"])
+            .args(["show", "--property=LoadState,ActiveState,SubState,MainPID,Job"])
             .arg(node.name_of("unit")?);
         let output = host.succeed(&command)?;
         let mut unit = Self::default();
@@ -135,6 +146,7 @@ impl Unit {
                 "LoadState" => unit.load = value.into(),
                 "ActiveState" => unit.active = value.into(),
                 "SubState" => unit.sub = value.into(),
+                "MainPID" => unit.main_pid = value.into(),
                 "Job" if value != "0" => unit.job = value.into(),
                 _ => {}
             }

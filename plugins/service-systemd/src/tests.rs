@@ -6,7 +6,7 @@ use couchcopy_plugin::{Error, RunError, Service, State};
 use crate::Systemd;
 
 const SHOW: &str =
-    "systemctl --system --no-ask-password show --property=LoadState,ActiveState,SubState,Job couchdb";
+    "systemctl --system --no-ask-password show --property=LoadState,ActiveState,SubState,MainPID,Job couchdb";
 const START: &str = "systemctl --system --no-ask-password start couchdb";
 const STOP: &str = "systemctl --system --no-ask-password stop couchdb";
 
@@ -25,7 +25,11 @@ fn host() -> ScriptedHost {
 #[test]
 fn it_starts_what_is_stopped() {
     for before in [unit("inactive", "dead"), unit("failed", "failed"), unit("activating", "auto-restart")] {
-        let host = host().expect(SHOW, before).expect(START, exit(0)).expect(SHOW, unit("active", "running"));
+        let host = host()
+            .expect(SHOW, before)
+            .expect(START, exit(0))
+            .expect(SHOW, unit("active", "running"))
+            .expect(SHOW, unit("active", "running"));
         Systemd::start(&host.node(), &host).unwrap();
     }
 }
@@ -61,12 +65,29 @@ fn a_unit_that_fails_soon_after_its_start_is_told() {
 }
 
 #[test]
+fn a_unit_that_ends_and_is_started_again_is_told() {
+    let running = |pid: u32| {
+        prints(&format!("LoadState=loaded\nActiveState=active\nSubState=running\nMainPID={pid}\n"))
+    };
+    // The same unit is active, but another process runs.
+    let host = host()
+        .expect(SHOW, unit("inactive", "dead"))
+        .expect(START, exit(0))
+        .expect(SHOW, running(7))
+        .expect(SHOW, running(8))
+        .expect(SHOW, running(9))
+        .expect(SHOW, unit("failed", "failed"));
+    let error = Systemd::start(&host.node(), &host).unwrap_err();
+    assert!(error.to_string().contains("has failed"), "{error}");
+}
+
+#[test]
 fn it_stops_what_runs_and_waits_for_it() {
     let host = host()
         .set("unit", "couchdb-2.service")
         .set("scope", "user")
         .answer_each(
-            "systemctl --user --no-ask-password show --property=LoadState,ActiveState,SubState,Job couchdb-2.service",
+            "systemctl --user --no-ask-password show --property=LoadState,ActiveState,SubState,MainPID,Job couchdb-2.service",
             [
                 unit("active", "running"),
                 unit("deactivating", "stop-sigterm"),
