@@ -58,14 +58,17 @@ pub fn couchcopy<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Ended> {
     run(Command::new(binary()?).args(arguments))
 }
 
-/// The command as built from this source, in the target folder and the profile of the running test. cargo builds it for
-/// its own package's tests only.
+/// The command: `COUCHCOPY_BIN`, or else built from this source, in the target folder and the profile of the running test,
+/// as cargo makes it for its own package's tests only.
 pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(|| build().map_err(|e| e.to_string())).clone().map_err(Into::into)
 }
 
 fn build() -> Result<PathBuf> {
+    if let Some(built) = std::env::var_os("COUCHCOPY_BIN") {
+        return Ok(built.into());
+    }
     let test = std::env::current_exe()?;
     let profile_dir = test.ancestors().nth(2).ok_or("a test outside of a target folder")?;
     let profile = match profile_dir.file_name().and_then(OsStr::to_str) {
