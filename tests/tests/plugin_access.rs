@@ -1,0 +1,356 @@
+//! What every access plugin has to do, tried on all of them: a real sshd, sudo and doas as they are, and programs that take
+//! the place of docker and kubectl, write down how they were called and run the command here.
+//!
+//! What is not installed, or needs what this system does not let us have, is told as skipped.
+
+use std::fs::{self, File};
+use std::process::Command;
+
+use couchcopy_tests::Result;
+use couchcopy_tests::lab::{binary, run, skipped};
+use couchcopy_tests::managers::{Fake, Machine, Sshd, find_program, is_understood, reference, write_program};
+use rustix::process::getuid;
+
+/// The suite, run with each way.
+macro_rules! suite {
+    ($($way:ident),* $(,)?) => {
+        $(mod $way {
+            use super::*;
+
+            #[test]
+            fn arguments_arrive_as_they_are() -> Result<()> {
+                Way::$way()?.map_or(Ok(()), |way| super::arguments_arrive_as_they_are(&way))
+            }
+
+            #[test]
+            fn streams_and_exit_codes_come_through() -> Result<()> {
+                Way::$way()?.map_or(Ok(()), |way| super::streams_and_exit_codes_come_through(&way))
+            }
+        })*
+    };
+}
+
+suite!(ssh, sudo, doas, docker, kubernetes, ssh_then_sudo, ssh_then_docker);
+
+/// Writes its arguments down, each followed by a NUL.
+const PROBE: &str = "#!/bin/sh\nfor word; do printf '%s\\0' \"$word\"; done\n";
+
+fn arguments_arrive_as_they_are(way: &Way) -> Result<()> {
+    let probe = way.machine().path("probe");
+    write_program(&probe, PROBE)?;
+    let probe = probe.to_str().ok_or("a path that is not Unicode")?;
+    let long = "x".repeat(100 * 1024);
+    let lists: [&[&str]; 8] = [
+        &[],
+        &[""],
+        &["", "", "a", ""],
+        &[
+            "two words",
+            " leading",
+            "trailing ",
+            "  ",
+            "tab\there",
+            "line\nbreak",
+            "\n",
+            "carriage\rreturn\r\n",
+        ],
+        &["'", "\"", "it's", "\\", "\\\\", "\\'", "a'b\"c`d", "''", "!", "!!", "^", "%", "%s", "\\n"],
+        &[
+            "$(id)", "`id`", "$HOME", "${HOME}", "$$", ";id", "&", "|", ">file", "<", "*", "?", "[a]",
+            "{a,b}", "~", "#",
+        ],
+        &[
+            "-",
+            "--",
+            "-n",
+            "--help",
+            "-oProxyCommand=id",
+            "A=b",
+            "ünïcödé",
+            "日本語",
+            "💩",
+            "\u{1b}[31m",
+            "\u{7f}\u{1}",
+        ],
+        &[&long],
+    ];
+    for list in lists {
+        let came = way.run(&[&[probe], list].concat(), b"")?;
+        let mut wanted = Vec::new();
+        for word in list {
+            wanted.extend_from_slice(word.as_bytes());
+            wanted.push(0);
+        }
+        assert_eq!(came.code, Some(0), "{list:?}: {}", came.stderr);
+        assert!(came.stdout == wanted, "{list:?} arrived as {:?}", String::from_utf8_lossy(&came.stdout));
+    }
+    Ok(())
+}
+
+fn streams_and_exit_codes_come_through(way: &Way) -> Result<()> {
+    let bytes: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let came = way.run(&["cat"], &bytes)?;
+    assert_eq!(came.code, Some(0), "{}", came.stderr);
+    assert!(came.stdout == bytes, "{} bytes of {} came back, or others", came.stdout.len(), bytes.len());
+
+    let came = way.run(&["sh", "-c", "printf 'out\\377'; echo err >&2"], b"")?;
+    assert_eq!(came.stdout, b"out\xff");
+    assert!(came.stderr.contains("err\n"), "{}", came.stderr);
+
+    for code in [0, 1, 7, 42, 254] {
+        let came = way.run(&["sh", "-c", &format!("exit {code}")], b"")?;
+        assert_eq!(came.code, Some(code), "{}", came.stderr);
+    }
+    let came = way.run(&["couchcopy-test-no-such-program"], b"")?;
+    assert_ne!(came.code, Some(0));
+    assert!(came.stderr.contains("couchcopy-test-no-such-program"), "{}", came.stderr);
+    Ok(())
+}
+
+#[test]
+fn ssh_refuses_hosts_that_look_like_options() -> Result<()> {
+    let Some(way) = Way::ssh()? else { return Ok(()) };
+    let machine = way.machine();
+    let marker = machine.path("marker");
+    let host = format!("-oProxyCommand=touch {}", marker.display());
+    let plugin = way.words.first().cloned().unwrap_or_default();
+    let tries: [&[&str]; 3] = [
+        &["exec", &host, "--", "true"],
+        &["exec", "-", "--", "true"],
+        &["exec", "--json", &host, "--", "true"],
+    ];
+    for words in tries {
+        let refused = run(machine.command(binary()?).args(["plugin", "run", &plugin]).args(words))?;
+        assert!(!matches!(refused.code, Some(0 | 1 | 255)), "{refused:?}");
+    }
+    // A service plugin's way to it, likewise.
+    let refused = run(machine.command(binary()?).args([
+        "plugin",
+        "run",
+        "command:start=true,stop=true,status=true",
+        "status",
+        &host,
+        "--via",
+        &plugin,
+    ]))?;
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(!marker.exists(), "ssh took the host for an option");
+    Ok(())
+}
+
+#[test]
+fn ssh_tells_why_it_did_not_get_there() -> Result<()> {
+    let Some(way) = Way::ssh()? else { return Ok(()) };
+    // Nobody may log in with this one.
+    let key = way.machine().path("host-key");
+    let options = format!("-F '{}' -o ConnectTimeout=20", way.machine().path("ssh-config").display());
+    let stranger = reference(
+        "ssh",
+        &[("port", "2222"), ("identity", &key.display().to_string()), ("options", &options)],
+    );
+    let host = way.words.last().cloned().unwrap_or_default();
+    let came = run(way
+        .machine()
+        .command(binary()?)
+        .args(["plugin", "run", &stranger, "exec", &host, "--", "true"]))?;
+    assert_ne!(came.code, Some(0), "{came:?}");
+    assert!(came.stderr.contains("Permission denied"), "{came:?}");
+    let start =
+        ["plugin", "run", "command:start=true,stop=true,status=true", "start", &host, "--via", &stranger];
+    let came = run(way.machine().command(binary()?).args(start))?;
+    assert_eq!(came.code, Some(8), "{came:?}");
+    assert!(came.stderr.contains("Permission denied"), "{came:?}");
+    Ok(())
+}
+
+#[test]
+fn sudo_becomes_another_user() -> Result<()> {
+    if !getuid().is_root() {
+        skipped("it takes root to become another user");
+        return Ok(());
+    }
+    let Some(mut way) = Way::sudo()? else { return Ok(()) };
+    way.words[0] = reference("sudo", &[("user", "nobody")]);
+    let came = way.run(&["id", "-u", "-n"], b"")?;
+    assert_eq!(came.stdout, b"nobody\n", "{}", came.stderr);
+    way.words[0] = reference("sudo", &[("user", "couchcopy-test-nobody")]);
+    let came = way.run(&["id", "-u", "-n"], b"")?;
+    assert_ne!(came.code, Some(0));
+    assert!(came.stderr.contains("couchcopy-test-nobody"), "{}", came.stderr);
+    Ok(())
+}
+
+#[test]
+fn docker_is_called_as_its_manual_says() -> Result<()> {
+    let Some(mut way) = Way::docker()? else { return Ok(()) };
+    way.run(&["cat", "-n", "/a b"], b"")?;
+    assert_eq!(way.calls()?, [words(&["exec", "-i", "--", "couch-1", "cat", "-n", "/a b"])]);
+    way.words[0] = reference("docker", &[("container", "couch-1"), ("user", "couchdb")]);
+    way.run(&["id"], b"")?;
+    let calls = way.calls()?;
+    assert_eq!(calls, [words(&["exec", "-i", "--user=couchdb", "--", "couch-1", "id"])]);
+    // The real one understands it as well; there is nothing to talk to.
+    is_understood("docker", &["--host=unix:///nonexistent/couchcopy-test"], &calls)
+}
+
+#[test]
+fn kubectl_is_called_as_its_manual_says() -> Result<()> {
+    let Some(mut way) = Way::kubernetes()? else { return Ok(()) };
+    way.run(&["cat", "-n", "/a b"], b"")?;
+    assert_eq!(way.calls()?, [words(&["exec", "-i", "couch-0", "--", "cat", "-n", "/a b"])]);
+    let settings = [("pod", "couch-0"), ("container", "couchdb"), ("namespace", "db")];
+    way.words[0] = reference("kubernetes", &settings);
+    way.run(&["id"], b"")?;
+    let calls = way.calls()?;
+    assert_eq!(
+        calls,
+        [words(&["--namespace=db", "exec", "-i", "--container=couchdb", "couch-0", "--", "id"])]
+    );
+    is_understood("kubectl", &["--kubeconfig=/dev/null", "--server=http://127.0.0.1:1"], &calls)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// A way to a node.
+struct Way {
+    /// What stands between `couchcopy plugin run` and `--`: plugin, action, further plugins, node last.
+    words: Vec<String>,
+    place: Place,
+    fake: Option<Fake>,
+}
+
+/// Where couchcopy is run.
+enum Place {
+    Here(Machine),
+    BesideSshd(Sshd),
+}
+
+/// What came back of a command.
+struct Came {
+    code: Option<i32>,
+    stdout: Vec<u8>,
+    stderr: String,
+}
+
+/// No room for a whole `/etc`, but for what a program needs to tell who somebody is.
+const DOAS: &str = r#"mkdir /run/etc
+for name in passwd group shadow nsswitch.conf pam.d security login.defs ld.so.cache ld.so.conf ld.so.conf.d alternatives; do
+  [ ! -e "/etc/$name" ] || cp -a "/etc/$name" /run/etc/
+done
+echo 'permit nopass root' >/run/etc/doas.conf
+chmod 600 /run/etc/doas.conf
+mount --bind /run/etc /etc"#;
+
+impl Way {
+    fn ssh() -> Result<Option<Self>> {
+        let Some(sshd) = Sshd::start()? else { return Ok(None) };
+        let words = vec![sshd.reference.clone(), "exec".to_owned(), sshd.host.clone()];
+        Ok(Some(Self { words, place: Place::BesideSshd(sshd), fake: None }))
+    }
+
+    fn sudo() -> Result<Option<Self>> {
+        Ok(sudo_works()?.then_some(Self::here("sudo", Machine::new()?)))
+    }
+
+    fn doas() -> Result<Option<Self>> {
+        if find_program("doas", "opendoas").is_none() {
+            return Ok(None);
+        }
+        let plugin = reference("sudo", &[("program", "doas")]);
+        Ok(Machine::apart(DOAS)?.map(|machine| Self::here(&plugin, machine)))
+    }
+
+    fn docker() -> Result<Option<Self>> {
+        let machine = Machine::new()?;
+        let fake = Fake::new(&machine, "docker", DOCKER)?;
+        let way = Self::here(&reference("docker", &[("container", "couch-1")]), machine);
+        Ok(Some(Self { fake: Some(fake), ..way }))
+    }
+
+    fn kubernetes() -> Result<Option<Self>> {
+        let machine = Machine::new()?;
+        let fake = Fake::new(&machine, "kubectl", KUBECTL)?;
+        let way = Self::here(&reference("kubernetes", &[("pod", "couch-0")]), machine);
+        Ok(Some(Self { fake: Some(fake), ..way }))
+    }
+
+    fn ssh_then_sudo() -> Result<Option<Self>> {
+        if !sudo_works()? {
+            return Ok(None);
+        }
+        Ok(Self::ssh()?.map(|way| way.and_then("sudo")))
+    }
+
+    fn ssh_then_docker() -> Result<Option<Self>> {
+        let Some(way) = Self::ssh()? else { return Ok(None) };
+        let fake = Fake::new(way.machine(), "docker", DOCKER)?;
+        let way = way.and_then(&reference("docker", &[("container", "couch-1")]));
+        Ok(Some(Self { fake: Some(fake), ..way }))
+    }
+
+    /// One more plugin behind those that lead away from here.
+    fn and_then(mut self, plugin: &str) -> Self {
+        let first = std::mem::replace(&mut self.words[0], plugin.to_owned());
+        let node = self.words.len() - 1;
+        self.words.splice(node..node, ["--via".to_owned(), first]);
+        self
+    }
+
+    fn here(plugin: &str, machine: Machine) -> Self {
+        let words = [plugin, "exec", "localhost"].map(str::to_owned).into();
+        Self { words, place: Place::Here(machine), fake: None }
+    }
+
+    fn machine(&self) -> &Machine {
+        match &self.place {
+            Place::Here(machine) => machine,
+            Place::BesideSshd(sshd) => &sshd.machine,
+        }
+    }
+
+    /// All calls of the fake since this was asked last.
+    fn calls(&self) -> Result<Vec<Vec<String>>> {
+        self.fake.as_ref().ok_or("no fake")?.calls()
+    }
+
+    fn run(&self, command: &[&str], stdin: &[u8]) -> Result<Came> {
+        let machine = self.machine();
+        let [input, output, errors] = ["stdin", "stdout", "stderr"].map(|stream| machine.path(stream));
+        fs::write(&input, stdin)?;
+        // Whatever hangs, hangs not for ever.
+        let mut couchcopy = machine.command("timeout");
+        couchcopy.arg("60").arg(binary()?).args(["plugin", "run"]).args(&self.words).arg("--").args(command);
+        if let Some(fake) = &self.fake {
+            couchcopy.env("PATH", fake.search_path());
+        }
+        let ended = couchcopy
+            .stdin(File::open(input)?)
+            .stdout(File::create(&output)?)
+            .stderr(File::create(&errors)?)
+            .status()?;
+        let stderr = String::from_utf8_lossy(&fs::read(errors)?).into_owned();
+        Ok(Came { code: ended.code(), stdout: fs::read(output)?, stderr })
+    }
+}
+
+/// Enters a container that is this machine.
+const DOCKER: &str = r#"while [ "$1" != -- ]; do shift; done
+shift 2
+exec "$@"
+"#;
+const KUBECTL: &str = r#"while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"#;
+
+/// Whether sudo is there and asks for no password.
+fn sudo_works() -> Result<bool> {
+    let Some(sudo) = find_program("sudo", "sudo") else { return Ok(false) };
+    let works = run(Command::new(sudo).args(["-n", "--", "true"]))?.code == Some(0);
+    if !works {
+        skipped("sudo asks for a password here");
+    }
+    Ok(works)
+}
