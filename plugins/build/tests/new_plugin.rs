@@ -9,15 +9,17 @@ use std::process::Command;
 use plugin_build::template::create;
 use plugin_build::{BuildError, CompilerOutput, Kind, Options, build, interfaces, kind, recorded};
 
-/// A new plugin, always in the same place for the same test: all that does not change need not be compiled again.
+const NAME: &str = "new-plugin";
+
+/// A new plugin, always in the same place for the same test, whatever its kind: what does not change is compiled once, and
+/// the place is a part of that.
 fn new_plugin(test: &str, kind: Kind) -> PathBuf {
     let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
-    let name = format!("new-{kind}");
     fs::create_dir_all(&parent).expect("a folder");
-    if parent.join(&name).exists() {
-        fs::remove_dir_all(parent.join(&name)).expect("no folder");
+    if parent.join(NAME).exists() {
+        fs::remove_dir_all(parent.join(NAME)).expect("no folder");
     }
-    let folder = create(&parent, &name, kind).expect("a new plugin");
+    let folder = create(&parent, NAME, kind).expect("a new plugin");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).expect("the workspace's Cargo.lock");
     folder
@@ -45,8 +47,8 @@ fn new_plugins_pass_their_tests() {
 fn new_plugins_build() {
     for wanted in [Kind::Service, Kind::Access] {
         let folder = new_plugin("new-built", wanted);
-        // Not in the crate's folder, so that it stays; one for each crate, whose place all of it depends on.
-        let target = folder.with_file_name(format!("target-{wanted}"));
+        // Not in the crate's folder, so that it stays.
+        let target = folder.with_file_name("target");
         fs::create_dir_all(folder.join(".cargo")).expect("a folder");
         fs::write(folder.join(".cargo/config.toml"), format!("[build]\ntarget-dir = {target:?}\n"))
             .expect("a file");
@@ -58,7 +60,7 @@ fn new_plugins_build() {
             }
             Err(error) => panic!("{error}"),
         };
-        assert_eq!(built.name(), format!("new-{wanted}"));
+        assert_eq!(built.name(), NAME);
         assert_eq!(kind(&built.component).expect("a plugin"), wanted);
         assert_eq!(recorded(&built.component).expect("a component"), Some(built.record));
         assert!(built.component.len() < 100_000, "{} bytes", built.component.len());

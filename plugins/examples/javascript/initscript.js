@@ -70,7 +70,11 @@ function state(node) {
 }
 
 function script(node, action) {
-  return { program: "service", arguments: [setting(node, "service"), action] };
+  const name = setting(node, "service");
+  if (!/^[^-]/.test(name)) {
+    throw { tag: "invalid-setting", val: { name: "service", problem: "it is empty, or an option and no name" } };
+  }
+  return { program: "service", arguments: [name, action] };
 }
 
 function execute(command) {

@@ -81,7 +81,10 @@ def state(node: Node) -> State:
 
 
 def script(node: Node, action: str) -> Command:
-    return Command("service", [setting(node, "service"), action])
+    name = setting(node, "service")
+    if not name or name.startswith("-"):
+        raise Err(Error_InvalidSetting(InvalidSetting("service", "it is empty, or an option and no name")))
+    return Command("service", [name, action])
 
 
 def execute(command: Command) -> Output:
