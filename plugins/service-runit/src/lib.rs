@@ -22,6 +22,9 @@ use couchcopy_plugin::{
     Command, Description, Error, Host, Node, Progress, Service, Setting, State, export_service, wait_for,
 };
 
+/// How long a service has to run to be believed to. runsv starts one that ends sooner again after a second.
+const SETTLING: u32 = 500;
+
 /// CouchDB as a service of runit.
 pub struct Runit;
 
@@ -72,7 +75,12 @@ fn drive(node: &Node, host: &dyn Host, action: &str, wanted: State) -> Result<()
     }
     let timeout = if output.success() { timeout } else { std::time::Duration::ZERO };
     wait_for(host, timeout, || {
-        let (state, told) = known(node, host)?;
+        let (mut state, mut told) = known(node, host)?;
+        if state == State::Running && state == wanted {
+            // One that ends right after its start runs for a moment.
+            host.sleep(SETTLING);
+            (state, told) = known(node, host)?;
+        }
         Ok(if state == wanted { Progress::Done } else { Progress::Waiting(told) })
     })
 }

@@ -30,6 +30,7 @@ fn it_starts_what_is_stopped() {
     let host = host()
         .expect(STATUS, stopped())
         .expect(UP, prints("ok: run: couchdb: (pid 28413) 1s\n"))
+        .expect(STATUS, running())
         .expect(STATUS, running());
     Runit::start(&host.node(), &host).unwrap();
 }
@@ -45,7 +46,7 @@ fn a_start_that_does_not_last_is_told() {
     let crashing = prints("down: couchdb: 1s, normally up, want up\n");
     let host = host()
         .set("timeout", "10")
-        .answer_each(STATUS, [stopped(), crashing])
+        .answer_each(STATUS, [stopped(), running(), crashing])
         .expect("sv -w 10 up couchdb", prints("ok: run: couchdb: (pid 28413) 0s\n"));
     let error = Runit::start(&host.node(), &host).unwrap_err();
     assert_eq!(
