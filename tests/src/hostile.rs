@@ -7,10 +7,12 @@ mod contract;
 mod damage;
 mod guest;
 mod image;
+mod watch;
 mod zoo;
 
 pub use contract::{Contract, component};
 pub use damage::{cuts, flips};
 pub use guest::{Answer, Guest, Step};
 pub use image::{Command, Description, List, Pattern, Setting, Text};
+pub use watch::{Home, Watched};
 pub use zoo::{End, Hostile, Witness, access_zoo, service_zoo};

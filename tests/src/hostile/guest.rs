@@ -101,6 +101,8 @@ pub struct Guest {
     pub reallocated: Option<u32>,
     /// What it does when the host has read a result.
     pub post_return: Vec<Step>,
+    /// More functions, as text.
+    pub functions: String,
     /// Memory that it has beside what it needs, in pages of 64 KiB.
     pub pages: u32,
     /// Whether its imports and exports are those of a service plugin.
@@ -145,6 +147,7 @@ impl Guest {
             realloc: Vec::new(),
             reallocated: None,
             post_return: Vec::new(),
+            functions: String::new(),
             pages: 1,
             service,
             version: "0.1.0".into(),
@@ -173,7 +176,7 @@ impl Guest {
     pub fn module(&self, more: &str) -> String {
         let package = |interface: &str| format!("couchcopy:plugin/{interface}@{}", self.version);
         let mut body = Body { image: Image::new(IMAGE), locals: 0 };
-        let mut functions = String::new();
+        let mut functions = self.functions.clone();
 
         let first = body.image.description(&self.description);
         let later = self.later.as_ref().map_or(first, |later| body.image.description(later));

@@ -238,13 +238,21 @@ fn forbidden_commands(zoo: &mut Zoo, witness: Witness<'_>) -> Result<()> {
         })];
     })?;
     // Its own description would allow it, but that is not read yet.
-    zoo.add("command-in-describe", "status", End::Error, |g| {
+    zoo.add("command-in-describe", "status", End::Well, |g| {
         g.description.commands = vec![Pattern::new(&["touch", &file])].into();
         g.describe = vec![Step::RunAnyway(witness.touch())];
     })?;
-    zoo.add("command-when-instantiated", "status", End::Error, |g| {
-        g.description.commands = vec![Pattern::new(&["touch", &file])].into();
+    // The host cannot be called yet, or not now.
+    zoo.add("command-when-instantiated", "status", End::Trap, |g| {
         g.instantiate = vec![Step::RunAnyway(witness.touch())];
+    })?;
+    zoo.add("command-in-realloc", "status", End::Trap, |g| {
+        g.description.commands = vec![Pattern::new(&["touch", &file])].into();
+        g.realloc = vec![Step::RunAnyway(witness.touch())];
+    })?;
+    zoo.add("command-in-post-return", "status", End::Trap, |g| {
+        g.description.commands = vec![Pattern::new(&["touch", &file])].into();
+        g.post_return = vec![Step::RunAnyway(witness.touch())];
     })?;
     zoo.add("another-description-later", "start", End::NotPermitted, |g| {
         let mut later = g.description.clone();

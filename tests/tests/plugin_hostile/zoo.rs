@@ -1,0 +1,200 @@
+//! Every hostile plugin once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use couchcopy_tests::Result;
+use couchcopy_tests::hostile::{Answer, Command, End, Guest, Home, Hostile, Pattern, Step, Watched, Witness};
+use couchcopy_tests::hostile::{access_zoo, service_zoo};
+
+/// What the command is told that a call may take, in seconds.
+const DEADLINE: u64 = 2;
+/// How much longer the command may take, most of it for a busy machine.
+const MARGIN: Duration = Duration::from_secs(30);
+/// MiB of memory: the plugin's 256, a hundred for what it hands over, and the command itself.
+const MEMORY: u64 = 512;
+
+fn call(home: &Home, plugin: &Path, function: &str) -> Result<Watched> {
+    let deadline = DEADLINE.to_string();
+    let plugin = plugin.to_str().ok_or("a path that is no text")?;
+    let mut arguments = vec![
+        "plugin",
+        "run",
+        plugin,
+        function,
+        "localhost",
+        "--grant",
+        plugin,
+        "--deadline",
+        &deadline,
+        "--json",
+    ];
+    if function == "exec" {
+        arguments.extend(["--", "echo", "granted"]);
+    }
+    home.couchcopy(&arguments, Duration::from_secs(DEADLINE) + MARGIN)
+}
+
+/// What the error has to say, in these words.
+fn words(end: End) -> &'static [&'static str] {
+    match end {
+        End::Deadline => &["did not end within 2 s"],
+        End::Memory => &["wanted more than the", "MiB of memory"],
+        End::Trap | End::Nonsense => &["crashed"],
+        End::NotPermitted => &["no pattern of its description allows"],
+        End::Log => &["logged more than"],
+        End::Description => &["description makes no sense"],
+        End::NoPlugin => &["cannot be loaded"],
+        End::Version => &["version", "of the plugin contract, this couchcopy speaks 0.1.0"],
+        End::Well | End::Error => &[],
+    }
+}
+
+fn judge(hostile: &Hostile, plugin: &Path, watched: &Watched) -> Result<()> {
+    let wrong = |what: &str| Err(format!("{what}: {watched:?}").into());
+    if watched.peak > MEMORY {
+        return wrong("it held too much memory");
+    }
+    if !watched.control_characters().is_empty() {
+        return wrong("a terminal would obey what it printed");
+    }
+    if watched.ended.stdout.len() + watched.ended.stderr.len() > 100_000 {
+        return wrong("it printed too much");
+    }
+    if hostile.end == End::Well {
+        return if watched.ended.code == Some(0) { Ok(()) } else { wrong("it failed") };
+    }
+    if watched.ended.code != Some(8) {
+        return wrong("another exit code than 8");
+    }
+    let (message, remedy) = watched.error()?;
+    for word in words(hostile.end) {
+        if !message.contains(word) {
+            return wrong(&format!("it does not say {word:?}"));
+        }
+    }
+    // What did not come as far as a description is named by its file.
+    let function = if hostile.function == "exec" { "wrap" } else { hostile.function };
+    let called = message.contains(&format!("plugin evil 9.8.7: {function} on "));
+    let loaded = message.contains(&plugin.display().to_string());
+    if !called && !loaded {
+        return wrong("it does not name plugin, version, function and node");
+    }
+    if remedy.len() < 20 {
+        return wrong("it does not say what to do");
+    }
+    Ok(())
+}
+
+/// Calls all of a zoo that end in one of these ways.
+fn all_end(ends: &[End]) -> Result<()> {
+    let home = Home::new()?;
+    let witness = home.path("witness");
+    let zoo = [service_zoo(Witness(&witness))?, access_zoo(Witness(&witness))?].concat();
+    let mut wrong = Vec::new();
+    for hostile in zoo.iter().filter(|hostile| ends.contains(&hostile.end)) {
+        let plugin = home.write(&format!("{}.wasm", hostile.name), &hostile.component)?;
+        let judged = call(&home, &plugin, hostile.function).and_then(|w| judge(hostile, &plugin, &w));
+        if let Err(e) = judged {
+            wrong.push(format!("{}: {e}", hostile.name));
+        }
+        if witness.exists() {
+            wrong.push(format!("{}: it ran what was not granted", hostile.name));
+            std::fs::remove_file(&witness)?;
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n\n").into()) }
+}
+
+#[test]
+fn what_never_ends_ends_at_its_deadline() -> Result<()> {
+    all_end(&[End::Deadline])
+}
+
+#[test]
+fn what_grabs_memory_or_floods_the_log_is_ended() -> Result<()> {
+    all_end(&[End::Memory, End::Log])
+}
+
+#[test]
+fn what_crashes_or_hands_over_nonsense_is_told() -> Result<()> {
+    all_end(&[End::Trap, End::Nonsense])
+}
+
+#[test]
+fn nothing_is_run_that_was_not_granted() -> Result<()> {
+    all_end(&[End::NotPermitted])
+}
+
+#[test]
+fn wrong_descriptions_are_refused() -> Result<()> {
+    all_end(&[End::Description])
+}
+
+#[test]
+fn what_is_no_plugin_or_one_for_another_contract_is_told() -> Result<()> {
+    all_end(&[End::NoPlugin, End::Version])
+}
+
+#[test]
+fn whatever_else_they_do_harms_nobody() -> Result<()> {
+    all_end(&[End::Well, End::Error])
+}
+
+#[test]
+fn a_newer_contract_is_named_with_what_to_do() -> Result<()> {
+    let home = Home::new()?;
+    for version in ["0.2.0", "1.0.0"] {
+        let plugin = home.write("newer.wasm", &Guest::service("evil").in_version(version).build()?)?;
+        let (message, remedy) = call(&home, &plugin, "status")?.error()?;
+        assert!(message.contains(&format!("version {version} ")), "{message}");
+        assert!(remedy.contains("newer couchcopy") && remedy.contains("author"), "{remedy}");
+    }
+    Ok(())
+}
+
+/// A program that goes on when its time is over is ended with the call that it belongs to.
+#[test]
+fn a_program_that_does_not_end_is_ended_with_the_call() -> Result<()> {
+    let home = Home::new()?;
+    let script = home.write("script", b"echo $$ > pid; sleep 600; touch witness")?;
+    let script = script.to_str().ok_or("a path that is no text")?;
+    let mut guest = Guest::service("evil");
+    guest.description.commands = vec![Pattern::new(&["sh", script])].into();
+    guest.stop.steps = vec![Step::Run(Command::new(&["sh", script]))];
+    let plugin = home.write("evil.wasm", &guest.build()?)?;
+    let watched = call(&home, &plugin, "stop")?;
+    assert!(watched.error()?.0.contains("did not end within 2 s"), "{watched:?}");
+    let process = std::fs::read_to_string(home.path("pid"))?;
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", process.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "it is still there: {state}");
+    Ok(())
+}
+
+/// A way to the node that is hostile, for a service plugin that is not.
+#[test]
+fn a_hostile_way_runs_nothing_for_a_service_plugin() -> Result<()> {
+    let home = Home::new()?;
+    let witness = home.path("witness");
+    let touch = ["touch", witness.to_str().ok_or("a path that is no text")?];
+    let mut service = Guest::service("good");
+    service.start.steps = vec![Step::Run(Command::new(&["true"]))];
+    let service = home.write("good.wasm", &service.build()?)?;
+    let good_way = home.write("way.wasm", &Guest::access("way").build()?)?;
+    let run = |way: &Path| {
+        let (service, way) = (service.display().to_string(), way.display().to_string());
+        let arguments =
+            ["plugin", "run", &service, "start", "--via", &way, "--grant", &service, "--grant", &way];
+        home.couchcopy(&[&arguments[..], &["--deadline", "2", "--json"]].concat(), MARGIN)
+    };
+    let watched = run(&good_way)?;
+    assert_eq!(watched.ended.code, Some(0), "{watched:?}");
+    let mut evil = Guest::access("evil");
+    evil.wrap.answer = Answer::Command(Command::new(&touch));
+    let watched = run(&home.write("evil.wasm", &evil.build()?)?)?;
+    assert_eq!(watched.ended.code, Some(8), "{watched:?}");
+    let (message, _) = watched.error()?;
+    assert!(message.contains("evil 9.8.7") && message.contains("no pattern"), "{message}");
+    assert!(!witness.exists());
+    Ok(())
+}
