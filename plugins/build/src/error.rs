@@ -118,7 +118,8 @@ impl BuildError {
             )),
             Self::NoRoute { .. } => Some(format!(
                 "Where Rust comes from rustup: `rustup target add {TARGET}`. On Debian 12, or where rustup can fetch \
-                 nothing: `apt-get install rustc-web rust-web-src lld-19`, beside a cargo of version {}.{} or newer.",
+                 nothing: `apt-get install rustc-web rust-web-src lld-19` (new enough in Debian's security updates), \
+                 beside a cargo of version {}.{} or newer.",
                 MINIMUM_RUSTC.0, MINIMUM_RUSTC.1
             )),
             Self::NoLinker => Some(
