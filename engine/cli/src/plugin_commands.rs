@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use operations::error::{OperationError, Result};
 use operations::plugin_development;
-use operations::plugins::host::{Command, Inherited, Kind, State, Ungranted};
+use operations::plugins::host::{Command, Inherited, Kind, State, Ungranted, printable};
 use operations::plugins::{
-    self, Answer, GrantListing, PluginList, PluginListing, PluginOptions, Plugins, ServiceAction,
+    self, Answer, Ask, GrantListing, PluginList, PluginListing, PluginOptions, Plugins, ServiceAction,
 };
 use operations::site::{ClusterFile, PluginChoice, SiteNode};
 use serde::Serialize;
@@ -56,6 +56,11 @@ pub(crate) fn plugin(action: &PluginAction, output: &Output, reporter: &Arc<Term
     }
 }
 
+/// A path for a terminal, whatever somebody has called it.
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string())
+}
+
 /// A path that is not taken for a name.
 fn as_path(file: &Path) -> String {
     let text = file.display().to_string();
@@ -67,7 +72,7 @@ fn sandbox(flags: Option<&GrantFlags>, output: &Output, reporter: &Arc<Terminal>
     let options = PluginOptions {
         grant: flags.map(|flags| flags.grant.clone()).unwrap_or_default(),
         deadline: flags.and_then(|flags| flags.deadline).map(Duration::from_secs),
-        ask: can_ask.then(|| Box::new(ask) as Box<dyn Fn(&Ungranted) -> Answer>),
+        ask: can_ask.then(|| Box::new(ask) as Ask),
     };
     Plugins::new(options, Arc::clone(reporter) as Arc<_>)
 }
@@ -82,7 +87,7 @@ fn ask(ungranted: &Ungranted) -> Answer {
          Grant it these commands? [y] yes, remember it  [o] for this once  [N] no: ",
         ungranted.plugin,
         ungranted.version,
-        ungranted.file.display(),
+        shown(&ungranted.file),
         ungranted.hash,
         ungranted.list()
     );
@@ -234,7 +239,7 @@ fn list_text(list: &PluginList) -> String {
         for plugin in list.plugins.iter().filter(|plugin| plugin.contract.kind == kind) {
             let from = plugin.file.as_ref().map_or_else(String::new, |file| {
                 let granted = if plugin.granted { "granted" } else { "NOT granted" };
-                format!("  [{}, {granted}]", file.display())
+                format!("  [{}, {granted}]", shown(file))
             });
             let _ = writeln!(
                 text,
@@ -244,7 +249,7 @@ fn list_text(list: &PluginList) -> String {
         }
     }
     for failure in &list.failures {
-        let _ = writeln!(text, "PROBLEM: {}\n  {}", failure.message, failure.remedy);
+        let _ = writeln!(text, "PROBLEM: {}\n  {}", printable(&failure.message), printable(&failure.remedy));
     }
     text
 }
@@ -261,7 +266,7 @@ fn show_text(plugin: &PluginListing) -> String {
             let _ = writeln!(
                 text,
                 "{}, BLAKE3 {}, {}granted",
-                file.display(),
+                shown(file),
                 plugin.hash,
                 if plugin.granted { "" } else { "NOT " }
             );
@@ -309,7 +314,7 @@ fn grants_text(grants: &[GrantListing], what: &str) -> String {
     }
     let mut text = String::new();
     for GrantListing { grant, configured } in grants {
-        let file = grant.file.as_ref().map_or_else(String::new, |file| format!("  {}", file.display()));
+        let file = grant.file.as_ref().map_or_else(String::new, |file| format!("  {}", shown(file)));
         let date = grant.granted.as_deref().unwrap_or("");
         let place = if *configured { "  (config.toml)" } else { "" };
         let what = if what.is_empty() { String::new() } else { format!("{what}: ") };

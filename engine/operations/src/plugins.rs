@@ -30,6 +30,9 @@ pub enum Answer {
     No,
 }
 
+/// Asks the user.
+pub type Ask = Box<dyn Fn(&Ungranted) -> Answer>;
+
 /// How plugins are used.
 pub struct PluginOptions {
     /// Names, paths or hashes of plugins that are granted their commands for this once.
@@ -37,7 +40,7 @@ pub struct PluginOptions {
     /// How long a start, a stop or a question for the status may take; `None`: as the host has it.
     pub deadline: Option<std::time::Duration>,
     /// Asks the user; `None` where there is nobody to ask.
-    pub ask: Option<Box<dyn Fn(&Ungranted) -> Answer>>,
+    pub ask: Option<Ask>,
 }
 
 /// Plugins for one command.
@@ -45,7 +48,7 @@ pub struct Plugins {
     runtime: tokio::runtime::Runtime,
     host: PluginHost,
     folders: Folders,
-    ask: Option<Box<dyn Fn(&Ungranted) -> Answer>>,
+    ask: Option<Ask>,
     reporter: Arc<dyn Reporter + Send>,
 }
 

@@ -34,21 +34,20 @@ impl Cache {
         Self { folder: trusted }
     }
 
-    /// The component of these bytes, compiled now or before.
-    pub(crate) fn component(
+    /// The component of these bytes, where it was compiled before.
+    pub(crate) fn kept(&self, engine: &Engine, hash: &blake3::Hash) -> Option<Component> {
+        load(engine, &self.path(engine, hash)?)
+    }
+
+    /// Compiles a component, and keeps it.
+    pub(crate) fn compile(
         &self,
         engine: &Engine,
         bytes: &[u8],
         hash: &blake3::Hash,
     ) -> wasmtime::Result<Component> {
-        let path = self.folder.as_deref().map(|folder| folder.join(file_name(engine, hash)));
-        if let Some(path) = &path
-            && let Some(component) = load(engine, path)
-        {
-            return Ok(component);
-        }
         let component = Component::from_binary(engine, bytes)?;
-        if let Some(path) = path {
+        if let Some(path) = self.path(engine, hash) {
             let kept =
                 component.serialize().map_err(|e| format!("{e:#}")).and_then(|code| store(&path, &code));
             if let Err(why) = kept {
@@ -56,6 +55,10 @@ impl Cache {
             }
         }
         Ok(component)
+    }
+
+    fn path(&self, engine: &Engine, hash: &blake3::Hash) -> Option<PathBuf> {
+        self.folder.as_deref().map(|folder| folder.join(file_name(engine, hash)))
     }
 }
 
@@ -135,9 +138,9 @@ mod tests {
         let cache = Cache::new(Some(folder.clone()));
         let engine = crate::engine::TickingEngine::new().unwrap();
         let hash = blake3::hash(EMPTY);
-        cache.component(&engine.engine, EMPTY, &hash).unwrap();
+        cache.compile(&engine.engine, EMPTY, &hash).unwrap();
         let file = only_file(&folder);
-        assert!(load(&engine.engine, &file).is_some());
+        assert!(cache.kept(&engine.engine, &hash).is_some());
 
         let good = fs::read(&file).unwrap();
         for at in [0, HASH, good.len() / 2, good.len() - 1] {
@@ -148,7 +151,7 @@ mod tests {
         }
         fs::write(&file, &good[..20]).unwrap();
         assert!(load(&engine.engine, &file).is_none(), "cut");
-        cache.component(&engine.engine, EMPTY, &hash).unwrap();
+        cache.compile(&engine.engine, EMPTY, &hash).unwrap();
         assert_eq!(fs::read(&file).unwrap().len(), good.len(), "made anew");
 
         fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();

@@ -129,6 +129,9 @@ pub enum LoadFailure {
     /// What it says of itself is no description.
     #[error("its description makes no sense: {0}")]
     Description(String),
+    /// The compiler does not come to an end with it.
+    #[error("it could not be compiled within {} s", .0.as_secs())]
+    SlowToCompile(Duration),
     /// It does not answer to `describe`.
     #[error("describe: {0}")]
     Describe(CallFailure),
@@ -210,7 +213,9 @@ impl LoadFailure {
             Self::NotAComponent(_) | Self::TooLarge(_) | Self::OtherWorld => {
                 "Check that it is the right file, and that it came over whole.".into()
             }
-            Self::PartOfAWorld { .. } | Self::ForeignImports(_) | Self::Description(_) | Self::Describe(_) => {
+            Self::SlowToCompile(_)
+            | Self::PartOfAWorld { .. }
+            | Self::ForeignImports(_) | Self::Description(_) | Self::Describe(_) => {
                 "Tell its author; `couchcopy plugin check FILE` shows what couchcopy sees.".into()
             }
         }

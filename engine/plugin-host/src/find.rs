@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::contract::Kind;
 use crate::error::{LoadFailure, PluginError, Result};
 
 /// The largest plugin that is read, in MiB; one made from Python has some 18.
-pub(crate) const MAX_MIB: u64 = 128;
+pub(crate) const MAX_MIB: u64 = 64;
 /// Plugins that an administrator has installed for all.
 const SYSTEM: &str = "/usr/lib/couchcopy/plugins";
 
@@ -117,11 +118,13 @@ pub(crate) fn installed(folders: &Folders) -> Vec<PathBuf> {
 /// Reads a plugin from a file.
 pub(crate) fn read(path: &Path) -> Result<Found> {
     let io = |e| PluginError::io("read", path, e);
-    let file = File::open(path).map_err(io)?;
+    // Else whoever opens a pipe waits until somebody writes to it.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(io)?;
     let found = file.metadata().map_err(io)?;
     if !found.is_file() {
         return Err(PluginError::Load {
-            plugin: path.display().to_string(),
+            plugin: crate::text::printable(&path.display().to_string()),
             failure: LoadFailure::NotAComponent("it is no file".into()),
         });
     }
@@ -129,7 +132,7 @@ pub(crate) fn read(path: &Path) -> Result<Found> {
     file.take((MAX_MIB << 20) + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > MAX_MIB << 20 {
         return Err(PluginError::Load {
-            plugin: path.display().to_string(),
+            plugin: crate::text::printable(&path.display().to_string()),
             failure: LoadFailure::TooLarge(found.len().max(bytes.len() as u64) >> 20),
         });
     }

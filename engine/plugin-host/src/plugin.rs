@@ -1,6 +1,7 @@
 //! A loaded plugin.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -50,6 +51,9 @@ impl std::fmt::Debug for Plugin {
 /// The values of a plugin's settings for one node.
 pub type Settings = Vec<(String, String)>;
 
+/// How long compiling a plugin may take; one made from Python takes some 8 s on two processors.
+const COMPILING: Duration = Duration::from_secs(120);
+
 /// The first bytes of every WebAssembly file, and what follows in a core module.
 const MAGIC: &[u8] = b"\0asm";
 const CORE: &[u8] = b"\x01\0\0\0";
@@ -64,7 +68,7 @@ impl Plugin {
     ) -> Result<Self> {
         let shown = match &found.origin {
             Origin::BuiltIn => "a built-in plugin".to_owned(),
-            Origin::File(path) => path.display().to_string(),
+            Origin::File(path) => crate::text::printable(&path.display().to_string()),
         };
         let failed = |failure| PluginError::Load { plugin: shown.clone(), failure };
         let not_a_component = |e: wasmtime::Error| {
@@ -78,7 +82,9 @@ impl Plugin {
             Some(_) => {}
         }
         let hash = blake3::hash(&found.bytes);
-        let component = cache.component(&engine.engine, &found.bytes, &hash).map_err(not_a_component)?;
+        let component = compiled(engine, cache, &found.bytes, hash)
+            .ok_or_else(|| failed(LoadFailure::SlowToCompile(COMPILING)))?
+            .map_err(not_a_component)?;
         let contract = Contract::of(&component, &engine.engine).map_err(failed)?;
         let ready = prepare(engine, &component, contract.kind)
             .map_err(|e| failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}")))))?;
@@ -124,6 +130,26 @@ impl Plugin {
     /// Its patterns allow this command?
     pub(crate) fn allows(&self, command: &[&str], values: &patterns::Values<'_>) -> bool {
         self.description.commands.iter().any(|allowed| allowed.pattern.allows(command, values))
+    }
+}
+
+/// The compiled component; `None` where that takes too long. A plugin of a few megabytes can be made so that it does.
+fn compiled(
+    engine: &Arc<TickingEngine>,
+    cache: &Cache,
+    bytes: &[u8],
+    hash: blake3::Hash,
+) -> Option<wasmtime::Result<Component>> {
+    if let Some(component) = cache.kept(&engine.engine, &hash) {
+        return Some(Ok(component));
+    }
+    let (sender, done) = std::sync::mpsc::sync_channel(1);
+    let (engine, cache, bytes) = (engine.engine.clone(), cache.clone(), bytes.to_vec());
+    // Nothing can end it, but nobody has to wait for it either.
+    let compiling = move || sender.send(cache.compile(&engine, &bytes, &hash));
+    match std::thread::Builder::new().name("plugin compiler".into()).stack_size(8 << 20).spawn(compiling) {
+        Ok(_) => done.recv_timeout(COMPILING).ok(),
+        Err(e) => Some(Err(e.into())),
     }
 }
 

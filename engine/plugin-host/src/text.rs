@@ -1,7 +1,7 @@
 //! Text that a plugin made, for people.
 
 /// Makes text fit to be shown: no control characters, which a terminal would obey; no more than some lines of it.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     const MOST: usize = 2000;
     let mut shown = String::new();
     for c in text.trim().chars() {
@@ -18,9 +18,22 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-/// Whether a terminal would do something else than show it: control characters, and those that turn the direction of text.
+/// Whether it would not be seen for what it is: control characters, which a terminal obeys, those that turn the direction of
+/// text, and those that take no room at all.
 pub(crate) fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A command as a user could type it.
@@ -36,6 +49,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_nothing_to_obey() {
         assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}"), "a\u{fffd}[2Jb c\u{fffd}");
+        assert_eq!(printable("a\u{200b}b\u{feff}c\u{ad}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
         assert!(printable(&"x".repeat(100_000)).len() < 2100);
         assert_eq!(shown("a b", &["$(x)".into()]), "'a b' '$(x)'");
     }

@@ -84,7 +84,6 @@ fn files_that_are_none_are_not_waited_for() -> Result<()> {
 }
 
 #[test]
-#[ignore = "it does wait: it opens the pipe before it looks what it is"]
 fn nobody_waits_for_what_a_pipe_may_hold() -> Result<()> {
     let home = Home::new()?;
     let fifo = home.path("fifo.wasm");
@@ -126,7 +125,6 @@ fn a_folder_of_broken_plugins_does_not_hide_a_good_one() -> Result<()> {
 }
 
 #[test]
-#[ignore = "paths are shown as they are"]
 fn names_of_files_are_nothing_that_a_terminal_obeys() -> Result<()> {
     let home = Home::new()?;
     std::fs::write(home.plugins()?.join("\u{1b}[2J\u{7}.wasm"), "")?;
