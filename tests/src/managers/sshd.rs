@@ -11,7 +11,7 @@ use super::machine::search_path;
 use super::managed::{reference, text};
 use super::{Machine, find_program};
 use crate::Result;
-use crate::lab::{AddressBlock, run, wait_for};
+use crate::lab::{AddressBlock, run, skipped, wait_for};
 
 /// Any will do: the address is nobody else's.
 const PORT: u16 = 2222;
@@ -85,6 +85,16 @@ impl Sshd {
             TcpStream::connect((host.as_str(), PORT)).map_err(|e| format!("{e}: {}", machine.log()))?;
             Ok(Some(()))
         })?;
+        // Users without a shell or with a locked account are let in by none; root is.
+        if !getuid().is_root() {
+            let mut login = machine.command("ssh");
+            login.args(["-F", &format!("{at}ssh-config"), "-i", &format!("{at}user-key"), "-p", &PORT.to_string()]);
+            let came = run(login.args(["-o", "BatchMode=yes", "--", &host, "true"]))?;
+            if came.code != Some(0) {
+                skipped(&format!("sshd does not let this user in: {}", came.stderr.trim()));
+                return Ok(None);
+            }
+        }
         let reference = reference(
             "ssh",
             &[
