@@ -88,7 +88,14 @@ impl Sshd {
         // Users without a shell or with a locked account are let in by none; root is.
         if !getuid().is_root() {
             let mut login = machine.command("ssh");
-            login.args(["-F", &format!("{at}ssh-config"), "-i", &format!("{at}user-key"), "-p", &PORT.to_string()]);
+            login.args([
+                "-F",
+                &format!("{at}ssh-config"),
+                "-i",
+                &format!("{at}user-key"),
+                "-p",
+                &PORT.to_string(),
+            ]);
             let came = run(login.args(["-o", "BatchMode=yes", "--", &host, "true"]))?;
             if came.code != Some(0) {
                 skipped(&format!("sshd does not let this user in: {}", came.stderr.trim()));
