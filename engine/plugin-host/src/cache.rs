@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// Bytes of the hash that stands before the code.
-const HASH: usize = blake3::OUT_LEN;
+/// Beside the code: its hash.
+const HASH_SUFFIX: &str = ".blake3";
 
 /// The folder with the compiled plugins; `None` where there is none that can be trusted.
 #[derive(Debug, Clone)]
@@ -88,32 +88,48 @@ fn private(found: &fs::Metadata, folder: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// Opens a file of the cache for reading, if nobody but this user can have written it.
+fn open(path: &Path) -> Option<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    private(&file.metadata().ok()?, false).ok()?;
+    Some(file)
+}
+
+fn hash_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(HASH_SUFFIX);
+    name.into()
+}
+
 #[allow(unsafe_code)]
 fn load(engine: &Engine, path: &Path) -> Option<Component> {
-    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let mut file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-    private(&file.metadata().ok()?, false).ok()?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
-    let (hash, code) = bytes.split_at_checked(HASH)?;
-    if blake3::hash(code).as_bytes() != hash {
+    let mut written = String::new();
+    open(&hash_path(path))?.take(100).read_to_string(&mut written).ok()?;
+    let code = open(path)?;
+    let found = blake3::Hasher::new().update_reader(&code).ok()?.finalize();
+    if found.to_hex().as_str() != written {
         tracing::debug!("{} is damaged; it is made anew", path.display());
         return None;
     }
-    // SAFETY: wasmtime asks that these bytes come from `Component::serialize` and were not changed. They were written by
-    // `store` below into a file that belongs to this user and that nobody else may write, in a folder of which the same
-    // was found when the cache was opened, and they still have the hash that was written with them. That they fit this
-    // wasmtime, its settings and this processor, wasmtime checks by itself.
-    unsafe { Component::deserialize(engine, code) }.ok()
+    // SAFETY: wasmtime asks that these bytes come from `Component::serialize`, were not changed, and do not change while
+    // they are mapped. They were written by `store` below, which puts a new file in the old one's place and never changes
+    // one, into a file that belongs to this user and that nobody else may write, in a folder of which the same was found
+    // when the cache was opened; and they still have the hash that was written with them. That they fit this wasmtime,
+    // its settings and this processor, wasmtime checks by itself.
+    unsafe { Component::deserialize_file(engine, path) }.ok()
 }
 
 fn store(path: &Path, code: &[u8]) -> Result<(), String> {
     let folder = path.parent().ok_or("it has no folder")?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(|e| e.to_string())?;
-    file.write_all(blake3::hash(code).as_bytes())
-        .and_then(|()| file.write_all(code))
-        .map_err(|e| e.to_string())?;
-    file.persist(path).map(|_| ()).map_err(|e| e.to_string())
+    let put = |path: &Path, bytes: &[u8]| -> Result<(), String> {
+        let mut file =
+            tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(|e| e.to_string())?;
+        file.write_all(bytes).map_err(|e| e.to_string())?;
+        file.persist(path).map(|_| ()).map_err(|e| e.to_string())
+    };
+    put(path, code)?;
+    put(&hash_path(path), blake3::hash(code).to_hex().as_bytes())
 }
 
 #[cfg(test)]
@@ -125,10 +141,12 @@ mod tests {
     /// The smallest component there is.
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-    fn only_file(folder: &Path) -> PathBuf {
-        let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-        assert_eq!(files.len(), 1, "{files:?}");
-        files.remove(0)
+    fn code_file(folder: &Path) -> PathBuf {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut code: Vec<PathBuf> =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect();
+        assert_eq!(code.len(), 1, "{code:?}");
+        code.remove(0)
     }
 
     #[test]
@@ -139,11 +157,11 @@ mod tests {
         let engine = crate::engine::TickingEngine::new().unwrap();
         let hash = blake3::hash(EMPTY);
         cache.compile(&engine.engine, EMPTY, &hash).unwrap();
-        let file = only_file(&folder);
+        let file = code_file(&folder);
         assert!(cache.kept(&engine.engine, &hash).is_some());
 
         let good = fs::read(&file).unwrap();
-        for at in [0, HASH, good.len() / 2, good.len() - 1] {
+        for at in [0, good.len() / 2, good.len() - 1] {
             let mut bad = good.clone();
             bad[at] ^= 1;
             fs::write(&file, &bad).unwrap();

@@ -1,7 +1,8 @@
 //! Where plugins are.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -59,23 +60,82 @@ pub enum Origin {
     File(PathBuf),
 }
 
-/// A plugin's bytes.
+/// A plugin that was found.
 pub(crate) struct Found {
     pub(crate) origin: Origin,
-    pub(crate) bytes: std::borrow::Cow<'static, [u8]>,
+    /// Bytes.
+    pub(crate) size: u64,
+    content: Content,
+}
+
+enum Content {
+    BuiltIn(&'static [u8]),
+    File(File),
+}
+
+impl Found {
+    pub(crate) fn built_in(built_in: &builtin::BuiltIn) -> Self {
+        Self {
+            origin: Origin::BuiltIn,
+            size: built_in.bytes.len() as u64,
+            content: Content::BuiltIn(built_in.bytes),
+        }
+    }
+
+    /// BLAKE3 of its bytes.
+    pub(crate) fn hash(&self) -> Result<blake3::Hash> {
+        match &self.content {
+            Content::BuiltIn(bytes) => Ok(blake3::hash(bytes)),
+            Content::File(file) => {
+                let mut hasher = blake3::Hasher::new();
+                from_beginning(file)
+                    .and_then(|reader| hasher.update_reader(reader).map(|_| ()))
+                    .map_err(|e| self.io(e))?;
+                Ok(hasher.finalize())
+            }
+        }
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> Result<Cow<'static, [u8]>> {
+        match &self.content {
+            Content::BuiltIn(bytes) => Ok(Cow::Borrowed(bytes)),
+            Content::File(file) => {
+                let mut bytes = Vec::new();
+                from_beginning(file)
+                    .and_then(|mut reader| reader.read_to_end(&mut bytes))
+                    .map_err(|e| self.io(e))?;
+                Ok(Cow::Owned(bytes))
+            }
+        }
+    }
+
+    fn io(&self, error: std::io::Error) -> PluginError {
+        let path = match &self.origin {
+            Origin::BuiltIn => PathBuf::from("a built-in plugin"),
+            Origin::File(path) => path.clone(),
+        };
+        PluginError::io("read", path, error)
+    }
+}
+
+/// A file from its beginning, and no further than a plugin may go.
+fn from_beginning(mut file: &File) -> std::io::Result<impl Read> {
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file.take(MAX_MIB << 20))
 }
 
 /// Finds a plugin: a path (with a `/`, or ending in `.wasm`), a built-in one, or `NAME.wasm` in one of the folders.
 pub(crate) fn find(name: &str, kind: Kind, folders: &Folders) -> Result<Found> {
     if is_path(name) {
-        return read(Path::new(name));
+        return open(Path::new(name));
     }
     if let Some(built_in) = builtin::find(kind, name) {
-        return Ok(Found { origin: Origin::BuiltIn, bytes: built_in.bytes.into() });
+        return Ok(Found::built_in(built_in));
     }
     let named = if is_name(name) { files(folders, name) } else { Vec::new() };
     match named.first() {
-        Some(path) => read(path),
+        Some(path) => open(path),
         None => Err(PluginError::NotFound {
             name: crate::text::printable(name),
             kind,
@@ -115,29 +175,23 @@ pub(crate) fn installed(folders: &Folders) -> Vec<PathBuf> {
     found
 }
 
-/// Reads a plugin from a file.
-pub(crate) fn read(path: &Path) -> Result<Found> {
+/// Opens a plugin's file.
+pub(crate) fn open(path: &Path) -> Result<Found> {
     let io = |e| PluginError::io("read", path, e);
     // Else whoever opens a pipe waits until somebody writes to it.
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(io)?;
     let found = file.metadata().map_err(io)?;
+    let refused =
+        |failure| PluginError::Load { plugin: crate::text::printable(&path.display().to_string()), failure };
     if !found.is_file() {
-        return Err(PluginError::Load {
-            plugin: crate::text::printable(&path.display().to_string()),
-            failure: LoadFailure::NotAComponent("it is no file".into()),
-        });
+        return Err(refused(LoadFailure::NotAComponent("it is no file".into())));
     }
-    let mut bytes = Vec::new();
-    file.take((MAX_MIB << 20) + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > MAX_MIB << 20 {
-        return Err(PluginError::Load {
-            plugin: crate::text::printable(&path.display().to_string()),
-            failure: LoadFailure::TooLarge(found.len().max(bytes.len() as u64) >> 20),
-        });
+    if found.len() > MAX_MIB << 20 {
+        return Err(refused(LoadFailure::TooLarge(found.len() >> 20)));
     }
     let origin = Origin::File(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-    Ok(Found { origin, bytes: bytes.into() })
+    Ok(Found { origin, size: found.len(), content: Content::File(file) })
 }
 
 #[cfg(test)]
@@ -167,7 +221,7 @@ mod tests {
         for (folder, content) in [("b", "2"), ("a", "1")] {
             std::fs::create_dir(home.path().join(folder)).unwrap();
             std::fs::write(home.path().join(folder).join("mine.wasm"), content).unwrap();
-            assert_eq!(find("mine", Kind::Service, &folders).unwrap().bytes, content.as_bytes());
+            assert_eq!(&*find("mine", Kind::Service, &folders).unwrap().bytes().unwrap(), content.as_bytes());
         }
         assert!(find("../a/mine", Kind::Service, &folders).is_err());
         assert_eq!(installed(&folders).len(), 2);

@@ -8,7 +8,7 @@ use crate::call::Limits;
 use crate::contract::Kind;
 use crate::engine::TickingEngine;
 use crate::error::{LoadFailure, PluginError, Result};
-use crate::find::{self, Folders, Found, Origin};
+use crate::find::{self, Folders, Found};
 use crate::grants::{Grants, Permission};
 use crate::plugin::Plugin;
 
@@ -59,7 +59,7 @@ impl PluginHost {
     /// Loads all plugins of a name, whichever kind they are of; or the one in a file.
     pub async fn load_any(&self, name: &str) -> Result<Vec<Arc<Plugin>>> {
         if find::is_path(name) {
-            return Ok(vec![Arc::new(self.loaded(find::read(name.as_ref())?).await?)]);
+            return Ok(vec![Arc::new(self.loaded(find::open(name.as_ref())?).await?)]);
         }
         let mut plugins = Vec::new();
         let mut failure = None;
@@ -81,11 +81,10 @@ impl PluginHost {
     pub async fn load_all(&self) -> Vec<Result<Arc<Plugin>>> {
         let mut all = Vec::new();
         for built_in in builtin::ALL {
-            let found = Found { origin: Origin::BuiltIn, bytes: built_in.bytes.into() };
-            all.push(self.loaded(found).await.map(Arc::new));
+            all.push(self.loaded(Found::built_in(built_in)).await.map(Arc::new));
         }
         for path in find::installed(&self.folders) {
-            all.push(match find::read(&path) {
+            all.push(match find::open(&path) {
                 Ok(found) => self.loaded(found).await.map(Arc::new),
                 Err(e) => Err(e),
             });

@@ -71,20 +71,7 @@ impl Plugin {
             Origin::File(path) => crate::text::printable(&path.display().to_string()),
         };
         let failed = |failure| PluginError::Load { plugin: shown.clone(), failure };
-        let not_a_component = |e: wasmtime::Error| {
-            failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}"))))
-        };
-        match found.bytes.strip_prefix(MAGIC) {
-            None => {
-                return Err(failed(LoadFailure::NotAComponent("it does not begin like WebAssembly".into())));
-            }
-            Some(rest) if rest.starts_with(CORE) => return Err(failed(LoadFailure::CoreModule)),
-            Some(_) => {}
-        }
-        let hash = blake3::hash(&found.bytes);
-        let component = compiled(engine, cache, &found.bytes, hash)
-            .ok_or_else(|| failed(LoadFailure::SlowToCompile(COMPILING)))?
-            .map_err(not_a_component)?;
+        let (component, hash) = component(engine, cache, &found, &failed)?;
         let contract = Contract::of(&component, &engine.engine).map_err(failed)?;
         let ready = prepare(engine, &component, contract.kind)
             .map_err(|e| failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}")))))?;
@@ -109,7 +96,7 @@ impl Plugin {
             description,
             origin: found.origin,
             hash,
-            size: found.bytes.len() as u64,
+            size: found.size,
         })
     }
 
@@ -133,18 +120,40 @@ impl Plugin {
     }
 }
 
-/// The compiled component; `None` where that takes too long. A plugin of a few megabytes can be made so that it does.
+/// The compiled component, and the hash of the plugin's file. A file is read whole only where it has to be compiled.
+fn component(
+    engine: &Arc<TickingEngine>,
+    cache: &Cache,
+    found: &Found,
+    failed: &dyn Fn(LoadFailure) -> PluginError,
+) -> Result<(Component, blake3::Hash)> {
+    let hash = found.hash()?;
+    if let Some(component) = cache.kept(&engine.engine, &hash) {
+        return Ok((component, hash));
+    }
+    let bytes = found.bytes()?;
+    match bytes.strip_prefix(MAGIC) {
+        None => return Err(failed(LoadFailure::NotAComponent("it does not begin like WebAssembly".into()))),
+        Some(rest) if rest.starts_with(CORE) => return Err(failed(LoadFailure::CoreModule)),
+        Some(_) => {}
+    }
+    // Of what was read, whatever the file has become since it was hashed.
+    let hash = blake3::hash(&bytes);
+    let component = compiled(engine, cache, bytes.into_owned(), hash)
+        .ok_or_else(|| failed(LoadFailure::SlowToCompile(COMPILING)))?
+        .map_err(|e| failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}")))))?;
+    Ok((component, hash))
+}
+
+/// Compiles a component; `None` where that takes too long. A plugin of a few megabytes can be made so that it does.
 fn compiled(
     engine: &Arc<TickingEngine>,
     cache: &Cache,
-    bytes: &[u8],
+    bytes: Vec<u8>,
     hash: blake3::Hash,
 ) -> Option<wasmtime::Result<Component>> {
-    if let Some(component) = cache.kept(&engine.engine, &hash) {
-        return Some(Ok(component));
-    }
     let (sender, done) = std::sync::mpsc::sync_channel(1);
-    let (engine, cache, bytes) = (engine.engine.clone(), cache.clone(), bytes.to_vec());
+    let (engine, cache) = (engine.engine.clone(), cache.clone());
     // Nothing can end it, but nobody has to wait for it either.
     let compiling = move || sender.send(cache.compile(&engine, &bytes, &hash));
     match std::thread::Builder::new().name("plugin compiler".into()).stack_size(8 << 20).spawn(compiling) {
