@@ -15,6 +15,8 @@ pub(super) const LOG: &str = "log";
 pub(super) const CHURN: &str = "churn";
 /// Comes and goes.
 pub(super) const PHOENIX: &str = "phoenix";
+/// How long all nodes may take to hear of a deletion.
+const GONE: Duration = Duration::from_secs(20);
 /// Documents of the log before the load begins.
 const LOGGED: u64 = 800;
 /// Documents in each of the databases that are created.
@@ -187,7 +189,12 @@ fn create_and_delete(http: &Http, state: &State) -> Result<()> {
 }
 
 fn phoenix(http: &Http, times: u64) -> Result<()> {
-    on_all_copies(PHOENIX, &http.ask("PUT", &format!("/{PHOENIX}?q=1"), Some(&Value::Null))?)?;
+    // A node that has not heard of its deletion yet says that it exists.
+    let created = wait_for("the old phoenix to be gone everywhere", GONE, || {
+        let answer = http.ask("PUT", &format!("/{PHOENIX}?q=1"), Some(&Value::Null))?;
+        Ok((answer.status != 412).then_some(answer))
+    })?;
+    on_all_copies(PHOENIX, &created)?;
     bulk(http, PHOENIX, &[json!({"_id": "times", "n": times})])?;
     Ok(())
 }
