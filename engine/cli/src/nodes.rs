@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use operations::backup::FolderArgument;
 use operations::error::OperationError;
 use operations::restore::Target;
-use operations::site::NodeId;
+use operations::site::{NodeId, is_local};
 
 /// Parses `[user:password@]localhost[:port],/data/dir[,nodename]`, couchcopy's form. What comes before the `@` is never
 /// repeated in a message.
@@ -49,8 +49,7 @@ pub(crate) fn site(text: &str) -> Result<(NodeId, Option<PathBuf>), OperationErr
     }
     let data = parts.next().filter(|path| !path.is_empty()).map(PathBuf::from);
     let name = parts.next().filter(|name| !name.is_empty()).map(str::to_owned);
-    let local = matches!(host, "localhost" | "127.0.0.1" | "::1");
-    Ok((NodeId { name, host: (!local).then(|| host.to_owned()) }, data))
+    Ok((NodeId { name, host: (!is_local(host)).then(|| host.to_owned()) }, data))
 }
 
 /// The host in `[user:password@]HOST[:port]`; an IPv6 address stands in brackets.

@@ -6,7 +6,7 @@ mod cluster_file;
 use std::path::PathBuf;
 
 pub use choice::PluginChoice;
-pub use cluster_file::ClusterFile;
+pub use cluster_file::{ClusterFile, is_local};
 pub use plugin_host::{NodeId, PluginReference};
 
 /// The service plugin where the user names none.

@@ -120,7 +120,7 @@ impl ClusterFile {
 }
 
 /// Whether a host is this machine.
-pub(crate) fn is_local(host: &str) -> bool {
+pub fn is_local(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]")
 }
 
