@@ -8,12 +8,14 @@
 mod command;
 mod daemon;
 mod fake;
+mod init_d;
 mod machine;
 mod managed;
 mod openrc;
 mod recorded;
 mod runit;
 mod s6;
+mod scanned;
 mod sshd;
 mod supervisor;
 mod systemd;

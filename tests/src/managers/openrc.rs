@@ -1,8 +1,6 @@
 //! OpenRC, on a machine that it believes to have booted.
 
-use super::daemon::write_program;
-use super::managed::setting;
-use super::{Daemon, Machine, Managed, find_program};
+use super::{Machine, Managed, find_program, init_d};
 use crate::Result;
 
 /// No services but ours, and the state that OpenRC keeps of a machine that it has booted.
@@ -35,20 +33,5 @@ pub fn start() -> Result<Option<Managed>> {
         return Ok(None);
     }
     let Some(machine) = Machine::apart(BOOTED)? else { return Ok(None) };
-    let daemon = Daemon::new(&machine.path(""))?;
-    let name = machine.name().to_owned();
-    let script = SCRIPT
-        .replace("@NAME@", &name)
-        .replace("@PID@", &daemon.pid_file().display().to_string())
-        .replace("@PROGRAM@", &daemon.program().display().to_string());
-    write_program(&machine.path("init.d").join(&name), &script)?;
-    Ok(Some(Managed {
-        daemon,
-        plugin: "openrc",
-        settings: setting("service", &name),
-        unknown: setting("service", "couchcopy-test-nobody"),
-        environment: Vec::new(),
-        fake: None,
-        machine,
-    }))
+    init_d::start(machine, "openrc", SCRIPT).map(Some)
 }

@@ -1,39 +1,18 @@
 //! s6: `s6-svscan` on a folder of services.
 
-use std::fs::{self, File};
-
 use rustix::process::Signal;
 
-use super::daemon::write_program;
-use super::managed::{setting, text};
-use super::{Daemon, Machine, Managed, find_program};
+use super::Managed;
+use super::scanned::{self, Scanner};
 use crate::Result;
-use crate::lab::wait_for;
 
 /// The service, which is down at first.
 pub fn start() -> Result<Option<Managed>> {
-    let Some(scan) = find_program("s6-svscan", "s6") else { return Ok(None) };
-    let mut machine = Machine::new()?;
-    let daemon = Daemon::new(&machine.path(""))?;
-    let services = machine.path("services");
-    let service = services.join(machine.name());
-    fs::create_dir_all(&service)?;
-    write_program(&service.join("run"), &format!("#!/bin/sh\nexec {}\n", daemon.program().display()))?;
-    File::create(service.join("down"))?;
-    let mut manager = machine.command(scan);
-    manager.arg(&services);
-    machine.spawn(&manager, Signal::TERM)?;
-    // It is there once its supervisor is.
-    wait_for("s6-supervise", super::machine::LIMIT, || {
-        Ok(service.join("supervise/status").exists().then_some(()))
-    })?;
-    Ok(Some(Managed {
-        daemon,
+    scanned::start(&Scanner {
         plugin: "s6",
-        settings: setting("service", text(&service)?),
-        unknown: setting("service", text(&services.join("couchcopy-test-nobody"))?),
-        environment: Vec::new(),
-        fake: None,
-        machine,
-    }))
+        program: ("s6-svscan", "s6"),
+        arguments: &[],
+        end: Signal::TERM,
+        ready: "supervise/status",
+    })
 }

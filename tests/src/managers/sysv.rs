@@ -1,8 +1,6 @@
 //! System V init scripts: `service` and a script in an `/etc/init.d` of our own.
 
-use super::daemon::write_program;
-use super::managed::setting;
-use super::{Daemon, Machine, Managed, find_program};
+use super::{Machine, Managed, find_program, init_d};
 use crate::Result;
 
 /// No services but ours.
@@ -40,20 +38,5 @@ pub fn start() -> Result<Option<Managed>> {
         }
     }
     let Some(machine) = Machine::apart(SCRIPTS)? else { return Ok(None) };
-    let daemon = Daemon::new(&machine.path(""))?;
-    let name = machine.name().to_owned();
-    let script = SCRIPT
-        .replace("@NAME@", &name)
-        .replace("@PID@", &daemon.pid_file().display().to_string())
-        .replace("@PROGRAM@", &daemon.program().display().to_string());
-    write_program(&machine.path("init.d").join(&name), &script)?;
-    Ok(Some(Managed {
-        daemon,
-        plugin: "sysv",
-        settings: setting("service", &name),
-        unknown: setting("service", "couchcopy-test-nobody"),
-        environment: Vec::new(),
-        fake: None,
-        machine,
-    }))
+    init_d::start(machine, "sysv", SCRIPT).map(Some)
 }
