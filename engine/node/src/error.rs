@@ -1,0 +1,140 @@
+//! What can go wrong on a node.
+
+use std::io;
+use std::path::PathBuf;
+
+use plugin_host::PluginError;
+
+/// Result of something done on a node.
+pub type Result<T, E = NodeError> = std::result::Result<T, E>;
+
+/// Why something could not be done on a node. Every message names the node.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A file of this machine cannot be read or changed.
+    #[error("cannot {doing} {path} of {node}")]
+    Io {
+        /// The node.
+        node: String,
+        /// What was being done, as in "cannot …".
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program on the node failed.
+    #[error("cannot {doing} on {node}: `{command}` {problem}")]
+    Program {
+        /// The node.
+        node: String,
+        /// What was being done, as in "cannot …".
+        doing: String,
+        /// The program with its arguments, without the way to the node.
+        command: String,
+        /// How it ended and what it said.
+        problem: String,
+    },
+    /// The node cannot be reached, or the connection broke.
+    #[error("cannot {doing} on {node}: the connection failed: {problem}")]
+    Connection {
+        /// The node.
+        node: String,
+        /// What was being done, as in "cannot …".
+        doing: String,
+        /// What is known.
+        problem: String,
+    },
+    /// A program or CouchDB answered something that makes no sense.
+    #[error("{node} gave an answer to {asked} that makes no sense: {problem}")]
+    Answer {
+        /// The node.
+        node: String,
+        /// What was asked.
+        asked: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No answer to an HTTP request.
+    #[error("CouchDB of {node} does not answer at {url}: {problem}")]
+    NoAnswer {
+        /// The node.
+        node: String,
+        /// Where it was asked, without credentials.
+        url: String,
+        /// Why.
+        problem: String,
+    },
+    /// CouchDB does not let us in.
+    #[error("CouchDB of {node} does not accept the name and password for {request} ({reason})")]
+    Unauthorized {
+        /// The node.
+        node: String,
+        /// Method and path.
+        request: String,
+        /// What CouchDB said.
+        reason: String,
+    },
+    /// CouchDB refused a request.
+    #[error("CouchDB of {node} answered {status} to {request}: {reason}")]
+    Http {
+        /// The node.
+        node: String,
+        /// Method and path.
+        request: String,
+        /// The status.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+    /// No way to the node can make a tunnel.
+    #[error("no way to {node} can make a tunnel")]
+    NoTunnel {
+        /// The node.
+        node: String,
+    },
+    /// A plugin failed.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+}
+
+impl NodeError {
+    /// What to do now.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "Run couchcopy as the user that owns CouchDB's data (often `couchdb`), or as root with sudo.".into()
+                }
+                io::ErrorKind::StorageFull => "There is no room left on that node. Make some.".into(),
+                _ => "Check the path, and who may read and write it.".into(),
+            },
+            Self::Program { .. } => {
+                "Commands on the node run as the user that --via leads to: it has to own CouchDB's data, or be root \
+                 (--use-sudo). The node needs tar, find, stat, df, mkdir, mv, rm and sync."
+                    .into()
+            }
+            Self::Connection { .. } => {
+                "Try the way by hand: `couchcopy plugin run ssh exec HOST -- true`. Nothing is lost: the same command can \
+                 be given again."
+                    .into()
+            }
+            Self::Answer { .. } => "Is that a CouchDB 3 node? -v shows what was run.".into(),
+            Self::NoAnswer { .. } => {
+                "Check host and port of the node argument, and that CouchDB runs. If it listens to its own machine only, \
+                 give --tunnel always."
+                    .into()
+            }
+            Self::Unauthorized { .. } => {
+                "Give name and password of a server admin: as user:password@host, in COUCHCOPY_PASSWORD, or by \
+                 --password-file."
+                    .into()
+            }
+            Self::Http { .. } => "Look into CouchDB's log on that node.".into(),
+            Self::NoTunnel { .. } => {
+                "ssh can: reach the node with --via ssh, or leave out --tunnel always.".into()
+            }
+            Self::Plugin(error) => error.remedy(),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The files of a node.
+
+pub(crate) mod local;
+pub(crate) mod remote;
+pub(crate) mod unpack;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use unpack::{Owner, Unpacking};
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// Anything else.
+    Other,
+}
+
+/// An entry of a folder, links not followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Its name in the folder.
+    pub name: String,
+    /// What it is.
+    pub kind: FileKind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The device that it lies on.
+    pub device: u64,
+    /// Number of the user that owns it.
+    pub uid: u32,
+    /// Number of its group.
+    pub gid: u32,
+}
+
+/// A regular file found below a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Path below the folder that was searched.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A file as a node packs it up: as it was from its beginning to the end that it had when it was opened, read through one
+/// open descriptor.
+pub struct PackedFile<'r> {
+    /// Path below the folder.
+    pub path: String,
+    /// Bytes that follow.
+    pub size: u64,
+    /// Time of its last change, in seconds since 1970.
+    pub mtime: u64,
+    /// Its content.
+    pub content: &'r mut dyn Read,
+}
+
+/// How a packing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// All files that are there have come.
+    Whole,
+    /// Whoever took the files wanted no more.
+    Ended,
+}
+
+/// Takes packed files; `false` ends the packing.
+pub type TakeFile<'t> = dyn FnMut(PackedFile<'_>) -> std::io::Result<bool> + 't;
+
+/// Reads and changes the files of one node. All paths are absolute paths on the node.
+///
+/// Changes are made durable by [`NodeFiles::sync`] only.
+pub trait NodeFiles: Send + Sync {
+    /// The node's name for messages.
+    fn node(&self) -> String;
+
+    /// How files come and go as streams; `None` where paths are paths of this machine that can be opened as they are.
+    fn streams(&self) -> Option<&dyn NodeStreams>;
+
+    /// The entries of a folder, in no order; `None` where there is no such folder.
+    fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>>;
+
+    /// All regular files below a folder, in no order; none where it is not there. Files and folders may vanish meanwhile.
+    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>>;
+
+    /// The content of a file; `None` where it is not there. Fails where it has more than `most` bytes.
+    fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>>;
+
+    /// Writes a file, or replaces it: whoever reads it sees the old content or the new one.
+    fn write(&self, path: &Path, content: &[u8]) -> Result<()>;
+
+    /// Makes a folder that only its owner can enter.
+    ///
+    /// Fails where it is there already.
+    fn create_folder(&self, path: &Path) -> Result<()>;
+
+    /// Moves files and folders into a folder of the same file system, keeping their names. It must not hold these names yet.
+    fn move_into(&self, paths: &[PathBuf], folder: &Path) -> Result<()>;
+
+    /// Removes files and folders with all that is in them. What is not there is fine.
+    fn remove(&self, paths: &[PathBuf]) -> Result<()>;
+
+    /// Bytes that may still be written to the file system of a folder.
+    fn free_bytes(&self, folder: &Path) -> Result<u64>;
+
+    /// Makes all changes below a folder durable.
+    fn sync(&self, folder: &Path) -> Result<()>;
+}
+
+/// Streams of files from and to a node whose files cannot be opened from here.
+pub trait NodeStreams: Send + Sync {
+    /// Begins to unpack files below a folder that is there. Root gives them to `owner`.
+    fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>>;
+
+    /// Packs up files by their paths below a folder, in this order. A file that is not there is left out silently.
+    ///
+    /// Fails where the connection breaks, after the files that came before.
+    fn pack(&self, folder: &Path, paths: &[String], take: &mut TakeFile<'_>) -> Result<Packing>;
+}

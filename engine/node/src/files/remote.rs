@@ -1,0 +1,317 @@
+//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`, `sync`.
+//!
+//! No shell reads anything, and nothing is left on the node.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::unpack::{Owner, TarStream, Unpacking};
+use super::{FileEntry, FileKind, FoundFile, NodeFiles, NodeStreams, PackedFile, Packing, TakeFile};
+use crate::error::{NodeError, Result};
+use crate::way::{Way, problem};
+
+/// How long a small command may take.
+const SHORT: Duration = Duration::from_secs(120);
+/// How long going through, removing or bringing to the disk everything may take.
+const LONG: Duration = Duration::from_secs(24 * 3600);
+/// tar's exit codes for files that changed, vanished or could not be read; GNU's and busybox's.
+const TAR_COMPLAINED: [i32; 2] = [1, 2];
+
+/// Files of a node that is reached through node-access plugins.
+#[derive(Debug, Clone)]
+pub struct RemoteFiles {
+    way: Way,
+}
+
+impl RemoteFiles {
+    /// Files at the end of a way.
+    pub fn new(way: Way) -> Self {
+        Self { way }
+    }
+
+    fn text<'p>(&self, path: &'p Path) -> Result<&'p str> {
+        let text = path.to_str().filter(|text| text.starts_with('/') && !text.contains(['\n', '\0']));
+        text.ok_or_else(|| NodeError::Program {
+            node: self.way.shown(),
+            doing: format!("use the path {}", path.display()),
+            command: "no program".into(),
+            problem: "was run: a path on another machine has to be absolute, UTF-8 and one line".into(),
+        })
+    }
+
+    fn texts<'p>(&self, paths: &'p [PathBuf]) -> Result<Vec<&'p str>> {
+        paths.iter().map(|path| self.text(path)).collect()
+    }
+
+    /// Runs `find` and gives its output; `None` where the folder is not there.
+    fn find_output(&self, doing: &str, folder: &Path, rest: &[&str]) -> Result<Option<String>> {
+        let folder = self.text(folder)?;
+        let words: Vec<&str> = ["find", folder].into_iter().chain(rest.iter().copied()).collect();
+        let ended = self.way.run(doing, &words, b"", LONG)?;
+        // What vanishes meanwhile makes find complain, too; so does a folder that is not there.
+        if ended.code != 0 {
+            if ended.stdout.is_empty() && !self.is_there(folder)? {
+                return Ok(None);
+            }
+            let told = ended.stderr.trim();
+            if told.is_empty() || !told.lines().all(|line| line.contains("No such file")) {
+                return Err(self.way.failed(doing, &words, &ended));
+            }
+        }
+        Ok(Some(String::from_utf8_lossy(&ended.stdout).into_owned()))
+    }
+
+    /// Whether the folder above a path has an entry of that name; what programs say of missing files is in any language.
+    fn is_there(&self, path: &str) -> Result<bool> {
+        let Some((parent, name)) = path.trim_end_matches('/').rsplit_once('/') else { return Ok(true) };
+        let parent = if parent.is_empty() { "/" } else { parent };
+        let words = ["find", parent, "-mindepth", "1", "-maxdepth", "1"];
+        let ended = self.way.run("list a folder", &words, b"", LONG)?;
+        if ended.code != 0 && ended.stdout.is_empty() {
+            return if parent == "/" { Ok(true) } else { self.is_there(parent) };
+        }
+        let listed = String::from_utf8_lossy(&ended.stdout);
+        Ok(listed.lines().any(|line| line.rsplit('/').next() == Some(name)))
+    }
+
+    fn answer(&self, asked: &str, problem: impl Into<String>) -> NodeError {
+        NodeError::Answer { node: self.way.shown(), asked: asked.into(), problem: problem.into() }
+    }
+}
+
+/// What `stat -c` is asked for: kind last but one, since it has spaces in it.
+const STAT: &str = "%s %d %u %g %F/%n";
+
+fn entry(line: &str) -> Option<FileEntry> {
+    let mut fields = line.splitn(5, ' ');
+    let size = fields.next()?.parse().ok()?;
+    let device = fields.next()?.parse().ok()?;
+    let uid = fields.next()?.parse().ok()?;
+    let gid = fields.next()?.parse().ok()?;
+    let (kind, path) = fields.next()?.split_once('/')?;
+    let kind = match kind {
+        "regular file" | "regular empty file" => FileKind::File,
+        "directory" => FileKind::Folder,
+        "symbolic link" => FileKind::Link,
+        _ => FileKind::Other,
+    };
+    let name = path.rsplit('/').next()?.to_owned();
+    Some(FileEntry { name, kind, size, device, uid, gid })
+}
+
+impl NodeFiles for RemoteFiles {
+    fn node(&self) -> String {
+        self.way.shown()
+    }
+
+    fn streams(&self) -> Option<&dyn NodeStreams> {
+        Some(self)
+    }
+
+    fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>> {
+        let doing = format!("list {}", folder.display());
+        let rest = ["-mindepth", "1", "-maxdepth", "1", "-exec", "stat", "-c", STAT, "{}", "+"];
+        let Some(output) = self.find_output(&doing, folder, &rest)? else { return Ok(None) };
+        let entries = output
+            .lines()
+            .map(|line| entry(line).ok_or_else(|| self.answer("stat", format!("{line:?}"))))
+            .collect::<Result<_>>()?;
+        Ok(Some(entries))
+    }
+
+    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
+        let doing = format!("list {}", folder.display());
+        let rest = ["-type", "f", "-exec", "stat", "-c", "%s %n", "{}", "+"];
+        let Some(output) = self.find_output(&doing, folder, &rest)? else { return Ok(Vec::new()) };
+        let prefix = format!("{}/", self.text(folder)?.trim_end_matches('/'));
+        output
+            .lines()
+            .map(|line| {
+                let (size, path) = line.split_once(' ')?;
+                Some(FoundFile { path: path.strip_prefix(&prefix)?.to_owned(), size: size.parse().ok()? })
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.answer("stat", "a line that is no size and path"))
+    }
+
+    fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        else {
+            return Ok(None);
+        };
+        let mut content = None;
+        let mut too_large = false;
+        self.pack(folder, &[name.to_owned()], &mut |file| {
+            too_large = file.size > most;
+            if too_large {
+                return Ok(false);
+            }
+            let mut bytes = Vec::new();
+            file.content.read_to_end(&mut bytes)?;
+            content = Some(bytes);
+            Ok(true)
+        })?;
+        if too_large {
+            return Err(self.answer("tar", format!("{} has more than {most} bytes", path.display())));
+        }
+        Ok(content)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> Result<()> {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+        else {
+            return Err(self.answer("write", format!("{} names no file", path.display())));
+        };
+        let partial = format!("{name}.partial");
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o600);
+        header.set_size(content.len() as u64);
+        let mut builder = tar::Builder::new(Vec::new());
+        let packed = builder.append_data(&mut header, &partial, content).and_then(|()| builder.into_inner());
+        let packed = packed.map_err(|e| self.answer("write", e.to_string()))?;
+        let doing = format!("write {}", path.display());
+        self.way.succeed(&doing, &["tar", "-x", "-f", "-", "-C", self.text(folder)?], &packed, SHORT)?;
+        let partial = folder.join(partial);
+        let words = ["mv", "-f", "--", self.text(&partial)?, self.text(path)?];
+        self.way.succeed(&doing, &words, b"", SHORT)?;
+        Ok(())
+    }
+
+    fn create_folder(&self, path: &Path) -> Result<()> {
+        let doing = format!("create the folder {}", path.display());
+        self.way.succeed(&doing, &["mkdir", "-m", "700", "--", self.text(path)?], b"", SHORT)?;
+        Ok(())
+    }
+
+    fn move_into(&self, paths: &[PathBuf], folder: &Path) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let doing = format!("move files to {}", folder.display());
+        let folder = format!("{}/", self.text(folder)?);
+        let mut words = vec!["mv", "--"];
+        words.extend(self.texts(paths)?);
+        words.push(&folder);
+        self.way.succeed(&doing, &words, b"", SHORT)?;
+        Ok(())
+    }
+
+    fn remove(&self, paths: &[PathBuf]) -> Result<()> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let mut words = vec!["rm", "-rf", "--"];
+        words.extend(self.texts(paths)?);
+        self.way.succeed("remove old files", &words, b"", LONG)?;
+        Ok(())
+    }
+
+    fn free_bytes(&self, folder: &Path) -> Result<u64> {
+        let doing = format!("ask for room in {}", folder.display());
+        let output = self.way.succeed(&doing, &["df", "-P", "-k", self.text(folder)?], b"", SHORT)?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        // Filesystem, blocks, used, available, capacity, mount point; the first may have spaces.
+        let available = output.lines().nth(1).and_then(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let capacity = fields.iter().position(|field| field.ends_with('%'))?;
+            fields.get(capacity.checked_sub(1)?)?.parse::<u64>().ok()
+        });
+        available.map(|kib| kib.saturating_mul(1024)).ok_or_else(|| self.answer("df", format!("{output:?}")))
+    }
+
+    fn sync(&self, _: &Path) -> Result<()> {
+        self.way.succeed("make files durable", &["sync"], b"", LONG)?;
+        Ok(())
+    }
+}
+
+impl NodeStreams for RemoteFiles {
+    fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>> {
+        let words = ["tar", "-x", "-p", "-f", "-", "-C", self.text(folder)?];
+        let running = self.way.spawn("unpack files", &words)?;
+        let owner = owner.unwrap_or(Owner { uid: 0, gid: 0 });
+        Ok(Box::new(TarStream::new(running, self.way.shown(), owner)?))
+    }
+
+    fn pack(&self, folder: &Path, paths: &[String], take: &mut TakeFile<'_>) -> Result<Packing> {
+        let doing = "pack files up";
+        if paths.is_empty() {
+            return Ok(Packing::Whole);
+        }
+        let words = ["tar", "-c", "-f", "-", "-C", self.text(folder)?, "-T", "-"];
+        let broken =
+            |problem: String| NodeError::Connection { node: self.way.shown(), doing: doing.into(), problem };
+        let mut running = self.way.spawn(doing, &words)?;
+        let (Some(mut stdin), Some(stdout)) = (running.stdin(), running.stdout()) else {
+            return Err(broken("the program has no input or output".into()));
+        };
+        let taken = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut names = String::new();
+                for chunk in paths.chunks(1000) {
+                    names.clear();
+                    for path in chunk {
+                        names.push_str(path);
+                        names.push('\n');
+                    }
+                    // It ends early where the other side does, which is told there.
+                    if stdin.write_all(names.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+            let taken = take_all(stdout, take);
+            if !matches!(taken, Ok(Packing::Whole)) {
+                running.kill();
+            }
+            taken
+        });
+        match taken {
+            Ok(Packing::Ended) => Ok(Packing::Ended),
+            Ok(Packing::Whole) => match running.finish(doing, false)? {
+                (0, _) => Ok(Packing::Whole),
+                (code, _) if TAR_COMPLAINED.contains(&code) => Ok(Packing::Whole),
+                (code, said) => Err(broken(problem(code, &said))),
+            },
+            Err(e) => Err(match running.finish(doing, false) {
+                Err(known) => known,
+                Ok((code, said)) if code != 0 => broken(format!("{e}; {}", problem(code, &said))),
+                Ok(_) => broken(e.to_string()),
+            }),
+        }
+    }
+}
+
+/// Hands over every regular file of a tar stream, to its very end: a program that waits to be read does not end.
+fn take_all(stdout: impl Read, take: &mut TakeFile<'_>) -> std::io::Result<Packing> {
+    let mut archive = tar::Archive::new(std::io::BufReader::with_capacity(256 << 10, stdout));
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
+        let (size, mtime) = (entry.size(), entry.header().mtime()?);
+        if !take(PackedFile { path, size, mtime, content: &mut entry })? {
+            return Ok(Packing::Ended);
+        }
+    }
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink())?;
+    Ok(Packing::Whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_lines_of_both_kinds() {
+        let parsed = entry("4096 65024 33 33 directory//d/sha red").unwrap();
+        assert_eq!((parsed.name.as_str(), parsed.kind, parsed.uid), ("sha red", FileKind::Folder, 33));
+        assert_eq!(entry("0 1 0 0 regular empty file//d/_dbs.couch").unwrap().kind, FileKind::File);
+        assert_eq!(entry("3 1 0 0 symbolic link//d/x").unwrap().kind, FileKind::Link);
+        assert_eq!(entry("nonsense"), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! The requests that couchcopy makes, with what they tell.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Http, encode};
+use crate::error::{NodeError, Result};
+
+/// The version of a CouchDB, e.g. 3.5.0.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// Its numbers, the first one in front.
+    pub numbers: [u64; 3],
+    /// As CouchDB tells it.
+    pub text: String,
+}
+
+impl Version {
+    /// Reads `3.5.0`, `3.5.0-RC1` and the like; what is missing counts as 0.
+    pub fn parse(text: &str) -> Self {
+        let mut numbers = text.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0));
+        Self { numbers: std::array::from_fn(|_| numbers.next().unwrap_or(0)), text: text.to_owned() }
+    }
+
+    /// Whether it is at least this one.
+    pub fn at_least(&self, major: u64, minor: u64) -> bool {
+        (self.numbers[0], self.numbers[1]) >= (major, minor)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Which nodes a node knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Membership {
+    /// Those that it is connected to, itself included.
+    pub connected: BTreeSet<String>,
+    /// Those that belong to the cluster.
+    pub cluster: BTreeSet<String>,
+}
+
+/// What `_dbs_info` tells of a database that opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    /// Documents that exist.
+    pub docs: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+}
+
+impl Http {
+    fn nonsense(&self, asked: &str, answer: &Value) -> NodeError {
+        let mut problem = answer.to_string();
+        if problem.len() > 200 {
+            problem = problem.chars().take(200).chain("…".chars()).collect();
+        }
+        NodeError::Answer { node: self.node.clone(), asked: asked.to_owned(), problem }
+    }
+
+    /// Whether CouchDB answers and says that it is up; it answers otherwise in maintenance mode and while it is seeded.
+    pub fn is_up(&self) -> Result<bool> {
+        Ok(self.ask(Method::GET, "/_up", None)?.is_success())
+    }
+
+    /// CouchDB's version.
+    pub fn version(&self) -> Result<Version> {
+        let answer = self.get("/")?;
+        match (&answer["couchdb"], answer["version"].as_str()) {
+            (Value::String(_), Some(version)) => Ok(Version::parse(version)),
+            _ => Err(self.nonsense("GET /", &answer)),
+        }
+    }
+
+    /// The node's name. CouchDB 3.0 and later tell it.
+    pub fn node_name(&self) -> Result<String> {
+        let answer = self.get("/_node/_local")?;
+        answer["name"].as_str().map(str::to_owned).ok_or_else(|| self.nonsense("GET /_node/_local", &answer))
+    }
+
+    /// The nodes that it knows.
+    pub fn membership(&self) -> Result<Membership> {
+        let answer = self.get("/_membership")?;
+        let names = |list: &str| -> Option<BTreeSet<String>> {
+            answer[list].as_array()?.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+        };
+        match (names("all_nodes"), names("cluster_nodes")) {
+            (Some(connected), Some(cluster)) => Ok(Membership { connected, cluster }),
+            _ => Err(self.nonsense("GET /_membership", &answer)),
+        }
+    }
+
+    /// A value of the node's configuration; `None` where it is not set.
+    pub fn config(&self, section: &str, key: &str) -> Result<Option<String>> {
+        let path = format!("/_node/_local/_config/{}/{}", encode(section), encode(key));
+        let answer = self.ask(Method::GET, &path, None)?;
+        match answer.status {
+            404 => Ok(None),
+            _ if answer.is_success() => Ok(answer.body.as_str().map(str::to_owned)),
+            401 | 403 => Err(NodeError::Unauthorized {
+                node: self.node.clone(),
+                request: format!("GET {path}"),
+                reason: answer.reason(),
+            }),
+            status => Err(NodeError::Http {
+                node: self.node.clone(),
+                request: format!("GET {path}"),
+                status,
+                reason: answer.reason(),
+            }),
+        }
+    }
+
+    /// What the node still has to send to others.
+    pub fn replication_jobs(&self) -> Result<u64> {
+        let answer = self.get("/_node/_local/_system")?;
+        answer["internal_replication_jobs"]
+            .as_u64()
+            .ok_or_else(|| self.nonsense("GET /_node/_local/_system", &answer))
+    }
+
+    /// Opens databases, at most 100 at a time, and tells of each; `None` for those that do not open.
+    pub fn dbs_info(&self, names: &[&str]) -> Result<Vec<Option<DatabaseInfo>>> {
+        let answer = self.post("/_dbs_info", &json!({"keys": names}))?;
+        let rows = answer.as_array().filter(|rows| rows.len() == names.len());
+        let rows = rows.ok_or_else(|| self.nonsense("POST /_dbs_info", &answer))?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let count = |key: &str| row["info"][key].as_u64();
+                Some(DatabaseInfo { docs: count("doc_count")?, deleted: count("doc_del_count")? })
+            })
+            .collect())
+    }
+
+    /// Shard maps of the node: id and revision of at most `limit` documents of its `_dbs`, from `start` on.
+    pub fn shard_map_revisions(&self, start: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
+        let mut path = format!("/_node/_local/_dbs/_all_docs?limit={limit}");
+        if let Some(start) = start {
+            path.push_str("&startkey=");
+            path.push_str(&encode(&json!(start).to_string()));
+        }
+        let answer = self.get(&path)?;
+        let rows = answer["rows"].as_array().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", &answer))?;
+        rows.iter()
+            .map(|row| Some((row["id"].as_str()?.to_owned(), row["value"]["rev"].as_str()?.to_owned())))
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.nonsense("GET _dbs/_all_docs", &answer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare() {
+        assert!(Version::parse("3.4.1").at_least(3, 4));
+        assert!(!Version::parse("3.3.3").at_least(3, 4));
+        assert!(Version::parse("4.0.0-RC1").at_least(3, 4));
+        assert_eq!(Version::parse("3.5").numbers, [3, 5, 0]);
+    }
+}

@@ -1,0 +1,27 @@
+//! One CouchDB node as couchcopy sees it: its files, its service, its HTTP interface.
+//!
+//! Each part stands behind a small trait or type of its own: [`NodeFiles`] reads and changes what lies in the node's data
+//! folder, on this machine directly and elsewhere with the node's own `tar`, `find`, `mv` and the like; [`NodeService`]
+//! starts and stops CouchDB; [`Http`] speaks with it, through a tunnel where it listens to its own machine only.
+//!
+//! Everything here blocks; whoever has several nodes gives each a thread.
+
+mod error;
+mod files;
+mod http;
+mod node;
+mod service;
+mod way;
+
+pub use error::{NodeError, Result};
+pub use files::local::LocalFiles;
+pub use files::remote::RemoteFiles;
+pub use files::unpack::{Owner, Unpacking};
+pub use files::{FileEntry, FileKind, FoundFile, NodeFiles, NodeStreams, PackedFile, Packing, TakeFile};
+pub use http::api::{DatabaseInfo, Membership, Version};
+pub use http::tunnel::Tunnel;
+pub use http::{Answer, Credentials, Endpoint, Http, encode};
+pub use node::{Node, TunnelMode, files_of, http_of};
+pub use reqwest::Method;
+pub use service::{NodeService, PluginService};
+pub use way::{Way, blocking_runtime};

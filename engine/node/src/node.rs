@@ -1,0 +1,105 @@
+//! A node with its three parts.
+
+use std::path::PathBuf;
+
+use plugin_host::NodeId;
+
+use crate::error::{NodeError, Result};
+use crate::files::NodeFiles;
+use crate::files::local::LocalFiles;
+use crate::files::remote::RemoteFiles;
+use crate::http::tunnel::Tunnel;
+use crate::http::{Credentials, Endpoint, Http};
+use crate::service::NodeService;
+use crate::way::Way;
+
+/// One CouchDB node.
+pub struct Node {
+    /// Its Erlang name, where it is known, and the machine it is on.
+    pub id: NodeId,
+    /// Its data folder there.
+    pub data: PathBuf,
+    /// Its files.
+    pub files: Box<dyn NodeFiles>,
+    /// Its service.
+    pub service: Box<dyn NodeService>,
+    /// Its HTTP interface.
+    pub http: Http,
+}
+
+impl Node {
+    /// For messages.
+    pub fn shown(&self) -> String {
+        self.id.shown()
+    }
+}
+
+/// When to reach CouchDB through a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TunnelMode {
+    /// Where it does not answer directly, and a way to the node can make a tunnel.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Files at the end of a way: direct ones where nothing lies between.
+pub fn files_of(way: &Way) -> Box<dyn NodeFiles> {
+    if way.is_direct() {
+        Box::new(LocalFiles::new(way.shown()))
+    } else {
+        Box::new(RemoteFiles::new(way.clone()))
+    }
+}
+
+/// Finds out how CouchDB is reached, and prepares to speak with it.
+///
+/// Where nobody answers at all, the direct way is what comes back, so that its error is what the user sees.
+pub fn http_of(
+    way: &Way,
+    endpoint: &Endpoint,
+    credentials: Option<&Credentials>,
+    mode: TunnelMode,
+) -> Result<Http> {
+    let direct = || Http::new(endpoint, credentials.cloned(), None, way.shown());
+    match mode {
+        TunnelMode::Never => return direct(),
+        TunnelMode::Auto if way.is_direct() => return direct(),
+        TunnelMode::Auto => {
+            let http = direct()?;
+            if answers(&http) {
+                return Ok(http);
+            }
+        }
+        TunnelMode::Always => {}
+    }
+    // What listens to its own machine only listens to the loopback address, or to that address which it is known by.
+    for host in ["127.0.0.1", endpoint.host.as_str()] {
+        let Some(tunnel) = Tunnel::open(way, host, endpoint.port)? else {
+            return match mode {
+                TunnelMode::Always => Err(NodeError::NoTunnel { node: way.shown() }),
+                _ => direct(),
+            };
+        };
+        let http = Http::new(endpoint, credentials.cloned(), Some(tunnel), way.shown())?;
+        if answers(&http) {
+            return Ok(http);
+        }
+    }
+    match mode {
+        TunnelMode::Always => Err(NodeError::NoAnswer {
+            node: way.shown(),
+            url: endpoint.to_string(),
+            problem: "nobody listens there on the node either".into(),
+        }),
+        _ => direct(),
+    }
+}
+
+/// Whether anybody speaks HTTP there, whatever they say.
+fn answers(http: &Http) -> bool {
+    http.ask_within(reqwest::Method::GET, "/", None, std::time::Duration::from_secs(20)).is_ok()
+}
