@@ -28,6 +28,7 @@ const REFUSED: u8 = 5;
 const DATA: u8 = 6;
 const SYSTEM: u8 = 7;
 const PLUGIN: u8 = 8;
+const NODE: u8 = 9;
 
 /// Tells an error, if there is one, and gives the exit code.
 pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) -> ExitCode {
@@ -43,6 +44,7 @@ pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) 
                 ErrorKind::Data => DATA,
                 ErrorKind::System => SYSTEM,
                 ErrorKind::Plugin => PLUGIN,
+                ErrorKind::Node => NODE,
             };
             tell(&error, code, output);
             ExitCode::from(code)
@@ -103,6 +105,7 @@ fn tell(error: &OperationError, code: u8, output: &Output) {
             ErrorKind::Data => "data",
             ErrorKind::System => "system",
             ErrorKind::Plugin => "plugin",
+            ErrorKind::Node => "node",
         };
         let fields =
             ErrorFields { exit_code: code, kind, message: error.to_string(), causes, remedy: error.remedy() };

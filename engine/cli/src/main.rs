@@ -1,6 +1,7 @@
 //! The command `couchcopy`: arguments, progress, output, exit codes.
 
 mod arguments;
+mod cluster;
 mod commands;
 mod exit;
 mod nodes;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use operations::backup::FolderArgument;
 use operations::error::OperationError;
 use operations::restore::Target;
-use operations::site::{NodeId, is_local};
+use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port};
 
 /// Parses `[user:password@]localhost[:port],/data/dir[,nodename]`, couchcopy's form. What comes before the `@` is never
 /// repeated in a message.
@@ -35,33 +35,43 @@ pub(crate) fn folder(text: &str) -> Result<FolderArgument, OperationError> {
     Ok(FolderArgument { path: PathBuf::from(path), node })
 }
 
-/// Parses `[user:password@]HOST[:port][,DATA_DIR[,NODENAME]]`. What comes before the `@` is CouchDB's business, not the
-/// machine's, and is left out.
-pub(crate) fn site(text: &str) -> Result<(NodeId, Option<PathBuf>), OperationError> {
+/// Parses `[user:password@]HOST[:port][,DATA_DIR[,NODENAME]]`, couchcopy's form. `@`, `:` and `,` in name and password are
+/// percent-encoded; they are never repeated in a message. An IPv6 address stands in brackets.
+pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
     let mut parts = text.splitn(3, ',');
     let place = parts.next().unwrap_or_default();
-    let host = host_of(place);
-    if host.is_empty() || host.starts_with('-') || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(OperationError::refused(
+    let (credentials, place) = match place.rsplit_once('@') {
+        Some((credentials, place)) => (Some(credentials), place),
+        None => (None, place),
+    };
+    let wrong = || {
+        OperationError::refused(
             "a node must be named as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME",
-            "For example: localhost, or db1.example.com,/opt/couchdb/data.",
-        ));
+            "For example: localhost, or admin:password@db1.example.com:5984,/opt/couchdb/data. `,`, `:` and `@` in a \
+             password are written %2C, %3A and %40.",
+        )
+    };
+    let (host, port) = split_port(place).ok_or_else(wrong)?;
+    if host.is_empty() || host.starts_with('-') || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(wrong());
     }
+    let credentials = credentials.map(|credentials| {
+        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+        Credentials { user: decoded(user), password: decoded(password) }
+    });
     let data = parts.next().filter(|path| !path.is_empty()).map(PathBuf::from);
     let name = parts.next().filter(|name| !name.is_empty()).map(str::to_owned);
-    Ok((NodeId { name, host: (!is_local(host)).then(|| host.to_owned()) }, data))
+    let local = is_local(host);
+    let http_host = local.then(|| if host == "localhost" { "127.0.0.1" } else { host }.to_owned());
+    Ok(NodeArgument {
+        id: NodeId { name, host: (!local).then(|| host.to_owned()) },
+        data,
+        http: HttpAddress { tls: false, host: http_host, port, credentials },
+    })
 }
 
-/// The host in `[user:password@]HOST[:port]`; an IPv6 address stands in brackets.
-fn host_of(place: &str) -> &str {
-    let host_port = place.rsplit_once('@').map_or(place, |(_, host)| host);
-    if let Some((address, _)) = host_port.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return address;
-    }
-    match host_port.split_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => host_port,
-    }
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Parses `DIR,NODENAME`.
@@ -97,16 +107,24 @@ mod tests {
 
     #[test]
     fn nodes_anywhere() {
-        let host = |text: &str| site(text).unwrap().0.host;
+        let host = |text: &str| site(text).unwrap().id.host;
         assert_eq!(host("localhost"), None);
         assert_eq!(host("admin:p@ss@localhost:5984,/d"), None);
         assert_eq!(host("[::1]:5984"), None);
         assert_eq!(host("db1.example.com:5984,/d").as_deref(), Some("db1.example.com"));
         assert_eq!(host("[fd00::1]:5984").as_deref(), Some("fd00::1"));
-        let (id, data) = site("db1,/d,couchdb@db1").unwrap();
-        assert_eq!((id.name.as_deref(), data), (Some("couchdb@db1"), Some(PathBuf::from("/d"))));
-        for wrong in ["", ",/d", "-oProxyCommand=x", "a b", "u:p@"] {
-            assert!(site(wrong).is_err(), "{wrong}");
+        let parsed = site("db1,/d,couchdb@db1").unwrap();
+        assert_eq!(
+            (parsed.id.name.as_deref(), parsed.data),
+            (Some("couchdb@db1"), Some(PathBuf::from("/d")))
+        );
+        let parsed = site("admin:p%40%3A%2Cs@[fd00::1]:81,/d").unwrap();
+        let credentials = parsed.http.credentials.clone().unwrap();
+        assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("admin", "p@:,s"));
+        assert_eq!(parsed.http.endpoint(&parsed.id).to_string(), "http://[fd00::1]:81");
+        for wrong in ["", ",/d", "-oProxyCommand=x", "a b", "u:p@", "u:secret@db1:x,/d"] {
+            let message = site(wrong).unwrap_err().to_string();
+            assert!(!message.contains("secret"), "{message}");
         }
     }
 

@@ -37,6 +37,34 @@ pub(crate) struct PluginFlags {
     pub(crate) grants: GrantFlags,
 }
 
+/// How CouchDB itself is asked.
+#[derive(Debug, Args)]
+pub(crate) struct HttpFlags {
+    /// Name of a server admin, where the node argument has none [default: admin]. The password comes from the node argument,
+    /// --password-file, COUCHCOPY_PASSWORD, netrc, or is asked for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// A file with the admin's password in its first line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Speak with CouchDB through the way to the node: auto does where it does not answer directly.
+    #[arg(long, value_enum, default_value_t = Tunnel::Auto, value_name = "WHEN")]
+    pub(crate) tunnel: Tunnel,
+}
+
+/// When to reach CouchDB through a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tunnel {
+    /// Where it does not answer directly.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
 /// What plugins may do.
 #[derive(Debug, Args)]
 pub(crate) struct GrantFlags {

@@ -1,26 +1,22 @@
 //! Carries out the commands about plugins.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use operations::error::{OperationError, Result};
 use operations::plugin_development;
-use operations::plugins::host::{Command, Inherited, Kind, State, Ungranted, printable};
-use operations::plugins::{
-    self, Answer, Ask, GrantListing, PluginList, PluginListing, PluginOptions, Plugins, ServiceAction,
-};
-use operations::site::{ClusterFile, PluginChoice, SiteNode};
+use operations::plugins::host::{Command, Inherited, Kind, State, printable};
+use operations::plugins::{self, GrantListing, PluginList, PluginListing, ServiceAction};
+use operations::site::{PluginChoice, SiteNode};
 use serde::Serialize;
 
+use crate::cluster::{chosen_nodes, sandbox};
 use crate::exit::Outcome;
 use crate::nodes;
 use crate::output::{Output, bytes};
-use crate::plugin_arguments::{
-    GrantFlags, NewKind, PluginAction, PluginFlags, PluginRun, RunVerb, Service, ServiceVerb,
-};
+use crate::plugin_arguments::{NewKind, PluginAction, PluginRun, RunVerb, Service, ServiceVerb};
 use crate::progress::Terminal;
 
 /// Carries out `couchcopy plugin …`.
@@ -67,42 +63,6 @@ fn as_path(file: &Path) -> String {
     if text.contains('/') { text } else { format!("./{text}") }
 }
 
-fn sandbox(flags: Option<&GrantFlags>, output: &Output, reporter: &Arc<Terminal>) -> Result<Plugins> {
-    let can_ask = !output.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    let options = PluginOptions {
-        grant: flags.map(|flags| flags.grant.clone()).unwrap_or_default(),
-        deadline: flags.and_then(|flags| flags.deadline).map(Duration::from_secs),
-        ask: can_ask.then(|| Box::new(ask) as Ask),
-    };
-    Plugins::new(options, Arc::clone(reporter) as Arc<_>)
-}
-
-/// Asks at the terminal.
-fn ask(ungranted: &Ungranted) -> Answer {
-    let mut err = std::io::stderr().lock();
-    let changed = if ungranted.was_granted { "\nIts file has CHANGED since it was granted." } else { "" };
-    let _ = write!(
-        err,
-        "Plugin {} {} is not built in:\n  {}\n  BLAKE3 {}{changed}\nIt wants to run:{}\n\
-         Grant it these commands? [y] yes, remember it  [o] for this once  [N] no: ",
-        ungranted.plugin,
-        ungranted.version,
-        shown(&ungranted.file),
-        ungranted.hash,
-        ungranted.list()
-    );
-    let _ = err.flush();
-    let mut line = String::new();
-    if std::io::stdin().read_line(&mut line).is_err() {
-        return Answer::No;
-    }
-    match line.trim().to_lowercase().as_str() {
-        "y" | "yes" => Answer::Remember,
-        "o" | "once" => Answer::Once,
-        _ => Answer::No,
-    }
-}
-
 #[derive(Serialize)]
 struct StateJson<'a> {
     node: String,
@@ -119,10 +79,9 @@ fn state_word(state: State) -> &'static str {
 }
 
 fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
-    let (id, data) = nodes::site(&run.node)?;
     let choice =
         PluginChoice { service: Some(run.plugin.clone()), via: run.via.clone(), ..PluginChoice::default() };
-    let mut node = choice.node(id, data)?;
+    let mut node = choice.node(nodes::site(&run.node)?)?;
     let action = match run.action {
         RunVerb::Start => ServiceAction::Start,
         RunVerb::Stop => ServiceAction::Stop,
@@ -191,41 +150,6 @@ pub(crate) fn service(command: &Service, output: &Output, reporter: &Arc<Termina
         });
     }
     Ok(Outcome::Done)
-}
-
-/// The nodes that are named, or all of the cluster file.
-fn chosen_nodes(names: &[String], flags: &PluginFlags) -> Result<Vec<SiteNode>> {
-    let choice = PluginChoice {
-        service: flags.service.clone(),
-        via: flags.via.clone(),
-        start_stop: flags.couchdb_start.clone().zip(flags.couchdb_stop.clone()),
-        sudo: flags.use_sudo,
-    };
-    let Some(path) = &flags.cluster else {
-        return names
-            .iter()
-            .map(|name| {
-                let (id, data) = nodes::site(name)?;
-                choice.node(id, data)
-            })
-            .collect();
-    };
-    let file = ClusterFile::read(path)?;
-    let chosen: Vec<SiteNode> = if names.is_empty() {
-        file.nodes.clone()
-    } else {
-        let find = |name: &String| {
-            file.node(name).cloned().ok_or_else(|| {
-                let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
-                OperationError::refused(
-                    format!("{name} is no node of {}", path.display()),
-                    format!("It has these: {}.", known.join(", ")),
-                )
-            })
-        };
-        names.iter().map(find).collect::<Result<_>>()?
-    };
-    chosen.into_iter().map(|node| choice.overrule(node)).collect()
 }
 
 fn list_text(list: &PluginList) -> String {

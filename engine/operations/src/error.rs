@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use archive::ArchiveError;
 use couchfile::error::CouchFileError;
+use node::NodeError;
 use plugin_host::PluginError;
 
 /// Result of an operation.
@@ -23,6 +24,8 @@ pub enum ErrorKind {
     System,
     /// A plugin failed: CouchDB was not started or stopped, or a node was not reached.
     Plugin,
+    /// A node did not do what it was asked for, or was not reached.
+    Node,
     /// A mistake in couchcopy itself.
     Bug,
 }
@@ -70,12 +73,21 @@ pub enum OperationError {
     /// A plugin cannot be used, or failed.
     #[error(transparent)]
     Plugin(#[from] PluginError),
+    /// Something could not be done on a node.
+    #[error(transparent)]
+    Node(Box<NodeError>),
     /// A plugin's crate cannot be built or written.
     #[error(transparent)]
     Build(#[from] plugin_build::BuildError),
     /// Something that cannot be, unless couchcopy is wrong.
     #[error("couchcopy itself is at fault: {0}")]
     Bug(String),
+}
+
+impl From<NodeError> for OperationError {
+    fn from(error: NodeError) -> Self {
+        Self::Node(Box::new(error))
+    }
 }
 
 impl OperationError {
@@ -103,20 +115,18 @@ impl OperationError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { .. } | Self::Archive(ArchiveError::Io { .. }) => ErrorKind::System,
+            Self::Node(error) => match &**error {
+                NodeError::Plugin(error) => plugin_kind(error),
+                NodeError::Io { .. } => ErrorKind::System,
+                _ => ErrorKind::Node,
+            },
             Self::Archive(ArchiveError::Visit(inner)) => {
                 inner.downcast_ref::<Self>().map_or(ErrorKind::Archive, Self::kind)
             }
             Self::Archive(_) => ErrorKind::Archive,
             Self::Refused { .. } => ErrorKind::Refused,
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
-            Self::Plugin(error) => match error {
-                PluginError::NotFound { .. }
-                | PluginError::Settings { .. }
-                | PluginError::NotGranted(_)
-                | PluginError::Configuration { .. } => ErrorKind::Refused,
-                PluginError::Io { .. } | PluginError::Engine(_) => ErrorKind::System,
-                PluginError::Load { .. } | PluginError::Call { .. } => ErrorKind::Plugin,
-            },
+            Self::Plugin(error) => plugin_kind(error),
             Self::Build(_) => ErrorKind::Plugin,
             Self::Bug(_) => ErrorKind::Bug,
         }
@@ -141,6 +151,7 @@ impl OperationError {
                     .into(),
             ),
             Self::Plugin(error) => Some(error.remedy()),
+            Self::Node(error) => Some(error.remedy()),
             Self::Build(error) => error.remedy(),
             Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
         }
@@ -156,6 +167,17 @@ impl OperationError {
             },
             other => Self::Archive(other),
         }
+    }
+}
+
+fn plugin_kind(error: &PluginError) -> ErrorKind {
+    match error {
+        PluginError::NotFound { .. }
+        | PluginError::Settings { .. }
+        | PluginError::NotGranted(_)
+        | PluginError::Configuration { .. } => ErrorKind::Refused,
+        PluginError::Io { .. } | PluginError::Engine(_) => ErrorKind::System,
+        PluginError::Load { .. } | PluginError::Call { .. } => ErrorKind::Plugin,
     }
 }
 

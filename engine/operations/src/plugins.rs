@@ -5,6 +5,7 @@ mod listing;
 
 use std::sync::Arc;
 
+use node::{Node, PluginService, TunnelMode, Way};
 use plugin_host::{
     Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
     Plugin, PluginError, PluginHost, ServicePlugin, State, Ungranted,
@@ -45,7 +46,7 @@ pub struct PluginOptions {
 
 /// Plugins for one command.
 pub struct Plugins {
-    runtime: tokio::runtime::Runtime,
+    runtime: Arc<tokio::runtime::Runtime>,
     host: PluginHost,
     folders: Folders,
     ask: Option<Ask>,
@@ -72,9 +73,8 @@ impl Plugins {
             limits.service_deadline = deadline;
             limits.pure_deadline = limits.pure_deadline.min(deadline);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
+        let runtime = node::blocking_runtime()
+            .map(Arc::new)
             .map_err(|e| OperationError::io("start", "the asynchronous runtime", e))?;
         let host =
             PluginHost::new(HostOptions { folders: folders.clone(), limits, granted_once: options.grant })?;
@@ -184,6 +184,36 @@ impl Plugins {
             }?;
             Ok((state, plugin))
         })
+    }
+
+    /// A node with its files, its service and its HTTP interface, as the user described it.
+    ///
+    /// Fails where it has no data folder, or a plugin cannot be used. Nothing is changed on it.
+    pub fn connect(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<Node> {
+        let way = self.way(site)?;
+        let (plugin, shown) = self.runtime.block_on(self.service_of(site))?;
+        let http =
+            node::http_of(&way, &site.http.endpoint(&site.id), site.http.credentials.as_ref(), tunnel)?;
+        let data = site.data.clone().ok_or_else(|| {
+            OperationError::refused(
+                format!("nothing says where the data folder of {} is", site.shown()),
+                "Give it after the host: HOST,DATA_DIR; or as `data` in the cluster file. It is what `[couchdb] \
+                 database_dir` names in the node's configuration.",
+            )
+        })?;
+        Ok(Node {
+            id: site.id.clone(),
+            data,
+            files: node::files_of(&way),
+            service: Box::new(PluginService::new(Arc::clone(&self.runtime), plugin, shown, way)),
+            http,
+        })
+    }
+
+    /// The way to a node.
+    fn way(&self, site: &SiteNode) -> Result<Way> {
+        let chain = self.runtime.block_on(self.chain(&site.via))?;
+        Ok(Way::new(Arc::clone(&self.runtime), chain, site.id.clone()))
     }
 
     /// Runs a command on a node with this process's own input and output; `state` is what is known of CouchDB there.

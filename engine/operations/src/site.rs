@@ -1,12 +1,17 @@
 //! What belongs to a site and not to CouchDB: by which plugins a node is reached and its service controlled.
 
+mod address;
 mod choice;
 mod cluster_file;
+mod credentials;
 
 use std::path::PathBuf;
 
+pub use address::{HttpAddress, split_port};
 pub use choice::PluginChoice;
 pub use cluster_file::{ClusterFile, is_local};
+pub use credentials::{AskPassword, CredentialSources};
+pub use node::{Credentials, TunnelMode};
 pub use plugin_host::{NodeId, PluginReference};
 
 /// The service plugin where the user names none.
@@ -25,6 +30,19 @@ pub struct SiteNode {
     pub service: PluginReference,
     /// How commands reach it, the way that leads away from this machine first.
     pub via: Vec<PluginReference>,
+    /// Where its CouchDB is asked.
+    pub http: HttpAddress,
+}
+
+/// A node as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeArgument {
+    /// The node as plugins are told of it.
+    pub id: NodeId,
+    /// Its data folder there, where the user has told.
+    pub data: Option<PathBuf>,
+    /// Where its CouchDB is asked.
+    pub http: HttpAddress,
 }
 
 impl SiteNode {

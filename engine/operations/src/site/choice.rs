@@ -1,8 +1,8 @@
 //! Which plugins a node takes: what the user gives on the command line, then the cluster file, then what is usual.
 
-use plugin_host::{NodeId, PluginReference};
+use plugin_host::PluginReference;
 
-use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, SiteNode};
+use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, NodeArgument, SiteNode};
 use crate::error::{OperationError, Result};
 
 /// What the user said about plugins for all nodes of a command.
@@ -46,10 +46,11 @@ impl PluginChoice {
     }
 
     /// A node that was named on the command line.
-    pub fn node(&self, id: NodeId, data: Option<std::path::PathBuf>) -> Result<SiteNode> {
+    pub fn node(&self, argument: NodeArgument) -> Result<SiteNode> {
+        let NodeArgument { id, data, http } = argument;
         let usual = id.host.iter().map(|_| PluginReference::new(DEFAULT_ACCESS)).collect();
         let service = self.chosen_service()?.unwrap_or_else(|| PluginReference::new(DEFAULT_SERVICE));
-        Ok(SiteNode { via: self.ways(usual), id, data, service })
+        Ok(SiteNode { via: self.ways(usual), id, data, service, http })
     }
 
     /// A node of a cluster file, with what the command line says instead.
@@ -72,25 +73,27 @@ mod tests {
 
     #[test]
     fn another_machine_is_reached_by_ssh_unless_told() {
-        let remote = NodeId { host: Some("db1".into()), name: None };
+        let id = plugin_host::NodeId { host: Some("db1".into()), name: None };
+        let remote = NodeArgument { id, ..NodeArgument::default() };
+        let local = NodeArgument::default;
         let choice = PluginChoice::default();
-        assert_eq!(names(&choice.node(remote.clone(), None).unwrap().via), ["ssh"]);
-        assert!(choice.node(NodeId::default(), None).unwrap().via.is_empty());
+        assert_eq!(names(&choice.node(remote.clone()).unwrap().via), ["ssh"]);
+        assert!(choice.node(local()).unwrap().via.is_empty());
         let choice = PluginChoice { sudo: true, ..choice };
-        assert_eq!(names(&choice.node(remote.clone(), None).unwrap().via), ["ssh", "sudo"]);
-        assert_eq!(names(&choice.node(NodeId::default(), None).unwrap().via), ["sudo"]);
+        assert_eq!(names(&choice.node(remote.clone()).unwrap().via), ["ssh", "sudo"]);
+        assert_eq!(names(&choice.node(local()).unwrap().via), ["sudo"]);
         let choice = PluginChoice { via: vec![PluginReference::new("docker")], ..PluginChoice::default() };
-        assert_eq!(names(&choice.node(remote, None).unwrap().via), ["docker"]);
+        assert_eq!(names(&choice.node(remote).unwrap().via), ["docker"]);
     }
 
     #[test]
     fn the_python_tools_commands_mean_the_command_plugin() {
         let start_stop = Some(("service couchdb start".into(), "service couchdb stop".into()));
         let choice = PluginChoice { start_stop, ..PluginChoice::default() };
-        let service = choice.node(NodeId::default(), None).unwrap().service;
+        let service = choice.node(NodeArgument::default()).unwrap().service;
         assert_eq!(service.name, "command");
         assert_eq!(service.settings[1], ("stop".into(), "service couchdb stop".into()));
         let both = PluginChoice { service: Some(service), ..choice };
-        assert!(both.node(NodeId::default(), None).is_err());
+        assert!(both.node(NodeArgument::default()).is_err());
     }
 }

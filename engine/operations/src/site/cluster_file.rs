@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use plugin_host::{NodeId, PluginReference};
 use serde::Deserialize;
 
-use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, SiteNode};
+use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, HttpAddress, SiteNode};
 use crate::error::{OperationError, Result};
 
 /// The nodes of a cluster.
@@ -38,6 +38,7 @@ struct Node {
     name: Option<String>,
     host: Option<String>,
     data: Option<PathBuf>,
+    url: Option<String>,
     service: Option<Plugin>,
     via: Option<Vec<Plugin>>,
 }
@@ -96,9 +97,14 @@ impl ClusterFile {
                 .service
                 .or_else(|| file.defaults.service.clone())
                 .unwrap_or_else(|| Plugin::Text(DEFAULT_SERVICE.into()));
+            let http = match &node.url {
+                Some(url) => HttpAddress::parse(url).map_err(|e| in_node(e.to_string()))?,
+                None => HttpAddress::default(),
+            };
             let node = SiteNode {
                 id: NodeId { name: node.name, host },
                 data: node.data,
+                http,
                 service: reference(service).map_err(in_node)?,
                 via: via.into_iter().map(reference).collect::<Result<_, _>>().map_err(in_node)?,
             };
@@ -160,6 +166,7 @@ mod tests {
             name = "couchdb@db1"
             host = "db1.example.com"
             data = "/var/lib/couchdb"
+            url = "http://10.0.0.1:5985"
 
             [[node]]
             name = "couchdb@db2"
@@ -185,6 +192,7 @@ mod tests {
             PluginReference::new("docker").with("container", "couch").with("timeout", "30")
         );
         assert_eq!((third.id.host.as_deref(), third.via.len()), (None, 0));
+        assert_eq!((first.http.port, second.http.port), (Some(5985), None));
         assert_eq!(file.node("couchdb@db2"), Some(second));
         assert_eq!(file.node("db1.example.com"), Some(first));
         assert_eq!(file.node("db3"), None);

@@ -1,0 +1,165 @@
+//! Where name and password of a server admin come from: the node argument, `COUCHCOPY_PASSWORD`, a file, netrc, a prompt.
+
+use std::path::{Path, PathBuf};
+
+use node::Credentials;
+
+use super::SiteNode;
+use crate::error::{OperationError, Result};
+
+/// Whom to be where nobody says.
+const USER: &str = "admin";
+
+/// Asks the user for the password of a name at a node.
+pub type AskPassword = Box<dyn Fn(&str, &str) -> Option<String>>;
+
+/// What there is beside the node arguments.
+#[derive(Default)]
+pub struct CredentialSources {
+    /// `--user`.
+    pub user: Option<String>,
+    /// `--password-file`: its first line is the password.
+    pub password_file: Option<PathBuf>,
+    /// `COUCHCOPY_PASSWORD`.
+    pub password: Option<String>,
+    /// netrc's file, where there is one.
+    pub netrc: Option<PathBuf>,
+    /// Asks; `None` where there is nobody to ask.
+    pub ask: Option<AskPassword>,
+}
+
+impl CredentialSources {
+    /// What the environment holds.
+    pub fn of_environment(user: Option<String>, password_file: Option<PathBuf>) -> Self {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let netrc = variable("NETRC")
+            .map(PathBuf::from)
+            .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".netrc")));
+        let password = std::env::var("COUCHCOPY_PASSWORD").ok().filter(|password| !password.is_empty());
+        Self { user, password_file, password, netrc, ask: None }
+    }
+
+    /// Gives every node without credentials those that the other sources tell; a node that none of them knows stays as it is.
+    pub fn complete(&self, nodes: &mut [SiteNode]) -> Result<()> {
+        let password = match (&self.password_file, &self.password) {
+            (Some(file), _) => Some(first_line(file)?),
+            (None, password) => password.clone(),
+        };
+        let mut asked: Option<Credentials> = None;
+        for node in nodes.iter_mut().filter(|node| node.http.credentials.is_none()) {
+            let user = || self.user.clone().unwrap_or_else(|| USER.into());
+            let host = node.http.endpoint(&node.id).host;
+            let found = match &password {
+                Some(password) => Some(Credentials { user: user(), password: password.clone() }),
+                None => self.netrc(&host),
+            };
+            node.http.credentials = found.or_else(|| {
+                let ask = self.ask.as_ref()?;
+                if asked.is_none() {
+                    let user = user();
+                    asked = ask(&user, &host).map(|password| Credentials { user, password });
+                }
+                asked.clone()
+            });
+        }
+        Ok(())
+    }
+
+    fn netrc(&self, host: &str) -> Option<Credentials> {
+        let text = std::fs::read_to_string(self.netrc.as_ref()?).ok()?;
+        lookup(&text, host, self.user.as_deref())
+    }
+}
+
+fn first_line(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).map_err(|e| OperationError::io("read", file, e))?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(OperationError::refused(
+            format!("the first line of {} is empty", file.display()),
+            "Write the password into its first line.",
+        ));
+    }
+    Ok(line.to_owned())
+}
+
+/// What a netrc says of a machine: `machine HOST login NAME password WORD`, or `default …`.
+fn lookup(text: &str, host: &str, user: Option<&str>) -> Option<Credentials> {
+    let mut words =
+        text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
+    let mut ours = false;
+    let (mut login, mut password) = (None, None);
+    let complete = |login: &mut Option<&str>, password: &mut Option<&str>| {
+        let (login, password) = (login.take()?, password.take()?);
+        user.is_none_or(|user| user == login)
+            .then(|| Credentials { user: login.to_owned(), password: password.to_owned() })
+    };
+    loop {
+        match words.next() {
+            word @ (None | Some("machine" | "default")) => {
+                if ours && let Some(found) = complete(&mut login, &mut password) {
+                    return Some(found);
+                }
+                (login, password) = (None, None);
+                ours = match word? {
+                    "default" => true,
+                    _ => words.next()? == host,
+                };
+            }
+            Some("login") => login = words.next(),
+            Some("password") => password = words.next(),
+            Some(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plugin_host::{NodeId, PluginReference};
+
+    use super::*;
+    use crate::site::HttpAddress;
+
+    fn node(password: Option<&str>) -> SiteNode {
+        let credentials = password.map(|p| Credentials { user: "root".into(), password: p.into() });
+        SiteNode {
+            id: NodeId { name: None, host: Some("db1".into()) },
+            data: None,
+            service: PluginReference::new("systemd"),
+            via: Vec::new(),
+            http: HttpAddress { credentials, ..HttpAddress::default() },
+        }
+    }
+
+    #[test]
+    fn the_node_argument_goes_first_then_files_then_the_user() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "from file\n").unwrap();
+        let mut nodes = [node(Some("own")), node(None)];
+        let sources = CredentialSources { password_file: Some(file), ..CredentialSources::default() };
+        sources.complete(&mut nodes).unwrap();
+        let told = |node: &SiteNode| {
+            let found = node.http.credentials.clone().unwrap();
+            (found.user, found.password)
+        };
+        assert_eq!(told(&nodes[0]), ("root".into(), "own".into()));
+        assert_eq!(told(&nodes[1]), ("admin".into(), "from file".into()));
+        let mut nodes = [node(None), node(None)];
+        let ask = |user: &str, _: &str| Some(format!("asked for {user}"));
+        let sources = CredentialSources { ask: Some(Box::new(ask)), ..CredentialSources::default() };
+        sources.complete(&mut nodes).unwrap();
+        assert_eq!(told(&nodes[1]), ("admin".into(), "asked for admin".into()));
+    }
+
+    #[test]
+    fn netrc_is_understood() {
+        let text = "# machine db1 login no password no\nmachine other login x password y\n\
+                    machine db1\n  login a password b\nmachine db1 login c password d\ndefault login e password f\n";
+        let found = |host, user| lookup(text, host, user).map(|c| (c.user, c.password));
+        assert_eq!(found("db1", None), Some(("a".into(), "b".into())));
+        assert_eq!(found("db1", Some("c")), Some(("c".into(), "d".into())));
+        assert_eq!(found("db2", None), Some(("e".into(), "f".into())));
+        assert_eq!(lookup("machine db1 login a", "db1", None), None);
+    }
+}
