@@ -1,7 +1,6 @@
 //! Carries out the commands about plugins.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 

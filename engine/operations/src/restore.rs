@@ -4,6 +4,7 @@
 //! the shard maps last. A folder without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks
 //! complete.
 
+mod destination;
 mod flusher;
 mod maps;
 mod plan;
@@ -23,6 +24,7 @@ use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
 use crate::survey::Survey;
 
+use destination::Destination;
 use staging::Staging;
 
 /// What to restore, where to, and how.
@@ -96,31 +98,17 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
     let plan = plan::Plan::make(&survey, options)?;
     plan.tell(reporter);
     reporter.timing("restore planned", begun.elapsed().as_secs_f64());
-    let stagings: Vec<Staging> = options
+    let destinations: Vec<Destination> = options
         .targets
         .iter()
         .zip(&plan.bytes)
-        .map(|(target, &bytes)| Staging::create(&target.folder, bytes))
+        .map(|(target, &bytes)| Staging::create(&target.folder, bytes).map(Destination::Folder))
         .collect::<Result<_>>()?;
-
-    reporter.phase("rewriting the shard maps", None);
-    let begun = Instant::now();
-    maps::write(&survey, &plan, options, &stagings)?;
-    reporter.timing("maps rewritten", begun.elapsed().as_secs_f64());
-
-    reporter.phase("restoring", Some(plan.shards.len() as u64));
-    let begun = Instant::now();
-    let writer = visitor::Writer::new(&survey, &plan, options, &stagings, reporter);
-    let visited = flusher::flushing(&stagings, || match &survey.archive {
-        Archive::Indexed(archive) => archive.visit(threads, &|entry| writer.wants(&entry.name), &writer),
-        Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
-    });
-    visited?.map_err(OperationError::from_visit)?;
-    let written = writer.finish()?;
-    reporter.timing("files written", begun.elapsed().as_secs_f64());
+    let written = write(&survey, &plan, options, &destinations, true, reporter)?;
 
     reporter.phase("making the data durable", None);
     let begun = Instant::now();
+    let stagings: Vec<&Staging> = destinations.iter().filter_map(Destination::folder).collect();
     for staging in &stagings {
         staging.sync()?;
     }
@@ -141,6 +129,36 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
         left_out: plan.left_out,
         views_left_out: plan.views_left_out,
     })
+}
+
+/// Writes all files to their destinations, the shard maps too where they are wanted.
+fn write(
+    survey: &Survey,
+    plan: &plan::Plan,
+    options: &RestoreOptions,
+    destinations: &[Destination],
+    maps: bool,
+    reporter: &dyn Reporter,
+) -> Result<visitor::WrittenFiles> {
+    let threads = parallel::threads(options.threads);
+    if maps {
+        reporter.phase("rewriting the shard maps", None);
+        let begun = Instant::now();
+        maps::write(survey, plan, options, destinations)?;
+        reporter.timing("maps rewritten", begun.elapsed().as_secs_f64());
+    }
+    reporter.phase("restoring", Some(plan.shards.len() as u64));
+    let begun = Instant::now();
+    let writer = visitor::Writer::new(survey, plan, options, destinations, reporter);
+    let visited = flusher::flushing(destinations, || match &survey.archive {
+        Archive::Indexed(archive) => archive.visit(threads, &|entry| writer.wants(&entry.name), &writer),
+        Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
+    });
+    visited?.map_err(OperationError::from_visit)?;
+    writer.send_later()?;
+    let written = writer.finish()?;
+    reporter.timing("files written", begun.elapsed().as_secs_f64());
+    Ok(written)
 }
 
 /// Refuses node names that Erlang would refuse, and targets named twice.

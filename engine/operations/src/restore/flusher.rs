@@ -5,7 +5,7 @@
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use super::staging::Staging;
+use super::destination::Destination;
 use crate::error::Result;
 
 /// Between two rounds. Each one makes the file system close its journal, which others wait for, so not too often.
@@ -14,13 +14,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Does the work, and meanwhile makes durable what is there already.
 ///
 /// Fails where the disk did: a file system tells of a lost write only once, so whoever hears of it has to pass it on.
-pub(super) fn flushing<T>(stagings: &[Staging], work: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn flushing<T>(destinations: &[Destination], work: impl FnOnce() -> T) -> Result<T> {
     let (done, is_done) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let flusher = scope.spawn(move || {
             while is_done.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
-                for staging in stagings {
-                    staging.sync()?;
+                for destination in destinations {
+                    destination.sync()?;
                 }
             }
             Ok(())

@@ -11,32 +11,33 @@ use couchfile::revision;
 use couchfile::writer::{DatabaseWriter, NewBody, NewDocument, NewRevision, Settings, random_uuid};
 
 use super::RestoreOptions;
+use super::destination::Destination;
 use super::plan::{Plan, placed};
-use super::staging::Staging;
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::survey::{MapDocument, Survey};
-
-/// Bytes copied at a time.
-const PIECE: u64 = 1 << 20;
 
 /// Writes the shard maps of every node into its staging folder.
 pub(super) fn write(
     survey: &Survey,
     plan: &Plan,
     options: &RestoreOptions,
-    stagings: &[Staging],
+    destinations: &[Destination],
 ) -> Result<()> {
     let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
-    let (Some(first), Some(node)) = (stagings.first(), nodes.first()) else {
+    let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
         return Err(OperationError::refused(
             "no node is named to restore to",
             "Give at least one target: DIR,NODENAME.",
         ));
     };
-    let failed = |e| OperationError::database(first.path_of(SHARD_MAPS).display().to_string(), e);
+    let failed = |e| OperationError::database(SHARD_MAPS, e);
     let uuid = || random_uuid().map_err(failed);
-    let file = first.create_file(SHARD_MAPS)?;
+    let file = match first.folder() {
+        Some(staging) => staging.create_file(SHARD_MAPS)?,
+        None => tempfile::tempfile()
+            .map_err(|e| OperationError::io("create a file in", std::env::temp_dir(), e))?,
+    };
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = DatabaseWriter::new(out, Settings::new(uuid()?, node)).map_err(failed)?;
     survey.maps.convert(
@@ -48,12 +49,15 @@ pub(super) fn write(
         },
     )?;
     let mut out = writer.finish().map_err(failed)?;
-    let io = |e| OperationError::io("write", first.path_of(SHARD_MAPS), e);
+    let io = |e| OperationError::io("write", SHARD_MAPS, e);
     out.flush().map_err(io)?;
     let file = out.into_inner().map_err(|e| io(e.into_error()))?;
 
     let database = Database::open(FileBytes::new(file).map_err(io)?).map_err(failed)?;
-    for (staging, node) in stagings.iter().zip(&nodes).skip(1) {
+    if first.folder().is_none() {
+        first.copy(SHARD_MAPS, database.source(), database.source().len(), &[])?;
+    }
+    for (destination, node) in destinations.iter().zip(&nodes).skip(1) {
         let header = HeaderEdit {
             uuid: Some(uuid()?),
             node: Some(node.clone()),
@@ -61,16 +65,7 @@ pub(super) fn write(
             ..HeaderEdit::default()
         };
         let tail = edit(&database, &Edit { header, keep_local: &|_| true }).map_err(failed)?;
-        let io = |e| OperationError::io("write", staging.path_of(SHARD_MAPS), e);
-        let mut copy = staging.create_file(SHARD_MAPS)?;
-        let mut offset = 0;
-        while offset < tail.keep {
-            let mut piece = vec![0; PIECE.min(tail.keep - offset) as usize];
-            database.source().read_exact_at(&mut piece, offset).map_err(io)?;
-            copy.write_all(&piece).map_err(io)?;
-            offset += piece.len() as u64;
-        }
-        copy.write_all(&tail.bytes).map_err(io)?;
+        destination.copy(SHARD_MAPS, database.source(), tail.keep, &tail.bytes)?;
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) struct Staging {
     owner: Option<(Uid, Gid)>,
     /// The folder, open from the beginning: a file system tells of lost writes to whoever had it open by then.
     handle: File,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Refuses a folder that holds anything but what an interrupted restore of ours left.
@@ -117,7 +117,21 @@ impl Staging {
         }
         let handle = File::open(&folder).map_err(|e| OperationError::io("open", &folder, e))?;
         let made = Mutex::new(HashSet::new());
-        Ok(Self { target: target.to_owned(), folder, made, owner, handle, _lock: lock })
+        Ok(Self { target: target.to_owned(), folder, made, owner, handle, _lock: Some(lock) })
+    }
+
+    /// Writes into a folder that is there, whoever made it, and that gets its name from whoever did. Root gives files to the
+    /// owner of `like`.
+    pub(super) fn within(folder: &Path, like: &Path) -> Result<Self> {
+        let handle = File::open(folder).map_err(|e| OperationError::io("open", folder, e))?;
+        Ok(Self {
+            target: folder.to_owned(),
+            folder: folder.to_owned(),
+            made: Mutex::new(HashSet::new()),
+            owner: foreign_owner(like)?,
+            handle,
+            _lock: None,
+        })
     }
 
     /// Creates a file that is not there yet, by its path below the data folder, with the folders above it.
@@ -182,7 +196,7 @@ impl Staging {
     }
 
     /// Gives the shard maps their name and removes what is left of the staging folder.
-    pub(super) fn complete(self) -> Result<()> {
+    pub(super) fn complete(&self) -> Result<()> {
         self.name(&[SHARD_MAPS])?;
         let durable = |path: &Path| {
             File::open(path)

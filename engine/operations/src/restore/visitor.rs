@@ -1,21 +1,22 @@
 //! Writes the files of an archive into the staging folders as they pass by.
 
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use archive::{BoxError, EntryInfo, LargeSink, Visitor};
+use archive::{Archive, BoxError, EntryInfo, LargeSink, Visitor};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
-use couchfile::read_at::FileBytes;
+use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::view::ViewIndex;
 
 use super::RestoreOptions;
+use super::destination::Destination;
 use super::plan::Plan;
 use super::shard::{self, Copy};
-use super::staging::Staging;
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 use crate::survey::Survey;
@@ -33,13 +34,14 @@ pub(super) struct Writer<'r> {
     survey: &'r Survey,
     plan: &'r Plan,
     options: &'r RestoreOptions,
-    stagings: &'r [Staging],
+    destinations: &'r [Destination],
     reporter: &'r dyn Reporter,
     /// Shards of the archive that are done, with all their copies.
     done: AtomicU64,
     shards: AtomicU64,
     views: AtomicU64,
     bytes: AtomicU64,
+    later: Mutex<Vec<Later<'r>>>,
 }
 
 /// A planned file and the numbers of its targets.
@@ -54,19 +56,20 @@ impl<'r> Writer<'r> {
         survey: &'r Survey,
         plan: &'r Plan,
         options: &'r RestoreOptions,
-        stagings: &'r [Staging],
+        destinations: &'r [Destination],
         reporter: &'r dyn Reporter,
     ) -> Self {
         Self {
             survey,
             plan,
             options,
-            stagings,
+            destinations,
             reporter,
             done: AtomicU64::new(0),
             shards: AtomicU64::new(0),
             views: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            later: Mutex::default(),
         }
     }
 
@@ -140,10 +143,7 @@ impl Visitor for Writer<'_> {
         let Some(wanted) = self.wanted(entry.name) else { return Ok(()) };
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
-            let staging = &self.stagings[usize::from(target)];
-            let mut file = staging.create_file(&wanted.path)?;
-            let bytes = parts.concat();
-            file.write_all(&bytes).map_err(|e| OperationError::io("write", staging.path_of(&wanted.path), e))
+            self.destinations[usize::from(target)].put(&wanted.path, parts)
         };
         if let DataFile::Shard(name) = &wanted.file {
             let database = Database::open(content).map_err(&failed)?;
@@ -163,57 +163,153 @@ impl Visitor for Writer<'_> {
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
         let Some(wanted) = self.wanted(entry.name) else { return Ok(None) };
-        let files = wanted
-            .targets
-            .iter()
-            .map(|&target| self.stagings[usize::from(target)].create_file(&wanted.path))
-            .collect::<Result<Vec<File>>>()?;
-        Ok(Some(Box::new(LargeFile { writer: self, wanted, files, size: entry.size })))
+        let (mut files, mut streams) = (Vec::new(), Vec::new());
+        for (number, &target) in wanted.targets.iter().enumerate() {
+            match self.destinations[usize::from(target)].folder() {
+                Some(staging) => {
+                    let path = staging.path_of(&wanted.path);
+                    files.push((number, staging.create_file(&wanted.path)?, path));
+                }
+                None => streams.push(number),
+            }
+        }
+        let mut spool = None;
+        if !streams.is_empty() {
+            if self.survey.is_indexed() {
+                // It can be read from the archive again, in order.
+                let later = Later { wanted, streams, entry: entry.name.to_owned(), size: entry.size };
+                let path = later.wanted.path.clone();
+                self.later.lock().unwrap_or_else(PoisonError::into_inner).push(later);
+                if files.is_empty() {
+                    return Ok(None);
+                }
+                let Some(wanted) = self.wanted(entry.name) else {
+                    return Err(OperationError::Bug(format!("{path} is not wanted any more")).into());
+                };
+                let sink = LargeFile { writer: self, wanted, files, streams: Vec::new(), spool, size: None };
+                return Ok(Some(Box::new(sink)));
+            }
+            let failed = |e| OperationError::io("create a file in", std::env::temp_dir(), e);
+            spool = Some(tempfile::tempfile().map_err(failed)?);
+        }
+        Ok(Some(Box::new(LargeFile { writer: self, wanted, files, streams, spool, size: Some(entry.size) })))
     }
 }
 
-/// A large file: written to all targets chunk by chunk, then given its end.
-struct LargeFile<'w> {
-    writer: &'w Writer<'w>,
-    wanted: Wanted<'w>,
-    files: Vec<File>,
+/// A large file of an archive that can be read anywhere: streams get it after all others, since a tar stream wants to know
+/// its size before its first byte, and that depends on its end.
+struct Later<'p> {
+    wanted: Wanted<'p>,
+    /// Numbers of the copies that go through streams.
+    streams: Vec<usize>,
+    /// Its name in the archive.
+    entry: String,
     size: u64,
 }
 
-impl LargeFile<'_> {
-    fn io(&self, target: u16) -> impl Fn(std::io::Error) -> OperationError + '_ {
-        let path = self.writer.stagings[usize::from(target)].path_of(&self.wanted.path);
-        move |e| OperationError::io("write", path.clone(), e)
-    }
-
-    fn cut(&self, target: u16, file: &File, keep: u64, tail: &[u8]) -> Result<()> {
-        file.set_len(keep).and_then(|()| file.write_all_at(tail, keep)).map_err(self.io(target))
-    }
+/// A large file: written to all folders chunk by chunk, then given its end.
+struct LargeFile<'w, 'r> {
+    writer: &'w Writer<'r>,
+    wanted: Wanted<'r>,
+    /// Numbers of the copies that go to folders, with their files and their paths for messages.
+    files: Vec<(usize, File, PathBuf)>,
+    /// Numbers of the copies that go through streams.
+    streams: Vec<usize>,
+    /// Keeps the file for the streams.
+    spool: Option<File>,
+    /// What to count in the end; `None` where somebody else does.
+    size: Option<u64>,
 }
 
-impl LargeSink for LargeFile<'_> {
+impl LargeSink for LargeFile<'_, '_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
-        for (file, &target) in self.files.iter().zip(self.wanted.targets) {
-            file.write_all_at(bytes, offset).map_err(self.io(target))?;
+        for (_, file, path) in &self.files {
+            file.write_all_at(bytes, offset).map_err(|e| OperationError::io("write", path, e))?;
+        }
+        if let Some(spool) = &self.spool {
+            spool
+                .write_all_at(bytes, offset)
+                .map_err(|e| OperationError::io("write a file in", std::env::temp_dir(), e))?;
         }
         Ok(())
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
-        let failed = unusable(&self.wanted.path);
-        for (number, (file, &target)) in self.files.iter().zip(self.wanted.targets).enumerate() {
-            let bytes = file.try_clone().and_then(FileBytes::new).map_err(self.io(target))?;
-            if let DataFile::Shard(name) = &self.wanted.file {
-                let database = Database::open(bytes).map_err(&failed)?;
-                let copy = self.writer.copy(name, number, target);
-                let tail = shard::tail(&database, copy).map_err(&failed)?;
-                self.cut(target, file, tail.keep, &tail.bytes)?;
-            } else {
-                let end = ViewIndex::open(bytes).map_err(&failed)?.header_end;
-                self.cut(target, file, end, &[])?;
+        for (number, file, path) in &self.files {
+            let io = |e| OperationError::io("write", path, e);
+            let bytes = file.try_clone().and_then(FileBytes::new).map_err(io)?;
+            let end = self.writer.end_of(&self.wanted, *number, &bytes)?;
+            file.set_len(end.keep).and_then(|()| file.write_all_at(&end.bytes, end.keep)).map_err(io)?;
+        }
+        if let Some(spool) = &self.spool {
+            let bytes = spool.try_clone().and_then(FileBytes::new);
+            let bytes = bytes.map_err(|e| OperationError::io("read a file in", std::env::temp_dir(), e))?;
+            for &number in &self.streams {
+                self.writer.send(&self.wanted, number, &bytes)?;
             }
         }
-        self.writer.count(&self.wanted, self.size);
+        if let Some(size) = self.size {
+            self.writer.count(&self.wanted, size);
+        }
+        Ok(())
+    }
+}
+
+/// Where a copy differs from what was archived.
+struct End {
+    keep: u64,
+    bytes: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// The end of a copy of a large file.
+    fn end_of(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<End> {
+        let failed = unusable(&wanted.path);
+        if let DataFile::Shard(name) = &wanted.file {
+            let database = Database::open(bytes).map_err(&failed)?;
+            let tail =
+                shard::tail(&database, self.copy(name, number, wanted.targets[number])).map_err(&failed)?;
+            return Ok(End { keep: tail.keep, bytes: tail.bytes });
+        }
+        let keep = ViewIndex::open(bytes).map_err(&failed)?.header_end;
+        Ok(End { keep, bytes: Vec::new() })
+    }
+
+    fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
+        let end = self.end_of(wanted, number, bytes)?;
+        let destination = &self.destinations[usize::from(wanted.targets[number])];
+        destination.copy(&wanted.path, bytes, end.keep, &end.bytes)
+    }
+
+    /// Sends the large files that streams have not got yet, to all nodes at once.
+    pub(super) fn send_later(&self) -> Result<()> {
+        let Archive::Indexed(archive) = &self.survey.archive else { return Ok(()) };
+        let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
+        let to = |target: usize| -> Result<()> {
+            for file in &later {
+                let number =
+                    file.streams.iter().find(|&&number| usize::from(file.wanted.targets[number]) == target);
+                let Some(&number) = number else { continue };
+                let entry = archive.find(&file.entry)?.ok_or_else(|| {
+                    OperationError::Bug(format!("{} is in the archive no more", file.entry))
+                })?;
+                self.send(&file.wanted, number, &archive.open_entry(&entry)?)?;
+            }
+            Ok(())
+        };
+        let sent: Vec<Result<()>> = std::thread::scope(|scope| {
+            let to = &to;
+            let threads: Vec<_> =
+                (0..self.destinations.len()).map(|target| scope.spawn(move || to(target))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        });
+        sent.into_iter().collect::<Result<()>>()?;
+        for file in &later {
+            self.count(&file.wanted, file.size);
+        }
         Ok(())
     }
 }

@@ -1,0 +1,128 @@
+//! Where the files of a restored node go: into a folder of this machine, or through a stream to another one.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::{Mutex, PoisonError};
+
+use couchfile::read_at::ReadAt;
+use node::Unpacking;
+
+use super::staging::Staging;
+use crate::error::{OperationError, Result};
+
+/// Bytes read at a time.
+const PIECE: u64 = 1 << 20;
+
+/// The staging folder of one node.
+pub(super) enum Destination {
+    /// A folder of this machine.
+    Folder(Staging),
+    /// A stream that another machine unpacks.
+    Stream(Mutex<Stream>),
+}
+
+/// A stream to a node; nothing is left of it when it has ended or broken.
+pub(super) struct Stream {
+    unpacking: Option<Box<dyn Unpacking>>,
+    files: u64,
+}
+
+impl Destination {
+    pub(super) fn stream(unpacking: Box<dyn Unpacking>) -> Self {
+        Self::Stream(Mutex::new(Stream { unpacking: Some(unpacking), files: 0 }))
+    }
+
+    /// Whether large files can be put there piece by piece.
+    pub(super) fn folder(&self) -> Option<&Staging> {
+        match self {
+            Self::Folder(staging) => Some(staging),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Puts a file of these parts.
+    pub(super) fn put(&self, path: &str, parts: &[&[u8]]) -> Result<()> {
+        match self {
+            Self::Folder(staging) => {
+                let mut file = staging.create_file(path)?;
+                file.write_all(&parts.concat())
+                    .map_err(|e| OperationError::io("write", staging.path_of(path), e))
+            }
+            Self::Stream(stream) => {
+                let bytes = parts.concat();
+                send(stream, path, bytes.len() as u64, &mut bytes.as_slice())
+            }
+        }
+    }
+
+    /// Puts a file that is the first `keep` bytes of `source`, then `tail`.
+    pub(super) fn copy(&self, path: &str, source: &dyn ReadAt, keep: u64, tail: &[u8]) -> Result<()> {
+        let mut content = Part { source, offset: 0, end: keep }.chain(tail);
+        match self {
+            Self::Folder(staging) => {
+                let mut file = staging.create_file(path)?;
+                copy_pieces(&mut content, &mut file)
+                    .map_err(|e| OperationError::io("write", staging.path_of(path), e))
+            }
+            Self::Stream(stream) => send(stream, path, keep + tail.len() as u64, &mut content),
+        }
+    }
+
+    /// Makes durable what can be from here.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.folder().map_or(Ok(()), Staging::sync)
+    }
+
+    /// Ends the stream; gives how many files went through it.
+    pub(super) fn finish(&self) -> Result<u64> {
+        let Self::Stream(stream) = self else { return Ok(0) };
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unpacking) = stream.unpacking.take() {
+            unpacking.finish()?;
+        }
+        Ok(stream.files)
+    }
+}
+
+fn send(stream: &Mutex<Stream>, path: &str, size: u64, content: &mut dyn Read) -> Result<()> {
+    let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(unpacking) = stream.unpacking.as_mut() else {
+        return Err(OperationError::Bug(format!("{path} was to be sent through a stream that has ended")));
+    };
+    match unpacking.file(path, size, content) {
+        Ok(()) => {
+            stream.files += 1;
+            Ok(())
+        }
+        Err(error) => {
+            stream.unpacking = None;
+            Err(error.into())
+        }
+    }
+}
+
+fn copy_pieces(content: &mut dyn Read, file: &mut File) -> io::Result<()> {
+    let mut piece = vec![0; PIECE as usize];
+    loop {
+        match content.read(&mut piece)? {
+            0 => return Ok(()),
+            n => file.write_all(&piece[..n])?,
+        }
+    }
+}
+
+/// A part of a source, as a reader.
+struct Part<'s> {
+    source: &'s dyn ReadAt,
+    offset: u64,
+    end: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = (self.end - self.offset).min(buffer.len() as u64) as usize;
+        self.source.read_exact_at(&mut buffer[..n], self.offset)?;
+        self.offset += n as u64;
+        Ok(n)
+    }
+}
