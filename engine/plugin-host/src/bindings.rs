@@ -22,5 +22,15 @@ pub mod access {
     });
 }
 
+pub mod tunnel {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "node-access-with-tunnel",
+        exports: { default: async },
+        with: { "couchcopy:plugin/types": super::service::couchcopy::plugin::types },
+        additional_derives: [Clone, PartialEq, Eq],
+    });
+}
+
 pub use service::couchcopy::plugin::host;
 pub use service::couchcopy::plugin::types;

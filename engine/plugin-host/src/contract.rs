@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use patterns::Wraps;
 use serde::Serialize;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -19,7 +20,7 @@ const PACKAGE: &str = "couchcopy:plugin/";
 pub enum Kind {
     /// Starts and stops CouchDB: world `service-control`.
     Service,
-    /// Says how a command reaches a node: world `node-access`.
+    /// Says how a command reaches a node: world `node-access`, or `node-access-with-tunnel`.
     Access,
 }
 
@@ -37,6 +38,8 @@ impl fmt::Display for Kind {
 pub struct Contract {
     /// What it is for.
     pub kind: Kind,
+    /// Whether it can connect to ports as seen from the node: world `node-access-with-tunnel`.
+    pub tunnel: bool,
     /// The contract's version, e.g. `0.1.0`.
     pub version: String,
     /// What it imports.
@@ -73,8 +76,9 @@ impl Contract {
             });
         }
         let has = |wanted: &str| ours.iter().any(|(name, _)| *name == wanted);
+        let tunnel = has("tunnel");
         let kind = match (has("describe"), has("service"), has("access")) {
-            (true, true, false) => Kind::Service,
+            (true, true, false) if !tunnel => Kind::Service,
             (true, false, true) => Kind::Access,
             _ => {
                 let found: Vec<String> = ours.iter().map(|(name, _)| printable(name)).collect();
@@ -94,7 +98,18 @@ impl Contract {
             return Err(LoadFailure::ForeignImports(foreign.join(", ")));
         }
         let version = versions.first().map_or(SPOKEN, |version| *version).to_owned();
-        Ok(Self { kind, version, imports, exports })
+        Ok(Self { kind, tunnel, version, imports, exports })
+    }
+}
+
+impl Contract {
+    /// Whether the plugin's patterns have a place for a command to wrap.
+    pub(crate) fn wraps(&self) -> Wraps {
+        match (self.kind, self.tunnel) {
+            (Kind::Service, _) => Wraps::Never,
+            (Kind::Access, false) => Wraps::Always,
+            (Kind::Access, true) => Wraps::Sometimes,
+        }
     }
 }
 
@@ -140,6 +155,14 @@ mod tests {
         assert!(matches!(of(&[], &["wasi:cli/run@0.2.0"]), Err(LoadFailure::OtherWorld)));
         assert!(matches!(of(&[], &[describe]), Err(LoadFailure::PartOfAWorld { .. })));
         assert!(matches!(of(&[], &[describe, service, access]), Err(LoadFailure::PartOfAWorld { .. })));
+        let tunnel = "couchcopy:plugin/tunnel@0.1.0";
+        assert!(!of(&[types], &[describe, access]).unwrap().tunnel);
+        let with_tunnel = of(&[types], &[describe, access, tunnel]).unwrap();
+        assert_eq!((with_tunnel.kind, with_tunnel.tunnel), (Kind::Access, true));
+        for part in [&[describe, tunnel][..], &[access, tunnel], &[tunnel], &[describe, service, tunnel]] {
+            assert!(matches!(of(&[], part), Err(LoadFailure::PartOfAWorld { .. })), "{part:?}");
+        }
+        assert!(matches!(of(&[host], &[describe, access, tunnel]), Err(LoadFailure::ForeignImports(_))));
         assert!(matches!(
             of(&["wasi:filesystem/types@0.2.0"], &[describe, service]),
             Err(LoadFailure::ForeignImports(_))

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use patterns::Pattern;
+use patterns::{Pattern, Wraps};
 use serde::Serialize;
 
-use crate::contract::Kind;
 use crate::find::is_name;
 use crate::reference::PluginReference;
 use crate::text::is_unprintable;
@@ -70,7 +69,7 @@ pub(crate) struct Raw {
 
 impl Description {
     /// Checks what a plugin says of itself; tells what is wrong with it.
-    pub(crate) fn check(raw: Raw, kind: Kind) -> Result<Self, String> {
+    pub(crate) fn check(raw: Raw, wraps: Wraps) -> Result<Self, String> {
         if !is_name(&raw.name) {
             return Err(format!("its name is {:?}", crate::text::printable(&raw.name)));
         }
@@ -100,7 +99,6 @@ impl Description {
             }
         }
         let known: Vec<&str> = names.into_iter().collect();
-        let wraps = kind == Kind::Access;
         let mut commands = Vec::new();
         for (words, purpose) in raw.commands {
             text("purpose of a command pattern", &purpose)?;
@@ -257,11 +255,11 @@ mod tests {
 
     #[test]
     fn a_description_has_to_make_sense() {
-        assert!(Description::check(raw(), Kind::Service).is_ok());
+        assert!(Description::check(raw(), Wraps::Never).is_ok());
         let refused = |change: &dyn Fn(&mut Raw)| {
             let mut raw = raw();
             change(&mut raw);
-            Description::check(raw, Kind::Service).unwrap_err()
+            Description::check(raw, Wraps::Never).unwrap_err()
         };
         assert!(refused(&|raw| raw.name = "My Plugin".into()).contains("name"));
         assert!(refused(&|raw| raw.summary = "a\u{1b}[2J".into()).contains("cannot be shown"));
@@ -276,7 +274,7 @@ mod tests {
 
     #[test]
     fn settings_are_the_users_before_the_defaults() {
-        let description = Description::check(raw(), Kind::Service).unwrap();
+        let description = Description::check(raw(), Wraps::Never).unwrap();
         let reference = PluginReference::new("mine");
         let missing = description.settings_of(&reference).unwrap_err();
         assert!(missing.remedy().contains("unit: what it is (default: couchdb)"), "{}", missing.remedy());

@@ -100,7 +100,9 @@ pub enum LoadFailure {
     #[error("it exports nothing of couchcopy:plugin, so it is not made for couchcopy")]
     OtherWorld,
     /// Only a part of a world.
-    #[error("it exports {found}, which is not all that a plugin needs (describe and one of service, access)")]
+    #[error(
+        "it exports {found}, which is no world of the contract (describe and one of service, access; tunnel beside access)"
+    )]
     PartOfAWorld {
         /// What it exports.
         found: String,
@@ -118,6 +120,9 @@ pub enum LoadFailure {
     /// It wants more than it can get.
     #[error("it wants to import {0}, which couchcopy gives to no plugin of its kind")]
     ForeignImports(String),
+    /// Its functions are others than the contract's.
+    #[error("its functions are not as the contract has them: {0}")]
+    OtherFunctions(String),
     /// It is of the other kind.
     #[error("it is a {found} plugin, a {wanted} plugin is needed here")]
     OtherKind {
@@ -215,7 +220,10 @@ impl LoadFailure {
             }
             Self::SlowToCompile(_)
             | Self::PartOfAWorld { .. }
-            | Self::ForeignImports(_) | Self::Description(_) | Self::Describe(_) => {
+            | Self::ForeignImports(_)
+            | Self::OtherFunctions(_)
+            | Self::Description(_)
+            | Self::Describe(_) => {
                 "Tell its author; `couchcopy plugin check FILE` shows what couchcopy sees.".into()
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::bindings::{access, service};
+use crate::bindings::{access, service, tunnel};
 use crate::builtin;
 use crate::cache::Cache;
 use crate::call::{CallState, Limits, within};
@@ -19,7 +19,11 @@ use crate::reference::PluginReference;
 /// A component, ready to be instantiated.
 pub(crate) enum Ready {
     Service(service::ServiceControlPre<CallState>),
-    Access(access::NodeAccessPre<CallState>),
+    Access {
+        access: access::NodeAccessPre<CallState>,
+        /// The same with `tunnel`, where it exports that.
+        tunnel: Option<tunnel::NodeAccessWithTunnelPre<CallState>>,
+    },
 }
 
 /// A loaded plugin: it has been compiled and has described itself. Nothing has been granted to it yet.
@@ -73,13 +77,13 @@ impl Plugin {
         let failed = |failure| PluginError::Load { plugin: shown.clone(), failure };
         let (component, hash) = component(engine, cache, &found, &failed)?;
         let contract = Contract::of(&component, &engine.engine).map_err(failed)?;
-        let ready = prepare(engine, &component, contract.kind)
-            .map_err(|e| failed(LoadFailure::NotAComponent(crate::text::printable(&format!("{e:#}")))))?;
+        let ready = prepare(engine, &component, &contract).map_err(|e| failed(other_functions(&e)))?;
         let mut store = CallState::store(&engine.engine, limits, None);
         let raw = within(limits.pure_deadline, &mut store, async |store| describe(&ready, store).await)
             .await
-            .map_err(|failure| failed(LoadFailure::Describe(failure)))?;
-        let description = Description::check(raw, contract.kind)
+            .map_err(|failure| failed(LoadFailure::Describe(failure)))?
+            .map_err(failed)?;
+        let description = Description::check(raw, contract.wraps())
             .map_err(|problem| failed(LoadFailure::Description(problem)))?;
         // Somebody who sees a built-in plugin's name is to get the built-in plugin.
         if found.origin != Origin::BuiltIn && builtin::find(contract.kind, &description.name).is_some() {
@@ -162,18 +166,25 @@ fn compiled(
     }
 }
 
-fn prepare(engine: &TickingEngine, component: &Component, kind: Kind) -> wasmtime::Result<Ready> {
+fn prepare(engine: &TickingEngine, component: &Component, contract: &Contract) -> wasmtime::Result<Ready> {
     let mut linker: Linker<CallState> = Linker::new(&engine.engine);
-    Ok(match kind {
+    Ok(match contract.kind {
         Kind::Service => {
             service::ServiceControl::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
             Ready::Service(service::ServiceControlPre::new(linker.instantiate_pre(component)?)?)
         }
         Kind::Access => {
             access::NodeAccess::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-            Ready::Access(access::NodeAccessPre::new(linker.instantiate_pre(component)?)?)
+            let pre = linker.instantiate_pre(component)?;
+            let tunnel =
+                contract.tunnel.then(|| tunnel::NodeAccessWithTunnelPre::new(pre.clone())).transpose()?;
+            Ready::Access { access: access::NodeAccessPre::new(pre)?, tunnel }
         }
     })
+}
+
+fn other_functions(error: &wasmtime::Error) -> LoadFailure {
+    LoadFailure::OtherFunctions(crate::text::printable(&format!("{error:#}")))
 }
 
 macro_rules! raw {
@@ -202,15 +213,32 @@ macro_rules! raw {
     }};
 }
 
-async fn describe(ready: &Ready, store: &mut wasmtime::Store<CallState>) -> wasmtime::Result<Raw> {
-    Ok(match ready {
+/// Has a plugin describe itself. Which functions it exports, with which types, is seen only here: of an instance.
+async fn describe(
+    ready: &Ready,
+    store: &mut wasmtime::Store<CallState>,
+) -> wasmtime::Result<Result<Raw, LoadFailure>> {
+    macro_rules! of_the_contract {
+        ($functions:expr) => {
+            match $functions {
+                Ok(functions) => functions,
+                Err(error) => return Ok(Err(other_functions(&error))),
+            }
+        };
+    }
+    Ok(Ok(match ready {
         Ready::Service(pre) => {
-            let instance = pre.instantiate_async(&mut *store).await?;
-            raw!(instance.couchcopy_plugin_describe().call_describe(store).await?)
+            let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
+            let plugin = of_the_contract!(service::ServiceControl::new(&mut *store, &instance));
+            raw!(plugin.couchcopy_plugin_describe().call_describe(store).await?)
         }
-        Ready::Access(pre) => {
-            let instance = pre.instantiate_async(&mut *store).await?;
-            raw!(instance.couchcopy_plugin_describe().call_describe(store).await?)
+        Ready::Access { access, tunnel } => {
+            let instance = access.instance_pre().instantiate_async(&mut *store).await?;
+            let plugin = of_the_contract!(access::NodeAccess::new(&mut *store, &instance));
+            if tunnel.is_some() {
+                of_the_contract!(tunnel::NodeAccessWithTunnel::new(&mut *store, &instance));
+            }
+            raw!(plugin.couchcopy_plugin_describe().call_describe(store).await?)
         }
-    })
+    }))
 }

@@ -8,5 +8,5 @@ mod pattern;
 mod words;
 
 pub use matching::{Values, is_free_argument};
-pub use pattern::{Pattern, PatternError};
+pub use pattern::{Pattern, PatternError, Wraps};
 pub use words::{join, split};

@@ -44,8 +44,12 @@ enum Wanted {
 }
 
 impl Pattern {
-    /// Whether it allows a command, program first.
+    /// Whether it allows a command, program first. Where there is a command to wrap, a pattern that has no place for it
+    /// allows nothing: it would be dropped.
     pub fn allows(&self, command: &[&str], values: &Values<'_>) -> bool {
+        if values.command.is_some() != self.wraps() {
+            return false;
+        }
         let Some(wanted) = self.expand(values) else { return false };
         // No program can be given a NUL; whoever tries has something else in mind.
         wanted.len() == command.len()
@@ -94,6 +98,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::pattern::Wraps;
 
     fn settings(list: &[(&str, &str)]) -> Vec<(String, String)> {
         list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -101,7 +106,7 @@ mod tests {
 
     #[test]
     fn only_the_very_command_is_allowed() {
-        let pattern = Pattern::parse(&["systemctl", "stop", "{unit}"], &["unit"], false).unwrap();
+        let pattern = Pattern::parse(&["systemctl", "stop", "{unit}"], &["unit"], Wraps::Never).unwrap();
         let settings = settings(&[("unit", "couchdb.service")]);
         let values = Values { settings: &settings, ..Values::default() };
         assert!(pattern.allows(&["systemctl", "stop", "couchdb.service"], &values));
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn braces_are_written_twice() {
         let words = ["docker", "--format={{{{.State.{what}}}}}", "{{...}}", "{{", "}}"];
-        let pattern = Pattern::parse(&words, &["what"], false).unwrap();
+        let pattern = Pattern::parse(&words, &["what"], Wraps::Never).unwrap();
         let settings = settings(&[("what", "Status")]);
         let values = Values { settings: &settings, ..Values::default() };
         assert!(pattern.allows(&["docker", "--format={{.State.Status}}", "{...}", "{", "}"], &values));
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn words_are_left_out_where_they_have_no_value() {
         let words = ["kubectl", "[--context={context}]", "get", "{extra...}", "pod"];
-        let pattern = Pattern::parse(&words, &["context", "extra"], false).unwrap();
+        let pattern = Pattern::parse(&words, &["context", "extra"], Wraps::Never).unwrap();
         assert!(pattern.allows(&["kubectl", "get", "pod"], &Values::default()));
         let settings = settings(&[("context", "prod"), ("extra", "-o 'a b'")]);
         let values = Values { settings: &settings, ..Values::default() };
@@ -142,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_free_argument_is_no_option_and_no_way_up() {
-        let pattern = Pattern::parse(&["sv", "*"], &[], false).unwrap();
+        let pattern = Pattern::parse(&["sv", "*"], &[], Wraps::Never).unwrap();
         for (argument, allowed) in [
             ("couchdb", true),
             ("/etc/sv/couchdb", true),
@@ -161,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_wrapped_command_stays_what_it_is() {
-        let sudo = Pattern::parse(&["sudo", "-n", "--", "{command...}"], &[], true).unwrap();
-        let ssh = Pattern::parse(&["ssh", "--", "{host}", "{command}"], &[], true).unwrap();
+        let sudo = Pattern::parse(&["sudo", "-n", "--", "{command...}"], &[], Wraps::Always).unwrap();
+        let ssh = Pattern::parse(&["ssh", "--", "{host}", "{command}"], &[], Wraps::Always).unwrap();
         let command = ["cat", "/a b/$(id)"];
         let values = Values { host: Some("db1"), command: Some(&command), ..Values::default() };
         assert!(sudo.allows(&["sudo", "-n", "--", "cat", "/a b/$(id)"], &values));
@@ -175,6 +180,17 @@ mod tests {
         assert!(!sudo.allows(&["sudo", "-n", "--"], &Values::default()), "nothing to wrap");
     }
 
+    #[test]
+    fn what_has_no_place_for_the_command_does_not_wrap() {
+        let ssh = Pattern::parse(&["ssh", "-W", "*", "--", "{host}"], &[], Wraps::Sometimes).unwrap();
+        let tunnel = ["ssh", "-W", "localhost:5984", "--", "db1"];
+        let values = Values { host: Some("db1"), ..Values::default() };
+        assert!(ssh.allows(&tunnel, &values));
+        assert!(!ssh.allows(&tunnel, &Values { command: Some(&["true"]), ..values }));
+        let wrapping = Pattern::parse(&["env", "{command...}"], &[], Wraps::Sometimes).unwrap();
+        assert!(!wrapping.allows(&["env"], &values));
+    }
+
     proptest! {
         #[test]
         fn what_is_joined_splits_into_the_same(words in proptest::collection::vec("[^\0]{0,12}", 1..6)) {
@@ -184,7 +200,7 @@ mod tests {
 
         #[test]
         fn no_setting_adds_an_argument(unit in "\\PC{0,20}", argument in "\\PC{0,20}") {
-            let pattern = Pattern::parse(&["systemctl", "stop", "{unit}"], &["unit"], false).unwrap();
+            let pattern = Pattern::parse(&["systemctl", "stop", "{unit}"], &["unit"], Wraps::Never).unwrap();
             let settings = vec![("unit".to_owned(), unit.clone())];
             let values = Values { settings: &settings, ..Values::default() };
             prop_assert_eq!(pattern.allows(&["systemctl", "stop", &argument], &values), unit == argument);

@@ -31,11 +31,29 @@ pub(crate) enum Word {
     QuotedCommand,
 }
 
+impl Word {
+    /// Whether it stands for the command to wrap.
+    fn is_command(&self) -> bool {
+        matches!(self, Self::CommandWords | Self::QuotedCommand)
+    }
+}
+
 /// A piece of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
     Text(String),
     Value(String),
+}
+
+/// Whether a plugin's patterns have a place for a command to wrap, which is `{command...}` or `{command}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wraps {
+    /// None has: the plugin does not say how a node is reached.
+    Never,
+    /// Each has.
+    Always,
+    /// Those have that say how a command reaches the node; the others say how a port is reached from there.
+    Sometimes,
 }
 
 /// A pattern that is written wrong.
@@ -56,9 +74,8 @@ impl fmt::Display for PatternError {
 impl std::error::Error for PatternError {}
 
 impl Pattern {
-    /// Reads a pattern from its words. `settings` are the names that braces may hold beside `host` and `node`; `wraps` tells
-    /// whether `{command}` has a meaning, which it has for plugins that say how a node is reached.
-    pub fn parse<S: AsRef<str>>(words: &[S], settings: &[&str], wraps: bool) -> Result<Self, PatternError> {
+    /// Reads a pattern from its words. `settings` are the names that braces may hold beside `host` and `node`.
+    pub fn parse<S: AsRef<str>>(words: &[S], settings: &[&str], wraps: Wraps) -> Result<Self, PatternError> {
         let source: Vec<String> = words.iter().map(|word| word.as_ref().to_owned()).collect();
         let wrong = |problem: String| PatternError { pattern: source.join(" "), problem };
         let words: Vec<Word> = source
@@ -74,8 +91,8 @@ impl Pattern {
             }
             Some(Word::Exact(_) | Word::Split(_)) => {}
         }
-        let commands = words.iter().filter(|w| matches!(w, Word::CommandWords | Word::QuotedCommand)).count();
-        if wraps && commands != 1 {
+        let commands = words.iter().filter(|word| word.is_command()).count();
+        if commands > 1 || (commands == 0 && wraps == Wraps::Always) {
             return Err(wrong(
                 "the command to wrap has to be in it once, as `{command...}` or `{command}`".into(),
             ));
@@ -86,6 +103,11 @@ impl Pattern {
             return Err(wrong("`{command...}` has to be its last word".into()));
         }
         Ok(Self { words, source })
+    }
+
+    /// Whether it has a place for the command to wrap.
+    pub fn wraps(&self) -> bool {
+        self.words.iter().any(Word::is_command)
     }
 
     /// The words that it was made from.
@@ -100,7 +122,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-fn parse_word(word: &str, settings: &[&str], wraps: bool) -> Result<Word, String> {
+fn parse_word(word: &str, settings: &[&str], wraps: Wraps) -> Result<Word, String> {
     if word.is_empty() {
         return Err("a word is empty".into());
     }
@@ -111,7 +133,7 @@ fn parse_word(word: &str, settings: &[&str], wraps: bool) -> Result<Word, String
         return Ok(Word::Free);
     }
     if word == "{command...}" || word == "{command}" {
-        if !wraps {
+        if wraps == Wraps::Never {
             return Err(format!("`{word}` has a meaning for node-access plugins only"));
         }
         return Ok(if word == "{command}" { Word::QuotedCommand } else { Word::CommandWords });
@@ -179,14 +201,14 @@ fn known(name: &str, settings: &[&str]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str], wraps: bool) -> Result<Pattern, PatternError> {
+    fn parse(words: &[&str], wraps: Wraps) -> Result<Pattern, PatternError> {
         Pattern::parse(words, &["unit", "options"], wraps)
     }
 
     #[test]
     fn patterns_are_shown_as_they_were_written() {
         let words = ["systemctl", "--user", "stop", "{unit}", "[--host={host}]", "{options...}", "*"];
-        let pattern = parse(&words, false).unwrap();
+        let pattern = parse(&words, Wraps::Never).unwrap();
         assert_eq!(pattern.to_string(), words.join(" "));
         assert_eq!(pattern.words(), words);
     }
@@ -194,21 +216,29 @@ mod tests {
     #[test]
     fn wrong_patterns_are_told() {
         let problem = |words: &[&str], wraps| parse(words, wraps).unwrap_err().problem;
-        assert!(problem(&[], false).contains("no words"));
-        assert!(problem(&["*"], false).contains("program"));
-        assert!(problem(&["[{unit}]"], false).contains("program"));
-        assert!(problem(&["a", ""], false).contains("empty"));
-        assert!(problem(&["a", "b\n"], false).contains("control"));
-        assert!(problem(&["a", "{unknown}"], false).contains("no setting called `unknown`"));
-        assert!(problem(&["a", "{unit"], false).contains("without a `}`"));
-        assert!(problem(&["a", "unit}"], false).contains("without a `{`"));
-        assert!(problem(&["a", "[unit"], false).contains("no `]`"));
-        assert!(problem(&["a", "[unit]"], false).contains("left out"));
-        assert!(problem(&["a", "{command}"], false).contains("node-access"));
-        assert!(problem(&["a", "x{command}"], true).contains("word of its own"));
-        assert!(problem(&["ssh", "{host}"], true).contains("once"));
-        assert!(problem(&["ssh", "{command}", "{command}"], true).contains("once"));
-        assert!(problem(&["ssh", "{command...}", "x"], true).contains("last"));
-        assert!(problem(&["{command...}"], true).contains("program"));
+        assert!(problem(&[], Wraps::Never).contains("no words"));
+        assert!(problem(&["*"], Wraps::Never).contains("program"));
+        assert!(problem(&["[{unit}]"], Wraps::Never).contains("program"));
+        assert!(problem(&["a", ""], Wraps::Never).contains("empty"));
+        assert!(problem(&["a", "b\n"], Wraps::Never).contains("control"));
+        assert!(problem(&["a", "{unknown}"], Wraps::Never).contains("no setting called `unknown`"));
+        assert!(problem(&["a", "{unit"], Wraps::Never).contains("without a `}`"));
+        assert!(problem(&["a", "unit}"], Wraps::Never).contains("without a `{`"));
+        assert!(problem(&["a", "[unit"], Wraps::Never).contains("no `]`"));
+        assert!(problem(&["a", "[unit]"], Wraps::Never).contains("left out"));
+        assert!(problem(&["a", "{command}"], Wraps::Never).contains("node-access"));
+        assert!(problem(&["a", "x{command}"], Wraps::Always).contains("word of its own"));
+        assert!(problem(&["ssh", "{host}"], Wraps::Always).contains("once"));
+        assert!(problem(&["ssh", "{command}", "{command}"], Wraps::Always).contains("once"));
+        assert!(problem(&["ssh", "{command...}", "x"], Wraps::Always).contains("last"));
+        assert!(problem(&["{command...}"], Wraps::Always).contains("program"));
+        assert!(problem(&["ssh", "{command}", "{command}"], Wraps::Sometimes).contains("once"));
+        assert!(problem(&["ssh", "-W{command}"], Wraps::Sometimes).contains("word of its own"));
+    }
+
+    #[test]
+    fn a_command_to_wrap_may_be_left_out_where_that_is_said() {
+        assert!(parse(&["ssh", "{host}", "{command}"], Wraps::Sometimes).unwrap().wraps());
+        assert!(!parse(&["ssh", "-W", "*", "{host}"], Wraps::Sometimes).unwrap().wraps());
     }
 }

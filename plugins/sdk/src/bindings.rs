@@ -71,3 +71,19 @@ pub mod access {
         default_bindings_module: "couchcopy_plugin::bindings::access",
     });
 }
+
+pub mod tunnel {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package couchcopy:sdk;
+            world connects { export couchcopy:plugin/tunnel@0.1.0; }
+        ",
+        world: "couchcopy:sdk/connects",
+        with: { "couchcopy:plugin/types@0.1.0": crate::bindings::types::couchcopy::plugin::types },
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_tunnel",
+        default_bindings_module: "couchcopy_plugin::bindings::tunnel",
+    });
+}

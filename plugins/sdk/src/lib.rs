@@ -61,7 +61,8 @@
 //!
 //! A plugin is a plain `lib` crate: it compiles and is tested like any other, and the macro makes the component's exports
 //! only where it is built for WebAssembly (`couchcopy plugin build`). A plugin that says how a node is reached implements
-//! [`Access`] and uses [`export_access!`].
+//! [`Access`] and uses [`export_access!`]; where it can also connect to ports as seen from there, [`Tunnel`] and
+//! [`export_access_with_tunnel!`].
 
 mod access;
 #[doc(hidden)]
@@ -74,6 +75,7 @@ mod node;
 mod service;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod tunnel;
 mod wait;
 
 pub use access::Access;
@@ -87,4 +89,7 @@ pub use host::Host;
 pub use service::Service;
 #[doc(hidden)]
 pub use service::ServiceComponent;
+pub use tunnel::Tunnel;
+#[doc(hidden)]
+pub use tunnel::TunnelComponent;
 pub use wait::{Progress, wait_for};

@@ -1,7 +1,8 @@
 //! Tests a plugin without any service manager.
 //!
 //! [`ScriptedHost`] stands in for couchcopy: it gives a [`Service`](crate::Service) the answers that a test has written down
-//! and is as strict as couchcopy with what the plugin runs. [`AccessTest`] does the same for an [`Access`](crate::Access).
+//! and is as strict as couchcopy with what the plugin runs. [`AccessTest`] does the same for an [`Access`](crate::Access)
+//! and a [`Tunnel`](crate::Tunnel).
 
 mod access;
 mod answer;

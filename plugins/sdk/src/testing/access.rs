@@ -2,8 +2,10 @@
 
 use std::marker::PhantomData;
 
+use patterns::Wraps;
+
 use super::description::{Described, read};
-use crate::{Access, Command, Error, Node, State};
+use crate::{Access, Command, Error, Node, State, Tunnel};
 
 /// Calls an access plugin as couchcopy does: with its settings checked and what it gives back held against its patterns.
 ///
@@ -29,13 +31,19 @@ pub struct AccessTest<A> {
 }
 
 impl<A: Access> AccessTest<A> {
-    /// A node on this machine, where CouchDB runs, with no settings but the defaults.
+    /// A node on this machine, where CouchDB runs, with no settings but the defaults. A plugin that is a [`Tunnel`] has
+    /// [`with_tunnel`](Self::with_tunnel) instead.
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "it panics where the plugin is wrong")]
     pub fn new() -> Self {
+        Self::of(Wraps::Always)
+    }
+
+    #[track_caller]
+    fn of(wraps: Wraps) -> Self {
         let description = A::describe();
         assert_eq!(description, A::describe(), "`describe` must always say the same");
-        Self { described: Described::new(description, true), service: State::Running, plugin: PhantomData }
+        Self { described: Described::new(description, wraps), service: State::Running, plugin: PhantomData }
     }
 
     /// Gives a setting a value.
@@ -90,5 +98,51 @@ impl<A: Access> AccessTest<A> {
             self.described.assert_allowed(wrapped, Some(command));
         }
         wrapped
+    }
+}
+
+impl<A: Tunnel> AccessTest<A> {
+    /// The same for a plugin that exports its tunnel: not all of its patterns have to hold the command to wrap.
+    #[track_caller]
+    pub fn with_tunnel() -> Self {
+        Self::of(Wraps::Sometimes)
+    }
+
+    /// Connects to a port. Panics where couchcopy would refuse what comes of it.
+    ///
+    /// ```
+    /// # use couchcopy_plugin::{Access, Command, Description, Error, Node, State, Tunnel, testing::AccessTest};
+    /// # struct Jail;
+    /// # impl Access for Jail {
+    /// #     fn describe() -> Description {
+    /// #         Description::new("jail", "0.1.0", "Runs commands in a jail")
+    /// #             .command("jexec couch {command...}", "run a command")
+    /// #             .command("jexec couch nc -- * *", "reach a port")
+    /// #     }
+    /// #     fn wrap(_: &Node, command: Command, _: State) -> Result<Command, Error> {
+    /// #         Ok(Command::new("jexec").arg("couch").arg(command.program).args(command.arguments))
+    /// #     }
+    /// # }
+    /// # impl Tunnel for Jail {
+    /// #     fn connect(_: &Node, host: &str, port: u16) -> Result<Command, Error> {
+    /// #         Ok(Command::new("jexec").args(["couch", "nc", "--", host]).arg(port.to_string()))
+    /// #     }
+    /// # }
+    /// let connected = AccessTest::<Jail>::with_tunnel().connect("localhost", 5984).unwrap();
+    /// assert_eq!(connected, Command::new("jexec").args(["couch", "nc", "--", "localhost", "5984"]));
+    /// ```
+    #[track_caller]
+    pub fn connect(&self, host: &str, port: u16) -> Result<Command, Error> {
+        let node = self.node();
+        let connected = A::connect(&node, host, port);
+        assert_eq!(
+            connected,
+            A::connect(&node, host, port),
+            "`connect` must always give the same for the same"
+        );
+        if let Ok(connected) = &connected {
+            self.described.assert_allowed(connected, None);
+        }
+        connected
     }
 }

@@ -1,6 +1,6 @@
 //! A description as couchcopy sees it.
 
-use patterns::{Pattern, Values};
+use patterns::{Pattern, Values, Wraps};
 
 use crate::{Command, Description, Node, SettingValue};
 
@@ -20,7 +20,7 @@ pub(super) struct Described {
 impl Described {
     /// Panics where couchcopy would refuse the plugin.
     #[track_caller]
-    pub(super) fn new(description: Description, wraps: bool) -> Self {
+    pub(super) fn new(description: Description, wraps: Wraps) -> Self {
         check(&description);
         let names: Vec<&str> = description.settings.iter().map(|setting| setting.name.as_str()).collect();
         let patterns = description

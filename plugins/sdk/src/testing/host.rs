@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use patterns::Wraps;
+
 use super::answer::Answer;
 use super::description::{Described, read, shown};
 use crate::{Command, Host, Node, Output, RunError, Service};
@@ -42,7 +44,7 @@ impl ScriptedHost {
     pub fn for_service<S: Service>() -> Self {
         let description = S::describe();
         assert_eq!(description, S::describe(), "`describe` must always say the same");
-        Self { described: Described::new(description, false), script: RefCell::default() }
+        Self { described: Described::new(description, Wraps::Never), script: RefCell::default() }
     }
 
     /// Gives a setting a value.

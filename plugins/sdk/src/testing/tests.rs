@@ -2,8 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use patterns::Wraps;
+
 use super::{AccessTest, ScriptedHost, cannot_run, exit, killed, missing, prints};
-use crate::{Access, Command, Description, Error, Host, Node, RunError, Service, Setting, State};
+use crate::{Access, Command, Description, Error, Host, Node, RunError, Service, Setting, State, Tunnel};
 
 struct Plain;
 
@@ -65,6 +67,38 @@ impl Access for Nice {
 }
 
 crate::export_access!(Nice);
+
+struct Piped;
+
+impl Access for Piped {
+    fn describe() -> Description {
+        Description::new("piped", "1.0.0", "For these tests")
+            .command("on {host} {command...}", "go there")
+            .command("on {host} nc -- * *", "reach a port there")
+    }
+
+    fn wrap(node: &Node, command: Command, service: State) -> Result<Command, Error> {
+        let on = Command::new("on").arg(node.host.as_deref().unwrap_or_default());
+        if service == State::Stopped {
+            return Ok(on.args(["nc", "--", "db2", "22"]));
+        }
+        Ok(on.arg(command.program).args(command.arguments))
+    }
+}
+
+impl Tunnel for Piped {
+    fn connect(node: &Node, host: &str, port: u16) -> Result<Command, Error> {
+        if port == 0 {
+            return Err(Error::other("no such port"));
+        }
+        let on = Command::new("on").arg(node.host.as_deref().unwrap_or_default());
+        Ok(on.args(["nc", "--", host, &port.to_string()]))
+    }
+}
+
+mod piped {
+    crate::export_access_with_tunnel!(super::Piped);
+}
 
 fn host() -> ScriptedHost {
     ScriptedHost::for_service::<Plain>().set("zone", "a")
@@ -150,7 +184,7 @@ fn settings_are_checked() {
 #[test]
 fn descriptions_are_checked() {
     fn said(description: Description) -> String {
-        complaint(|| drop(super::description::Described::new(description, false)))
+        complaint(|| drop(super::description::Described::new(description, Wraps::Never)))
     }
     let good = || Description::new("good", "1.0.0", "Good");
     for (description, problem) in [
@@ -185,4 +219,19 @@ fn ways_are_checked() {
     assert!(said.contains("no pattern of `nice` allows it"), "what was not quoted: {said}");
     let said = complaint(|| drop(AccessTest::<Nice>::new().while_it_is(State::Stopped).wrap("cat /a")));
     assert!(said.contains("no pattern of `nice` allows it"), "an argument is lost: {said}");
+}
+
+#[test]
+fn tunnels_are_checked() {
+    let test = AccessTest::<Piped>::with_tunnel().on("db1");
+    assert_eq!(test.wrap("cat /a"), Ok(Command::new("on").args(["db1", "cat", "/a"])));
+    let connected = Command::new("on").args(["db1", "nc", "--", "localhost", "5984"]);
+    assert_eq!(test.connect("localhost", 5984), Ok(connected));
+    assert_eq!(test.connect("localhost", 0), Err(Error::other("no such port")));
+    let said = complaint(|| drop(test.connect("-e", 5984)));
+    assert!(said.contains("no pattern of `piped` allows it"), "an option for a host: {said}");
+    let said = complaint(|| drop(test.while_it_is(State::Stopped).wrap("cat /a")));
+    assert!(said.contains("no pattern of `piped` allows it"), "what connects is no way to run: {said}");
+    let said = complaint(|| drop(AccessTest::<Piped>::new()));
+    assert!(said.contains("the command to wrap has to be in it"), "without the tunnel: {said}");
 }
