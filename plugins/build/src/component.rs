@@ -109,6 +109,9 @@ pub fn kind(component: &[u8]) -> Result<Kind> {
             return refuse(format!("it exports neither {CONTRACT}service nor {CONTRACT}access"));
         }
     };
+    if exports("tunnel") && kind != Kind::Access {
+        return refuse(format!("it exports {CONTRACT}tunnel, which goes with {CONTRACT}access only"));
+    }
     // `types` has no functions: importing it asks for nothing.
     let may_import =
         |import: &str| is_contract(import, "types") || (kind == Kind::Service && is_contract(import, "host"));
@@ -190,6 +193,10 @@ mod tests {
         assert_eq!(kind(&component(&[], &["describe", "service"])).expect("a plugin"), Kind::Service);
         assert_eq!(kind(&component(&[host], &["describe", "service"])).expect("a plugin"), Kind::Service);
         assert_eq!(kind(&component(&[], &["describe", "access"])).expect("a plugin"), Kind::Access);
+        let with_tunnel = component(&[], &["describe", "access", "tunnel"]);
+        assert_eq!(kind(&with_tunnel).expect("a plugin"), Kind::Access);
+        assert!(problem(&component(&[], &["describe", "service", "tunnel"])).contains("tunnel"));
+        assert!(problem(&component(&[], &["describe", "tunnel"])).contains("neither"));
         assert!(problem(&component(&[host], &["describe", "access"])).contains(host));
         assert!(problem(&component(&[], &["describe"])).contains("neither"));
         assert!(problem(&component(&[], &["service"])).contains("describe"));

@@ -132,8 +132,8 @@ impl BuildError {
                  no threads and no C code: a dependency that needs them cannot be used in a plugin."
             )),
             Self::Encode { .. } | Self::NotAPlugin { .. } => Some(
-                "A plugin calls `couchcopy_plugin::export_service!` or `export_access!` once, with its type, and its \
-                 dependencies import nothing from outside."
+                "A plugin calls `couchcopy_plugin::export_service!`, `export_access!` or `export_access_with_tunnel!` \
+                 once, with its type, and its dependencies import nothing from outside."
                     .into(),
             ),
             Self::Unreadable { .. } => {

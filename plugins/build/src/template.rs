@@ -170,7 +170,14 @@ mod tests {
     #[test]
     fn the_sdk_and_the_contract_go_along() {
         let files = files("acme", Kind::Service).expect("the files");
-        for wanted in ["LICENSE", "plugins/sdk/src/lib.rs", "plugins/patterns/Cargo.toml", "wit/types.wit"] {
+        for wanted in [
+            "LICENSE",
+            "plugins/sdk/src/lib.rs",
+            "plugins/sdk/src/tunnel.rs",
+            "plugins/patterns/Cargo.toml",
+            "wit/types.wit",
+            "wit/tunnel.wit",
+        ] {
             assert!(files.iter().any(|(path, _)| *path == format!("{VENDOR}/{wanted}")), "{wanted}");
         }
     }
