@@ -4,6 +4,8 @@
 //! What is not installed, or needs what this system does not let us have, is told as skipped.
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 
 use couchcopy_tests::Result;
@@ -135,6 +137,59 @@ fn ssh_refuses_hosts_that_look_like_options() -> Result<()> {
     ]))?;
     assert_ne!(refused.code, Some(0), "{refused:?}");
     assert!(!marker.exists(), "ssh took the host for an option");
+    Ok(())
+}
+
+/// sudo stays on the machine that ssh leads to, and has no part in it.
+#[test]
+fn ssh_reaches_ports_as_seen_from_the_node() -> Result<()> {
+    let Some(mut way) = Way::ssh()? else { return Ok(()) };
+    "connect".clone_into(&mut way.words[1]);
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    // Says what it was told once that is complete, so that both directions have to end by themselves.
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut told = Vec::new();
+            let _ = stream.read_to_end(&mut told).and_then(|_| stream.write_all(&told));
+        }
+    });
+    let bytes: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let nothing = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    for last in [None, Some("sudo")] {
+        if let Some(last) = last {
+            way = way.and_then(last);
+        }
+        for host in ["127.0.0.1", "localhost"] {
+            let came = way.run(&[&format!("{host}:{port}")], &bytes)?;
+            assert_eq!(came.code, Some(0), "{host}: {}", came.stderr);
+            assert!(
+                came.stdout == bytes,
+                "{host}: {} bytes of {}, or others",
+                came.stdout.len(),
+                bytes.len()
+            );
+        }
+        let came = way.run(&[&nothing.to_string()], b"")?;
+        assert_ne!(came.code, Some(0));
+        assert!(came.stdout.is_empty() && came.stderr.contains("open failed"), "{}", came.stderr);
+        for wrong in ["-oProxyCommand=x:1", "/run/x:1", "a b:1", "%h:1"] {
+            let came = way.run(&[wrong], b"")?;
+            assert_eq!(came.code, Some(8), "{wrong}: {}", came.stderr);
+            assert!(came.stderr.contains(": connect on "), "{wrong}: {}", came.stderr);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn ways_that_reach_no_ports_say_so() -> Result<()> {
+    let machine = Machine::new()?;
+    let connect = ["plugin", "run", "sudo", "connect", "localhost", "--", "localhost:5984"];
+    let refused = run(machine.command(binary()?).args(connect))?;
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("no plugin on the way to"), "{refused:?}");
+    assert!(refused.stderr.contains("ssh can"), "{refused:?}");
     Ok(())
 }
 

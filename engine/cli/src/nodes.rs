@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use operations::backup::FolderArgument;
 use operations::error::OperationError;
+use operations::plugins::host::printable;
 use operations::restore::Target;
 use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port};
 
@@ -74,6 +75,17 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
+/// Parses `HOST:PORT` as seen from a node; an IPv6 address stands in brackets, which are taken off.
+pub(crate) fn port(text: &str) -> Result<(&str, u16), OperationError> {
+    match split_port(text) {
+        Some((host, Some(port))) if !host.is_empty() && port > 0 => Ok((host, port)),
+        _ => Err(OperationError::refused(
+            format!("{} is no HOST:PORT", printable(text)),
+            "For example: localhost:5984, or [::1]:5984; HOST is as the node's machine knows it.",
+        )),
+    }
+}
+
 /// Parses `DIR,NODENAME`.
 pub(crate) fn target(text: &str) -> Result<Target, OperationError> {
     let parsed = text.rsplit_once(',').filter(|(folder, node)| !folder.is_empty() && node.contains('@'));
@@ -125,6 +137,25 @@ mod tests {
         for wrong in ["", ",/d", "-oProxyCommand=x", "a b", "u:p@", "u:secret@db1:x,/d"] {
             let message = site(wrong).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn ports() {
+        for (text, host, number) in [
+            ("localhost:5984", "localhost", 5984),
+            ("10.0.0.1:1", "10.0.0.1", 1),
+            ("[::1]:65535", "::1", 65535),
+            ("[db1]:80", "db1", 80),
+        ] {
+            assert_eq!(port(text).unwrap(), (host, number), "{text}");
+        }
+        for wrong in ["", "5984", "localhost", "localhost:", "localhost:0", "localhost:65536", ":80", "[]:80"]
+        {
+            assert!(port(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["::1:5984", "[::1", "[::1]", "[::1:80", "localhost:http", "localhost:80 "] {
+            assert!(port(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -186,6 +186,9 @@ pub(crate) enum RunVerb {
     Status,
     /// A node-access plugin: run the command after `--` on the node.
     Exec,
+    /// A node-access plugin that can tunnel: connect standard input and output to the HOST:PORT after `--`, as seen from the
+    /// node.
+    Connect,
 }
 
 /// Try a plugin by hand.
@@ -193,7 +196,8 @@ pub(crate) enum RunVerb {
 #[command(
     after_help = "-v shows every command that is run, with its exit code.\n\nExamples:\n  couchcopy plugin run systemd \
     status\n  couchcopy plugin run ./mine.wasm:place=/srv/couch stop db1 --via ssh --via sudo --grant mine\n  couchcopy \
-    plugin run docker:container=couch exec -- ls /opt/couchdb/data"
+    plugin run docker:container=couch exec -- ls /opt/couchdb/data\n  couchcopy plugin run ssh connect db1 -- \
+    localhost:5984"
 )]
 pub(crate) struct PluginRun {
     /// The plugin with its settings; a name, or a path with a / or ending in .wasm.
@@ -201,15 +205,15 @@ pub(crate) struct PluginRun {
     pub(crate) plugin: PluginReference,
 
     /// What to do.
-    #[arg(value_enum, value_name = "start|stop|status|exec")]
+    #[arg(value_enum, value_name = "start|stop|status|exec|connect")]
     pub(crate) action: RunVerb,
 
     /// The node, as HOST[,DATA_DIR[,NODENAME]].
     #[arg(value_name = "NODE", default_value = "localhost")]
     pub(crate) node: String,
 
-    /// The command to run on the node, for `exec`.
-    #[arg(last = true, value_name = "PROGRAM [ARGUMENT…]")]
+    /// The command to run on the node, for `exec`; the port to reach from there, for `connect`.
+    #[arg(last = true, value_name = "PROGRAM [ARGUMENT…]|HOST:PORT")]
     pub(crate) command: Vec<String>,
 
     /// How the node is reached, before the plugin itself where that is a node-access plugin; repeat it for a chain, the way

@@ -85,16 +85,20 @@ fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Res
         RunVerb::Start => ServiceAction::Start,
         RunVerb::Stop => ServiceAction::Stop,
         RunVerb::Status => ServiceAction::Status,
-        RunVerb::Exec => {
+        RunVerb::Exec | RunVerb::Connect => {
             node.via.clone_from(&run.via);
             node.via.push(run.plugin.clone());
-            return execute(&node, run, output, reporter);
+            return if run.action == RunVerb::Exec {
+                execute(&node, run, output, reporter)
+            } else {
+                connect(&node, run, output, reporter)
+            };
         }
     };
     if !run.command.is_empty() {
         return Err(OperationError::refused(
-            "a command after -- is for `exec` only",
-            "Leave it out, or write exec in place of start, stop or status.",
+            "what stands after -- is for `exec` and `connect` only",
+            "Leave it out, or write one of them in place of start, stop or status.",
         ));
     }
     let (state, plugin) = sandbox(Some(&run.grants), output, reporter)?.service(&node, action)?;
@@ -114,13 +118,29 @@ fn execute(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Ter
     };
     let command = Command { program: program.clone(), arguments: arguments.to_vec() };
     let sandbox = sandbox(Some(&run.grants), output, reporter)?;
-    Ok(match sandbox.execute(node, &command, State::Unknown)? {
+    Ok(ended(sandbox.execute(node, &command, State::Unknown)?))
+}
+
+fn connect(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let [port] = run.command.as_slice() else {
+        return Err(OperationError::refused(
+            "there is no port to connect to, or more than one",
+            "Write it after --, e.g. `couchcopy plugin run ssh connect db1 -- localhost:5984`.",
+        ));
+    };
+    let (host, port) = nodes::port(port)?;
+    let sandbox = sandbox(Some(&run.grants), output, reporter)?;
+    Ok(ended(sandbox.connect_to_port(node, host, port, State::Unknown)?))
+}
+
+fn ended(program: Inherited) -> Outcome {
+    match program {
         Inherited::Code(0) => Outcome::Done,
         Inherited::Code(code) => Outcome::Ended(u8::try_from(code).unwrap_or(u8::MAX)),
         Inherited::Signal(signal) => {
             Outcome::Ended(128u8.saturating_add(u8::try_from(signal).unwrap_or(127)))
         }
-    })
+    }
 }
 
 /// Carries out `couchcopy service …`.
@@ -204,9 +224,15 @@ fn show_text(plugin: &PluginListing) -> String {
         };
         let _ = writeln!(text, "  {:<12} {}{value}", setting.name, setting.meaning);
     }
-    text.push_str(match plugin.contract.kind {
-        Kind::Service => "Commands that it may run on the node:\n",
-        Kind::Access => "Commands that it may make of another one ({command…}):\n",
+    if plugin.contract.tunnel {
+        text.push_str("It can tunnel: connect to TCP ports as seen from the node.\n");
+    }
+    text.push_str(match (plugin.contract.kind, plugin.contract.tunnel) {
+        (Kind::Service, _) => "Commands that it may run on the node:\n",
+        (Kind::Access, false) => "Commands that it may make of another one ({command…}):\n",
+        (Kind::Access, true) => {
+            "Commands that it may make of another one ({command…}), or connect with (without that):\n"
+        }
     });
     for command in &description.commands {
         let _ = writeln!(text, "  {}\n      {}", command.pattern, command.purpose);
@@ -216,9 +242,10 @@ fn show_text(plugin: &PluginListing) -> String {
 
 fn check_text(plugin: &PluginListing) -> String {
     let contract = &plugin.contract;
-    let world = match contract.kind {
-        Kind::Service => "service-control",
-        Kind::Access => "node-access",
+    let world = match (contract.kind, contract.tunnel) {
+        (Kind::Service, _) => "service-control",
+        (Kind::Access, false) => "node-access",
+        (Kind::Access, true) => "node-access-with-tunnel",
     };
     let names = |names: &[String]| if names.is_empty() { "nothing".into() } else { names.join(", ") };
     format!(

@@ -220,12 +220,32 @@ impl Plugins {
     pub fn execute(&self, node: &SiteNode, command: &Command, state: State) -> Result<Inherited> {
         self.runtime.block_on(async {
             let chain = self.chain(&node.via).await?;
-            let wrapped = chain.wrap(command, &node.id, state).await?;
-            host::run_inherited(&wrapped)
-                .await
-                .map_err(|e| OperationError::io("run", wrapped.program.as_str(), e))
+            run_here(&chain.wrap(command, &node.id, state).await?).await
         })
     }
+
+    /// Connects this process's own input and output to a TCP port of `to` as seen from a node; `state` is what is known of
+    /// CouchDB there.
+    pub fn connect_to_port(&self, node: &SiteNode, to: &str, port: u16, state: State) -> Result<Inherited> {
+        self.runtime.block_on(async {
+            let chain = self.chain(&node.via).await?;
+            let Some(connected) = chain.tunnel(&node.id, to, port, state).await? else {
+                return Err(OperationError::refused(
+                    format!(
+                        "no plugin on the way to {} can connect to ports as seen from there",
+                        node.shown()
+                    ),
+                    "Of the built-in plugins ssh can; `couchcopy plugin show NAME` tells it of others.",
+                ));
+            };
+            run_here(&connected).await
+        })
+    }
+}
+
+/// Runs a program with this process's own input and output.
+async fn run_here(command: &Command) -> Result<Inherited> {
+    host::run_inherited(command).await.map_err(|e| OperationError::io("run", command.program.as_str(), e))
 }
 
 /// All grants that are in force.
