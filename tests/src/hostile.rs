@@ -1,7 +1,7 @@
 //! Plugins that do what no plugin should, made without any wasm toolchain: guests in the text format of WebAssembly, laid
 //! out by hand for the canonical ABI and encoded as components of the contract in `wit/`.
 //!
-//! [`Guest::service`] and [`Guest::access`] behave; every hostile guest differs from them in one thing.
+//! [`Guest::service`], [`Guest::access`] and [`Guest::access_with_tunnel`] behave; every hostile guest differs from them in one thing.
 
 mod contract;
 mod damage;
@@ -12,7 +12,7 @@ mod zoo;
 
 pub use contract::{Contract, component};
 pub use damage::{cuts, flips};
-pub use guest::{Answer, Guest, Step};
+pub use guest::{Answer, Function, Guest, Step};
 pub use image::{Command, Description, List, Pattern, Setting, Text};
 pub use watch::{Home, Watched};
 pub use zoo::{End, Hostile, Witness, access_zoo, service_zoo};

@@ -53,7 +53,7 @@ pub enum Answer {
     Good,
     /// `error::other` with this text.
     Error(Text),
-    /// A command, for `wrap`.
+    /// A command, for `wrap` and `connect`.
     Command(Command),
     /// These bytes as the record of the result.
     Record(Vec<u8>),
@@ -93,6 +93,8 @@ pub struct Guest {
     pub status: Function,
     /// `wrap`
     pub wrap: Function,
+    /// `connect`, for an access plugin that exports it.
+    pub connect: Option<Function>,
     /// What it does when it is instantiated.
     pub instantiate: Vec<Step>,
     /// What it does when the host asks it for memory.
@@ -128,6 +130,16 @@ impl Guest {
         guest
     }
 
+    /// The same with a tunnel: what it connects to is `cat`, which says what it is told.
+    pub fn access_with_tunnel(name: &str) -> Self {
+        let mut guest = Self::access(name);
+        guest.description.commands =
+            vec![Pattern::new(&["env", "{command...}"]), Pattern::new(&["cat"])].into();
+        let cat = Answer::Command(Command::new(&["cat"]));
+        guest.connect = Some(Function { steps: Vec::new(), answer: cat });
+        guest
+    }
+
     fn any(name: &str, service: bool) -> Self {
         Self {
             description: Description {
@@ -143,6 +155,7 @@ impl Guest {
             stop: Function::default(),
             status: Function::default(),
             wrap: Function::default(),
+            connect: None,
             instantiate: Vec::new(),
             realloc: Vec::new(),
             reallocated: None,
@@ -163,7 +176,11 @@ impl Guest {
 
     /// The component.
     pub fn build(&self) -> Result<Vec<u8>> {
-        let world = if self.service { "service-control" } else { "node-access" };
+        let world = match (self.service, &self.connect) {
+            (true, _) => "service-control",
+            (false, None) => "node-access",
+            (false, Some(_)) => "node-access-with-tunnel",
+        };
         self.build_for(&Contract::ours(world)?.in_version(&self.version), "")
     }
 
@@ -214,6 +231,16 @@ impl Guest {
                 if matches!(self.wrap.answer, Answer::Good) { wrapped_in_env(&mut body) } else { answer },
             );
             exports.push((package("access"), "wrap"));
+            if let Some(connect) = &self.connect {
+                let (steps, answer) = body.function(connect);
+                let _ = write!(
+                    functions,
+                    r#"(func $connect (export "{}#connect") {node} (param i32 i32 i32) (result i32) (local $i i32)
+                         {steps} {answer})"#,
+                    package("tunnel"),
+                );
+                exports.push((package("tunnel"), "connect"));
+            }
         }
         for (interface, name) in exports.iter().filter(|_| !self.post_return.is_empty()) {
             let steps = body.steps(&self.post_return);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::contract::Contract;
-use super::guest::{Answer, Guest, Step};
+use super::guest::{Answer, Function, Guest, Step};
 use super::image::{Command, List, Pattern, Setting, Text};
 use crate::Result;
 
@@ -41,7 +41,7 @@ pub struct Hostile {
     pub name: &'static str,
     /// The component.
     pub component: Vec<u8>,
-    /// The function to call: one of `start`, `stop`, `status` and, for access plugins, `exec`.
+    /// The function to call: one of `start`, `stop`, `status` and, for access plugins, `exec` and `connect`.
     pub function: &'static str,
     /// How that has to end.
     pub end: End,
@@ -76,7 +76,11 @@ impl Zoo {
         end: End,
         change: impl FnOnce(&mut Guest),
     ) -> Result<()> {
-        let mut guest = if function == "exec" { Guest::access("evil") } else { Guest::service("evil") };
+        let mut guest = match function {
+            "exec" => Guest::access("evil"),
+            "connect" => Guest::access_with_tunnel("evil"),
+            _ => Guest::service("evil"),
+        };
         change(&mut guest);
         let component = guest.build().map_err(|e| format!("{name}: {e:#}"))?;
         self.all.push(Hostile { name, component, function, end });
@@ -419,5 +423,82 @@ pub fn access_zoo(witness: Witness<'_>) -> Result<Vec<Hostile>> {
     zoo.add("error-from-wrap", "exec", End::Error, |g| {
         g.wrap.answer = Answer::Error("cannot\u{1b}[2J".into());
     })?;
+    tunnels(&mut zoo, witness)?;
+    worlds_with_a_tunnel(&mut zoo)?;
     Ok(zoo.all)
+}
+
+fn tunnels(zoo: &mut Zoo, witness: Witness<'_>) -> Result<()> {
+    let file = witness.path();
+    let touch = ["touch", file.as_str()];
+    let connect = |steps: Vec<Step>, answer| Some(Function { steps, answer });
+    let gives = |command: &[&str]| connect(Vec::new(), Answer::Command(Command::new(command)));
+    zoo.add("connects-as-it-should", "connect", End::Well, |_| {})?;
+    zoo.add("loop-in-connect", "connect", End::Deadline, |g| {
+        g.connect = connect(vec![Step::Loop], Answer::Good);
+    })?;
+    zoo.add("trap-in-connect", "connect", End::Trap, |g| {
+        g.connect = connect(vec![Step::Trap], Answer::Good);
+    })?;
+    zoo.add("grab-memory-in-connect", "connect", End::Memory, |g| {
+        g.connect = connect(vec![Step::Grab], Answer::Good);
+    })?;
+    zoo.add("connects-outside-of-memory", "connect", End::Nonsense, |g| {
+        g.connect = connect(Vec::new(), Answer::At(u32::MAX - 63));
+    })?;
+    zoo.add("error-from-connect", "connect", End::Error, |g| {
+        g.connect = connect(Vec::new(), Answer::Error("cannot\u{1b}[2J".into()));
+    })?;
+    zoo.add("connects-with-another-command", "connect", End::NotPermitted, |g| {
+        g.connect = gives(&touch);
+    })?;
+    zoo.add("connects-with-one-more-argument", "connect", End::NotPermitted, |g| {
+        g.connect = gives(&["cat", &file]);
+    })?;
+    // Whatever a pattern with a place for a command allows, it allows of the user's command only.
+    zoo.add("connects-by-what-wraps", "connect", End::NotPermitted, |g| {
+        g.connect = gives(&["env", "touch", &file]);
+    })?;
+    zoo.add("connects-by-what-wraps-nothing", "connect", End::NotPermitted, |g| {
+        g.connect = gives(&["env"]);
+    })?;
+    // And the other way round: the user's command would be dropped.
+    zoo.add("wraps-by-what-connects", "exec", End::NotPermitted, |g| {
+        g.description.commands = vec![Pattern::new(&["env", "{command...}"]), Pattern::new(&touch)].into();
+        g.connect = gives(&touch);
+        g.wrap.answer = Answer::Command(witness.touch());
+    })
+}
+
+fn worlds_with_a_tunnel(zoo: &mut Zoo) -> Result<()> {
+    let guest = Guest::access_with_tunnel("evil");
+    let ours = Contract::ours("node-access-with-tunnel")?;
+    let mut add = |name, function, component| {
+        zoo.all.push(Hostile { name, component, function, end: End::NoPlugin });
+    };
+    let end = "port: u16) -> result<command, error>";
+    for (name, other) in [
+        ("connect-of-another-parameter", "port: u32) -> result<command, error>"),
+        ("connect-of-another-result", "port: u16) -> result<command, string>"),
+        ("connect-of-no-error", "port: u16) -> command"),
+    ] {
+        // To the module all are the same.
+        let contract = Contract { wit: ours.wit.replace(end, other), ..ours.clone() };
+        add(name, "connect", guest.build_for(&contract, "")?);
+    }
+    let link = Contract { wit: ours.wit.replace("connect: func(", "link: func("), ..ours.clone() };
+    let module = guest.module("").replace("#connect", "#link");
+    add("connect-of-another-name", "connect", super::component(&module, &link)?);
+
+    let alone = ours.clone().with_world("tunnel-alone", "export describe; export tunnel;");
+    let module = guest.module("").replace(r#"(export "couchcopy:plugin/access@0.1.0#wrap")"#, "");
+    add("tunnel-without-access", "connect", super::component(&module, &alone)?);
+
+    let mut service = Guest::service("evil");
+    service.functions = r#"(func (export "couchcopy:plugin/tunnel@0.1.0#connect")
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)"#
+        .into();
+    let both = ours.with_world("service-with-tunnel", "include service-control; export tunnel;");
+    add("tunnel-of-a-service", "status", service.build_for(&both, "")?);
+    Ok(())
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::hostile::{Answer, Command, End, Guest, Home, Hostile, Pattern, Step, Watched, Witness};
+use couchcopy_tests::hostile::{
+    Answer, Command, End, Function, Guest, Home, Hostile, Pattern, Step, Watched, Witness,
+};
 use couchcopy_tests::hostile::{access_zoo, service_zoo};
 
 /// What the command is told that a call may take, in seconds.
@@ -29,8 +31,10 @@ fn call(home: &Home, plugin: &Path, function: &str) -> Result<Watched> {
         &deadline,
         "--json",
     ];
-    if function == "exec" {
-        arguments.extend(["--", "echo", "granted"]);
+    match function {
+        "exec" => arguments.extend(["--", "echo", "granted"]),
+        "connect" => arguments.extend(["--", "localhost:5984"]),
+        _ => {}
     }
     home.couchcopy(&arguments, Duration::from_secs(DEADLINE) + MARGIN)
 }
@@ -150,6 +154,57 @@ fn a_newer_contract_is_named_with_what_to_do() -> Result<()> {
         assert!(message.contains(&format!("version {version} ")), "{message}");
         assert!(remedy.contains("newer couchcopy") && remedy.contains("author"), "{remedy}");
     }
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_a_tunnel_is_told() -> Result<()> {
+    let home = Home::new()?;
+    let witness = home.path("witness");
+    let zoo = access_zoo(Witness(&witness))?;
+    for (name, wanted) in [
+        ("connect-of-another-parameter", "its functions are not as the contract has them"),
+        ("connect-of-another-result", "its functions are not as the contract has them"),
+        ("connect-of-another-name", "its functions are not as the contract has them"),
+        ("tunnel-without-access", "no world of the contract"),
+        ("tunnel-of-a-service", "no world of the contract"),
+    ] {
+        let hostile = zoo.iter().find(|hostile| hostile.name == name).ok_or(name)?;
+        let plugin = home.write(&format!("{name}.wasm"), &hostile.component)?;
+        let (message, remedy) = call(&home, &plugin, hostile.function)?.error()?;
+        assert!(message.contains(wanted), "{name}: {message}");
+        assert!(remedy.contains("author"), "{name}: {remedy}");
+    }
+    Ok(())
+}
+
+/// A tunnel begins at the last way that can make one, and goes through those before it; those behind it are left out.
+#[test]
+fn tunnels_go_through_the_ways_before_them() -> Result<()> {
+    let home = Home::new()?;
+    let way = home.write("way.wasm", &Guest::access("way").build()?)?.display().to_string();
+    let mut far = Guest::access_with_tunnel("far");
+    far.description.commands =
+        vec![Pattern::new(&["env", "{command...}"]), Pattern::new(&["echo", "far"])].into();
+    let echo = Answer::Command(Command::new(&["echo", "far"]));
+    far.connect = Some(Function { steps: Vec::new(), answer: echo });
+    let far = home.write("far.wasm", &far.build()?)?.display().to_string();
+    let mut lost = Guest::access("lost");
+    lost.wrap.steps = vec![Step::Trap];
+    let lost = home.write("lost.wasm", &lost.build()?)?.display().to_string();
+    let run = |before: &str, last: &str| {
+        let ways = ["plugin", "run", last, "connect", "localhost", "--via", before];
+        let grants = ["--grant", &way, "--grant", &far, "--grant", &lost, "--json", "--", "localhost:5984"];
+        home.couchcopy(&[&ways[..], &grants[..]].concat(), MARGIN)
+    };
+    for (before, last) in [(&way, &far), (&far, &way), (&far, &lost)] {
+        let watched = run(before, last)?;
+        assert_eq!((watched.ended.code, watched.ended.stdout.as_str()), (Some(0), "far\n"), "{watched:?}");
+    }
+    let (message, _) = run(&lost, &far)?.error()?;
+    assert!(message.contains("lost 9.8.7: wrap on ") && message.contains("crashed"), "{message}");
+    let watched = run(&way, &way)?;
+    assert_eq!(watched.ended.code, Some(5), "{watched:?}");
     Ok(())
 }
 
