@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::plugin_arguments::{PluginCommand, Service};
+use crate::restore_arguments::{Check, Clean, Restore, Status};
 
 /// Back up and restore CouchDB: whole nodes and clusters, while they run.
 #[derive(Debug, Parser)]
@@ -48,7 +49,10 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Backup(Backup),
-    Restore(Restore),
+    Restore(Box<Restore>),
+    Check(Check),
+    Status(Status),
+    Clean(Clean),
     Verify(Verify),
     Info(Info),
     Ls(Ls),
@@ -83,43 +87,6 @@ pub(crate) struct Backup {
     /// Compression: 0 is fastest, 12 is smallest.
     #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(0..=12))]
     pub(crate) level: i32,
-}
-
-/// Write an archive's databases into the data folders of nodes that are not running.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Every database keeps its ranges, properties, security and limits. Its copies are spread over the \
-    nodes named here; each node gets the shards it holds and shard maps that name the new nodes. Start all nodes after \
-    it, and join them into a cluster as usual if there are several.\n\n--fresh-uuids: give it where you put an OLDER state \
-    back on nodes whose newer state consumers of _changes or replications have seen. Without it they could miss changes; \
-    with it they read once from the start.\n\nExamples:\n  couchcopy restore --offline backup.tar.gz \
-    /opt/couchdb/data,couchdb@127.0.0.1\n  couchcopy restore --offline backup.tar.gz \
-    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com"
-)]
-pub(crate) struct Restore {
-    /// The nodes are not running, and their folders are on this machine.
-    #[arg(long, required = true)]
-    pub(crate) offline: bool,
-
-    /// The archive: of this couchcopy, of the Python one, or a data folder packed with tar.
-    #[arg(value_name = "ARCHIVE")]
-    pub(crate) archive: PathBuf,
-
-    /// Where to: an empty or new folder and the node's name, as DIR,NODENAME.
-    #[arg(required = true, value_name = "DIR,NODENAME")]
-    pub(crate) targets: Vec<String>,
-
-    /// Copies of every range; without it each database has as many as before, or one per node if that is less.
-    #[arg(long, value_name = "COPIES", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) n: Option<u16>,
-
-    /// Give every copy a new uuid: where an older state returns to the same nodes.
-    #[arg(long)]
-    pub(crate) fresh_uuids: bool,
-
-    /// Leave out databases that are damaged or incomplete in the archive instead of refusing.
-    #[arg(long)]
-    pub(crate) skip_damaged: bool,
 }
 
 /// Prove an archive whole: every byte, every tree, every document, every attachment, every shard map.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use operations::backup::{BackupOptions, BackupResult, FileProblem, backup};
 use operations::error::{OperationError, Result};
 use operations::inventory::{self, DatabaseListing, Overview};
-use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
 use operations::survey::Survey;
 use operations::verify::{VerifyResult, verify};
 
-use crate::arguments::{Arguments, Backup, Command, Restore};
+use crate::arguments::{Arguments, Backup, Command};
 use crate::exit::Outcome;
 use crate::nodes;
 use crate::output::{Output, bytes, count};
 use crate::plugin_commands;
 use crate::progress::Terminal;
+use crate::restore_commands;
 
 /// Problems printed as text; `--json` has them all.
 const PROBLEMS_SHOWN: usize = 50;
@@ -32,7 +32,6 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
     let shared = reporter;
     let reporter = reporter.as_ref();
     let threads = arguments.threads;
-    let show = |done: bool| if done { Outcome::Done } else { Outcome::DoneWithProblems };
     match &arguments.command {
         Command::Backup(command) => {
             let result = backup(&backup_options(command, threads)?, reporter)?;
@@ -40,23 +39,19 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
             if !arguments.quiet {
                 output.print(&result, |result| backup_text(result, command));
             }
-            Ok(show(result.is_complete()))
+            Ok(Outcome::of(result.is_complete()))
         }
-        Command::Restore(command) => {
-            let result = restore_offline(&restore_options(command, threads)?, reporter)?;
-            reporter.end();
-            if !arguments.quiet {
-                output.print(&result, restore_text);
-            }
-            Ok(show(result.is_complete()))
-        }
+        Command::Restore(command) => restore_commands::restore(command, threads, output, shared),
+        Command::Check(command) => restore_commands::check(command, output, shared),
+        Command::Status(command) => restore_commands::tell_status(command, output, shared),
+        Command::Clean(command) => restore_commands::remove_old(command, output, shared),
         Command::Verify(command) => {
             let result = verify(&command.archive, threads, reporter)?;
             reporter.end();
             if !arguments.quiet {
                 output.print(&result, verify_text);
             }
-            Ok(show(result.is_whole()))
+            Ok(Outcome::of(result.is_whole()))
         }
         Command::Info(command) => {
             let overview = inventory::overview(&Survey::open(&command.archive, threads, reporter)?)?;
@@ -100,18 +95,7 @@ fn backup_options(command: &Backup, threads: usize) -> Result<BackupOptions> {
     })
 }
 
-fn restore_options(command: &Restore, threads: usize) -> Result<RestoreOptions> {
-    Ok(RestoreOptions {
-        archive: command.archive.clone(),
-        targets: command.targets.iter().map(|text| nodes::target(text)).collect::<Result<_>>()?,
-        copies: command.n.map(usize::from),
-        fresh_uuids: command.fresh_uuids,
-        skip_damaged: command.skip_damaged,
-        threads,
-    })
-}
-
-fn problems_text(text: &mut String, problems: &[FileProblem]) {
+pub(crate) fn problems_text(text: &mut String, problems: &[FileProblem]) {
     for problem in problems.iter().take(PROBLEMS_SHOWN) {
         let _ = writeln!(text, "  {}: {}", problem.path, problem.problem);
     }
@@ -135,23 +119,6 @@ fn backup_text(result: &BackupResult, command: &Backup) -> String {
         let n = count(summary.problems.len() as u64, "file", "files");
         let _ = writeln!(text, "NOT SAVED, damaged or missing on the nodes: {n}");
         problems_text(&mut text, &summary.problems);
-    }
-    text
-}
-
-fn restore_text(result: &RestoreResult) -> String {
-    let mut text = format!(
-        "{} restored to {}: {}, {}, {}\n",
-        count(result.databases, "database", "databases"),
-        result.nodes.join(", "),
-        count(result.shard_files, "shard file", "shard files"),
-        count(result.view_files, "view index", "view indexes"),
-        bytes(result.bytes)
-    );
-    if !result.left_out.is_empty() {
-        let n = count(result.left_out.len() as u64, "database", "databases");
-        let _ = writeln!(text, "LEFT OUT, damaged or incomplete in the archive: {n}");
-        problems_text(&mut text, &result.left_out);
     }
     text
 }

@@ -19,6 +19,13 @@ pub(crate) enum Outcome {
     Ended(u8),
 }
 
+impl Outcome {
+    /// As asked, or with problems that the result tells.
+    pub(crate) fn of(done: bool) -> Self {
+        if done { Self::Done } else { Self::DoneWithProblems }
+    }
+}
+
 /// The exit codes of `docs/exit-codes.md`.
 const BUG: u8 = 1;
 const ARGUMENTS: u8 = 2;

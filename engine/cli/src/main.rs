@@ -4,11 +4,16 @@ mod arguments;
 mod cluster;
 mod commands;
 mod exit;
+#[cfg(debug_assertions)]
+mod fault;
+mod interrupt;
 mod nodes;
 mod output;
 mod plugin_arguments;
 mod plugin_commands;
 mod progress;
+mod restore_arguments;
+mod restore_commands;
 
 use clap::Parser;
 

@@ -82,6 +82,14 @@ impl Reporter for Terminal {
         }
     }
 
+    fn step(&self, number: u64, what: &str) {
+        if self.verbose {
+            self.line(&format!("step {number}: {what}"));
+        }
+        #[cfg(debug_assertions)]
+        crate::fault::after_step(number);
+    }
+
     fn timing(&self, what: &str, seconds: f64) {
         if self.verbose {
             self.line(&format!("{what} in {seconds:.3} s"));

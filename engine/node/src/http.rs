@@ -70,6 +70,8 @@ pub struct Answer {
     pub status: u16,
     /// Its body; null where it is no JSON.
     pub body: Value,
+    /// The header `Date`.
+    pub date: Option<String>,
 }
 
 impl Answer {
@@ -170,14 +172,15 @@ impl Http {
         };
         let answered = request.send().and_then(|response| {
             let status = response.status().as_u16();
-            Ok((status, response.bytes()?))
+            let date = response.headers().get("date").and_then(|date| date.to_str().ok().map(str::to_owned));
+            Ok((status, date, response.bytes()?))
         });
-        let (status, bytes) = answered.map_err(|e| NodeError::NoAnswer {
+        let (status, date, bytes) = answered.map_err(|e| NodeError::NoAnswer {
             node: self.node.clone(),
             url: self.url.clone(),
             problem: told(&e),
         })?;
-        Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), date })
     }
 
     /// Sends a request that has to succeed, and gives the answer's body.

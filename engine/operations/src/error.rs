@@ -79,6 +79,26 @@ pub enum OperationError {
     /// A plugin's crate cannot be built or written.
     #[error(transparent)]
     Build(#[from] plugin_build::BuildError),
+    /// A change to nodes failed and was undone.
+    #[error("the restore failed, and the old data is back in place: {source}")]
+    Undone {
+        /// Why it failed.
+        source: Box<OperationError>,
+    },
+    /// A change to nodes failed, and so did undoing it.
+    #[error("the restore failed ({source}), and undoing it failed too: {undoing}")]
+    HalfDone {
+        /// Why it failed.
+        source: Box<OperationError>,
+        /// Why it could not be undone.
+        undoing: Box<OperationError>,
+    },
+    /// The nodes do not agree on what they have.
+    #[error("the nodes did not agree in time: {}", .differences.join("; "))]
+    Disagreement {
+        /// How they differ.
+        differences: Vec<String>,
+    },
     /// Something that cannot be, unless couchcopy is wrong.
     #[error("couchcopy itself is at fault: {0}")]
     Bug(String),
@@ -128,6 +148,8 @@ impl OperationError {
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
             Self::Plugin(error) => plugin_kind(error),
             Self::Build(_) => ErrorKind::Plugin,
+            Self::Undone { source } | Self::HalfDone { source, .. } => source.kind(),
+            Self::Disagreement { .. } => ErrorKind::Node,
             Self::Bug(_) => ErrorKind::Bug,
         }
     }
@@ -153,6 +175,16 @@ impl OperationError {
             Self::Plugin(error) => Some(error.remedy()),
             Self::Node(error) => Some(error.remedy()),
             Self::Build(error) => error.remedy(),
+            Self::Undone { source } => source.remedy(),
+            Self::HalfDone { .. } => Some(
+                "The old data is still on every node. As soon as all nodes can be reached, run `couchcopy restore \
+                 --roll-back NODE…` to bring it back, or `couchcopy restore --resume NODE…` to finish the restore. \
+                 `couchcopy status NODE…` tells where each node stands."
+                    .into(),
+            ),
+            Self::Disagreement { .. } => Some(
+                "Look into CouchDB's logs on the nodes named. More time is given with --timeout.".into(),
+            ),
             Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
         }
     }

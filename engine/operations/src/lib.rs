@@ -2,8 +2,10 @@
 //!
 //! Nothing here prints or exits: progress and notices go to a [`report::Reporter`], results are returned.
 
+pub mod agreement;
 pub mod backup;
 pub mod cat;
+mod cluster;
 mod documents;
 pub mod error;
 pub mod inventory;
@@ -11,9 +13,13 @@ pub mod metadata;
 pub mod parallel;
 pub mod plugin_development;
 pub mod plugins;
+pub use node;
+pub mod proofs;
 pub mod report;
 pub mod restore;
 pub mod site;
 mod spool;
+pub mod status;
 pub mod survey;
+pub mod swap;
 pub mod verify;

@@ -167,7 +167,11 @@ impl Plugins {
     async fn service_of(&self, node: &SiteNode) -> Result<(ServicePlugin, String)> {
         let (plugin, permission) = self.permitted(&node.service, Kind::Service).await?;
         let settings = plugin.settings(&node.service)?;
-        let chain = self.chain(&node.via).await?;
+        let mut chain = self.chain(&node.via).await?;
+        // The tool that stops a container is not inside it: it is where the way into it begins.
+        if chain.last_name() == Some(plugin.description.name.as_str()) {
+            chain = chain.without_last();
+        }
         let name = format!("{} {}", plugin.description.name, plugin.description.version);
         let events = Arc::new(ReportedEvents(Arc::clone(&self.reporter)));
         Ok((ServicePlugin::new(plugin, permission, settings, node.id.clone(), chain, events)?, name))

@@ -34,6 +34,11 @@ pub trait Reporter: Sync {
     /// Something to tell.
     fn notice(&self, notice: &Notice);
 
+    /// A step of a change to nodes is behind us; they are counted from 1.
+    fn step(&self, number: u64, what: &str) {
+        let _ = (number, what);
+    }
+
     /// A phase took so long, for those who ask for details.
     fn timing(&self, what: &str, seconds: f64);
 }

@@ -6,6 +6,7 @@
 
 mod destination;
 mod flusher;
+pub mod live;
 mod maps;
 mod plan;
 mod shard;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -67,6 +68,11 @@ impl Http {
     /// Whether CouchDB answers and says that it is up; it answers otherwise in maintenance mode and while it is seeded.
     pub fn is_up(&self) -> Result<bool> {
         Ok(self.ask(Method::GET, "/_up", None)?.is_success())
+    }
+
+    /// The same for a node that is just starting: who does not answer soon is asked again.
+    pub fn is_up_soon(&self) -> Result<bool> {
+        Ok(self.ask_within(Method::GET, "/_up", None, Duration::from_secs(5))?.is_success())
     }
 
     /// CouchDB's version.

@@ -24,8 +24,7 @@ impl Tunnel {
             doing: doing.into(),
             problem: e.to_string(),
         };
-        let _ = (host, port);
-        let tunnel: Option<plugin_host::Command> = None;
+        let tunnel = way.runtime().block_on(way.chain().tunnel(way.id(), host, port, way.state()))?;
         let Some(command) = tunnel else { return Ok(None) };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

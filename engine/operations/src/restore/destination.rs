@@ -24,12 +24,13 @@ pub(super) enum Destination {
 /// A stream to a node; nothing is left of it when it has ended or broken.
 pub(super) struct Stream {
     unpacking: Option<Box<dyn Unpacking>>,
-    files: u64,
+    /// Files that went through it, and their bytes.
+    sent: (u64, u64),
 }
 
 impl Destination {
     pub(super) fn stream(unpacking: Box<dyn Unpacking>) -> Self {
-        Self::Stream(Mutex::new(Stream { unpacking: Some(unpacking), files: 0 }))
+        Self::Stream(Mutex::new(Stream { unpacking: Some(unpacking), sent: (0, 0) }))
     }
 
     /// Whether large files can be put there piece by piece.
@@ -73,14 +74,14 @@ impl Destination {
         self.folder().map_or(Ok(()), Staging::sync)
     }
 
-    /// Ends the stream; gives how many files went through it.
-    pub(super) fn finish(&self) -> Result<u64> {
-        let Self::Stream(stream) = self else { return Ok(0) };
+    /// Ends the stream; gives how many files and bytes went through it.
+    pub(super) fn finish(&self) -> Result<(u64, u64)> {
+        let Self::Stream(stream) = self else { return Ok((0, 0)) };
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(unpacking) = stream.unpacking.take() {
             unpacking.finish()?;
         }
-        Ok(stream.files)
+        Ok(stream.sent)
     }
 }
 
@@ -91,7 +92,8 @@ fn send(stream: &Mutex<Stream>, path: &str, size: u64, content: &mut dyn Read) -
     };
     match unpacking.file(path, size, content) {
         Ok(()) => {
-            stream.files += 1;
+            stream.sent.0 += 1;
+            stream.sent.1 += size;
             Ok(())
         }
         Err(error) => {

@@ -72,7 +72,7 @@ pub(super) fn write(
 
 /// The document of a shard map on the new nodes: one revision more than it had, so that it wins over the old one wherever
 /// that should turn up; the very same where nothing changes. `None` for databases that are left out.
-fn rewritten(
+pub(super) fn rewritten(
     document: MapDocument,
     plan: &Plan,
     nodes: &[String],

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use couchfile::shard_map::ShardMap;
 
 use super::RestoreOptions;
+use crate::agreement::Promised;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::survey::Survey;
@@ -28,6 +29,10 @@ pub(super) struct Plan {
     pub(super) deleted_meanwhile: Vec<String>,
     /// Shards in the archive that no map names.
     pub(super) orphans: u64,
+    /// How many documents every database is to hold.
+    pub(super) promised: Promised,
+    /// The nodes that the archive's shard maps name.
+    pub(super) sources: HashSet<String>,
     /// Databases whose maps are not written.
     skipped: HashSet<String>,
 }
@@ -56,6 +61,13 @@ impl Plan {
                 return Ok(());
             }
             plan.databases += 1;
+            for node in map.by_range.values().flatten() {
+                if !plan.sources.contains(node) {
+                    plan.sources.insert(node.clone());
+                }
+            }
+            let facts = map.shards().filter_map(|shard| survey.shards.get(shard.path().as_str()));
+            plan.promised.add(&map.db, facts.map(|facts| facts.docs + facts.deleted).sum());
             plan.add(survey, &placed(map, &nodes, options.copies), &numbers);
             Ok(())
         })?;

@@ -1,0 +1,142 @@
+//! The arguments of the commands that replace data on nodes.
+
+use clap::{Args, ValueEnum};
+
+use crate::plugin_arguments::{HttpFlags, PluginFlags};
+
+/// Replace the data of a cluster by an archive's databases; or, with --offline, write them into empty folders.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A node is [user:password@]HOST[:port],DATA_DIR[,NODENAME]; `,` `:` `@` in a password are written %2C %3A %40. \
+    Give all nodes of the cluster, or a --cluster file that names them. Node names may differ from those in the \
+    archive, and so may the number of nodes: every database keeps its ranges, properties, security and limits, and its copies are \
+    spread over the nodes.\n\n\
+    What happens: everything is proven first. New data is copied beside the old one while CouchDB runs. Then all nodes are \
+    stopped, old and new data change places by renaming, all nodes start. When they agree the old data is \
+    removed. Whatever fails before that brings the old data back. A restore that was killed is finished with --resume or undone \
+    with --roll-back; `couchcopy status` tells where it stands.\n\n\
+    --offline writes into new or empty folders of nodes that are not running, named as DIR,NODENAME.\n\n\
+    Examples:\n  couchcopy restore backup.tar.gz admin:password@localhost:5984,/opt/couchdb/data\n  \
+    couchcopy restore backup.tar.gz --cluster prod.toml --dry-run\n  \
+    couchcopy restore --resume --cluster prod.toml\n  \
+    couchcopy restore --offline backup.tar.gz /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com"
+)]
+pub(crate) struct Restore {
+    /// The archive (of this couchcopy, of the Python one, or a data folder packed with tar), then the nodes. With --resume and
+    /// --roll-back the archive may be left out.
+    #[arg(value_name = "ARCHIVE] [NODE")]
+    pub(crate) arguments: Vec<String>,
+
+    /// The nodes are not running, and their folders are on this machine: NODE is DIR,NODENAME.
+    #[arg(long, conflicts_with_all = ["resume", "roll_back", "dry_run", "keep_old", "maps", "wait"])]
+    pub(crate) offline: bool,
+
+    /// Copies of every range; without it each database has as many as before, or one per node if that is less.
+    #[arg(long, value_name = "COPIES", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) n: Option<u16>,
+
+    /// Give every copy a new uuid: where an older state returns to the same nodes, so that consumers of _changes read once
+    /// from the start instead of missing changes. Always so where a node has a name that the archive knows, but for --offline.
+    #[arg(long)]
+    pub(crate) fresh_uuids: bool,
+
+    /// Leave out databases that are damaged or incomplete in the archive instead of refusing.
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Prove everything, tell what would be done, and do nothing.
+    #[arg(long, conflicts_with_all = ["resume", "roll_back"])]
+    pub(crate) dry_run: bool,
+
+    /// Finish a restore that was interrupted.
+    #[arg(long, conflicts_with = "roll_back")]
+    pub(crate) resume: bool,
+
+    /// Bring back the data that a restore has replaced, as long as it is there.
+    #[arg(long)]
+    pub(crate) roll_back: bool,
+
+    /// Keep the old data beside the new one; `couchcopy clean` removes it.
+    #[arg(long)]
+    pub(crate) keep_old: bool,
+
+    /// How shard maps come to the nodes: as files before they start, or through HTTP afterwards.
+    #[arg(long, value_enum, default_value_t = Maps::File, value_name = "HOW")]
+    pub(crate) maps: Maps,
+
+    /// What to wait for in the end: that all nodes agree, or also that no node has anything to send to another one.
+    #[arg(long, value_enum, default_value_t = Wait::Agreement, value_name = "WHAT")]
+    pub(crate) wait: Wait,
+
+    /// How long to wait, in seconds; after that the old data is brought back.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) timeout: u64,
+
+    #[command(flatten)]
+    pub(crate) plugins: PluginFlags,
+
+    #[command(flatten)]
+    pub(crate) http: HttpFlags,
+}
+
+/// How shard maps come to the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Maps {
+    /// As files, before the nodes start.
+    File,
+    /// Through the HTTP interface of the first node.
+    Http,
+}
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wait {
+    /// That all nodes agree and every database opens with all its documents.
+    Agreement,
+    /// That, and internal replication done.
+    Replication,
+}
+
+/// Rehearse a restore: look at nodes, their files, service and HTTP interface, and tell what would not do and how to mend it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Changes nothing; a folder is made in each data folder and removed at once.\n\nExample:\n  couchcopy check \
+    admin:password@db1:5984,/opt/couchdb/data admin:password@db2:5984,/opt/couchdb/data --use-sudo"
+)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+}
+
+/// Tell where nodes stand: whether a restore is unfinished, or has left old data.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+}
+
+/// Remove old data that restores have left beside the data in place.
+#[derive(Debug, Args)]
+pub(crate) struct Clean {
+    #[command(flatten)]
+    pub(crate) nodes: Nodes,
+}
+
+/// Nodes, and how to reach them.
+#[derive(Debug, Args)]
+pub(crate) struct Nodes {
+    /// The nodes: [user:password@]HOST[:port],DATA_DIR[,NODENAME], or names of nodes in the --cluster file, whose nodes it is all
+    /// without.
+    #[arg(value_name = "NODE", required_unless_present = "cluster")]
+    pub(crate) names: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) plugins: PluginFlags,
+
+    #[command(flatten)]
+    pub(crate) http: HttpFlags,
+}

@@ -1,0 +1,339 @@
+//! Carries out the commands that replace data on nodes.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use operations::agreement::{WaitFor, WaitOptions};
+use operations::error::{OperationError, Result};
+use operations::node::Node;
+use operations::plugins::Plugins;
+use operations::proofs::{Proofs, Verdict, prove};
+use operations::restore::live::{
+    LiveOptions, LiveResult, MapsBy, PlanDescription, PlannedRestore, resume, roll_back,
+};
+use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
+use operations::status::{NodeStatus, clean, status};
+use serde::Serialize;
+
+use crate::cluster::{nodes_with_credentials, sandbox, tunnel};
+use crate::commands::problems_text;
+use crate::exit::Outcome;
+use crate::interrupt;
+use crate::nodes;
+use crate::output::{Output, bytes, count};
+use crate::plugin_arguments::{HttpFlags, PluginFlags};
+use crate::progress::Terminal;
+use crate::restore_arguments::{Check, Clean, Maps, Nodes, Restore, Status, Wait};
+
+/// Plugins and what they lead to. The plugins have to live as long as the nodes.
+struct Cluster {
+    nodes: Vec<Node>,
+    _plugins: Plugins,
+}
+
+fn connect(
+    names: &[String],
+    flags: &PluginFlags,
+    http: &HttpFlags,
+    output: &Output,
+    reporter: &Arc<Terminal>,
+) -> Result<Cluster> {
+    if names.is_empty() && flags.cluster.is_none() {
+        return Err(OperationError::refused(
+            "no node is named",
+            "Give the nodes as [user:password@]HOST[:port],DATA_DIR[,NODENAME], or a --cluster file.",
+        ));
+    }
+    let sites = nodes_with_credentials(names, flags, http, output)?;
+    let plugins = sandbox(Some(&flags.grants), output, reporter)?;
+    let nodes = sites.iter().map(|site| plugins.connect(site, tunnel(http))).collect::<Result<_>>()?;
+    Ok(Cluster { nodes, _plugins: plugins })
+}
+
+fn connect_all(nodes: &Nodes, output: &Output, reporter: &Arc<Terminal>) -> Result<Cluster> {
+    connect(&nodes.names, &nodes.plugins, &nodes.http, output, reporter)
+}
+
+/// Carries out `couchcopy restore`.
+pub(crate) fn restore(
+    command: &Restore,
+    threads: usize,
+    output: &Output,
+    reporter: &Arc<Terminal>,
+) -> Result<Outcome> {
+    if command.offline {
+        let result = restore_offline(&offline_options(command, threads)?, reporter.as_ref())?;
+        reporter.end();
+        if !reporter.is_quiet() {
+            output.print(&result, restored_text);
+        }
+        return Ok(Outcome::of(result.is_complete()));
+    }
+    let unfinished = command.resume || command.roll_back;
+    let (archive, names) = match command.arguments.split_first() {
+        Some((first, rest)) if !unfinished || Path::new(first).is_file() => {
+            (Some(PathBuf::from(first)), rest)
+        }
+        _ => (None, command.arguments.as_slice()),
+    };
+    let Cluster { mut nodes, _plugins } = connect(names, &command.plugins, &command.http, output, reporter)?;
+    let options = live_options(command, archive.clone().unwrap_or_default(), threads);
+    let interrupted = interrupt::flag()?;
+    let told = reporter.as_ref();
+    let result = if command.roll_back {
+        agreed(
+            command,
+            output,
+            reporter,
+            "The data that the restore replaced will be brought back; what was written since is lost.",
+        )?;
+        let names = roll_back(&mut nodes, told)?;
+        reporter.end();
+        if !reporter.is_quiet() {
+            output.print(&RolledBack { rolled_back: names }, |result| {
+                format!("the old data is back in place on {}", result.rolled_back.join(", "))
+            });
+        }
+        return Ok(Outcome::Done);
+    } else if command.resume {
+        resume(&options, archive, &mut nodes, interrupted, told)?
+    } else {
+        if archive.is_none() {
+            return Err(OperationError::refused("no archive is named", "Give the archive, then the nodes."));
+        }
+        let planned = PlannedRestore::make(&options, &mut nodes, told)?;
+        reporter.end();
+        let description = planned.describe(&nodes);
+        if command.dry_run {
+            output.print(&description, description_text);
+            return Ok(Outcome::of(description.left_out == 0));
+        }
+        agreed(command, output, reporter, &description_text(&description))?;
+        planned.carry_out(&nodes, interrupted, told)?
+    };
+    reporter.end();
+    if !reporter.is_quiet() {
+        output.print(&result, live_text);
+    }
+    Ok(Outcome::of(result.restored.is_complete() && result.agreement.agreed))
+}
+
+#[derive(Serialize)]
+struct RolledBack {
+    rolled_back: Vec<String>,
+}
+
+fn offline_options(command: &Restore, threads: usize) -> Result<RestoreOptions> {
+    let split = command.arguments.split_first().filter(|(_, targets)| !targets.is_empty());
+    let Some((archive, targets)) = split else {
+        return Err(OperationError::refused(
+            "an archive and at least one target have to be named",
+            "For example: couchcopy restore --offline backup.tar.gz /opt/couchdb/data,couchdb@127.0.0.1",
+        ));
+    };
+    Ok(RestoreOptions {
+        archive: archive.into(),
+        targets: targets.iter().map(|text| nodes::target(text)).collect::<Result<_>>()?,
+        copies: command.n.map(usize::from),
+        fresh_uuids: command.fresh_uuids,
+        skip_damaged: command.skip_damaged,
+        threads,
+    })
+}
+
+fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> LiveOptions {
+    LiveOptions {
+        archive,
+        copies: command.n.map(usize::from),
+        fresh_uuids: command.fresh_uuids,
+        skip_damaged: command.skip_damaged,
+        threads,
+        maps: match command.maps {
+            Maps::File => MapsBy::File,
+            Maps::Http => MapsBy::Http,
+        },
+        keep_old: command.keep_old,
+        wait: WaitOptions {
+            wait_for: match command.wait {
+                Wait::Agreement => WaitFor::Agreement,
+                Wait::Replication => WaitFor::Replication,
+            },
+            limit: Duration::from_secs(command.timeout),
+        },
+    }
+}
+
+/// Has the user agree.
+fn agreed(command: &Restore, output: &Output, reporter: &Arc<Terminal>, what: &str) -> Result<()> {
+    reporter.end();
+    if command.yes {
+        return Ok(());
+    }
+    if output.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+        return Err(OperationError::refused(
+            "there is nobody to ask whether data may be replaced",
+            "Give -y to go on without asking, or --dry-run to see what would be done.",
+        ));
+    }
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{}\nGo on? [y/N] ", what.trim_end());
+    let _ = err.flush();
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    if read.is_ok() && matches!(line.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(OperationError::refused("you did not agree; nothing was changed", "Answer y, or give -y."))
+}
+
+fn description_text(plan: &PlanDescription) -> String {
+    let mut text = format!(
+        "{}{}: {}",
+        plan.archive.display(),
+        plan.made.as_ref().map_or_else(String::new, |made| format!(" of {made}")),
+        count(plan.databases, "database", "databases"),
+    );
+    if plan.left_out > 0 {
+        let _ = write!(text, ", {} left out as damaged", plan.left_out);
+    }
+    text.push_str("\nThe data of these nodes will be REPLACED:\n");
+    for node in &plan.nodes {
+        let now = node.databases_now.map_or_else(
+            || "its databases".to_owned(),
+            |n| format!("its {}", count(n, "database", "databases")),
+        );
+        let _ = writeln!(
+            text,
+            "  {} ({}): {now} in {}, by {} of new data; stopped and started with {}",
+            node.name,
+            node.url,
+            node.data.display(),
+            bytes(node.bytes),
+            node.service
+        );
+    }
+    if plan.fresh_uuids {
+        text.push_str("Consumers of _changes will read once from the start (fresh uuids).\n");
+    }
+    text
+}
+
+/// What an offline restore made.
+pub(crate) fn restored_text(result: &RestoreResult) -> String {
+    let mut text = format!(
+        "{} restored to {}: {}, {}, {}\n",
+        count(result.databases, "database", "databases"),
+        result.nodes.join(", "),
+        count(result.shard_files, "shard file", "shard files"),
+        count(result.view_files, "view index", "view indexes"),
+        bytes(result.bytes)
+    );
+    if !result.left_out.is_empty() {
+        let n = count(result.left_out.len() as u64, "database", "databases");
+        let _ = writeln!(text, "LEFT OUT, damaged or incomplete in the archive: {n}");
+        problems_text(&mut text, &result.left_out);
+    }
+    text
+}
+
+fn live_text(result: &LiveResult) -> String {
+    let mut text = restored_text(&result.restored);
+    let agreement = &result.agreement;
+    if agreement.agreed {
+        let _ = writeln!(
+            text,
+            "All nodes agree, every database opens with all its documents. CouchDB was down for {:.1} s of {:.1} s.",
+            result.service_down, result.seconds
+        );
+        if agreement.replication_jobs > 0 {
+            let _ = writeln!(
+                text,
+                "{} internal replications are still to be done: copies are compared once, which needs no waiting for.",
+                agreement.replication_jobs
+            );
+        }
+    } else {
+        text.push_str(
+            "INTERRUPTED: the new data is in place and CouchDB runs on it, but it was not seen that all nodes agree.\n\
+             The old data is still there. Go on with `couchcopy restore --resume`, or bring the old data back with \
+             `couchcopy restore --roll-back`.\n",
+        );
+        for difference in &agreement.differences {
+            let _ = writeln!(text, "  {difference}");
+        }
+    }
+    if result.old_kept && agreement.agreed {
+        text.push_str("The old data is still beside the new one: `couchcopy clean` removes it.\n");
+    }
+    text
+}
+
+/// Carries out `couchcopy check`.
+pub(crate) fn check(command: &Check, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let mut cluster = connect_all(&command.nodes, output, reporter)?;
+    let proofs = prove(&mut cluster.nodes)?;
+    reporter.end();
+    output.print(&proofs, proofs_text);
+    Ok(Outcome::of(proofs.is_fine()))
+}
+
+fn proofs_text(proofs: &Proofs) -> String {
+    let width =
+        |of: &dyn Fn(&operations::proofs::Proof) -> usize| proofs.proofs.iter().map(of).max().unwrap_or(0);
+    let node = width(&|proof| proof.node.chars().count());
+    let subject = width(&|proof| proof.subject.len());
+    let mut text = String::new();
+    for proof in &proofs.proofs {
+        let word = match proof.verdict {
+            Verdict::Fine => "fine",
+            Verdict::Warning => "WARNING",
+            Verdict::Problem => "PROBLEM",
+        };
+        let _ =
+            writeln!(text, "{word:<8}{:<node$}  {:<subject$}  {}", proof.node, proof.subject, proof.found);
+        if let Some(remedy) = &proof.remedy {
+            let _ = writeln!(text, "{:8}{:node$}  {:subject$}  -> {remedy}", "", "", "");
+        }
+    }
+    text.push_str(if proofs.is_fine() { "A restore would do.\n" } else { "A restore would be refused.\n" });
+    text
+}
+
+/// Carries out `couchcopy status`.
+pub(crate) fn tell_status(command: &Status, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let cluster = connect_all(&command.nodes, output, reporter)?;
+    let statuses = status(&cluster.nodes)?;
+    output.print(&statuses, |statuses| statuses.iter().map(status_text).collect());
+    Ok(Outcome::Done)
+}
+
+fn status_text(status: &NodeStatus) -> String {
+    let mut text = format!(
+        "{}: {}\n  CouchDB: {}, {}\n",
+        status.node,
+        status.meaning,
+        status.service,
+        if status.answers { "answers" } else { "does not answer" }
+    );
+    if let (Some(archive), Some(begun)) = (&status.archive, &status.begun) {
+        let _ = writeln!(text, "  restore of {archive}, begun {begun}, to {}", status.nodes.join(", "));
+    }
+    text
+}
+
+/// Carries out `couchcopy clean`.
+pub(crate) fn remove_old(command: &Clean, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
+    let cluster = connect_all(&command.nodes, output, reporter)?;
+    let cleaned = clean(&cluster.nodes, reporter.as_ref())?;
+    reporter.end();
+    if !reporter.is_quiet() {
+        output.print(&cleaned, |cleaned| match cleaned.as_slice() {
+            [] => "there was nothing to remove".into(),
+            nodes => format!("removed what restores had left on {}", nodes.join(", ")),
+        });
+    }
+    Ok(Outcome::Done)
+}

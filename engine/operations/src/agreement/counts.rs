@@ -1,0 +1,161 @@
+//! Whether every database opens with all the documents that it is to hold.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use node::Node;
+
+use super::{TOLD, Wait};
+use crate::error::Result;
+use crate::report::Reporter;
+
+/// Databases that CouchDB tells of at a time, by its own limit.
+const BATCH: usize = 100;
+/// Requests at a time and node: opening shards is mostly waiting for the disk.
+const REQUESTS: usize = 2;
+
+/// How many documents every database is to hold, deleted ones counted.
+#[derive(Debug, Clone, Default)]
+pub struct Promised {
+    names: Vec<Box<str>>,
+    documents: Vec<u64>,
+}
+
+impl Promised {
+    /// One more database.
+    pub(crate) fn add(&mut self, name: &str, documents: u64) {
+        self.names.push(name.into());
+        self.documents.push(documents);
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> u64 {
+        self.names.len() as u64
+    }
+
+    /// In batches: names and what they are to hold.
+    fn batch(&self, i: usize) -> Option<Vec<(&str, u64)>> {
+        let start = i.checked_mul(BATCH)?;
+        let end = self.names.len().min(start + BATCH);
+        let names = self.names.get(start..end).filter(|names| !names.is_empty())?;
+        Some(names.iter().map(|name| &**name).zip(self.documents[start..end].iter().copied()).collect())
+    }
+}
+
+/// What is still wrong, by node and database.
+#[derive(Default)]
+struct Wrong<'p> {
+    databases: HashMap<(usize, &'p str), (u64, String)>,
+}
+
+/// Has every node open every database, again those that do not open or lack documents, until all do.
+///
+/// More documents than promised are fine: clients may write already.
+pub(super) fn wait(
+    wait: &mut Wait<'_>,
+    nodes: &[Node],
+    promised: &Promised,
+    reporter: &dyn Reporter,
+) -> Result<bool> {
+    let total = promised.databases() * nodes.len() as u64;
+    reporter.phase("opening every database on every node", Some(total));
+    let opened = AtomicU64::new(0);
+    let wrong = Mutex::new(Wrong::default());
+    let (begun, limit, interrupted) = (wait.begun, wait.limit, wait.interrupted);
+    let over = || interrupted.load(Ordering::Relaxed) || begun.elapsed() > limit;
+    std::thread::scope(|scope| {
+        for (number, node) in nodes.iter().enumerate() {
+            let next = std::sync::Arc::new(AtomicUsize::new(0));
+            for _ in 0..REQUESTS {
+                let next = std::sync::Arc::clone(&next);
+                let (opened, wrong, over) = (&opened, &wrong, &over);
+                scope.spawn(move || {
+                    while let Some(batch) = promised.batch(next.fetch_add(1, Ordering::Relaxed)) {
+                        if over() {
+                            return;
+                        }
+                        let found = look(node, &batch);
+                        if !found.is_empty() {
+                            let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                            for (name, documents, problem) in found {
+                                wrong.databases.insert((number, name), (documents, problem));
+                            }
+                        }
+                        let done =
+                            opened.fetch_add(batch.len() as u64, Ordering::Relaxed) + batch.len() as u64;
+                        reporter.advance(done, 0);
+                    }
+                });
+            }
+        }
+    });
+    let mut wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner).databases;
+    loop {
+        if wait.is_over() {
+            let left = total.saturating_sub(opened.load(Ordering::Relaxed));
+            wait.result.differences = told(nodes, &wrong);
+            if left > 0 {
+                wait.result.differences.push(format!("{left} databases were not opened yet"));
+            }
+            return Ok(left == 0 && wrong.is_empty());
+        }
+        if wrong.is_empty() {
+            return Ok(true);
+        }
+        std::thread::sleep(super::PAUSE);
+        for (number, node) in nodes.iter().enumerate() {
+            let again: Vec<(&str, u64)> = wrong
+                .iter()
+                .filter(|((at, _), _)| *at == number)
+                .map(|((_, name), (documents, _))| (*name, *documents))
+                .take(BATCH)
+                .collect();
+            if again.is_empty() {
+                continue;
+            }
+            for (name, _) in &again {
+                wrong.remove(&(number, *name));
+            }
+            for (name, documents, problem) in look(node, &again) {
+                wrong.insert((number, name), (documents, problem));
+            }
+        }
+    }
+}
+
+/// What is wrong with these databases on a node: name, documents promised, problem.
+fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, String)> {
+    let names: Vec<&str> = batch.iter().map(|(name, _)| *name).collect();
+    let infos = match node.http.dbs_info(&names) {
+        Ok(infos) => infos,
+        Err(e) => return batch.iter().map(|&(name, documents)| (name, documents, e.to_string())).collect(),
+    };
+    let mut wrong = Vec::new();
+    for (&(name, documents), info) in batch.iter().zip(infos) {
+        match info {
+            None => wrong.push((name, documents, "it does not open".to_owned())),
+            Some(info) if info.docs + info.deleted < documents => {
+                let has = info.docs + info.deleted;
+                wrong.push((name, documents, format!("it has {has} documents, not {documents}")));
+            }
+            Some(_) => {}
+        }
+    }
+    wrong
+}
+
+fn told(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, String)>) -> Vec<String> {
+    let mut told: Vec<String> = wrong
+        .iter()
+        .map(|((number, name), (_, problem))| format!("{name} on {}: {problem}", nodes[*number].shown()))
+        .collect();
+    told.sort();
+    let more = told.len().saturating_sub(TOLD);
+    told.truncate(TOLD);
+    if more > 0 {
+        told.push(format!("… and {more} more"));
+    }
+    told
+}

@@ -1,0 +1,214 @@
+//! What has to be true of nodes before their data is replaced; also run on its own as a rehearsal.
+
+mod node_proofs;
+
+use std::collections::BTreeSet;
+
+use node::{Node, Version};
+use serde::Serialize;
+
+use crate::cluster::on_each;
+use crate::error::{OperationError, Result};
+
+/// What was found out about one thing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// The node.
+    pub node: String,
+    /// What was looked at.
+    pub subject: &'static str,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// Not as it should be, but no hindrance.
+    Warning,
+    /// A restore would not do.
+    Problem,
+}
+
+/// What was found out about all nodes.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Proofs {
+    /// In the order of the nodes.
+    pub proofs: Vec<Proof>,
+}
+
+/// What proofs learn of a node beside their verdicts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Learned {
+    pub(crate) name: Option<String>,
+    pub(crate) version: Option<Version>,
+    pub(crate) membership: Option<node::Membership>,
+    /// Databases that it has now.
+    pub(crate) databases: Option<u64>,
+    /// Bytes that may still be written to its file system.
+    pub(crate) free: Option<u64>,
+    /// Its clock, in milliseconds since 1970, minus ours.
+    pub(crate) clock: Option<i64>,
+}
+
+/// Seconds that the clocks of two nodes may differ by.
+const CLOCKS: i64 = 5;
+
+/// Proves everything that can be proven without changing anything that lasts. Nodes whose name was not given get the one
+/// that they tell.
+pub fn prove(nodes: &mut [Node]) -> Result<Proofs> {
+    prove_all(nodes).map(|(proofs, _)| proofs)
+}
+
+pub(crate) fn prove_all(nodes: &mut [Node]) -> Result<(Proofs, Vec<Learned>)> {
+    let mut proofs = Proofs::default();
+    let mut learned = Vec::new();
+    for result in on_each(nodes, |_, node| Ok(node_proofs::prove(node))) {
+        let (found, of_node) = result?;
+        proofs.proofs.extend(found);
+        learned.push(of_node);
+    }
+    for (node, learned) in nodes.iter_mut().zip(&learned) {
+        if node.id.name.is_none() {
+            node.id.name.clone_from(&learned.name);
+        }
+    }
+    of_cluster(nodes, &learned, &mut proofs);
+    Ok((proofs, learned))
+}
+
+/// What only shows when nodes are looked at together.
+fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
+    let names: BTreeSet<String> = nodes.iter().filter_map(|node| node.id.name.clone()).collect();
+    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+    for (i, (node, of_node)) in nodes.iter().zip(learned).enumerate() {
+        if nodes[..i].iter().any(|other| other.id.name.is_some() && other.id.name == node.id.name) {
+            proofs.problem(node, "name", "another node given has the same name", "Give every node once.");
+        }
+        let Some(membership) = &of_node.membership else { continue };
+        if membership.cluster != names {
+            proofs.problem(
+                node,
+                "membership",
+                format!(
+                    "its cluster is {}, and the nodes given are {}",
+                    list(&membership.cluster),
+                    list(&names)
+                ),
+                "Give all nodes of the cluster: a node that keeps old data would mix it with the new. A node that is no \
+                 more is removed from the cluster with DELETE /_node/_local/_nodes/NAME.",
+            );
+        } else if membership.connected != names {
+            proofs.problem(
+                node,
+                "membership",
+                format!("of its cluster it is connected to {} only", list(&membership.connected)),
+                "Start the other nodes, and see that nothing keeps them from reaching each other (port 4369 and Erlang's \
+                 ports, the same cookie).",
+            );
+        } else {
+            proofs.fine(node, "membership", format!("{} nodes, all connected", names.len()));
+        }
+    }
+    let clocks = || learned.iter().filter_map(|learned| learned.clock);
+    if let (Some(first), Some(last)) = (clocks().min(), clocks().max())
+        && last - first > CLOCKS * 1000
+        && let Some(node) = nodes.first()
+    {
+        proofs.add(
+            node,
+            "clocks",
+            Verdict::Warning,
+            format!("the clocks of the nodes differ by {} s", (last - first) / 1000),
+            Some("Run a time service on every node.".into()),
+        );
+    }
+    let versions: BTreeSet<&Version> =
+        learned.iter().filter_map(|learned| learned.version.as_ref()).collect();
+    if versions.len() > 1
+        && let Some(node) = nodes.first()
+    {
+        let told: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        proofs.add(
+            node,
+            "versions",
+            Verdict::Warning,
+            format!("the nodes run different versions of CouchDB: {}", told.join(", ")),
+            Some("Bring all nodes to one version.".into()),
+        );
+    }
+}
+
+impl Proofs {
+    fn add(
+        &mut self,
+        node: &Node,
+        subject: &'static str,
+        verdict: Verdict,
+        found: impl Into<String>,
+        remedy: Option<String>,
+    ) {
+        self.proofs.push(Proof { node: node.shown(), subject, verdict, found: found.into(), remedy });
+    }
+
+    pub(crate) fn fine(&mut self, node: &Node, subject: &'static str, found: impl Into<String>) {
+        self.add(node, subject, Verdict::Fine, found, None);
+    }
+
+    pub(crate) fn problem(
+        &mut self,
+        node: &Node,
+        subject: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(node, subject, Verdict::Problem, found, Some(remedy.into()));
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        node: &Node,
+        subject: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(node, subject, Verdict::Warning, found, Some(remedy.into()));
+    }
+
+    /// Whether a restore would do.
+    pub fn is_fine(&self) -> bool {
+        self.problems().next().is_none()
+    }
+
+    fn problems(&self) -> impl Iterator<Item = &Proof> {
+        self.proofs.iter().filter(|proof| proof.verdict == Verdict::Problem)
+    }
+
+    /// Refuses where a restore would not do.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        let Some(first) = self.problems().next() else { return Ok(()) };
+        let more = self.problems().count() - 1;
+        let told: Vec<String> = self
+            .problems()
+            .take(5)
+            .map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found))
+            .collect();
+        let remedy = first.remedy.clone().unwrap_or_default();
+        Err(OperationError::refused(
+            told.join("; "),
+            if more > 0 {
+                format!("{remedy} `couchcopy check` shows all that is not fine, and how to mend it.")
+            } else {
+                remedy
+            },
+        ))
+    }
+}

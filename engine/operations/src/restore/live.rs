@@ -1,0 +1,315 @@
+//! Replaces the data of a running cluster.
+//!
+//! New data is copied beside the old one while CouchDB runs. Then all nodes are stopped, old and new data change places by
+//! renaming, all nodes are started, and only when they agree is the old data removed. Whatever fails before that brings the
+//! old data back.
+
+mod maps_http;
+mod resume;
+mod stage;
+mod steps;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use node::Node;
+use serde::Serialize;
+
+use super::plan::Plan;
+use super::{RestoreOptions, RestoreResult, Target, check_targets};
+use crate::agreement::{Agreement, WaitOptions};
+use crate::cluster::Steps;
+use crate::error::{OperationError, Result};
+use crate::parallel;
+use crate::proofs::{Learned, Proofs, prove_all};
+use crate::report::{Notice, Reporter, Severity};
+use crate::survey::Survey;
+use crate::swap::{Journal, JournalOptions};
+
+pub use resume::{resume, roll_back};
+
+/// How shard maps come to the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MapsBy {
+    /// As files, before the nodes start.
+    #[default]
+    File,
+    /// Through the HTTP interface of the first node, which tells the others.
+    Http,
+}
+
+/// What to restore, and how.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Copies of every range; `None`: as many as each database had, as far as there are nodes.
+    pub copies: Option<usize>,
+    /// Whether every copy gets a new uuid. It does anyway where one of the nodes has a name that the archive knows.
+    pub fresh_uuids: bool,
+    /// Whether databases with damaged or missing shards are left out.
+    pub skip_damaged: bool,
+    /// Number of threads; 0: as many as there are cores.
+    pub threads: usize,
+    /// How shard maps come to the nodes.
+    pub maps: MapsBy,
+    /// Whether the old data stays beside the new one.
+    pub keep_old: bool,
+    /// What to wait for in the end.
+    pub wait: WaitOptions,
+}
+
+/// A finished restore.
+#[derive(Debug, Clone, Serialize)]
+pub struct LiveResult {
+    /// What was written.
+    #[serde(flatten)]
+    pub restored: RestoreResult,
+    /// How the nodes agree.
+    pub agreement: Agreement,
+    /// Whether every copy got a new uuid, so that consumers of changes feeds read from the start.
+    pub fresh_uuids: bool,
+    /// Seconds from when the first node was told to stop until all answered again.
+    pub service_down: f64,
+    /// Seconds in all, without removing the old data.
+    pub seconds: f64,
+    /// Whether the old data is still there.
+    pub old_kept: bool,
+}
+
+/// What a restore is going to do, for the user to agree to.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanDescription {
+    /// The archive.
+    pub archive: PathBuf,
+    /// When it was made, as it says.
+    pub made: Option<String>,
+    /// Databases in it that will be restored.
+    pub databases: u64,
+    /// Databases that are left out.
+    pub left_out: u64,
+    /// Whether every copy gets a new uuid.
+    pub fresh_uuids: bool,
+    /// What happens on each node.
+    pub nodes: Vec<NodeDescription>,
+}
+
+/// What a restore is going to do on a node.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeDescription {
+    /// Its name.
+    pub name: String,
+    /// Where CouchDB answers.
+    pub url: String,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// What stops and starts it.
+    pub service: String,
+    /// Databases that it has now and that will be replaced.
+    pub databases_now: Option<u64>,
+    /// Bytes that will be written.
+    pub bytes: u64,
+}
+
+/// A restore that has been planned and proven, and has changed nothing yet.
+pub struct PlannedRestore {
+    options: LiveOptions,
+    survey: Survey,
+    plan: Plan,
+    /// What the offline restore would be told.
+    restore: RestoreOptions,
+    learned: Vec<Learned>,
+    /// What was found fine, and what not.
+    pub proofs: Proofs,
+}
+
+/// The first CouchDB that reads the newer checksum; see docs/couch-format.md.
+const READS_XXH3: (u64, u64) = (3, 4);
+
+impl PlannedRestore {
+    /// Plans a restore to these nodes, which are all of their cluster, and proves that it can be done. Nodes whose names were
+    /// not given get them.
+    pub fn make(options: &LiveOptions, nodes: &mut [Node], reporter: &dyn Reporter) -> Result<Self> {
+        reporter.phase("looking at the nodes", None);
+        let begun = Instant::now();
+        let (proofs, learned) = prove_all(nodes)?;
+        proofs.refuse()?;
+        reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
+        let planned = Self::of_archive(options, nodes, reporter)?;
+        for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
+            if let Some(free) = learned.free
+                && free < *bytes
+            {
+                return Err(OperationError::refused(
+                    format!(
+                        "{} has {} MiB free, the new data needs about {} MiB beside the old one",
+                        node.shown(),
+                        free >> 20,
+                        bytes >> 20
+                    ),
+                    "Make room. The old data stays until the new one has been found good.",
+                ));
+            }
+            if let Some(version) = &learned.version
+                && !version.at_least(READS_XXH3.0, READS_XXH3.1)
+            {
+                return Err(OperationError::refused(
+                    format!(
+                        "{} runs CouchDB {version}, which reads files written by CouchDB 3.5 as if they were damaged or \
+                         empty: it does not know their checksums",
+                        node.shown()
+                    ),
+                    "Update CouchDB on the nodes to 3.4 or newer, or restore to newer nodes and replicate from there.",
+                ));
+            }
+        }
+        Ok(Self { learned, proofs, ..planned })
+    }
+
+    /// Plans without looking at the nodes.
+    fn of_archive(options: &LiveOptions, nodes: &[Node], reporter: &dyn Reporter) -> Result<Self> {
+        let begun = Instant::now();
+        let survey = Survey::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        let targets = nodes
+            .iter()
+            .map(|node| {
+                let name = node.id.name.clone();
+                let name = name.ok_or_else(|| OperationError::Bug("a node has no name yet".into()))?;
+                Ok(Target { folder: node.data.clone(), node: name })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut restore = RestoreOptions {
+            archive: options.archive.clone(),
+            targets,
+            copies: options.copies,
+            fresh_uuids: options.fresh_uuids,
+            skip_damaged: options.skip_damaged,
+            threads: options.threads,
+        };
+        check_names(&restore.targets)?;
+        let plan = Plan::make(&survey, &restore)?;
+        // Consumers may have seen a newer state on the very same node; see docs/couch-format.md, 7.4.
+        restore.fresh_uuids |= restore.targets.iter().any(|target| plan.sources.contains(&target.node));
+        reporter.timing("restore planned", begun.elapsed().as_secs_f64());
+        Ok(Self {
+            options: options.clone(),
+            survey,
+            plan,
+            restore,
+            learned: Vec::new(),
+            proofs: Proofs::default(),
+        })
+    }
+
+    /// What will be done.
+    pub fn describe(&self, nodes: &[Node]) -> PlanDescription {
+        PlanDescription {
+            archive: self.options.archive.clone(),
+            made: self.survey.metadata.as_ref().map(|metadata| metadata.backup.date.clone()),
+            databases: self.plan.databases,
+            left_out: self.plan.left_out.len() as u64,
+            fresh_uuids: self.restore.fresh_uuids,
+            nodes: nodes
+                .iter()
+                .zip(&self.restore.targets)
+                .enumerate()
+                .map(|(i, (node, target))| NodeDescription {
+                    name: target.node.clone(),
+                    url: node.http.url().to_owned(),
+                    data: node.data.clone(),
+                    service: node.service.shown().to_owned(),
+                    databases_now: self.learned.get(i).and_then(|learned| learned.databases),
+                    bytes: self.plan.bytes[i],
+                })
+                .collect(),
+        }
+    }
+
+    /// Carries it out. Where that fails everything is as it was before, or the error says what is not.
+    ///
+    /// `interrupted` set during the wait ends the wait and leaves everything as it is then; set before that it undoes what was
+    /// done.
+    pub fn carry_out(
+        &self,
+        nodes: &[Node],
+        interrupted: &AtomicBool,
+        reporter: &dyn Reporter,
+    ) -> Result<LiveResult> {
+        let begun = Instant::now();
+        self.plan.tell(reporter);
+        let steps = Steps::new(reporter);
+        let journals = self.journals()?;
+        let id = journals.first().map(|journal| journal.id.clone());
+        let staged = stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(OperationError::refused(
+                    "interrupted before anything was replaced",
+                    "Give the same command again.",
+                ));
+            }
+            Ok(staged)
+        });
+        let (written, mut journals) = match staged {
+            Ok(staged) => staged,
+            Err(error) => {
+                steps::discard(nodes, id.as_deref(), &steps, reporter);
+                return Err(error);
+            }
+        };
+        let exchanged = steps::exchange(self, nodes, &mut journals, &steps, interrupted, reporter);
+        let exchanged = steps::or_undo(exchanged, nodes, &steps, interrupted, reporter)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let old_kept = steps::accept(nodes, &exchanged.agreement, self.options.keep_old, &steps, reporter)?;
+        Ok(LiveResult {
+            restored: RestoreResult {
+                nodes: self.restore.targets.iter().map(|target| target.node.clone()).collect(),
+                databases: self.plan.databases,
+                shard_files: written.shards,
+                view_files: written.views,
+                bytes: written.bytes,
+                left_out: self.plan.left_out.clone(),
+                views_left_out: self.plan.views_left_out.clone(),
+            },
+            agreement: exchanged.agreement,
+            fresh_uuids: self.restore.fresh_uuids,
+            service_down: exchanged.service_down,
+            seconds,
+            old_kept,
+        })
+    }
+
+    /// The journals that this restore begins with, by node.
+    fn journals(&self) -> Result<Vec<Journal>> {
+        let id = couchfile::writer::random_uuid().map_err(|e| OperationError::database("no file", e))?;
+        let archive =
+            std::path::absolute(&self.options.archive).unwrap_or_else(|_| self.options.archive.clone());
+        let length = std::fs::metadata(&archive).map_or(0, |found| found.len());
+        let options = JournalOptions {
+            copies: self.options.copies,
+            fresh_uuids: self.restore.fresh_uuids,
+            skip_damaged: self.options.skip_damaged,
+            maps_by_http: self.options.maps == MapsBy::Http,
+        };
+        let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
+        let archive = (archive.display().to_string(), length);
+        let begin = |name: &String| {
+            Journal::begin(id.clone(), archive.clone(), names.clone(), name.clone(), options.clone())
+        };
+        Ok(names.iter().map(begin).collect())
+    }
+}
+
+/// Like for an offline restore, but folders of different machines may have the same path.
+fn check_names(targets: &[Target]) -> Result<()> {
+    let apart = |(i, target): (usize, &Target)| Target {
+        folder: PathBuf::from(format!("/{i}")),
+        node: target.node.clone(),
+    };
+    check_targets(&targets.iter().enumerate().map(apart).collect::<Vec<_>>())
+}
+
+/// Tells something that went wrong but does not matter for what was asked.
+fn warn(reporter: &dyn Reporter, text: String) {
+    reporter.notice(&Notice { severity: Severity::Warning, text });
+}

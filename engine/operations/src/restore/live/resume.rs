@@ -1,0 +1,155 @@
+//! Finishes a restore that was interrupted, or undoes it.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use node::Node;
+
+use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps};
+use crate::cluster::{Steps, on_all};
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+use crate::restore::RestoreResult;
+use crate::swap::{self, Journal, NodeState, Situation};
+
+/// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
+/// archive is, if that has changed, how long to wait, and whether the old data stays.
+pub fn resume(
+    options: &LiveOptions,
+    archive: Option<std::path::PathBuf>,
+    nodes: &mut Vec<Node>,
+    interrupted: &AtomicBool,
+    reporter: &dyn Reporter,
+) -> Result<LiveResult> {
+    let begun = Instant::now();
+    let states = look(nodes)?;
+    let journal = one_restore(nodes, &states)?;
+    let states = in_order(nodes, states, &journal);
+    let archive = archive.unwrap_or_else(|| journal.archive.clone().into());
+    if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
+        return Err(OperationError::refused(
+            format!("{} is not there, or is not the archive that is being restored", archive.display()),
+            "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
+        ));
+    }
+    let options = LiveOptions {
+        archive,
+        copies: journal.options.copies,
+        fresh_uuids: journal.options.fresh_uuids,
+        skip_damaged: journal.options.skip_damaged,
+        maps: if journal.options.maps_by_http { MapsBy::Http } else { MapsBy::File },
+        ..options.clone()
+    };
+    let is = |wanted: &[Situation]| states.iter().any(|state| wanted.contains(&state.situation));
+    let beyond = [Situation::Swapping, Situation::Swapped, Situation::Done, Situation::Removing];
+    if is(&[Situation::Untouched, Situation::Undone, Situation::Staging]) {
+        if is(&beyond) {
+            return Err(OperationError::refused(
+                "some nodes have the new data and others have been brought back to the old one",
+                "Bring all of them back with `couchcopy restore --roll-back`, then restore again.",
+            ));
+        }
+        // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
+        let steps = Steps::new(reporter);
+        steps::undo(nodes, &steps, reporter)?;
+        return PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter);
+    }
+    let planned = PlannedRestore::of_archive(&options, nodes, reporter)?;
+    let steps = Steps::new(reporter);
+    let exchanged = if is(&[Situation::Staged, Situation::Swapping]) {
+        let mut journals: Vec<Journal> = states.iter().filter_map(|state| state.journal.clone()).collect();
+        steps::exchange(&planned, nodes, &mut journals, &steps, interrupted, reporter)
+    } else {
+        steps::start_and_wait(&planned, nodes, Instant::now(), &steps, interrupted, reporter)
+    };
+    let exchanged = if is(&[Situation::Done, Situation::Removing]) {
+        // It was found good before: nothing is taken back any more.
+        exchanged?
+    } else {
+        steps::or_undo(exchanged, nodes, &steps, interrupted, reporter)?
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let old_kept = steps::accept(nodes, &exchanged.agreement, options.keep_old, &steps, reporter)?;
+    Ok(LiveResult {
+        restored: RestoreResult {
+            nodes: journal.nodes,
+            databases: planned.plan.databases,
+            bytes: planned.plan.bytes.iter().sum(),
+            left_out: planned.plan.left_out.clone(),
+            ..RestoreResult::default()
+        },
+        agreement: exchanged.agreement,
+        fresh_uuids: planned.restore.fresh_uuids,
+        service_down: exchanged.service_down,
+        seconds,
+        old_kept,
+    })
+}
+
+/// Brings the old data back on these nodes.
+pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<String>> {
+    let states = look(nodes)?;
+    let journal = one_restore(nodes, &states)?;
+    in_order(nodes, states, &journal);
+    steps::undo(nodes, &Steps::new(reporter), reporter)?;
+    Ok(journal.nodes)
+}
+
+/// Looks at all nodes; those whose names nobody gave get the one in their journal.
+fn look(nodes: &mut [Node]) -> Result<Vec<NodeState>> {
+    let states = on_all(nodes, |_, node| swap::look(node))?;
+    for (node, state) in nodes.iter_mut().zip(&states) {
+        if node.id.name.is_none() {
+            node.id.name = match &state.journal {
+                Some(journal) => Some(journal.node.clone()),
+                None => node.http.node_name().ok(),
+            };
+        }
+    }
+    Ok(states)
+}
+
+/// The restore that all nodes were part of.
+fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
+    let mut journals = states.iter().filter_map(|state| state.journal.as_ref());
+    let Some(journal) = journals.next().cloned() else {
+        return Err(OperationError::refused(
+            "no restore is unfinished on these nodes",
+            "`couchcopy status NODE…` tells what each node has.",
+        ));
+    };
+    if journals.any(|other| other.id != journal.id) {
+        return Err(OperationError::refused(
+            "these nodes were part of different restores",
+            "Name the nodes of one cluster. `couchcopy status NODE…` tells what each node has.",
+        ));
+    }
+    let mut given: Vec<&str> = nodes.iter().filter_map(|node| node.id.name.as_deref()).collect();
+    let mut wanted: Vec<&str> = journal.nodes.iter().map(String::as_str).collect();
+    given.sort_unstable();
+    wanted.sort_unstable();
+    if given != wanted {
+        return Err(OperationError::refused(
+            format!(
+                "the restore is one of {}, and the nodes given are {}",
+                wanted.join(", "),
+                given.join(", ")
+            ),
+            "Give all its nodes.",
+        ));
+    }
+    Ok(journal)
+}
+
+/// Puts the nodes, and their states, in the order that the restore had them in.
+fn in_order(nodes: &mut Vec<Node>, states: Vec<NodeState>, journal: &Journal) -> Vec<NodeState> {
+    let position = |node: &Node| {
+        let name = node.id.name.as_deref().unwrap_or_default();
+        journal.nodes.iter().position(|known| known == name)
+    };
+    let mut pairs: Vec<(Node, NodeState)> = std::mem::take(nodes).into_iter().zip(states).collect();
+    pairs.sort_by_key(|(node, _)| position(node));
+    let (sorted, states) = pairs.into_iter().unzip();
+    *nodes = sorted;
+    states
+}

@@ -1,0 +1,83 @@
+//! Copies the new data beside the old one, on all nodes at once, while CouchDB runs.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use node::{Node, Owner};
+
+use super::{MapsBy, PlannedRestore};
+use crate::cluster::{Steps, on_all};
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+use crate::restore::destination::Destination;
+use crate::restore::staging::Staging;
+use crate::restore::visitor::WrittenFiles;
+use crate::restore::write;
+use crate::swap::{Journal, Places};
+
+/// Stages everything; gives what was written and the journals as they are then.
+pub(super) fn stage(
+    planned: &PlannedRestore,
+    nodes: &[Node],
+    mut journals: Vec<Journal>,
+    steps: &Steps<'_>,
+    reporter: &dyn Reporter,
+) -> Result<(WrittenFiles, Vec<Journal>)> {
+    let destinations = on_all(nodes, |i, node| {
+        let places = Places::of(node);
+        places.begin(node, &journals[i])?;
+        steps.done("begun", node);
+        destination(node, &places)
+    })?;
+    let maps = planned.options.maps == MapsBy::File;
+    let written = write(&planned.survey, &planned.plan, &planned.restore, &destinations, maps, reporter)?;
+    reporter.phase("making the data durable", None);
+    let begun = Instant::now();
+    let staged = on_all(nodes, |i, node| {
+        let sent = destinations[i].finish()?;
+        steps.done("copied", node);
+        if destinations[i].folder().is_none() {
+            check_sent(node, &Places::of(node), sent)?;
+        }
+        let mut journal = journals[i].clone();
+        Places::of(node).staged(node, &mut journal)?;
+        steps.done("staged", node);
+        Ok(journal)
+    })?;
+    reporter.timing("data durable", begun.elapsed().as_secs_f64());
+    journals.clone_from(&staged);
+    Ok((written, journals))
+}
+
+fn destination(node: &Node, places: &Places) -> Result<Destination> {
+    let Some(streams) = node.files.streams() else {
+        return Staging::within(&places.new, &places.data).map(Destination::Folder);
+    };
+    let entries = node.files.list(&places.data)?.unwrap_or_default();
+    let owner = entries
+        .iter()
+        .find(|entry| entry.name == "_dbs.couch")
+        .map(|entry| Owner { uid: entry.uid, gid: entry.gid });
+    Ok(Destination::stream(streams.unpack(&places.new, owner)?))
+}
+
+/// Compares what arrived with what was sent.
+fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
+    let found = node.files.find(&places.new)?;
+    let different: HashSet<&str> = found.iter().map(|file| file.path.as_str()).collect();
+    let arrived = (different.len() as u64, found.iter().map(|file| file.size).sum::<u64>());
+    if arrived == sent {
+        return Ok(());
+    }
+    Err(OperationError::incomplete(
+        format!(
+            "{} unpacked {} files of {} bytes, though {} of {} bytes were sent",
+            node.shown(),
+            arrived.0,
+            arrived.1,
+            sent.0,
+            sent.1
+        ),
+        "Look at that node's file system, and try again.",
+    ))
+}

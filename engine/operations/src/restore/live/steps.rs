@@ -1,0 +1,254 @@
+//! What happens on all nodes once the new data lies beside the old one, and how it is undone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use node::Node;
+
+use super::{MapsBy, PlannedRestore, maps_http, warn};
+use crate::agreement::{self, Agreement};
+use crate::cluster::{Steps, on_all, on_each};
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+use crate::swap::{self, Journal, NodeState, Phase, Places, Situation};
+
+/// How long nodes may take to answer after the old data is back, before that is told.
+const BACK: Duration = Duration::from_secs(120);
+
+/// What came of an exchange.
+pub(super) struct Exchanged {
+    pub(super) agreement: Agreement,
+    /// Seconds.
+    pub(super) service_down: f64,
+}
+
+/// Stops all nodes, exchanges the data, starts them and waits until they agree.
+pub(super) fn exchange(
+    planned: &PlannedRestore,
+    nodes: &[Node],
+    journals: &mut [Journal],
+    steps: &Steps<'_>,
+    interrupted: &AtomicBool,
+    reporter: &dyn Reporter,
+) -> Result<Exchanged> {
+    reporter.phase("stopping CouchDB", None);
+    let begun = Instant::now();
+    stop(nodes, steps)?;
+    reporter.timing("nodes stopped", begun.elapsed().as_secs_f64());
+    reporter.phase("exchanging the data", None);
+    let decided = on_all(nodes, |i, node| {
+        let places = Places::of(node);
+        let mut journal = journals[i].clone();
+        if journal.phase != Phase::Swapping {
+            places.decide(node, &mut journal)?;
+            steps.done("decided", node);
+        }
+        places.forward(node)?;
+        steps.done("exchanged", node);
+        Ok(journal)
+    })?;
+    journals.clone_from_slice(&decided);
+    reporter.timing("data exchanged", begun.elapsed().as_secs_f64());
+    start_and_wait(planned, nodes, begun, steps, interrupted, reporter)
+}
+
+/// Starts all nodes on the new data and waits until they agree.
+pub(super) fn start_and_wait(
+    planned: &PlannedRestore,
+    nodes: &[Node],
+    begun: Instant,
+    steps: &Steps<'_>,
+    interrupted: &AtomicBool,
+    reporter: &dyn Reporter,
+) -> Result<Exchanged> {
+    reporter.phase("starting CouchDB", None);
+    on_all(nodes, |_, node| {
+        node.service.start()?;
+        steps.done("started", node);
+        Ok(())
+    })?;
+    let mut service_down = 0.0;
+    let agreement = agreement::wait(
+        nodes,
+        &planned.plan.promised,
+        planned.options.wait,
+        interrupted,
+        reporter,
+        &mut || {
+            service_down = begun.elapsed().as_secs_f64();
+            reporter.timing("service back", service_down);
+            if planned.options.maps == MapsBy::Http
+                && let Some(first) = nodes.first()
+            {
+                maps_http::write(&planned.survey, &planned.plan, &planned.restore, first, reporter)?;
+                steps.done("shard maps made", first);
+            }
+            Ok(())
+        },
+    )?;
+    if !agreement.agreed && !agreement.interrupted {
+        return Err(OperationError::Disagreement { differences: agreement.differences });
+    }
+    Ok(Exchanged { agreement, service_down })
+}
+
+fn stop(nodes: &[Node], steps: &Steps<'_>) -> Result<()> {
+    on_all(nodes, |_, node| {
+        node.service.stop()?;
+        steps.done("stopped", node);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Removes what was copied, after a failure that has replaced nothing; only what belongs to the restore of this id, if one
+/// is given.
+pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, reporter: &dyn Reporter) {
+    reporter.phase("removing what was copied", None);
+    for (node, removed) in nodes.iter().zip(on_each(nodes, |_, node| {
+        // What another restore has there is its own business; it may be why this one failed.
+        if let (Some(id), Some(journal)) = (id, swap::look(node)?.journal)
+            && journal.id != id
+        {
+            return Ok(());
+        }
+        Places::of(node).remove(node)?;
+        steps.done("discarded", node);
+        Ok(())
+    })) {
+        if let Err(error) = removed {
+            warn(
+                reporter,
+                format!(
+                    "what was copied to {} is still there: {error}. `couchcopy restore --roll-back` removes it.",
+                    node.shown()
+                ),
+            );
+        }
+    }
+}
+
+/// Brings the old data back where an exchange failed, and tells both.
+pub(super) fn or_undo(
+    exchanged: Result<Exchanged>,
+    nodes: &[Node],
+    steps: &Steps<'_>,
+    interrupted: &AtomicBool,
+    reporter: &dyn Reporter,
+) -> Result<Exchanged> {
+    let error = match exchanged {
+        Ok(exchanged) => return Ok(exchanged),
+        Err(error) => error,
+    };
+    warn(reporter, format!("{error}; bringing the old data back"));
+    // Undoing is not to be interrupted.
+    interrupted.store(false, Ordering::Relaxed);
+    match undo(nodes, steps, reporter) {
+        Ok(()) => Err(OperationError::Undone { source: Box::new(error) }),
+        Err(undoing) => Err(OperationError::HalfDone { source: Box::new(error), undoing: Box::new(undoing) }),
+    }
+}
+
+/// Brings the old data back on all nodes, starts them, and removes the rest.
+///
+/// A node that cannot be looked at, or stopped where it may run on new data, keeps the others from being started: old and new
+/// data must not meet in one cluster. Their files are put back all the same.
+pub(super) fn undo(nodes: &[Node], steps: &Steps<'_>, reporter: &dyn Reporter) -> Result<()> {
+    reporter.phase("bringing the old data back", None);
+    let states: Vec<Result<NodeState>> = on_each(nodes, |_, node| swap::look(node));
+    for state in states.iter().flatten() {
+        if state.situation == Situation::Removing {
+            return Err(OperationError::refused(
+                "the old data is being removed already: it cannot be brought back",
+                "`couchcopy clean` removes the rest of it.",
+            ));
+        }
+    }
+    let is_changed = |state: &Result<NodeState>| !matches!(state, Ok(state) if state.old_in_place());
+    let anything_changed = states.iter().any(is_changed);
+    let put_back = on_each(nodes, |i, node| {
+        let known = match &states[i] {
+            Ok(state) => state,
+            // The first look may have met a connection that broke this moment.
+            Err(_) => &swap::look(node)?,
+        };
+        if anything_changed {
+            node.service.stop()?;
+            steps.done("stopped again", node);
+        }
+        if !known.old_in_place() {
+            Places::of(node).backward(node)?;
+            steps.done("put back", node);
+        }
+        Ok(())
+    });
+    let mut failed: Option<OperationError> = None;
+    for (result, state) in put_back.into_iter().zip(&states) {
+        if let Err(error) = result
+            && (is_changed(state) || failed.is_none())
+        {
+            failed = Some(error);
+        }
+    }
+    if let Some(error) = failed
+        && anything_changed
+    {
+        return Err(error);
+    }
+    let started = on_all(nodes, |_, node| {
+        node.service.start()?;
+        steps.done("started again", node);
+        Ok(())
+    });
+    on_all(nodes, |_, node| {
+        Places::of(node).undone(node)?;
+        steps.done("undone", node);
+        Ok(())
+    })?;
+    started?;
+    let begun = Instant::now();
+    while on_each(nodes, |_, node| Ok(node.http.is_up_soon()?)).iter().any(|up| !matches!(up, Ok(true))) {
+        if begun.elapsed() > BACK {
+            warn(reporter, "the nodes were started on their old data, but not all of them answer yet".into());
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    discard(nodes, None, steps, reporter);
+    Ok(())
+}
+
+/// Writes down that the new data is good, and removes the old one unless it is to be kept; gives whether it is still there.
+pub(super) fn accept(
+    nodes: &[Node],
+    agreement: &Agreement,
+    keep_old: bool,
+    steps: &Steps<'_>,
+    reporter: &dyn Reporter,
+) -> Result<bool> {
+    if !agreement.agreed {
+        return Ok(true);
+    }
+    on_all(nodes, |_, node| {
+        Places::of(node).done(node)?;
+        steps.done("accepted", node);
+        Ok(())
+    })?;
+    if keep_old {
+        return Ok(true);
+    }
+    reporter.phase("removing the old data", None);
+    let begun = Instant::now();
+    let removed = on_all(nodes, |_, node| {
+        Places::of(node).remove(node)?;
+        steps.done("old data removed", node);
+        Ok(())
+    });
+    reporter.timing("old data removed", begun.elapsed().as_secs_f64());
+    // The restore itself has succeeded.
+    if let Err(error) = removed {
+        warn(reporter, format!("the old data could not be removed: {error}. `couchcopy clean` tries again."));
+        return Ok(true);
+    }
+    Ok(false)
+}

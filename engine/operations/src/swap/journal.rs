@@ -1,0 +1,104 @@
+//! What a restore has decided on a node, written down there.
+
+use serde::{Deserialize, Serialize};
+
+/// The only version so far.
+const VERSION: u32 = 1;
+
+/// How far a restore has been decided on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// New data is being copied beside the old data.
+    Staging,
+    /// It is there, whole and durable.
+    Staged,
+    /// CouchDB has been stopped; old and new data change places, or have.
+    Swapping,
+    /// The new data was found good.
+    Done,
+    /// The old data is being removed.
+    Removing,
+    /// The old data is back; the rest is being removed.
+    Undone,
+}
+
+/// The journal of a restore on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Version of the journal's format.
+    version: u32,
+    /// The same on all nodes of one restore.
+    pub id: String,
+    /// How far it has been decided.
+    pub phase: Phase,
+    /// When it began, in universal time.
+    pub begun: String,
+    /// The archive's path where couchcopy ran.
+    pub archive: String,
+    /// The archive's length in bytes, to recognise it.
+    pub archive_bytes: u64,
+    /// Names of all nodes of the restore, in the order that places copies.
+    pub nodes: Vec<String>,
+    /// The name of this one.
+    pub node: String,
+    /// How it was to be done.
+    pub options: JournalOptions,
+    /// What stood in the data folder when CouchDB had been stopped.
+    #[serde(default)]
+    pub old: Vec<String>,
+    /// What is to come in its place.
+    #[serde(default)]
+    pub new: Vec<String>,
+}
+
+/// How a restore is to be done, as far as finishing it depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct JournalOptions {
+    /// Copies of every range, where the user said so.
+    pub copies: Option<usize>,
+    /// Whether every copy got a fresh uuid.
+    pub fresh_uuids: bool,
+    /// Whether damaged databases are left out.
+    pub skip_damaged: bool,
+    /// Whether shard maps are made through HTTP.
+    pub maps_by_http: bool,
+}
+
+impl Journal {
+    /// The journal of a restore that begins on one of these nodes.
+    pub fn begin(
+        id: String,
+        archive: (String, u64),
+        nodes: Vec<String>,
+        node: String,
+        options: JournalOptions,
+    ) -> Self {
+        Self {
+            version: VERSION,
+            id,
+            phase: Phase::Staging,
+            begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            archive: archive.0,
+            archive_bytes: archive.1,
+            nodes,
+            node,
+            options,
+            old: Vec::new(),
+            new: Vec::new(),
+        }
+    }
+
+    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+        let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is no journal: {e}"))?;
+        if journal.version != VERSION {
+            return Err(format!("is of version {}, this couchcopy knows {VERSION}", journal.version));
+        }
+        Ok(journal)
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        // A value of strings, numbers and lists can always be written.
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+}
