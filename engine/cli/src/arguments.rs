@@ -18,9 +18,10 @@ use crate::restore_arguments::{Check, Clean, Restore, Status};
         document, listed, and restored to other machines, under other node names, to more or fewer nodes.",
     after_help = "Exit codes: 0 done, 2 wrong arguments, 3 done but something is damaged or was left out, 4 the archive \
         is damaged, 5 refused (nothing was changed), 6 the data is damaged or incomplete (nothing was made), 7 the \
-        system refused to read or write, 8 a plugin failed, 1 a mistake in couchcopy.\n\nExample:\n  couchcopy backup \
-        localhost,/opt/couchdb/data backup.tar.gz\n  couchcopy verify backup.tar.gz\n  couchcopy restore --offline \
-        backup.tar.gz /srv/new/data,couchdb@127.0.0.1",
+        system refused to read or write, 8 a plugin failed, 9 a node was not reached or failed, 1 a mistake in \
+        couchcopy.\n\nExample:\n  couchcopy backup \
+        localhost,/opt/couchdb/data backup.tar.gz\n  couchcopy verify backup.tar.gz\n  couchcopy restore backup.tar.gz \
+        admin:password@localhost:5984,/opt/couchdb/data",
     disable_help_subcommand = true
 )]
 pub(crate) struct Arguments {

@@ -1,6 +1,7 @@
 //! Where nodes stand after restores, and removing what they have left.
 
 use node::Node;
+use plugin_host::State;
 use serde::Serialize;
 
 use crate::cluster::{Steps, on_all};
@@ -39,7 +40,9 @@ pub fn status(nodes: &[Node]) -> Result<Vec<NodeStatus>> {
     on_all(nodes, |_, node| {
         let state = swap::look(node)?;
         let service = match node.service.status() {
-            Ok(state) => format!("{state:?}").to_lowercase(),
+            Ok(State::Running) => "running".to_owned(),
+            Ok(State::Stopped) => "stopped".to_owned(),
+            Ok(State::Unknown) => "unknown".to_owned(),
             Err(error) => error.to_string(),
         };
         let journal = state.journal;
