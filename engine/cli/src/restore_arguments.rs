@@ -1,5 +1,7 @@
 //! The arguments of the commands that replace data on nodes.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
@@ -76,11 +78,28 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) timeout: u64,
 
+    /// How long to have databases opened in the end, to see that all their documents are there: seconds, or `all` for as long as
+    /// it takes until every node has opened every database. CouchDB opens some hundred in a second.
+    #[arg(long, value_name = "SECONDS|all", default_value = "30", value_parser = open_for)]
+    pub(crate) open: OpenFor,
+
     #[command(flatten)]
     pub(crate) plugins: PluginFlags,
 
     #[command(flatten)]
     pub(crate) http: HttpFlags,
+}
+
+/// How long to have databases opened; `None` until all are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenFor(pub(crate) Option<Duration>);
+
+fn open_for(text: &str) -> Result<OpenFor, String> {
+    if text == "all" {
+        return Ok(OpenFor(None));
+    }
+    let seconds = text.parse().map_err(|_| "it has to be a number of seconds, or `all`")?;
+    Ok(OpenFor(Some(Duration::from_secs(seconds))))
 }
 
 /// How shard maps come to the nodes.

@@ -162,6 +162,7 @@ fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> LiveOpti
                 Wait::Replication => WaitFor::Replication,
             },
             limit: Duration::from_secs(command.timeout),
+            open_for: command.open.0,
         },
     }
 }
@@ -245,9 +246,18 @@ fn live_text(result: &LiveResult) -> String {
     if agreement.agreed {
         let _ = writeln!(
             text,
-            "All nodes agree, every database opens with all its documents. CouchDB was down for {:.1} s of {:.1} s.",
+            "All nodes agree. CouchDB was down for {:.1} s of {:.1} s.",
             result.service_down, result.seconds
         );
+        if agreement.opened_each {
+            text.push_str("Every database opens on every node with all its documents.\n");
+        } else {
+            let _ = writeln!(
+                text,
+                "{} of {} databases were opened, all with all their documents; --open all takes the time to open every one.",
+                agreement.opened_at_least_once, result.restored.databases
+            );
+        }
         if agreement.replication_jobs > 0 {
             let _ = writeln!(
                 text,

@@ -38,6 +38,9 @@ pub struct WaitOptions {
     pub wait_for: WaitFor,
     /// How long in all.
     pub limit: Duration,
+    /// How long to have databases opened; `None`: until every node has opened every one. CouchDB opens some hundred in a
+    /// second.
+    pub open_for: Option<Duration>,
 }
 
 /// How a wait ended.
@@ -47,8 +50,12 @@ pub struct Agreement {
     pub agreed: bool,
     /// Whether somebody wanted no more of it.
     pub interrupted: bool,
-    /// Databases that opened on every node with all their documents.
-    pub databases: u64,
+    /// How often a database was opened, all nodes together; each time it had all its documents.
+    pub opened: u64,
+    /// How many databases were opened through some node.
+    pub opened_at_least_once: u64,
+    /// Whether every node has opened every database.
+    pub opened_each: bool,
     /// Seconds until every node answered.
     pub up_after: f64,
     /// Seconds until everything was found.
@@ -129,11 +136,10 @@ pub fn wait(
         return Ok(wait.result);
     }
     reporter.timing("shard maps agree", wait.seconds());
-    if !counts::wait(&mut wait, nodes, promised, reporter)? {
+    if !counts::wait(&mut wait, nodes, promised, options.open_for, reporter)? {
         return Ok(wait.result);
     }
     reporter.timing("databases open", wait.seconds());
-    wait.result.databases = promised.databases();
     if options.wait_for == WaitFor::Replication {
         reporter.phase("waiting for internal replication", None);
         if !wait.until(|| Ok(none_behind(nodes)))? {

@@ -25,6 +25,41 @@ impl LocalFiles {
     }
 }
 
+/// Threads that remove files: where a file system discards what is removed, each one waits for the disk.
+const REMOVERS: usize = 16;
+
+/// Removes a folder and all below it; links are removed, not followed.
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    let (sender, receiver) = std::sync::mpsc::sync_channel::<PathBuf>(10_000);
+    let receiver = std::sync::Mutex::new(receiver);
+    std::thread::scope(|scope| {
+        for _ in 0..REMOVERS {
+            scope.spawn(|| {
+                loop {
+                    let next = receiver.lock().ok().and_then(|receiver| receiver.recv().ok());
+                    let Some(path) = next else { return };
+                    // What cannot be removed is met again, and told, when the folder is.
+                    let _ = fs::remove_file(path);
+                }
+            });
+        }
+        let mut folders = vec![folder.to_owned()];
+        while let Some(below) = folders.pop() {
+            for entry in fs::read_dir(below)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    folders.push(entry.path());
+                } else if sender.send(entry.path()).is_err() {
+                    break;
+                }
+            }
+        }
+        drop(sender);
+        Ok::<(), io::Error>(())
+    })?;
+    fs::remove_dir_all(folder)
+}
+
 impl NodeFiles for LocalFiles {
     fn node(&self) -> String {
         self.node.clone()
@@ -136,7 +171,7 @@ impl NodeFiles for LocalFiles {
     fn remove(&self, paths: &[PathBuf]) -> Result<()> {
         for path in paths {
             let removed = match fs::symlink_metadata(path) {
-                Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+                Ok(found) if found.is_dir() => remove_tree(path),
                 Ok(_) => fs::remove_file(path),
                 Err(e) => Err(e),
             };

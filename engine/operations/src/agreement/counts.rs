@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use node::Node;
 
@@ -50,56 +51,88 @@ struct Wrong<'p> {
     databases: HashMap<(usize, &'p str), (u64, String)>,
 }
 
-/// Has every node open every database, again those that do not open or lack documents, until all do.
+/// In which order databases are opened, and through which node: every one through some node first, those asked one after the
+/// other lying far apart, then every one through the next node.
+struct Order {
+    batches: usize,
+    nodes: usize,
+    stride: usize,
+}
+
+impl Order {
+    fn new(databases: usize, nodes: usize) -> Self {
+        let batches = databases.div_ceil(BATCH);
+        // About the golden section, and without a common divisor, so that every batch comes once.
+        let first = (batches * 618 / 1000).max(1);
+        let stride = (first..=first + batches).find(|stride| divisor(*stride, batches.max(1)) == 1).unwrap_or(1);
+        Self { batches, nodes, stride }
+    }
+
+    /// Numbers of batch and node of the `i`th request.
+    fn at(&self, i: usize) -> Option<(usize, usize)> {
+        let (pass, place) = (i.checked_div(self.batches)?, i % self.batches);
+        (pass < self.nodes).then(|| (place * self.stride % self.batches, (place + pass) % self.nodes))
+    }
+}
+
+fn divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { divisor(b, a % b) }
+}
+
+/// Has every node open every database, as many as can be in the time for it, and again those that do not open or lack
+/// documents, until all do.
 ///
 /// More documents than promised are fine: clients may write already.
 pub(super) fn wait(
     wait: &mut Wait<'_>,
     nodes: &[Node],
     promised: &Promised,
+    open_for: Option<Duration>,
     reporter: &dyn Reporter,
 ) -> Result<bool> {
     let total = promised.databases() * nodes.len() as u64;
     reporter.phase("opening every database on every node", Some(total));
-    let opened = AtomicU64::new(0);
+    let order = Order::new(promised.names.len(), nodes.len());
+    let (opened, next) = (AtomicU64::new(0), AtomicUsize::new(0));
     let wrong = Mutex::new(Wrong::default());
-    let (begun, limit, interrupted) = (wait.begun, wait.limit, wait.interrupted);
-    let over = || interrupted.load(Ordering::Relaxed) || begun.elapsed() > limit;
+    let begun = Instant::now();
+    let (wait_begun, limit, interrupted) = (wait.begun, wait.limit, wait.interrupted);
+    let over = || interrupted.load(Ordering::Relaxed) || wait_begun.elapsed() > limit;
+    let enough = || open_for.is_some_and(|open_for| begun.elapsed() > open_for);
     std::thread::scope(|scope| {
-        for (number, node) in nodes.iter().enumerate() {
-            let next = std::sync::Arc::new(AtomicUsize::new(0));
-            for _ in 0..REQUESTS {
-                let next = std::sync::Arc::clone(&next);
-                let (opened, wrong, over) = (&opened, &wrong, &over);
-                scope.spawn(move || {
-                    while let Some(batch) = promised.batch(next.fetch_add(1, Ordering::Relaxed)) {
-                        if over() {
-                            return;
+        for _ in 0..REQUESTS * nodes.len() {
+            scope.spawn(|| {
+                while !over()
+                    && !enough()
+                    && let Some((batch, number)) = order.at(next.fetch_add(1, Ordering::Relaxed))
+                    && let Some(batch) = promised.batch(batch)
+                {
+                    let found = look(&nodes[number], &batch);
+                    if !found.is_empty() {
+                        let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                        for (name, documents, problem) in found {
+                            wrong.databases.insert((number, name), (documents, problem));
                         }
-                        let found = look(node, &batch);
-                        if !found.is_empty() {
-                            let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
-                            for (name, documents, problem) in found {
-                                wrong.databases.insert((number, name), (documents, problem));
-                            }
-                        }
-                        let done =
-                            opened.fetch_add(batch.len() as u64, Ordering::Relaxed) + batch.len() as u64;
-                        reporter.advance(done, 0);
                     }
-                });
-            }
+                    let done = opened.fetch_add(batch.len() as u64, Ordering::Relaxed) + batch.len() as u64;
+                    reporter.advance(done, 0);
+                }
+            });
         }
     });
+    let opened = opened.into_inner();
+    wait.result.opened = opened;
+    wait.result.opened_each = opened == total;
+    wait.result.opened_at_least_once = opened.min(promised.databases());
+    let stopped = !enough() && opened < total;
     let mut wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner).databases;
     loop {
         if wait.is_over() {
-            let left = total.saturating_sub(opened.load(Ordering::Relaxed));
             wait.result.differences = told(nodes, &wrong);
-            if left > 0 {
-                wait.result.differences.push(format!("{left} databases were not opened yet"));
+            if stopped {
+                wait.result.differences.push(format!("{opened} of {total} databases have been opened"));
             }
-            return Ok(left == 0 && wrong.is_empty());
+            return Ok(!stopped && wrong.is_empty());
         }
         if wrong.is_empty() {
             return Ok(true);
@@ -158,4 +191,23 @@ fn told(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, String)>) -> Vec<St
         told.push(format!("… and {more} more"));
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_batch_comes_once_through_every_node_and_all_through_one_first() {
+        for (databases, nodes) in [(0, 3), (1, 1), (1, 3), (99, 2), (250, 3), (100_000, 3), (101, 5)] {
+            let order = Order::new(databases, nodes);
+            let all: Vec<_> = (0..).map_while(|i| order.at(i)).collect();
+            assert_eq!(all.len(), databases.div_ceil(BATCH) * nodes, "{databases} {nodes}");
+            assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len(), "{databases} {nodes}");
+            let first: HashSet<usize> = all.iter().take(order.batches).map(|(batch, _)| *batch).collect();
+            assert_eq!(first.len(), order.batches);
+        }
+    }
 }
