@@ -7,6 +7,7 @@
 mod addresses;
 mod cluster;
 mod command;
+mod examined;
 mod files;
 mod http;
 mod install;
@@ -16,8 +17,9 @@ mod wait;
 mod zoo;
 
 pub use addresses::AddressBlock;
-pub use cluster::{Cluster, Size, wait_until_settled};
+pub use cluster::{Cluster, Size, join, wait_until_settled, wait_until_synchronised};
 pub use command::{Ended, binary, couchcopy, run};
+pub use examined::{check_indexes, check_log, check_login};
 pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};
 pub use install::{Installation, python_couchcopy, skipped};

@@ -7,6 +7,7 @@ pub mod copies;
 pub mod fixtures;
 pub mod hostile;
 pub mod lab;
+pub mod live;
 pub mod managers;
 
 /// Result of this crate's functions. Tests want the message, not the kind.

@@ -8,6 +8,8 @@ use crate::Result;
 
 /// Where the host writes what a call of it gave.
 const RETURNED: u32 = 64;
+/// The exit code in it, -1 where there is none.
+const EXIT_CODE: &str = "(select (i32.load (i32.const 72)) (i32.const -1) (i32.load8_u (i32.const 68)))";
 /// Where `error` of a result goes that passes on why a program was not run.
 const PASSED_ON: u32 = 128;
 /// Where what `instantiate`, `realloc` and so on do not need begins.
@@ -40,6 +42,10 @@ pub enum Step {
     Run(Command),
     /// Runs a command and cares for nothing.
     RunAnyway(Command),
+    /// Runs a command; the call fails where it is not run, or ends with another exit code than 0.
+    Succeed(Command),
+    /// Runs a command and returns what its exit code says, for `status`: 0 that the service runs, 3 that it has stopped.
+    AnswerState(Command),
     /// Takes memory page by page, and writes to each.
     Grab,
     /// Asks for so many pages at once; goes on if it does not get them.
@@ -385,6 +391,23 @@ impl Body {
                 )
             }
             Step::RunAnyway(command) => self.run(command),
+            Step::Succeed(command) => {
+                let run = self.step(&Step::Run(command.clone()));
+                let failed = self.image.text(&"the command did not succeed".into());
+                let failed = self.image.put(&[word(1), word(5), slice(failed), vec![0; 36]].concat());
+                format!("{run} (if (i32.ne {EXIT_CODE} (i32.const 0)) (then (return (i32.const {failed}))))")
+            }
+            Step::AnswerState(command) => {
+                let run = self.step(&Step::Run(command.clone()));
+                let [running, stopped, unknown] =
+                    [0, 1, 2].map(|state| self.image.put(&[word(0), word(state), vec![0; 44]].concat()));
+                format!(
+                    "{run}
+                     (if (i32.eq {EXIT_CODE} (i32.const 0)) (then (return (i32.const {running}))))
+                     (if (i32.eq {EXIT_CODE} (i32.const 3)) (then (return (i32.const {stopped}))))
+                     (return (i32.const {unknown}))"
+                )
+            }
             Step::Grab => format!(
                 "(loop {label}
                    (local.set $i (memory.grow (i32.const 16)))

@@ -82,28 +82,7 @@ impl Cluster {
         for node in &mut self.nodes {
             node.wait_until_up()?;
         }
-        // It would do to tell the first, if it then always told the others: a node that has just started may miss it. The
-        // document has the same revision wherever it is written, so it may be there already.
-        for node in &self.nodes {
-            for other in self.nodes.iter().filter(|other| other.name != node.name) {
-                let path = format!("/_node/_local/_nodes/{}", encode(&other.name));
-                let answer = node.http.ask("PUT", &path, Some(&json!({})))?;
-                if !answer.is_success() && answer.status != 409 {
-                    return Err(format!("PUT {path}: {} {}", answer.status, answer.body).into());
-                }
-            }
-        }
-        let names: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
-        for node in &self.nodes {
-            wait_for(&format!("{} to see its cluster", node.name), START, || {
-                let answer = node.http.get("/_membership")?;
-                let agrees = ["all_nodes", "cluster_nodes"].iter().all(|list| {
-                    let listed = answer[list].as_array().into_iter().flatten();
-                    listed.filter_map(Value::as_str).collect::<BTreeSet<_>>() == names
-                });
-                if agrees { Ok(Some(())) } else { Err(answer.to_string().into()) }
-            })?;
-        }
+        join(&self.nodes)?;
         wait_for("the nodes to know the same databases", START, || {
             let told: Vec<Value> =
                 self.nodes.iter().map(|node| node.http.get("/_dbs/_all_docs")).collect::<Result<_>>()?;
@@ -129,7 +108,35 @@ impl Cluster {
     }
 }
 
-fn wait_until_synchronised(nodes: &[Node]) -> Result<()> {
+/// Has running nodes know each other, and waits until every one sees all.
+pub fn join(nodes: &[Node]) -> Result<()> {
+    // It would do to tell the first, if it then always told the others: a node that has just started may miss it. The
+    // document has the same revision wherever it is written, so it may be there already.
+    for node in nodes {
+        for other in nodes.iter().filter(|other| other.name != node.name) {
+            let path = format!("/_node/_local/_nodes/{}", encode(&other.name));
+            let answer = node.http.ask("PUT", &path, Some(&json!({})))?;
+            if !answer.is_success() && answer.status != 409 {
+                return Err(format!("PUT {path}: {} {}", answer.status, answer.body).into());
+            }
+        }
+    }
+    let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+    for node in nodes {
+        wait_for(&format!("{} to see its cluster", node.name), START, || {
+            let answer = node.http.get("/_membership")?;
+            let agrees = ["all_nodes", "cluster_nodes"].iter().all(|list| {
+                let listed = answer[list].as_array().into_iter().flatten();
+                listed.filter_map(Value::as_str).collect::<BTreeSet<_>>() == names
+            });
+            if agrees { Ok(Some(())) } else { Err(answer.to_string().into()) }
+        })?;
+    }
+    Ok(())
+}
+
+/// See [`Cluster::wait_until_synchronised`].
+pub fn wait_until_synchronised(nodes: &[Node]) -> Result<()> {
     let mut idle = 0;
     wait_for("the nodes to synchronise", START, || {
         for node in nodes {

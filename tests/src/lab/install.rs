@@ -2,6 +2,9 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Result;
 
 /// Names the folder of the installed CouchDB.
 const COUCHDB_HOME: &str = "COUCHDB_HOME";
@@ -26,6 +29,19 @@ impl Installation {
         }
         skipped(&format!("no CouchDB in {} ({COUCHDB_HOME} names another folder)", home.display()));
         None
+    }
+
+    /// Sees to it that Erlang's port mapper runs where no test ends it: all nodes of this machine share the one that the
+    /// first of them finds or starts.
+    pub fn start_port_mapper(&self) -> Result<()> {
+        for entry in std::fs::read_dir(&self.home)? {
+            let mapper = entry?.path().join("bin/epmd");
+            if mapper.is_file() {
+                // It ends at once where one runs already.
+                Command::new(mapper).arg("-daemon").stdin(Stdio::null()).status()?;
+            }
+        }
+        Ok(())
     }
 }
 

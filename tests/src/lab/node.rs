@@ -84,6 +84,11 @@ impl Node {
         (self.home.join("bin/couchdb"), environment)
     }
 
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.place.address)
+    }
+
     /// Path of the node's log.
     pub fn log_path(&self) -> PathBuf {
         self.place.folder.join("log")
