@@ -24,6 +24,28 @@ pub struct Edit<'a> {
     pub header: HeaderEdit,
     /// Which local documents stay.
     pub keep_local: &'a dyn Fn(&[u8]) -> bool,
+    /// Local documents that come, in the order of their ids and with none that stays among them.
+    pub add_local: &'a [NewLocal],
+}
+
+/// A local document to be added, as its first revision.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NewLocal {
+    /// Its id, with `_local/` in front.
+    pub id: Vec<u8>,
+    /// Its body: an object as a term, without version byte.
+    pub body: Vec<u8>,
+}
+
+impl NewLocal {
+    /// Its entry of the local tree: key and value.
+    fn entry(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut key = Encoder::new();
+        key.binary(&self.id);
+        let mut value = Encoder::new();
+        value.tuple(2).uint(1).raw(&self.body);
+        (key.finish(), value.finish())
+    }
 }
 
 /// Computes a database file's new end. The last header is replaced rather than followed by another one, so that no older
@@ -45,17 +67,26 @@ pub fn edit<R: ReadAt>(database: &Database<R>, edit: &Edit<'_>) -> Result<Edited
         }
         Ok(())
     })?;
-    if dropped > 0 {
+    if dropped > 0 || !edit.add_local.is_empty() {
         let mut tree = TreeBuilder::new(crate::btree::TreeKind::Local);
+        let mut added = edit.add_local.iter().peekable();
         if kept > 0 {
             let mut cursor = database.cursor(crate::btree::TreeKind::Local)?;
             while let Some(entry) = cursor.next_entry()? {
                 if let crate::btree::Key::Bytes(id) = entry.key
                     && (edit.keep_local)(id)
                 {
+                    while let Some(new) = added.next_if(|new| new.id.as_slice() < id) {
+                        let (key, value) = new.entry();
+                        tree.push(&mut out, &key, &value)?;
+                    }
                     tree.push(&mut out, Encoder::new().binary(id).as_bytes(), entry.value)?;
                 }
             }
+        }
+        for new in added {
+            let (key, value) = new.entry();
+            tree.push(&mut out, &key, &value)?;
         }
         header.local_tree = Some(tree.finish(&mut out)?);
     }

@@ -48,7 +48,7 @@ fn apply(bytes: &[u8], change: &Edit<'_>) -> Database<Vec<u8>> {
 fn an_empty_edit_drops_the_tail_only() {
     let bytes = sample(3);
     let before = Database::open(bytes.clone()).unwrap();
-    let after = apply(&bytes, &Edit { header: HeaderEdit::default(), keep_local: &|_| true });
+    let after = apply(&bytes, &Edit { header: HeaderEdit::default(), keep_local: &|_| true, add_local: &[] });
     assert_eq!(after.source().as_slice(), &bytes[..before.header_end() as usize]);
 }
 
@@ -63,7 +63,7 @@ fn uuid_node_and_limits() {
         purge_infos_limit: Some(8),
         ..HeaderEdit::default()
     };
-    let after = apply(&bytes, &Edit { header, keep_local: &|_| true });
+    let after = apply(&bytes, &Edit { header, keep_local: &|_| true, add_local: &[] });
     let header = after.header();
     assert_eq!(header.uuid.as_deref(), Some(NEW));
     let epochs = [Epoch { node: "new@host".into(), seq: 100 }, Epoch { node: "old@host".into(), seq: 0 }];
@@ -80,7 +80,7 @@ fn uuid_node_and_limits() {
 fn a_file_for_one_node_alone() {
     let node = Some("new@host".to_owned());
     let header = HeaderEdit { node, only_node: true, ..HeaderEdit::default() };
-    let after = apply(&sample(0), &Edit { header, keep_local: &|_| true });
+    let after = apply(&sample(0), &Edit { header, keep_local: &|_| true, add_local: &[] });
     assert_eq!(after.header().epochs, [Epoch { node: "new@host".into(), seq: 0 }]);
 }
 
@@ -91,13 +91,13 @@ fn local_documents_go() {
         let mut expected = read(&Database::open(bytes.clone()).unwrap());
         let header = HeaderEdit { uuid: Some(NEW.into()), ..HeaderEdit::default() };
         let sync = |id: &[u8]| !id.starts_with(b"_local/shard-sync");
-        let after = apply(&bytes, &Edit { header: header.clone(), keep_local: &sync });
+        let after = apply(&bytes, &Edit { header: header.clone(), keep_local: &sync, add_local: &[] });
         expected.locals.retain(|id, _| sync(id));
         assert_eq!(expected.locals.len(), locals);
         assert_eq!(read(&after), expected);
         assert_eq!(after.header().uuid.as_deref(), Some(NEW));
 
-        let none = apply(&bytes, &Edit { header, keep_local: &|_| false });
+        let none = apply(&bytes, &Edit { header, keep_local: &|_| false, add_local: &[] });
         assert!(none.header().local_tree.is_none());
         assert!(read(&none).locals.is_empty());
     }
@@ -114,7 +114,7 @@ fn edits_of_edits() {
             ..HeaderEdit::default()
         };
         let gone = format!("_local/kept-{round}");
-        let after = apply(&bytes, &Edit { header, keep_local: &|id| id != gone.as_bytes() });
+        let after = apply(&bytes, &Edit { header, keep_local: &|id| id != gone.as_bytes(), add_local: &[] });
         // Nobody wrote in between, so only the last owner and the one that wrote are remembered.
         assert_eq!(after.header().epochs.len(), 2);
         assert_eq!(after.header().epochs[0].node, format!("n{round}@host"));
@@ -131,6 +131,6 @@ fn malformed_names_are_refused() {
     for (uuid, node) in [(Some("SHORT"), None), (None, Some("nobody")), (None, Some(""))] {
         let (uuid, node) = (uuid.map(str::to_owned), node.map(str::to_owned));
         let header = HeaderEdit { uuid, node, ..HeaderEdit::default() };
-        assert!(edit(&file, &Edit { header, keep_local: &|_| true }).is_err());
+        assert!(edit(&file, &Edit { header, keep_local: &|_| true, add_local: &[] }).is_err());
     }
 }

@@ -159,8 +159,7 @@ fn wrong_arguments() -> Result<()> {
         &["backup"],
         &["backup", "localhost,/x"],
         &["backup", "--level", "13", "localhost,/x", "y"],
-        &["restore", "x", "y,n@h"],
-        &["restore", "--offline", "x"],
+        &["restore", "--offline", "--resume", "x", "y,n@h"],
         &["restore", "--offline", "--n", "0", "x", "y,n@h"],
         &["verify"],
         &["verify", "-q", "-v", "x"],
@@ -169,6 +168,14 @@ fn wrong_arguments() -> Result<()> {
         let ended = expect(2, arguments)?;
         assert!(ended.stderr.contains("--help"), "{arguments:?}: {ended:?}");
         assert_eq!(ended.stdout, "");
+    }
+    for (arguments, advice) in [
+        (&["restore", "x", "y,n@h"][..], "absolute"),
+        (&["restore", "x"], "no node is named"),
+        (&["restore", "--offline", "x"], "at least one target"),
+    ] {
+        let ended = expect(5, arguments)?;
+        assert!(ended.stderr.contains(advice), "{arguments:?}: {ended:?}");
     }
     let error = &json(2, &["backup", "--level", "13", "localhost,/x", "y"])?["error"];
     assert_eq!((&error["exit_code"], &error["kind"]), (&2.into(), &"arguments".into()), "{error}");

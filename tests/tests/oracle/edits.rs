@@ -24,7 +24,7 @@ fn edited_files_are_whole_and_hold_what_they_held() -> Result<()> {
                 purge_infos_limit: Some(18),
                 ..HeaderEdit::default()
             };
-            let tail = edit(&before, &Edit { header, keep_local: &keep })?;
+            let tail = edit(&before, &Edit { header, keep_local: &keep, add_local: &[] })?;
             bytes.truncate(tail.keep as usize);
             bytes.extend_from_slice(&tail.bytes);
 

@@ -64,7 +64,8 @@ impl Order {
         let batches = databases.div_ceil(BATCH);
         // About the golden section, and without a common divisor, so that every batch comes once.
         let first = (batches * 618 / 1000).max(1);
-        let stride = (first..=first + batches).find(|stride| divisor(*stride, batches.max(1)) == 1).unwrap_or(1);
+        let stride =
+            (first..=first + batches).find(|stride| divisor(*stride, batches.max(1)) == 1).unwrap_or(1);
         Self { batches, nodes, stride }
     }
 

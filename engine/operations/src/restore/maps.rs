@@ -64,7 +64,8 @@ pub(super) fn write(
             only_node: true,
             ..HeaderEdit::default()
         };
-        let tail = edit(&database, &Edit { header, keep_local: &|_| true }).map_err(failed)?;
+        let tail =
+            edit(&database, &Edit { header, keep_local: &|_| true, add_local: &[] }).map_err(failed)?;
         destination.copy(SHARD_MAPS, database.source(), tail.keep, &tail.bytes)?;
     }
     Ok(())

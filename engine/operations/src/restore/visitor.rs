@@ -16,7 +16,7 @@ use couchfile::view::ViewIndex;
 use super::RestoreOptions;
 use super::destination::Destination;
 use super::plan::Plan;
-use super::shard::{self, Copy};
+use super::shard::{self, Copy, CopyUuids};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 use crate::survey::Survey;
@@ -45,10 +45,12 @@ pub(super) struct Writer<'r> {
 }
 
 /// A planned file and the numbers of its targets.
+#[derive(Clone)]
 struct Wanted<'p> {
     file: DataFile,
     path: String,
     targets: &'p [u16],
+    uuids: CopyUuids,
 }
 
 impl<'r> Writer<'r> {
@@ -75,10 +77,18 @@ impl<'r> Writer<'r> {
 
     /// Whether an entry of the archive is to be written.
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.wanted(name).is_some()
+        self.targets(name).is_some()
     }
 
-    fn wanted(&self, name: &str) -> Option<Wanted<'r>> {
+    /// What to do with an entry of the archive; `None` where it is not to be written.
+    fn wanted(&self, name: &str) -> Result<Option<Wanted<'r>>> {
+        let Some((file, path, targets)) = self.targets(name) else { return Ok(None) };
+        let copies = if matches!(file, DataFile::Shard(_)) { targets.len() } else { 0 };
+        let uuids = CopyUuids::new(copies, !self.options.fresh_uuids).map_err(unusable(&path))?;
+        Ok(Some(Wanted { file, path, targets, uuids }))
+    }
+
+    fn targets(&self, name: &str) -> Option<(DataFile, String, &'r [u16])> {
         let path = name.strip_prefix(self.survey.root.as_str())?;
         let file = DataFile::parse(path)?;
         let targets = match &file {
@@ -92,7 +102,7 @@ impl<'r> Writer<'r> {
                 self.plan.shards.get(shard.as_str())?
             }
         };
-        Some(Wanted { file, path: path.to_owned(), targets })
+        Some((file, path.to_owned(), targets))
     }
 
     /// Tells what was written.
@@ -113,10 +123,11 @@ impl<'r> Writer<'r> {
         })
     }
 
-    fn copy<'a>(&'a self, shard: &ShardName, number: usize, target: u16) -> Copy<'a> {
+    fn copy<'a>(&'a self, shard: &ShardName, wanted: &'a Wanted<'_>, number: usize) -> Copy<'a> {
         Copy {
-            node: &self.options.targets[usize::from(target)].node,
-            fresh_uuid: number > 0 || self.options.fresh_uuids,
+            node: &self.options.targets[usize::from(wanted.targets[number])].node,
+            number,
+            uuids: &wanted.uuids,
             views: self.plan.views.get(shard.path().as_str()),
         }
     }
@@ -140,7 +151,7 @@ fn unusable(path: &str) -> impl Fn(CouchFileError) -> OperationError + '_ {
 
 impl Visitor for Writer<'_> {
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
-        let Some(wanted) = self.wanted(entry.name) else { return Ok(()) };
+        let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
             self.destinations[usize::from(target)].put(&wanted.path, parts)
@@ -148,7 +159,7 @@ impl Visitor for Writer<'_> {
         if let DataFile::Shard(name) = &wanted.file {
             let database = Database::open(content).map_err(&failed)?;
             for (number, &target) in wanted.targets.iter().enumerate() {
-                let tail = shard::tail(&database, self.copy(name, number, target)).map_err(&failed)?;
+                let tail = shard::tail(&database, self.copy(name, &wanted, number)).map_err(&failed)?;
                 put(target, &[&content[..tail.keep as usize], &tail.bytes])?;
             }
         } else {
@@ -162,7 +173,7 @@ impl Visitor for Writer<'_> {
     }
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
-        let Some(wanted) = self.wanted(entry.name) else { return Ok(None) };
+        let Some(wanted) = self.wanted(entry.name)? else { return Ok(None) };
         let (mut files, mut streams) = (Vec::new(), Vec::new());
         for (number, &target) in wanted.targets.iter().enumerate() {
             match self.destinations[usize::from(target)].folder() {
@@ -177,15 +188,12 @@ impl Visitor for Writer<'_> {
         if !streams.is_empty() {
             if self.survey.is_indexed() {
                 // It can be read from the archive again, in order.
-                let later = Later { wanted, streams, entry: entry.name.to_owned(), size: entry.size };
-                let path = later.wanted.path.clone();
+                let later =
+                    Later { wanted: wanted.clone(), streams, entry: entry.name.to_owned(), size: entry.size };
                 self.later.lock().unwrap_or_else(PoisonError::into_inner).push(later);
                 if files.is_empty() {
                     return Ok(None);
                 }
-                let Some(wanted) = self.wanted(entry.name) else {
-                    return Err(OperationError::Bug(format!("{path} is not wanted any more")).into());
-                };
                 let sink = LargeFile { writer: self, wanted, files, streams: Vec::new(), spool, size: None };
                 return Ok(Some(Box::new(sink)));
             }
@@ -267,8 +275,7 @@ impl Writer<'_> {
         let failed = unusable(&wanted.path);
         if let DataFile::Shard(name) = &wanted.file {
             let database = Database::open(bytes).map_err(&failed)?;
-            let tail =
-                shard::tail(&database, self.copy(name, number, wanted.targets[number])).map_err(&failed)?;
+            let tail = shard::tail(&database, self.copy(name, wanted, number)).map_err(&failed)?;
             return Ok(End { keep: tail.keep, bytes: tail.bytes });
         }
         let keep = ViewIndex::open(bytes).map_err(&failed)?.header_end;
