@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
+    /// Tell progress as JSON, one event a line, on standard error.
+    #[arg(long, global = true)]
+    pub(crate) events: bool,
+
     /// Print errors only; no progress, no result.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

@@ -22,7 +22,7 @@ const PROBLEMS_SHOWN: usize = 50;
 
 /// Carries the command out.
 pub(crate) fn run(arguments: &Arguments, output: &Output) -> Result<Outcome> {
-    let reporter = Arc::new(Terminal::new(arguments.quiet, arguments.verbose > 0));
+    let reporter = Arc::new(Terminal::new(arguments.quiet, arguments.verbose > 0, arguments.events));
     let outcome = carry_out(arguments, output, &reporter);
     reporter.end();
     outcome

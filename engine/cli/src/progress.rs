@@ -1,33 +1,61 @@
-//! Progress and notices on standard error.
+//! Progress and notices on standard error: a bar for people, events for programs.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use operations::report::{Notice, Reporter, Severity};
+use serde::Serialize;
 
 use crate::output::bytes;
+
+/// Between two events that tell how far a phase has come.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Shows a bar where standard error is a terminal; elsewhere only what is worth a line.
 pub(crate) struct Terminal {
     quiet: bool,
     verbose: bool,
+    /// When the last progress was told, where events are wanted.
+    events: Option<Mutex<Option<Instant>>>,
     bar: Mutex<ProgressBar>,
 }
 
+/// A line for programs.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'e> {
+    Phase { name: &'e str, total: Option<u64> },
+    Progress { items: u64, bytes: u64 },
+    Step { number: u64, what: &'e str },
+    Timing { what: &'e str, seconds: f64 },
+    Notice(&'e Notice),
+}
+
 impl Terminal {
-    pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
-        Self { quiet, verbose, bar: Mutex::new(ProgressBar::hidden()) }
+    pub(crate) fn new(quiet: bool, verbose: bool, events: bool) -> Self {
+        let bar = Mutex::new(ProgressBar::hidden());
+        Self { quiet, verbose, events: events.then(Mutex::default), bar }
     }
 
-    fn bar(&self) -> std::sync::MutexGuard<'_, ProgressBar> {
+    fn bar(&self) -> MutexGuard<'_, ProgressBar> {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Prints a line above the bar.
     fn line(&self, text: &str) {
         self.bar().suspend(|| eprintln!("{text}"));
+    }
+
+    /// Tells an event; `false` where they are not wanted.
+    fn event(&self, event: &Event<'_>) -> bool {
+        if self.events.is_some()
+            && let Ok(line) = serde_json::to_string(event)
+        {
+            eprintln!("{line}");
+        }
+        self.events.is_some()
     }
 
     /// Whether nothing but errors is to be told.
@@ -43,13 +71,13 @@ impl Terminal {
 
 impl Reporter for Terminal {
     fn phase(&self, name: &str, total: Option<u64>) {
-        if self.quiet || !std::io::stderr().is_terminal() {
+        if self.event(&Event::Phase { name, total }) || self.quiet || !std::io::stderr().is_terminal() {
             return;
         }
         let target = ProgressDrawTarget::stderr_with_hz(10);
         let bar = ProgressBar::with_draw_target(total, target);
         let template = if total.is_some() {
-            "{msg} [{bar:30}] {pos}/{len} {prefix} {elapsed}, {eta} left"
+            "{msg} [{bar:30}] {pos}/{len} {prefix} {per_sec:.0}, {elapsed}, {eta} left"
         } else {
             "{spinner} {msg} {pos} {prefix} {elapsed}"
         };
@@ -63,6 +91,14 @@ impl Reporter for Terminal {
     }
 
     fn advance(&self, items: u64, content_bytes: u64) {
+        if let Some(last) = &self.events {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.is_none_or(|last| last.elapsed() >= PAUSE) {
+                *last = Some(Instant::now());
+                self.event(&Event::Progress { items, bytes: content_bytes });
+            }
+            return;
+        }
         let bar = self.bar();
         if !bar.is_hidden() {
             bar.set_prefix(bytes(content_bytes));
@@ -71,6 +107,9 @@ impl Reporter for Terminal {
     }
 
     fn notice(&self, notice: &Notice) {
+        if self.event(&Event::Notice(notice)) {
+            return;
+        }
         let word = match notice.severity {
             Severity::Info if !self.verbose => return,
             Severity::Info => "note",
@@ -83,7 +122,7 @@ impl Reporter for Terminal {
     }
 
     fn step(&self, number: u64, what: &str) {
-        if self.verbose {
+        if !self.event(&Event::Step { number, what }) && self.verbose {
             self.line(&format!("step {number}: {what}"));
         }
         #[cfg(debug_assertions)]
@@ -91,7 +130,7 @@ impl Reporter for Terminal {
     }
 
     fn timing(&self, what: &str, seconds: f64) {
-        if self.verbose {
+        if !self.event(&Event::Timing { what, seconds }) && self.verbose {
             self.line(&format!("{what} in {seconds:.3} s"));
         }
     }
