@@ -317,7 +317,7 @@ pub(crate) fn tell_status(command: &Status, output: &Output, reporter: &Arc<Term
     let cluster = connect_all(&command.nodes, output, reporter)?;
     let statuses = status(&cluster.nodes)?;
     output.print(&statuses, |statuses| statuses.iter().map(status_text).collect());
-    Ok(Outcome::Done)
+    Ok(Outcome::of(statuses.iter().all(|status| status.situation.is_some())))
 }
 
 fn status_text(status: &NodeStatus) -> String {

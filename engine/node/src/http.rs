@@ -4,6 +4,7 @@ pub(crate) mod api;
 pub(crate) mod tunnel;
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -94,13 +95,20 @@ impl Answer {
 
 /// Speaks with one node. Connections are kept.
 pub struct Http {
-    client: Client,
+    /// Ways to get there; the first one on which anybody answers is taken from then on.
+    routes: Vec<Route>,
+    taken: OnceLock<usize>,
     /// Of messages.
     url: String,
-    /// Of requests: that of the tunnel, where there is one.
-    base: String,
     credentials: Option<Credentials>,
     node: String,
+}
+
+/// A way to CouchDB.
+struct Route {
+    client: Client,
+    /// Of requests: that of the tunnel, where there is one.
+    base: String,
     _tunnel: Option<Tunnel>,
 }
 
@@ -113,13 +121,20 @@ impl Http {
         node: String,
     ) -> Result<Self> {
         let url = endpoint.to_string();
+        let mut http = Self { routes: Vec::new(), taken: OnceLock::new(), url, credentials, node };
+        http.add(endpoint, tunnel)?;
+        Ok(http)
+    }
+
+    /// One more way to try where nobody has answered yet: CouchDB may not run right now, so which way leads to it shows later.
+    pub fn add(&mut self, endpoint: &Endpoint, tunnel: Option<Tunnel>) -> Result<()> {
         let failed = |e: reqwest::Error| NodeError::NoAnswer {
-            node: node.clone(),
-            url: url.clone(),
+            node: self.node.clone(),
+            url: self.url.clone(),
             problem: told(&e),
         };
         let mut builder = Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
-        let mut base = url.clone();
+        let mut base = endpoint.to_string();
         if let Some(tunnel) = &tunnel {
             let address = tunnel.address();
             if endpoint.tls {
@@ -131,7 +146,8 @@ impl Http {
             }
         }
         let client = builder.build().map_err(failed)?;
-        Ok(Self { client, url, base, credentials, node, _tunnel: tunnel })
+        self.routes.push(Route { client, base, _tunnel: tunnel });
+        Ok(())
     }
 
     /// What messages call the node.
@@ -162,7 +178,37 @@ impl Http {
         body: Option<&Value>,
         limit: Duration,
     ) -> Result<Answer> {
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).timeout(limit);
+        if let Some(route) = self.taken.get().and_then(|&taken| self.routes.get(taken)) {
+            return self.ask_on(route, method, path, body, limit);
+        }
+        let mut failed = None;
+        for (i, route) in self.routes.iter().enumerate() {
+            match self.ask_on(route, method.clone(), path, body, limit) {
+                Ok(answer) => {
+                    // Another thread may have been first.
+                    let _ = self.taken.set(i);
+                    return Ok(answer);
+                }
+                // The first way is the one that the user thinks of.
+                Err(e) => failed = failed.or(Some(e)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| NodeError::NoAnswer {
+            node: self.node.clone(),
+            url: self.url.clone(),
+            problem: "no way leads there".into(),
+        }))
+    }
+
+    fn ask_on(
+        &self,
+        route: &Route,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Answer> {
+        let mut request = route.client.request(method, format!("{}{path}", route.base)).timeout(limit);
         if let Some(Credentials { user, password }) = &self.credentials {
             request = request.basic_auth(user, Some(password));
         }

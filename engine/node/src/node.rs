@@ -57,46 +57,37 @@ pub fn files_of(way: &Way) -> Box<dyn NodeFiles> {
 
 /// Finds out how CouchDB is reached, and prepares to speak with it.
 ///
-/// Where nobody answers at all, the direct way is what comes back, so that its error is what the user sees.
+/// Where nobody answers, CouchDB may just not run: then all ways are tried whenever it is asked, until one leads there.
 pub fn http_of(
     way: &Way,
     endpoint: &Endpoint,
     credentials: Option<&Credentials>,
     mode: TunnelMode,
 ) -> Result<Http> {
-    let direct = || Http::new(endpoint, credentials.cloned(), None, way.shown());
-    match mode {
-        TunnelMode::Never => return direct(),
-        TunnelMode::Auto if way.is_direct() => return direct(),
+    let new = |tunnel| Http::new(endpoint, credentials.cloned(), tunnel, way.shown());
+    let direct = match mode {
+        TunnelMode::Never => return new(None),
         TunnelMode::Auto => {
-            let http = direct()?;
-            if answers(&http) {
+            let http = new(None)?;
+            if way.is_direct() || answers(&http) {
                 return Ok(http);
             }
+            Some(http)
         }
-        TunnelMode::Always => {}
-    }
+        TunnelMode::Always => None,
+    };
+    let mut http = direct;
     // What listens to its own machine only listens to the loopback address, or to that address which it is known by.
     for host in ["127.0.0.1", endpoint.host.as_str()] {
-        let Some(tunnel) = Tunnel::open(way, host, endpoint.port)? else {
-            return match mode {
-                TunnelMode::Always => Err(NodeError::NoTunnel { node: way.shown() }),
-                _ => direct(),
-            };
-        };
-        let http = Http::new(endpoint, credentials.cloned(), Some(tunnel), way.shown())?;
-        if answers(&http) {
-            return Ok(http);
+        let Some(tunnel) = Tunnel::open(way, host, endpoint.port)? else { break };
+        match &mut http {
+            None => http = Some(new(Some(tunnel))?),
+            Some(http) => http.add(endpoint, Some(tunnel))?,
         }
     }
-    match mode {
-        TunnelMode::Always => Err(NodeError::NoAnswer {
-            node: way.shown(),
-            url: endpoint.to_string(),
-            problem: "nobody listens there on the node either".into(),
-        }),
-        _ => direct(),
-    }
+    let http = http.ok_or_else(|| NodeError::NoTunnel { node: way.shown() })?;
+    answers(&http);
+    Ok(http)
 }
 
 /// Whether anybody speaks HTTP there, whatever they say.

@@ -4,10 +4,11 @@ use node::Node;
 use plugin_host::State;
 use serde::Serialize;
 
-use crate::cluster::{Steps, on_all};
+use crate::cluster::{Steps, on_all, on_each};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
-use crate::swap::{self, Places, Situation};
+use crate::restore::live::remove_all;
+use crate::swap::{self, Situation};
 
 /// Where a node stands.
 #[derive(Debug, Clone, Serialize)]
@@ -16,8 +17,8 @@ pub struct NodeStatus {
     pub node: String,
     /// Its data folder.
     pub data: std::path::PathBuf,
-    /// Where it stands.
-    pub situation: Situation,
+    /// Where it stands; `None` where it could not be looked at.
+    pub situation: Option<Situation>,
     /// What its service manager says.
     pub service: String,
     /// Whether CouchDB answers.
@@ -32,37 +33,69 @@ pub struct NodeStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
     /// What it means, and what to do.
-    pub meaning: &'static str,
+    pub meaning: String,
 }
 
 /// Tells where nodes stand. Changes nothing.
+///
+/// Fails where none of them can be looked at.
 pub fn status(nodes: &[Node]) -> Result<Vec<NodeStatus>> {
-    on_all(nodes, |_, node| {
-        let state = swap::look(node)?;
-        let service = match node.service.status() {
-            Ok(State::Running) => "running".to_owned(),
-            Ok(State::Stopped) => "stopped".to_owned(),
-            Ok(State::Unknown) => "unknown".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        let journal = state.journal;
-        Ok(NodeStatus {
-            node: node
-                .id
-                .name
-                .clone()
-                .or_else(|| journal.as_ref().map(|j| j.node.clone()))
-                .unwrap_or_else(|| node.shown()),
-            data: node.data.clone(),
-            situation: state.situation,
-            service,
-            answers: node.http.is_up().unwrap_or(false),
-            archive: journal.as_ref().map(|journal| journal.archive.clone()),
-            begun: journal.as_ref().map(|journal| journal.begun.clone()),
-            nodes: journal.map(|journal| journal.nodes).unwrap_or_default(),
-            meaning: meaning(state.situation),
-        })
+    let mut statuses = Vec::new();
+    let mut failed = None;
+    for (node, looked) in nodes.iter().zip(on_each(nodes, |_, node| of_node(node))) {
+        match looked {
+            Ok(status) => statuses.push(status),
+            Err(error) => {
+                statuses.push(unknown(node, &error));
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    match failed {
+        Some(error) if statuses.iter().all(|status| status.situation.is_none()) => Err(error),
+        _ => Ok(statuses),
+    }
+}
+
+fn of_node(node: &Node) -> Result<NodeStatus> {
+    let state = swap::look(node)?;
+    let service = match node.service.status() {
+        Ok(State::Running) => "running".to_owned(),
+        Ok(State::Stopped) => "stopped".to_owned(),
+        Ok(State::Unknown) => "unknown".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let journal = state.journal;
+    Ok(NodeStatus {
+        node: node
+            .id
+            .name
+            .clone()
+            .or_else(|| journal.as_ref().map(|j| j.node.clone()))
+            .unwrap_or_else(|| node.shown()),
+        data: node.data.clone(),
+        situation: Some(state.situation),
+        service,
+        answers: node.http.is_up_soon().unwrap_or(false),
+        archive: journal.as_ref().map(|journal| journal.archive.clone()),
+        begun: journal.as_ref().map(|journal| journal.begun.clone()),
+        nodes: journal.map(|journal| journal.nodes).unwrap_or_default(),
+        meaning: meaning(state.situation).to_owned(),
     })
+}
+
+fn unknown(node: &Node, error: &OperationError) -> NodeStatus {
+    NodeStatus {
+        node: node.shown(),
+        data: node.data.clone(),
+        situation: None,
+        service: "unknown".into(),
+        answers: false,
+        archive: None,
+        begun: None,
+        nodes: Vec::new(),
+        meaning: format!("where it stands could not be seen: {error}"),
+    }
 }
 
 fn meaning(situation: Situation) -> &'static str {
@@ -85,6 +118,7 @@ fn meaning(situation: Situation) -> &'static str {
         }
         Situation::Removing => "restored; the old data is partly removed: clean removes the rest",
         Situation::Undone => "old data in place; clean removes what a restore left",
+        Situation::Leftover => "nothing is unfinished; a restore has left an empty folder: clean removes it",
     }
 }
 
@@ -106,13 +140,7 @@ pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
     }
     reporter.phase("removing old data", None);
     let steps = Steps::new(reporter);
-    let cleaned = on_all(nodes, |i, node| {
-        if states[i].situation == Situation::Untouched {
-            return Ok(None);
-        }
-        Places::of(node).remove(node)?;
-        steps.done("removed", node);
-        Ok(Some(node.shown()))
-    })?;
-    Ok(cleaned.into_iter().flatten().collect())
+    remove_all(nodes, &steps, "removed")?;
+    let cleaned = nodes.iter().zip(&states).filter(|(_, state)| state.situation != Situation::Untouched);
+    Ok(cleaned.map(|(node, _)| node.shown()).collect())
 }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::error::{OperationError, Result};
 
+pub(crate) use exchange::check_journal;
 pub use journal::{Journal, JournalOptions, Phase};
 
 /// Inside the data folder.
@@ -45,6 +46,8 @@ pub enum Situation {
     Removing,
     /// The old data is back in place; what is left is to be removed.
     Undone,
+    /// What is in place is whole; of the restore nothing is left but an empty folder.
+    Leftover,
 }
 
 /// What is found on a node.
@@ -140,7 +143,7 @@ impl NodeState {
     fn derive(&self) -> Situation {
         let Some(journal) = &self.journal else {
             // Killed before the journal was written, or after it was removed: nothing had been moved, or nothing is any more.
-            return if self.in_old.is_empty() { Situation::Undone } else { Situation::Swapping };
+            return if self.in_old.is_empty() { Situation::Leftover } else { Situation::Swapping };
         };
         match journal.phase {
             Phase::Staging => Situation::Staging,
@@ -166,12 +169,16 @@ impl NodeState {
         }
     }
 
-    /// Whether the old data is where CouchDB looks for it, all of it.
+    /// Whether the old data is where CouchDB looks for it, all of it. Where nothing tells of a restore any more it is taken for
+    /// that, see [`NodeState::tells_nothing`].
     pub fn old_in_place(&self) -> bool {
-        matches!(
-            self.situation,
-            Situation::Untouched | Situation::Staging | Situation::Staged | Situation::Undone
-        )
+        self.tells_nothing()
+            || matches!(self.situation, Situation::Staging | Situation::Staged | Situation::Undone)
+    }
+
+    /// Whether nothing tells if the data in place is older or newer than a restore.
+    pub(crate) fn tells_nothing(&self) -> bool {
+        matches!(self.situation, Situation::Untouched | Situation::Leftover)
     }
 }
 

@@ -47,7 +47,9 @@ impl RemoteFiles {
     /// Runs `find` and gives its output; `None` where the folder is not there.
     fn find_output(&self, doing: &str, folder: &Path, rest: &[&str]) -> Result<Option<String>> {
         let folder = self.text(folder)?;
-        let words: Vec<&str> = ["find", folder].into_iter().chain(rest.iter().copied()).collect();
+        // What it complains about is read below.
+        let find = ["env", "LC_ALL=C", "find", folder];
+        let words: Vec<&str> = find.into_iter().chain(rest.iter().copied()).collect();
         let ended = self.way.run(doing, &words, b"", LONG)?;
         // What vanishes meanwhile makes find complain, too; so does a folder that is not there.
         if ended.code != 0 {
@@ -80,23 +82,24 @@ impl RemoteFiles {
     }
 }
 
-/// What `stat -c` is asked for: kind last but one, since it has spaces in it.
-const STAT: &str = "%s %d %u %g %F/%n";
+/// What `stat -c` is asked for. The kind is a part of the mode: its name, `%F`, is in any language.
+const STAT: &str = "%s %d %u %g %f %n";
+/// Kinds of files in a mode.
+const KIND: u32 = 0o170_000;
 
 fn entry(line: &str) -> Option<FileEntry> {
-    let mut fields = line.splitn(5, ' ');
+    let mut fields = line.splitn(6, ' ');
     let size = fields.next()?.parse().ok()?;
     let device = fields.next()?.parse().ok()?;
     let uid = fields.next()?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    let (kind, path) = fields.next()?.split_once('/')?;
-    let kind = match kind {
-        "regular file" | "regular empty file" => FileKind::File,
-        "directory" => FileKind::Folder,
-        "symbolic link" => FileKind::Link,
+    let kind = match u32::from_str_radix(fields.next()?, 16).ok()? & KIND {
+        0o100_000 => FileKind::File,
+        0o040_000 => FileKind::Folder,
+        0o120_000 => FileKind::Link,
         _ => FileKind::Other,
     };
-    let name = path.rsplit('/').next()?.to_owned();
+    let name = fields.next()?.rsplit('/').next()?.to_owned();
     Some(FileEntry { name, kind, size, device, uid, gid })
 }
 
@@ -307,11 +310,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_lines_of_both_kinds() {
-        let parsed = entry("4096 65024 33 33 directory//d/sha red").unwrap();
+    fn stat_lines() {
+        let parsed = entry("4096 65024 33 33 41ed /d/sha red").unwrap();
         assert_eq!((parsed.name.as_str(), parsed.kind, parsed.uid), ("sha red", FileKind::Folder, 33));
-        assert_eq!(entry("0 1 0 0 regular empty file//d/_dbs.couch").unwrap().kind, FileKind::File);
-        assert_eq!(entry("3 1 0 0 symbolic link//d/x").unwrap().kind, FileKind::Link);
+        assert_eq!(entry("0 1 0 0 81a4 /d/_dbs.couch").unwrap().kind, FileKind::File);
+        assert_eq!(entry("3 1 0 0 a1ff /d/x").unwrap().kind, FileKind::Link);
         assert_eq!(entry("nonsense"), None);
     }
 }

@@ -186,7 +186,7 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
     learned.free = Some(free);
     match swap::look(node) {
         Ok(state) => match state.situation {
-            Situation::Untouched | Situation::Undone => {}
+            Situation::Untouched | Situation::Undone | Situation::Leftover => {}
             Situation::Done | Situation::Removing => proofs.problem(
                 node,
                 "earlier restore",

@@ -28,6 +28,7 @@ use crate::survey::Survey;
 use crate::swap::{Journal, JournalOptions};
 
 pub use resume::{resume, roll_back};
+pub(crate) use steps::remove_all;
 
 /// How shard maps come to the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -36,7 +36,9 @@ impl Places {
     pub(crate) fn decide(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         journal.old = names(node.files.list(&self.data)?);
         journal.phase = Phase::Swapping;
-        self.write(node, journal)
+        self.write(node, journal)?;
+        // Before anything moves: what has moved cannot be told from what has not without it.
+        Ok(node.files.sync(&self.data)?)
     }
 
     /// Moves the old data aside and the new data into place, what of it is not there yet.
@@ -45,11 +47,13 @@ impl Places {
         let journal = decided(node, &state)?;
         let is_old = |name: &&String| journal.old.contains(name) && !state.in_old.contains(name);
         let aside: Vec<_> = state.in_place.iter().filter(is_old).map(|name| self.data.join(name)).collect();
-        // What CouchDB made, should somebody have started it on half of its data, is in the way of the new data.
+        // What CouchDB made, should somebody have started it on half of its data: it is no part of the new data, even where
+        // that has nothing of this name.
+        let is_new = |name: &String| journal.new.contains(name) && !state.in_new.contains(name);
         let in_the_way: Vec<_> = state
             .in_place
             .iter()
-            .filter(|name| !is_old(name) && state.in_new.contains(name))
+            .filter(|name| !is_old(name) && !is_new(name))
             .map(|name| self.data.join(name))
             .collect();
         node.files.move_into(&in_the_way, &self.fresh_undone(node, !in_the_way.is_empty())?)?;
@@ -90,6 +94,16 @@ impl Places {
         Ok(folder)
     }
 
+    /// Takes back that the new data was found good: from now on the folders tell again where the old data is.
+    pub(crate) fn reopened(&self, node: &Node) -> Result<()> {
+        self.set_phase(node, Phase::Swapping)
+    }
+
+    /// Writes down that the old data is to be removed. It cannot be brought back then.
+    pub(crate) fn removing(&self, node: &Node) -> Result<()> {
+        self.set_phase(node, Phase::Removing)
+    }
+
     /// Writes down that the new data is good.
     pub(crate) fn done(&self, node: &Node) -> Result<()> {
         self.set_phase(node, Phase::Done)
@@ -114,7 +128,7 @@ impl Places {
     pub(crate) fn remove(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         match state.journal.as_ref().map(|journal| journal.phase) {
-            Some(Phase::Done) => self.set_phase(node, Phase::Removing)?,
+            Some(Phase::Done) => self.removing(node)?,
             // What is being copied is good for nothing until it is whole; and on a full disk nothing can be written.
             Some(Phase::Removing | Phase::Undone | Phase::Staging) => {}
             Some(Phase::Staged) => self.set_phase(node, Phase::Undone)?,
@@ -136,6 +150,14 @@ fn decided<'s>(node: &Node, state: &'s NodeState) -> Result<&'s Journal> {
     state.journal.as_ref().filter(|journal| journal.phase == Phase::Swapping).ok_or_else(|| {
         OperationError::Bug(format!("the data of {} was to be swapped before that was decided", node.shown()))
     })
+}
+
+/// Refuses to do anything where old data lies about and nothing tells why.
+pub(crate) fn check_journal(node: &Node, state: &NodeState) -> Result<()> {
+    if state.journal.is_none() && !state.in_old.is_empty() {
+        return no_journal(node, state);
+    }
+    Ok(())
 }
 
 fn no_journal<T>(node: &Node, state: &NodeState) -> Result<T> {

@@ -42,7 +42,12 @@ pub fn resume(
     };
     let is = |wanted: &[Situation]| states.iter().any(|state| wanted.contains(&state.situation));
     let beyond = [Situation::Swapping, Situation::Swapped, Situation::Done, Situation::Removing];
-    if is(&[Situation::Untouched, Situation::Undone, Situation::Staging]) {
+    let good = is(&[Situation::Done, Situation::Removing]);
+    // Where it was found good, nodes without a journal have lost it with their old data.
+    let is_behind = |state: &NodeState| {
+        matches!(state.situation, Situation::Undone | Situation::Staging) || (state.tells_nothing() && !good)
+    };
+    if states.iter().any(is_behind) {
         if is(&beyond) {
             return Err(OperationError::refused(
                 "some nodes have the new data and others have been brought back to the old one",
@@ -57,12 +62,13 @@ pub fn resume(
     let planned = PlannedRestore::of_archive(&options, nodes, reporter)?;
     let steps = Steps::new(reporter);
     let exchanged = if is(&[Situation::Staged, Situation::Swapping]) {
+        // One for each: a node without has been dealt with above.
         let mut journals: Vec<Journal> = states.iter().filter_map(|state| state.journal.clone()).collect();
         steps::exchange(&planned, nodes, &mut journals, &steps, interrupted, reporter)
     } else {
         steps::start_and_wait(&planned, nodes, Instant::now(), &steps, interrupted, reporter)
     };
-    let exchanged = if is(&[Situation::Done, Situation::Removing]) {
+    let exchanged = if good {
         // It was found good before: nothing is taken back any more.
         exchanged?
     } else {
@@ -97,7 +103,11 @@ pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<S
 
 /// Looks at all nodes; those whose names nobody gave get the one in their journal.
 fn look(nodes: &mut [Node]) -> Result<Vec<NodeState>> {
-    let states = on_all(nodes, |_, node| swap::look(node))?;
+    let states = on_all(nodes, |_, node| {
+        let state = swap::look(node)?;
+        swap::check_journal(node, &state)?;
+        Ok(state)
+    })?;
     for (node, state) in nodes.iter_mut().zip(&states) {
         if node.id.name.is_none() {
             node.id.name = match &state.journal {

@@ -13,7 +13,7 @@ use crate::restore::destination::Destination;
 use crate::restore::staging::Staging;
 use crate::restore::visitor::WrittenFiles;
 use crate::restore::write;
-use crate::swap::{Journal, Places};
+use crate::swap::{self, Journal, Places, Situation};
 
 /// Stages everything; gives what was written and the journals as they are then.
 pub(super) fn stage(
@@ -25,6 +25,10 @@ pub(super) fn stage(
 ) -> Result<(WrittenFiles, Vec<Journal>)> {
     let destinations = on_all(nodes, |i, node| {
         let places = Places::of(node);
+        // What an earlier restore could not remove in the end is good for nothing.
+        if matches!(swap::look(node)?.situation, Situation::Undone | Situation::Leftover) {
+            places.remove(node)?;
+        }
         places.begin(node, &journals[i])?;
         steps.done("begun", node);
         destination(node, &places)

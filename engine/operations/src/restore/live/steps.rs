@@ -39,7 +39,8 @@ pub(super) fn exchange(
     let decided = on_all(nodes, |i, node| {
         let places = Places::of(node);
         let mut journal = journals[i].clone();
-        if journal.phase != Phase::Swapping {
+        // Decided before, but nothing moved: CouchDB may have run on the old data since.
+        if journal.phase != Phase::Swapping || swap::look(node)?.situation == Situation::Staged {
             places.decide(node, &mut journal)?;
             steps.done("decided", node);
         }
@@ -156,16 +157,37 @@ pub(super) fn or_undo(
 pub(super) fn undo(nodes: &[Node], steps: &Steps<'_>, reporter: &dyn Reporter) -> Result<()> {
     reporter.phase("bringing the old data back", None);
     let states: Vec<Result<NodeState>> = on_each(nodes, |_, node| swap::look(node));
-    for state in states.iter().flatten() {
+    let is_changed = |state: &Result<NodeState>| !matches!(state, Ok(state) if state.old_in_place());
+    let anything_changed = states.iter().any(is_changed);
+    for (node, state) in
+        nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?)))
+    {
+        swap::check_journal(node, state)?;
         if state.situation == Situation::Removing {
             return Err(OperationError::refused(
                 "the old data is being removed already: it cannot be brought back",
                 "`couchcopy clean` removes the rest of it.",
             ));
         }
+        // While old data is in place somewhere, journals are everywhere; they go last.
+        if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
+            return Err(OperationError::refused(
+                format!(
+                    "{} has no old data any more, so that the other nodes' cannot be brought back",
+                    node.shown()
+                ),
+                "`couchcopy clean` removes the rest of it.",
+            ));
+        }
     }
-    let is_changed = |state: &Result<NodeState>| !matches!(state, Ok(state) if state.old_in_place());
-    let anything_changed = states.iter().any(is_changed);
+    // It is to be seen from the folders how far this gets.
+    on_all(nodes, |i, node| {
+        if matches!(&states[i], Ok(state) if state.situation == Situation::Done) {
+            Places::of(node).reopened(node)?;
+            steps.done("reopened", node);
+        }
+        Ok(())
+    })?;
     let put_back = on_each(nodes, |i, node| {
         let known = match &states[i] {
             Ok(state) => state,
@@ -239,11 +261,7 @@ pub(super) fn accept(
     }
     reporter.phase("removing the old data", None);
     let begun = Instant::now();
-    let removed = on_all(nodes, |_, node| {
-        Places::of(node).remove(node)?;
-        steps.done("old data removed", node);
-        Ok(())
-    });
+    let removed = remove_all(nodes, steps, "old data removed");
     reporter.timing("old data removed", begun.elapsed().as_secs_f64());
     // The restore itself has succeeded.
     if let Err(error) = removed {
@@ -251,4 +269,24 @@ pub(super) fn accept(
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Removes what is left of a restore on nodes. Before the first of them has lost its old data all have written down that it
+/// goes, so that nobody brings it back on the others.
+pub(crate) fn remove_all(nodes: &[Node], steps: &Steps<'_>, step: &str) -> Result<()> {
+    on_all(nodes, |_, node| {
+        if swap::look(node)?.situation == Situation::Done {
+            Places::of(node).removing(node)?;
+            steps.done("old data given up", node);
+        }
+        Ok(())
+    })?;
+    on_all(nodes, |_, node| {
+        if swap::look(node)?.situation != Situation::Untouched {
+            Places::of(node).remove(node)?;
+        }
+        steps.done(step, node);
+        Ok(())
+    })?;
+    Ok(())
 }
