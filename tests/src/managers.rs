@@ -23,7 +23,7 @@ mod sysv;
 
 pub use command::start as command;
 pub use daemon::{Daemon, write_program};
-pub use fake::{Fake, is_understood};
+pub use fake::{FAKES, Fake, is_understood};
 pub use machine::{Machine, find_program};
 pub use managed::{Managed, reference};
 pub use openrc::start as openrc;

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::Result;
-use crate::hostile::{Command, Guest, Pattern, Step};
-use crate::lab::Node;
+use crate::hostile::{self, Guest, Pattern, Step};
+use crate::lab::{Node, run};
 use crate::managers::{reference, write_program};
 
 /// Exit codes are those of init scripts. Starting does not wait for HTTP, as no service manager does.
@@ -25,6 +26,7 @@ fi
 case "$1" in
 start)
   alive && exit 0
+  [ ! -e "$here/pretend" ] || exit 0
   rm -f "$here/pid"
   if [ -e "$here/freeze" ]; then
     rm -rf "$here/frozen" "$here/links"
@@ -33,7 +35,10 @@ start)
     wc -c <"$here/log" >"$here/log-length"
     rm "$here/freeze"
   fi
-  setsid sh -c 'echo $$ >"$0.part"; mv "$0.part" "$0"; exec "$@"' "$here/pid" "$program" </dev/null >>"$here/log" 2>&1 &
+  user=
+  [ ! -e "$here/user" ] || user=$(cat "$here/user")
+  setsid sh -c 'echo $$ >"$0.part"; mv "$0.part" "$0"; exec "$@"' "$here/pid" \
+    ${user:+setpriv --reuid="$user" --regid="$user" --clear-groups} "$program" </dev/null >>"$here/log" 2>&1 &
   until [ -e "$here/pid" ]; do sleep 0.01; done
   ;;
 stop)
@@ -96,6 +101,21 @@ impl Control {
         Ok(())
     }
 
+    /// Gives the node to that user and group, from its next start on.
+    pub fn give_to(&self, user: u32) -> Result<()> {
+        run(Command::new("chown").arg("-R").arg(format!("{user}:{user}")).arg(&self.folder))?.success()?;
+        for folder in self.folder.ancestors().skip(1).take(2) {
+            run(Command::new("chmod").arg("a+x").arg(folder))?.success()?;
+        }
+        Ok(fs::write(self.folder.join("user"), user.to_string())?)
+    }
+
+    /// Whether to say that CouchDB was started, and not to start it.
+    pub fn pretend(&self, pretend: bool) -> Result<()> {
+        let file = self.folder.join("pretend");
+        Ok(if pretend { fs::write(file, "") } else { fs::remove_file(file) }?)
+    }
+
     /// Has the next start keep what the node is started on.
     pub(super) fn freeze(&self) -> Result<()> {
         Ok(fs::write(self.folder.join("freeze"), "")?)
@@ -116,7 +136,7 @@ impl Control {
         guest.description.settings = Vec::new().into();
         guest.description.commands =
             ["start", "stop", "status"].map(|action| Pattern::new(&[script, action])).to_vec().into();
-        let command = |action: &str| Command::new(&[script, action]);
+        let command = |action: &str| hostile::Command::new(&[script, action]);
         guest.start.steps = vec![Step::Succeed(command("start"))];
         guest.stop.steps = vec![Step::Succeed(command("stop"))];
         guest.status.steps = vec![Step::AnswerState(command("status"))];

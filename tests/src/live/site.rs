@@ -1,7 +1,7 @@
 //! A cluster with what leads couchcopy to it.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -80,7 +80,10 @@ impl Site {
         let place = match plan.reach {
             Reach::Here => Inside::Machine(Machine::new()?),
             Reach::Ssh => match Sshd::start()? {
-                Some(sshd) => Inside::BesideSshd(sshd),
+                Some(sshd) => {
+                    share_connections(&sshd)?;
+                    Inside::BesideSshd(sshd)
+                }
                 None => return Ok(None),
             },
         };
@@ -133,6 +136,11 @@ impl Site {
 
     fn machine(&self) -> &Machine {
         self.place.machine()
+    }
+
+    /// A program to be run where the nodes are.
+    pub fn beside(&self, program: &str) -> Command {
+        self.machine().command(program)
     }
 
     /// A path that couchcopy can write to, and that goes away with the cluster.
@@ -261,6 +269,19 @@ impl Site {
         }
         Ok(())
     }
+}
+
+/// Commands go through one connection, as many people have it: what remains in the background then must not keep anybody
+/// waiting.
+fn share_connections(sshd: &Sshd) -> Result<()> {
+    let folder = sshd.machine.path("");
+    let mut file = File::options().append(true).open(sshd.machine.path("ssh-config"))?;
+    writeln!(
+        file,
+        "KexAlgorithms curve25519-sha256\nControlMaster auto\nControlPath {}connection-%C\nControlPersist 60",
+        folder.display()
+    )?;
+    Ok(())
 }
 
 /// Saves data folders of this machine.

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::lab::run;
 
 /// Folder of such programs in a machine's.
-pub(super) const FAKES: &str = "fakes";
+pub const FAKES: &str = "fakes";
 
 /// A program that writes down its arguments, then does as told.
 #[derive(Debug)]
