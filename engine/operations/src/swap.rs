@@ -99,7 +99,10 @@ fn names(entries: Option<Vec<FileEntry>>) -> Vec<String> {
     let mut names: Vec<String> =
         entries.into_iter().flatten().map(|entry| entry.name).filter(|name| is_replaced(name)).collect();
     // Shard maps go first: a folder without them is no databases to CouchDB, should somebody start it.
-    names.sort_by_key(|name| !name.starts_with("_dbs.couch"));
+    names.sort_unstable_by(|a, b| {
+        let is_maps = |name: &str| name.starts_with("_dbs.couch");
+        is_maps(b).cmp(&is_maps(a)).then_with(|| a.cmp(b))
+    });
     names
 }
 
@@ -155,12 +158,11 @@ impl NodeState {
                 let is_in = |list: &[String], name: &String| list.contains(name);
                 let all_new_in_place = journal.new.iter().all(|name| !is_in(&self.in_new, name));
                 let all_old_aside = journal.old.iter().all(|name| is_in(&self.in_old, name));
-                let none_aside =
-                    self.in_old.is_empty() && journal.old.iter().all(|name| is_in(&self.in_place, name));
                 let none_new_in_place = journal.new.iter().all(|name| is_in(&self.in_new, name));
                 if all_new_in_place && all_old_aside {
                     Situation::Swapped
-                } else if none_aside && none_new_in_place {
+                } else if self.in_old.is_empty() && none_new_in_place {
+                    // Whatever CouchDB, which may still have run, has made or removed since it was decided.
                     Situation::Staged
                 } else {
                     Situation::Swapping

@@ -168,9 +168,10 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
     if entries.iter().any(|entry| entry.name == TRIAL) {
         node.files.remove(std::slice::from_ref(&trial))?;
     }
-    node.files.create_folder(&trial)?;
-    let made = node.files.list(&node.data)?.unwrap_or_default().into_iter().find(|entry| entry.name == TRIAL);
-    node.files.remove(&[trial])?;
+    let listed = node.files.create_folder(&trial).and_then(|()| node.files.list(&node.data));
+    // Whatever failed: a command whose answer was lost may have been carried out.
+    node.files.remove(std::slice::from_ref(&trial)).or_else(|_| node.files.remove(&[trial]))?;
+    let made = listed?.unwrap_or_default().into_iter().find(|entry| entry.name == TRIAL);
     match made {
         Some(made) if made.uid != maps.uid && made.uid != 0 => proofs.problem(
             node,

@@ -32,13 +32,28 @@ impl Places {
         Ok(node.files.sync(&self.data)?)
     }
 
-    /// CouchDB has been stopped: writes down what is to change places.
+    /// Writes down what is to change places. CouchDB may still run.
     pub(crate) fn decide(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         journal.old = names(node.files.list(&self.data)?);
         journal.phase = Phase::Swapping;
         self.write(node, journal)?;
         // Before anything moves: what has moved cannot be told from what has not without it.
         Ok(node.files.sync(&self.data)?)
+    }
+
+    /// Exchanges old and new data where nothing has been moved yet and CouchDB has been stopped. Little is asked, for this is the
+    /// time in which CouchDB is down.
+    pub(crate) fn exchange(&self, node: &Node, journal: &mut Journal) -> Result<()> {
+        let in_place = names(node.files.list(&self.data)?);
+        if in_place != journal.old {
+            // Made or removed since that was written: by a compaction of the shard maps, say.
+            self.decide(node, journal)?;
+        }
+        let paths = |folder: &std::path::Path, names: &mut dyn Iterator<Item = &String>| -> Vec<_> {
+            names.map(|name| folder.join(name)).collect()
+        };
+        node.files.move_into(&paths(&self.data, &mut in_place.iter()), &self.old)?;
+        Ok(node.files.move_into(&paths(&self.new, &mut journal.new.iter().rev()), &self.data)?)
     }
 
     /// Moves the old data aside and the new data into place, what of it is not there yet.
@@ -59,8 +74,7 @@ impl Places {
         node.files.move_into(&in_the_way, &self.fresh_undone(node, !in_the_way.is_empty())?)?;
         node.files.move_into(&aside, &self.old)?;
         let into_place: Vec<_> = state.in_new.iter().rev().map(|name| self.new.join(name)).collect();
-        node.files.move_into(&into_place, &self.data)?;
-        Ok(node.files.sync(&self.data)?)
+        Ok(node.files.move_into(&into_place, &self.data)?)
     }
 
     /// Moves the new data aside and the old data back, what of it is not there yet.
@@ -77,8 +91,7 @@ impl Places {
         node.files.move_into(&paths(to_undone.clone()), &self.fresh_undone(node, !to_undone.is_empty())?)?;
         node.files.move_into(&paths(to_new), &self.new)?;
         let back: Vec<_> = state.in_old.iter().rev().map(|name| self.old.join(name)).collect();
-        node.files.move_into(&back, &self.data)?;
-        Ok(node.files.sync(&self.data)?)
+        Ok(node.files.move_into(&back, &self.data)?)
     }
 
     /// A folder below `undone` that holds nothing yet; it is made only where it is needed.

@@ -31,20 +31,30 @@ pub(super) fn exchange(
     interrupted: &AtomicBool,
     reporter: &dyn Reporter,
 ) -> Result<Exchanged> {
+    let half_moved = on_all(nodes, |i, node| {
+        Ok(journals[i].phase == Phase::Swapping && swap::look(node)?.situation != Situation::Staged)
+    })?;
+    let decide = |i: usize, node: &Node| {
+        let mut journal = journals[i].clone();
+        if !half_moved[i] {
+            Places::of(node).decide(node, &mut journal)?;
+            steps.done("decided", node);
+        }
+        Ok(journal)
+    };
+    let decided = on_all(nodes, decide)?;
     reporter.phase("stopping CouchDB", None);
     let begun = Instant::now();
     stop(nodes, steps)?;
     reporter.timing("nodes stopped", begun.elapsed().as_secs_f64());
     reporter.phase("exchanging the data", None);
     let decided = on_all(nodes, |i, node| {
-        let places = Places::of(node);
-        let mut journal = journals[i].clone();
-        // Decided before, but nothing moved: CouchDB may have run on the old data since.
-        if journal.phase != Phase::Swapping || swap::look(node)?.situation == Situation::Staged {
-            places.decide(node, &mut journal)?;
-            steps.done("decided", node);
+        let mut journal = decided[i].clone();
+        if half_moved[i] {
+            Places::of(node).forward(node)?;
+        } else {
+            Places::of(node).exchange(node, &mut journal)?;
         }
-        places.forward(node)?;
         steps.done("exchanged", node);
         Ok(journal)
     })?;
