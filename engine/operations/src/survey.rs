@@ -17,6 +17,7 @@ use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
 use crate::report::Reporter;
 
+pub(crate) use maps::unreadable;
 pub use maps::{ArchivedMaps, MapDocument, shard_map_of};
 
 /// What is known of an archived shard.

@@ -8,7 +8,8 @@ use super::RestoreOptions;
 use crate::agreement::Promised;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
-use crate::survey::Survey;
+use crate::parallel;
+use crate::survey::{MapDocument, Survey, unreadable};
 
 /// Bytes that a file may take on disk beyond its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
@@ -48,67 +49,147 @@ impl Plan {
         let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
-        let mut mapped = 0usize;
-        survey.maps.for_each_map(|map| {
-            mapped += map.shards().filter(|s| survey.shards.contains_key(s.path().as_str())).count();
-            if plan.skipped.contains(&map.db) {
-                return Ok(());
+        let mut mapped = 0;
+        let convert = |document: MapDocument| -> Result<Option<OfDatabase>> {
+            let MapDocument { id, map, .. } = document;
+            if id.starts_with("_design/") {
+                return Ok(None);
             }
-            let problems = problems_of(survey, &map);
-            if !problems.is_empty() {
-                plan.skipped.insert(map.db.clone());
-                plan.left_out.push(FileProblem { path: map.db.clone(), problem: problems.join("; ") });
-                return Ok(());
-            }
-            plan.databases += 1;
-            for node in map.by_range.values().flatten() {
-                if !plan.sources.contains(node) {
-                    plan.sources.insert(node.clone());
-                }
-            }
-            let facts = map.shards().filter_map(|shard| survey.shards.get(shard.path().as_str()));
-            plan.promised.add(&map.db, facts.map(|facts| facts.docs + facts.deleted).sum());
-            plan.add(survey, &placed(map, &nodes, options.copies), &numbers);
+            let map = map.map_err(|problem| unreadable(&id, &problem))?;
+            let skip = survey.deleted_meanwhile().contains(&map.db);
+            Ok(Some(OfDatabase::plan(survey, map, skip, &nodes, options.copies, &numbers)))
+        };
+        survey.maps.convert(parallel::threads(options.threads), convert, |planned| {
+            let Some(planned) = planned? else { return Ok(()) };
+            mapped += planned.archived;
+            plan.add(planned);
             Ok(())
         })?;
-        plan.orphans = (survey.shards.len() - mapped) as u64;
+        plan.orphans = survey.shards.len() as u64 - mapped;
         if !plan.left_out.is_empty() && !options.skip_damaged {
             return Err(damaged(&plan.left_out));
         }
         Ok(plan)
     }
 
-    fn add(&mut self, survey: &Survey, map: &ShardMap, numbers: &HashMap<&str, u16>) {
-        for (shard, holders) in map.shards().zip(map.by_range.values()) {
-            let path = shard.path();
-            let Some(facts) = survey.shards.get(path.as_str()) else { continue };
-            let targets: Box<[u16]> =
-                holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect();
-            let mut size = facts.size + SLACK;
-            for view in survey.views.get(path.as_str()).into_iter().flatten() {
-                match view.unfit_for(facts) {
-                    None => {
-                        size += view.size + SLACK;
-                        self.views
-                            .entry(path.clone().into_boxed_str())
-                            .or_default()
-                            .insert(view.signature.clone());
-                    }
-                    Some(problem) => self
-                        .views_left_out
-                        .push(FileProblem { path: format!("{path} {}", view.signature), problem }),
-                }
+    fn add(&mut self, planned: OfDatabase) {
+        let OfDatabase { db, skip, problems, shards, documents, sources, .. } = planned;
+        if skip {
+            return;
+        }
+        if !problems.is_empty() {
+            self.skipped.insert(db.clone());
+            self.left_out.push(FileProblem { path: db, problem: problems.join("; ") });
+            return;
+        }
+        self.databases += 1;
+        self.promised.add(&db, documents);
+        for node in sources {
+            if !self.sources.contains(&node) {
+                self.sources.insert(node);
             }
-            for &target in &targets {
-                self.bytes[usize::from(target)] += size;
+        }
+        for shard in shards {
+            for &target in &shard.targets {
+                self.bytes[usize::from(target)] += shard.size;
             }
-            self.shards.insert(path.into_boxed_str(), targets);
+            self.views_left_out.extend(shard.views_left_out);
+            if !shard.views.is_empty() {
+                self.views.insert(shard.path.clone(), shard.views);
+            }
+            self.shards.insert(shard.path, shard.targets);
         }
     }
 
     /// Whether a database's map is written.
     pub(super) fn includes(&self, db: &str) -> bool {
         !self.skipped.contains(db)
+    }
+}
+
+/// What will be written of one database; made on any thread.
+struct OfDatabase {
+    db: String,
+    /// Whether it is not to be restored at all.
+    skip: bool,
+    problems: Vec<String>,
+    shards: Vec<OfShard>,
+    /// Deleted ones counted.
+    documents: u64,
+    /// The nodes that its map names in the archive.
+    sources: Vec<String>,
+    /// Its shards that are in the archive.
+    archived: u64,
+}
+
+struct OfShard {
+    path: Box<str>,
+    targets: Box<[u16]>,
+    views: HashSet<String>,
+    views_left_out: Vec<FileProblem>,
+    /// Bytes that a copy takes, its view indexes with it.
+    size: u64,
+}
+
+impl OfDatabase {
+    fn plan(
+        survey: &Survey,
+        map: ShardMap,
+        skip: bool,
+        nodes: &[String],
+        copies: Option<usize>,
+        numbers: &HashMap<&str, u16>,
+    ) -> Self {
+        let mut planned = Self {
+            db: map.db.clone(),
+            skip,
+            problems: Vec::new(),
+            shards: Vec::with_capacity(map.by_range.len()),
+            documents: 0,
+            sources: Vec::new(),
+            archived: 0,
+        };
+        for node in map.by_range.values().flatten() {
+            if !planned.sources.contains(node) {
+                planned.sources.push(node.clone());
+            }
+        }
+        if !map.covers_everything() {
+            planned.problems.push("its ranges leave gaps".to_owned());
+        }
+        let map = placed(map, nodes, copies);
+        for (shard, holders) in map.shards().zip(map.by_range.values()) {
+            let path = shard.path();
+            let Some(facts) = survey.shards.get(path.as_str()) else {
+                planned.problems.push(format!("the range {} is not in the archive", shard.range));
+                continue;
+            };
+            planned.archived += 1;
+            planned.documents += facts.docs + facts.deleted;
+            if let Some(damage) = &facts.damage {
+                planned.problems.push(format!("the range {} is damaged: {damage}", shard.range));
+            }
+            let mut of_shard = OfShard {
+                targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),
+                views: HashSet::new(),
+                views_left_out: Vec::new(),
+                size: facts.size + SLACK,
+                path: path.into_boxed_str(),
+            };
+            for view in survey.views.get(&of_shard.path).into_iter().flatten() {
+                match view.unfit_for(facts) {
+                    None => {
+                        of_shard.size += view.size + SLACK;
+                        of_shard.views.insert(view.signature.clone());
+                    }
+                    Some(problem) => of_shard
+                        .views_left_out
+                        .push(FileProblem { path: format!("{} {}", of_shard.path, view.signature), problem }),
+                }
+            }
+            planned.shards.push(of_shard);
+        }
+        planned
     }
 }
 
@@ -119,25 +200,6 @@ pub(super) fn placed(mut map: ShardMap, nodes: &[String], copies: Option<usize>)
     let first = crc32fast::hash(map.db.as_bytes()) as usize % nodes.len().max(1);
     map.place(nodes, copies, first);
     map
-}
-
-/// What keeps a database from being restored.
-fn problems_of(survey: &Survey, map: &ShardMap) -> Vec<String> {
-    let mut problems = Vec::new();
-    if !map.covers_everything() {
-        problems.push("its ranges leave gaps".to_owned());
-    }
-    for shard in map.shards() {
-        match survey.shards.get(shard.path().as_str()) {
-            None => problems.push(format!("the range {} is not in the archive", shard.range)),
-            Some(facts) => {
-                if let Some(damage) = &facts.damage {
-                    problems.push(format!("the range {} is damaged: {damage}", shard.range));
-                }
-            }
-        }
-    }
-    problems
 }
 
 fn damaged(left_out: &[FileProblem]) -> OperationError {

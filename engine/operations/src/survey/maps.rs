@@ -72,12 +72,17 @@ impl ArchivedMaps {
         self.convert(parallel::threads(0), only_map, |(id, map)| match map {
             _ if id.starts_with("_design/") => Ok(()),
             Ok(map) => each(map),
-            Err(problem) => Err(OperationError::incomplete(
-                format!("the shard map of {id} cannot be read: {problem}"),
-                "Use another backup; `couchcopy verify` tells what is whole in this one.",
-            )),
+            Err(problem) => Err(unreadable(&id, &problem)),
         })
     }
+}
+
+/// The error for a document that should hold a shard map and does not.
+pub(crate) fn unreadable(id: &str, problem: &str) -> OperationError {
+    OperationError::incomplete(
+        format!("the shard map of {id} cannot be read: {problem}"),
+        "Use another backup; `couchcopy verify` tells what is whole in this one.",
+    )
 }
 
 fn read<R: ReadAt>(database: &Database<R>, doc: &DocInfo<'_>) -> couchfile::error::Result<MapDocument> {
