@@ -261,7 +261,7 @@ fn live_text(result: &LiveResult) -> String {
         if agreement.replication_jobs > 0 {
             let _ = writeln!(
                 text,
-                "{} internal replications are still to be done: copies are compared once, which needs no waiting for.",
+                "CouchDB has {} pairs of copies still to look at, which needs no waiting for.",
                 agreement.replication_jobs
             );
         }
