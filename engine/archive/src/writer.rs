@@ -21,7 +21,7 @@ use output::Output;
 use pack::{ClosedPack, Pack};
 use pipeline::{Pipeline, Sequence};
 use source::SmallEntry;
-pub use source::{EntrySource, Opened};
+pub use source::{EntrySource, LateFacts, Opened};
 
 /// Size in bytes of a chunk of a large entry, and of the content of a packed member.
 pub const CHUNK: usize = 1 << 20;
@@ -139,6 +139,17 @@ impl<W: Write + Send> ArchiveWriter<W> {
         sources: impl Iterator<Item = S> + Send,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<()> {
+        self.add_all_waiting(sources, progress, &|| {})
+    }
+
+    /// The same with sources that wait for something, [`Opened::Stream`] among them. `give_up` is called where adding ends
+    /// early: it has to see to it that nothing waits any more.
+    pub fn add_all_waiting<S: EntrySource>(
+        &mut self,
+        sources: impl Iterator<Item = S> + Send,
+        progress: &(dyn Fn(Progress) + Sync),
+        give_up: &(dyn Fn() + Sync),
+    ) -> Result<()> {
         self.guarded(|writer| {
             let threads = match writer.options.threads {
                 0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -152,6 +163,7 @@ impl<W: Write + Send> ArchiveWriter<W> {
                 chunk_size: writer.chunk_size,
                 threads,
                 progress,
+                give_up,
                 sequence: Sequence::default(),
             }
             .run(sources)

@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use super::pack::PackedEntry;
+use super::source::FactsOf;
 use super::{NEW_ARCHIVE, Progress};
 use crate::entry::Location;
 use crate::error::{ArchiveError, Result};
-use crate::facts::Facts;
 use crate::gzip::{Deflater, Kind};
 use crate::hash::ChunkHashes;
 use crate::manifest::{ManifestBuilder, PendingLine};
@@ -25,7 +25,7 @@ pub(super) struct Output<W> {
 pub(super) struct LargeEntry {
     pub(super) name: String,
     pub(super) size: u64,
-    pub(super) facts: Facts,
+    pub(super) facts: FactsOf,
     start: u64,
     header: u64,
     chunks: Vec<u32>,
@@ -33,7 +33,7 @@ pub(super) struct LargeEntry {
 }
 
 impl LargeEntry {
-    pub(super) fn new(name: String, size: u64, facts: Facts) -> Self {
+    pub(super) fn new(name: String, size: u64, facts: FactsOf) -> Self {
         Self { name, size, facts, start: 0, header: 0, chunks: Vec::new(), hashes: ChunkHashes::default() }
     }
 }
@@ -103,20 +103,19 @@ impl<W: Write> Output<W> {
 
     /// All chunks of a large entry are written.
     pub(super) fn finish_large(&mut self, large: LargeEntry) -> Result<()> {
+        let LargeEntry { name, size, facts, start, header, chunks, hashes } = large;
         let failed = |reason: String| {
             ArchiveError::io(
                 NEW_ARCHIVE,
-                format!("write the manifest line of {:?}", large.name),
+                format!("write the manifest line of {name:?}"),
                 std::io::Error::other(reason),
             )
         };
-        let hash = large
-            .hashes
-            .finish(large.chunks.len() as u64)
-            .ok_or_else(|| failed("a chunk is missing".to_owned()))?;
-        let line = PendingLine::new(&large.name, large.size, &hash, &large.facts)
-            .map_err(|error| failed(error.to_string()))?;
-        let at = Location::Large { start: large.start, header: large.header, chunks: large.chunks };
+        let hash =
+            hashes.finish(chunks.len() as u64).ok_or_else(|| failed("a chunk is missing".to_owned()))?;
+        let line =
+            PendingLine::new(&name, size, &hash, &facts.tell()).map_err(|error| failed(error.to_string()))?;
+        let at = Location::Large { start, header, chunks };
         let at = serde_json::to_vec(&at).map_err(|error| failed(error.to_string()))?;
         self.manifest.push(&line, &at, &mut self.deflater);
         self.progress.entries += 1;

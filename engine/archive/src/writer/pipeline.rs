@@ -8,6 +8,10 @@
 //! Memory is bounded by counting the bytes in flight: above a limit nothing new is begun, except what the
 //! calling thread waits for. A worker never waits for another one while it holds something, so that there
 //! is always one that can go on.
+//!
+//! A large entry may be a stream, whose next bytes come only when those before were read. While one is open, opening other
+//! sources could wait for what comes behind it. So nothing is opened then but what the calling thread waits for, and not even
+//! that while it cuts the stream into chunks: all streams end, because the one that comes first in the archive always can.
 
 mod state;
 mod worker;
@@ -37,6 +41,8 @@ pub(super) struct Pipeline<'a, W> {
     pub(super) chunk_size: usize,
     pub(super) threads: usize,
     pub(super) progress: &'a (dyn Fn(Progress) + Sync),
+    /// Called where the run ends early, so that no source waits any more.
+    pub(super) give_up: &'a (dyn Fn() + Sync),
     pub(super) sequence: Sequence,
 }
 
@@ -63,6 +69,7 @@ struct Cutting {
     name: Arc<str>,
     data: Arc<dyn ReadAt>,
     offset: u64,
+    stream: bool,
 }
 
 impl<W: Write> Pipeline<'_, W> {
@@ -76,7 +83,11 @@ impl<W: Write> Pipeline<'_, W> {
             for _ in 0..self.threads.max(1) {
                 scope.spawn(|| worker::run(&shared, level, chunk_size));
             }
-            self.sequence(&shared)
+            let ended = self.sequence(&shared);
+            if ended.is_err() {
+                (self.give_up)();
+            }
+            ended
         })
     }
 
@@ -138,7 +149,9 @@ impl<W: Write> Pipeline<'_, W> {
                     }
                     let mut header = Vec::new();
                     push_header(&mut header, &name, size, mtime);
-                    let cutting = Cutting { name: name.as_str().into(), data: data.into(), offset: 0 };
+                    let stream = facts.is_stream();
+                    let cutting =
+                        Cutting { name: name.as_str().into(), data: data.into(), offset: 0, stream };
                     let large = Box::new(LargeEntry::new(name, size, facts));
                     self.start(Unit::LargeHeader(large), Job::Compress(header), &mut jobs);
                     // A large entry is the last item of its segment.
@@ -169,6 +182,9 @@ impl<W: Write> Pipeline<'_, W> {
         self.start(Unit::Chunk { length, last }, job, &mut jobs);
         shared.add_jobs(jobs);
         cutting.offset += length;
+        if last && cutting.stream {
+            shared.stream_is_cut();
+        }
         self.sequence.cutting = (!last).then_some(cutting);
     }
 

@@ -43,6 +43,43 @@ pub enum Opened {
         /// Its content.
         data: Box<dyn ReadAt>,
     },
+    /// The content comes from somewhere that cannot go back. Its size is known, what it is only when all of it has passed by.
+    Stream {
+        /// Name of the entry.
+        name: String,
+        /// Time of its last change, in seconds since 1970.
+        mtime: u64,
+        /// Its content. Every byte is read once, in chunks on all threads; a read whose turn has not come waits for it. Chunks
+        /// are begun in order.
+        data: Box<dyn ReadAt>,
+        /// Tells what it is, after all of it was read.
+        facts: LateFacts,
+    },
+}
+
+/// Tells what an entry is, once all of it was read.
+pub type LateFacts = Box<dyn FnOnce() -> Facts + Send>;
+
+/// What a large entry is.
+pub(super) enum FactsOf {
+    /// Known from the beginning.
+    Known(Facts),
+    /// Known in the end: the content is a stream.
+    Late(LateFacts),
+}
+
+impl FactsOf {
+    /// To be asked when all of the entry was read.
+    pub(super) fn tell(self) -> Facts {
+        match self {
+            Self::Known(facts) => facts,
+            Self::Late(late) => late(),
+        }
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Late(_))
+    }
 }
 
 /// A small entry whose tar form stands in a buffer.
@@ -96,6 +133,11 @@ impl Segment {
         };
         self.tar.len() + large
     }
+
+    /// Whether it ends in a large entry that is a stream.
+    pub(super) fn streams(&self) -> bool {
+        matches!(self.items.last(), Some(Item::Large { facts, .. }) if facts.is_stream())
+    }
 }
 
 pub(super) enum Item {
@@ -108,7 +150,7 @@ pub(super) enum Item {
     Large {
         name: String,
         mtime: u64,
-        facts: Facts,
+        facts: FactsOf,
         data: Box<dyn ReadAt>,
     },
 }
@@ -158,7 +200,7 @@ fn open_item<S: EntrySource>(
         Opened::Small { name, mtime, facts } => {
             if buf.len() > chunk_size {
                 let data = Box::new(std::mem::take(buf));
-                return Ok(Some(Item::Large { name, mtime, facts, data }));
+                return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Known(facts), data }));
             }
             (name, mtime, facts)
         }
@@ -166,12 +208,23 @@ fn open_item<S: EntrySource>(
             let size = data.len();
             check_size(&name, size)?;
             if size > chunk_size as u64 {
-                return Ok(Some(Item::Large { name, mtime, facts, data }));
+                return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Known(facts), data }));
             }
             buf.clear();
             buf.resize(size as usize, 0);
             read_chunk(&name, data.as_ref(), buf, 0)?;
             (name, mtime, facts)
+        }
+        Opened::Stream { name, mtime, data, facts } => {
+            let size = data.len();
+            check_size(&name, size)?;
+            if size > chunk_size as u64 {
+                return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Late(facts), data }));
+            }
+            buf.clear();
+            buf.resize(size as usize, 0);
+            read_chunk(&name, data.as_ref(), buf, 0)?;
+            (name, mtime, facts())
         }
     };
     // Before a name makes headers; its place among the others is checked later.

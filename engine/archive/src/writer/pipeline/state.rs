@@ -90,6 +90,10 @@ struct State<S, I> {
     in_flight: usize,
     /// What a source comes to in bytes.
     average: usize,
+    /// Streams that were opened and are not yet cut into chunks whole.
+    streams: usize,
+    /// One of them is being cut.
+    cutting_stream: bool,
     stop: bool,
     panicked: bool,
 }
@@ -108,6 +112,8 @@ impl<S, I> Shared<S, I> {
                 done: BTreeMap::new(),
                 in_flight: 0,
                 average: 16 << 10,
+                streams: 0,
+                cutting_stream: false,
                 stop: false,
                 panicked: false,
             }),
@@ -151,6 +157,7 @@ impl<S, I> Shared<S, I> {
                 state.segments.remove(&expected)
             } {
                 state.expected += segment.count;
+                state.cutting_stream = segment.streams();
                 state.release(segment.weight());
                 self.work.notify_all();
                 return Step::Take(segment);
@@ -159,6 +166,15 @@ impl<S, I> Shared<S, I> {
             }
             state = self.results.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The stream that was being cut has become chunks to its end.
+    pub(super) fn stream_is_cut(&self) {
+        let mut state = self.lock();
+        state.streams = state.streams.saturating_sub(1);
+        state.cutting_stream = false;
+        drop(state);
+        self.work.notify_all();
     }
 
     /// Gives work to the workers, in order.
@@ -184,8 +200,10 @@ impl<S, I: Iterator<Item = S>> Shared<S, I> {
             if let Some((id, job)) = state.jobs.pop_front() {
                 return Some(Work::Job { id, weight: job.weight(), job });
             }
-            let room = state.in_flight < self.limit / 2;
-            if let Some(start) = state.returned.first_key_value().map(|(start, _)| *start) {
+            let room = state.in_flight < self.limit / 2 && state.streams == 0;
+            if state.cutting_stream {
+                // Chunks only.
+            } else if let Some(start) = state.returned.first_key_value().map(|(start, _)| *start) {
                 if (room || start == state.expected)
                     && let Some(sources) = state.returned.remove(&start)
                 {
@@ -237,6 +255,7 @@ impl<S, I: Iterator<Item = S>> Shared<S, I> {
         let mut state = self.lock();
         state.release(self.chunk_size);
         state.in_flight += segment.weight();
+        state.streams += usize::from(segment.streams());
         let average = segment.weight() / usize::try_from(segment.count.max(1)).unwrap_or(usize::MAX);
         state.average = (state.average.saturating_mul(3).saturating_add(average)) / 4;
         if !rest.as_slice().is_empty() {
