@@ -13,6 +13,8 @@ use crate::read_at::ReadAt;
 use crate::revtree::Stored;
 use crate::term::{Decoder, Encoder};
 
+pub(crate) use opening::{is_compaction, passed};
+
 /// Bytes of an attachment read at a time.
 const PIECE: u64 = 256 << 10;
 
@@ -43,16 +45,7 @@ impl<R: ReadAt> Database<R> {
         let blocks = Blocks::new(source);
         let (raw, header) = opening::last_header(&blocks)?;
         let offset = raw.offset;
-        let pointers = header.trees().into_iter().filter_map(|(_, tree)| tree.map(|tree| tree.ptr));
-        if let Some(ptr) =
-            pointers.chain(header.security_ptr).chain(header.props_ptr).find(|&ptr| ptr >= offset)
-        {
-            return Err(CouchFileError::damaged(
-                "database header",
-                offset,
-                format!("it names data at offset {ptr}, which is not before it"),
-            ));
-        }
+        opening::check_pointers(&header, offset)?;
         Ok(Self { blocks: blocks.up_to(offset), header, header_offset: offset, header_end: raw.end })
     }
 
@@ -87,10 +80,7 @@ impl<R: ReadAt> Database<R> {
 
     /// Numbers of documents that exist and that are deleted.
     pub fn counts(&self) -> Result<(u64, u64)> {
-        let Some(tree) = &self.header.id_tree else { return Ok((0, 0)) };
-        let (reduction, _) = crate::btree::Reduction::decode(TreeKind::Id, &tree.reduction)
-            .map_err(|e| CouchFileError::damaged("database header", self.header_offset, e))?;
-        Ok((reduction.count, reduction.deleted))
+        self.header.counts(self.header_offset)
     }
 
     /// The largest purge sequence given out.

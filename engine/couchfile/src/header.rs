@@ -7,12 +7,14 @@
 
 mod database;
 mod epoch;
+mod passing;
 mod tree_state;
 mod view;
 
 pub(crate) use database::NewHeader;
 pub use database::{DISK_VERSION, DbHeader, HeaderEdit};
 pub use epoch::Epoch;
+pub use passing::{HeaderScan, PassedDatabase};
 pub use tree_state::TreeState;
 pub use view::ViewHeader;
 
@@ -27,7 +29,7 @@ const MAX_HEADER: u64 = 1 << 20;
 const SEARCH_STEP: u64 = 64;
 
 /// A header whose checksum is right.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawHeader {
     /// Offset of the header's block.
     pub offset: u64,

@@ -5,7 +5,7 @@
 
 use crate::blocks::Blocks;
 use crate::error::{CouchFileError, Result};
-use crate::header::{self, DbHeader, RawHeader};
+use crate::header::{self, DbHeader, HeaderScan, RawHeader};
 use crate::read_at::ReadAt;
 use crate::term::Decoder;
 
@@ -33,15 +33,61 @@ fn kind(term: &[u8]) -> Option<Kind> {
 pub(super) fn last_header<R: ReadAt>(blocks: &Blocks<R>) -> Result<(RawHeader, DbHeader)> {
     let len = blocks.end();
     let raw = header::find_last(blocks)?.ok_or(CouchFileError::NoHeader { len })?;
-    let offset = raw.offset;
-    match kind(&raw.term) {
-        Some(Kind::Database) => {}
-        Some(Kind::Compaction) => return Err(CouchFileError::UnfinishedCompaction { offset }),
-        None => return Err(CouchFileError::WrongKind { offset, expected: "database" }),
-    }
-    let header = DbHeader::decode(&raw.term, offset)?;
+    let header = decode(&raw)?;
     if header.is_empty() {
         refuse_cut_compaction(blocks, &raw)?;
+    }
+    Ok((raw, header))
+}
+
+/// Whether a header is one that a compaction writes while it works.
+pub(crate) fn is_compaction(term: &[u8]) -> bool {
+    kind(term) == Some(Kind::Compaction)
+}
+
+/// Reads a header that has to be that of a database.
+fn decode(raw: &RawHeader) -> Result<DbHeader> {
+    let offset = raw.offset;
+    match kind(&raw.term) {
+        Some(Kind::Database) => DbHeader::decode(&raw.term, offset),
+        Some(Kind::Compaction) => Err(CouchFileError::UnfinishedCompaction { offset }),
+        None => Err(CouchFileError::WrongKind { offset, expected: "database" }),
+    }
+}
+
+/// Fails where a header names data that does not lie before it.
+pub(super) fn check_pointers(header: &DbHeader, offset: u64) -> Result<()> {
+    let pointers = header.trees().into_iter().filter_map(|(_, tree)| tree.map(|tree| tree.ptr));
+    match pointers.chain(header.security_ptr).chain(header.props_ptr).find(|&ptr| ptr >= offset) {
+        Some(ptr) => Err(CouchFileError::damaged(
+            "database header",
+            offset,
+            format!("it names data at offset {ptr}, which is not before it"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The header of a database of `len` bytes that has passed by: what opening it would take for its state.
+pub(crate) fn passed(scan: &HeaderScan) -> Result<(RawHeader, DbHeader)> {
+    let len = scan.len();
+    let raw = scan.last().ok_or(CouchFileError::NoHeader { len })?.clone();
+    let offset = raw.offset;
+    let header = decode(&raw)?;
+    check_pointers(&header, offset)?;
+    if header.is_empty()
+        && let Some(first) = scan.first()
+        && kind(&first.term) == Some(Kind::Database)
+    {
+        match DbHeader::decode(&first.term, 0)?.began_a_compaction() {
+            Some(true) if !scan.has_compaction_before(offset) => {
+                return Err(CouchFileError::UnfinishedCompaction { offset });
+            }
+            None if len - raw.end > EMPTY_TAIL => {
+                return Err(CouchFileError::EmptyHeaderBeforeData { offset, tail: len - raw.end });
+            }
+            _ => {}
+        }
     }
     Ok((raw, header))
 }

@@ -4,6 +4,7 @@
 
 use super::epoch::{Epoch, decode_epochs, encode_epochs};
 use super::tree_state::TreeState;
+use crate::btree::{Reduction, TreeKind};
 use crate::error::{CouchFileError, Result, TermError};
 use crate::term::{Decoder, Encoder, Token};
 
@@ -64,6 +65,12 @@ pub struct DbHeader {
     pub purge_infos_limit: u64,
     /// Where the database's properties lie.
     pub props_ptr: Option<u64>,
+}
+
+fn reduction(kind: TreeKind, tree: &TreeState, offset: u64) -> Result<Reduction> {
+    let (reduction, _) = Reduction::decode(kind, &tree.reduction)
+        .map_err(|e| CouchFileError::damaged("database header", offset, e))?;
+    Ok(reduction)
 }
 
 /// What a header edit changes; `None` leaves a field as it is.
@@ -156,6 +163,23 @@ impl DbHeader {
             props_ptr: optional(PROPS_PTR).map_err(damaged)?,
             elements,
         })
+    }
+
+    /// Numbers of documents that exist and that are deleted. `offset` is that of this header, for messages.
+    pub fn counts(&self, offset: u64) -> Result<(u64, u64)> {
+        let Some(tree) = &self.id_tree else { return Ok((0, 0)) };
+        let reduction = reduction(TreeKind::Id, tree, offset)?;
+        Ok((reduction.count, reduction.deleted))
+    }
+
+    /// A purge sequence that was given out, where nothing but the header is at hand: the largest one, unless compactions have
+    /// dropped purges that are not remembered any more.
+    pub fn least_purge_seq(&self, offset: u64) -> Result<u64> {
+        match (&self.purge_seq_tree, self.legacy_purge_seq) {
+            (_, Some(seq)) => Ok(seq),
+            (Some(tree), None) => Ok(reduction(TreeKind::PurgeSeq, tree, offset)?.count),
+            (None, None) => Ok(0),
+        }
     }
 
     /// Whether the database holds nothing and never did.
