@@ -66,7 +66,7 @@ impl Sample {
         let data = build::build(&plan, &dir.path().join("data"))?.folders.remove(0).path;
         let archive = dir.path().join("whole.tar.gz");
         let options = BackupOptions {
-            folders: vec![FolderArgument { path: data.clone(), node: None }],
+            folders: vec![FolderArgument::local(data.clone(), None)],
             archive: archive.clone(),
             overwrite: false,
             level: 1,

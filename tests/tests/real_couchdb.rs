@@ -5,6 +5,9 @@
 
 #[path = "real_couchdb/behind.rs"]
 mod behind;
+#[allow(dead_code)]
+#[path = "remote_backup/far.rs"]
+mod far;
 #[path = "real_couchdb/hot.rs"]
 mod hot;
 #[path = "real_couchdb/python.rs"]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::plugin_arguments::{PluginCommand, Service};
+use crate::plugin_arguments::{HttpFlags, PluginCommand, PluginFlags, Service};
 use crate::restore_arguments::{Check, Clean, Restore, Status};
 
 /// Back up and restore CouchDB: whole nodes and clusters, while they run.
@@ -69,20 +69,25 @@ pub(crate) enum Command {
 /// Save the data of one or several nodes of a cluster into one archive, also while they run.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node is named as localhost,DATA_DIR or localhost,DATA_DIR,NODENAME; DATA_DIR is what \
-    `[couchdb] database_dir` names in the node's configuration. Of a cluster give as many nodes as hold every range of \
-    every database at least once: each range is saved once, from a node that is not behind.\n\n\
+    allow_missing_positional = true,
+    after_help = "A node is named as HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; DATA_DIR is what \
+    `[couchdb] database_dir` names in the node's configuration. Another machine than localhost is reached by ssh unless \
+    --via or --cluster says otherwise; it needs tar, find and stat, and nothing is written on it. Of a cluster give as many \
+    nodes as hold every range of every database at least once: each range is saved once, from a node that is not \
+    behind.\n\n\
     Also in the archive: which database lies where (shard maps), view indexes. Not in it: configuration, passwords of \
-    server admins, search indexes of clouseau and nouveau.\n\nExample:\n  couchcopy backup \
-    localhost,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
+    server admins, search indexes of clouseau and nouveau.\n\nExamples:\n  couchcopy backup \
+    localhost,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz\n  couchcopy backup db1.example.com,/opt/couchdb/data \
+    db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  couchcopy backup --cluster prod.toml backup.tar.gz"
 )]
 pub(crate) struct Backup {
-    /// Data folders of the nodes, each as localhost,DATA_DIR[,NODENAME].
-    #[arg(required = true, value_name = "NODE")]
+    /// The nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], or the name of a node in the --cluster file; without
+    /// nodes it is all of that file.
+    #[arg(required_unless_present = "cluster", value_name = "NODE")]
     pub(crate) nodes: Vec<String>,
 
     /// The archive to make. It gets its name when it is whole.
-    #[arg(value_name = "ARCHIVE")]
+    #[arg(required = true, value_name = "ARCHIVE")]
     pub(crate) archive: PathBuf,
 
     /// Replace an archive of that name, when the new one is whole.
@@ -92,6 +97,12 @@ pub(crate) struct Backup {
     /// Compression: 0 is fastest, 12 is smallest.
     #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(0..=12))]
     pub(crate) level: i32,
+
+    #[command(flatten)]
+    pub(crate) plugins: PluginFlags,
+
+    #[command(flatten)]
+    pub(crate) http: HttpFlags,
 }
 
 /// Prove an archive whole: every byte, every tree, every document, every attachment, every shard map.

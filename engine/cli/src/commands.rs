@@ -1,17 +1,20 @@
 //! Carries the commands out and prints what came of them.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use operations::backup::{BackupOptions, BackupResult, FileProblem, backup};
+use operations::backup::{BackupOptions, BackupResult, FileProblem, FolderArgument, backup};
 use operations::error::{OperationError, Result};
 use operations::inventory::{self, DatabaseListing, Overview};
+use operations::plugins::Plugins;
+use operations::site::SiteNode;
 use operations::survey::Survey;
 use operations::verify::{VerifyResult, verify};
 
 use crate::arguments::{Arguments, Backup, Command};
+use crate::cluster;
 use crate::exit::Outcome;
-use crate::nodes;
 use crate::output::{Output, bytes, count};
 use crate::plugin_commands;
 use crate::progress::Terminal;
@@ -34,7 +37,9 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
     let threads = arguments.threads;
     match &arguments.command {
         Command::Backup(command) => {
-            let result = backup(&backup_options(command, threads)?, reporter)?;
+            // The plugins have to live as long as the nodes.
+            let (options, _plugins) = backup_options(command, threads, output, shared)?;
+            let result = backup(&options, reporter)?;
             reporter.end();
             if !arguments.quiet {
                 output.print(&result, |result| backup_text(result, command));
@@ -85,14 +90,35 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
     }
 }
 
-fn backup_options(command: &Backup, threads: usize) -> Result<BackupOptions> {
-    Ok(BackupOptions {
-        folders: command.nodes.iter().map(|text| nodes::folder(text)).collect::<Result<_>>()?,
+fn backup_options(
+    command: &Backup,
+    threads: usize,
+    output: &Output,
+    reporter: &Arc<Terminal>,
+) -> Result<(BackupOptions, Option<Plugins>)> {
+    let nodes = cluster::chosen_nodes(&command.nodes, &command.plugins)?;
+    let paths: Vec<PathBuf> = nodes.iter().map(SiteNode::data_folder).collect::<Result<_>>()?;
+    // What is on this machine needs no plugins: setting them up would take longer than a small backup.
+    let plugins = if nodes.iter().any(|node| !node.via.is_empty()) {
+        Some(cluster::sandbox(Some(&command.plugins.grants), output, reporter)?)
+    } else {
+        None
+    };
+    let folder = |(node, path): (SiteNode, PathBuf)| {
+        let files = match &plugins {
+            Some(plugins) if !node.via.is_empty() => Some(Arc::from(plugins.files(&node)?)),
+            _ => None,
+        };
+        Ok(FolderArgument { path, node: node.id.name, files })
+    };
+    let options = BackupOptions {
+        folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
         archive: command.archive.clone(),
         overwrite: command.overwrite,
         level: command.level,
         threads,
-    })
+    };
+    Ok((options, plugins))
 }
 
 pub(crate) fn problems_text(text: &mut String, problems: &[FileProblem]) {

@@ -2,39 +2,10 @@
 
 use std::path::PathBuf;
 
-use operations::backup::FolderArgument;
 use operations::error::OperationError;
 use operations::plugins::host::printable;
 use operations::restore::Target;
 use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port};
-
-/// Parses `[user:password@]localhost[:port],/data/dir[,nodename]`, couchcopy's form. What comes before the `@` is never
-/// repeated in a message.
-pub(crate) fn folder(text: &str) -> Result<FolderArgument, OperationError> {
-    let mut parts = text.splitn(3, ',');
-    let place = parts.next().unwrap_or_default();
-    let host_port = place.rsplit_once('@').map_or(place, |(_, host)| host);
-    let host = host_port.strip_suffix(|c: char| c.is_ascii_digit()).map_or(host_port, |_| {
-        host_port
-            .rsplit_once(':')
-            .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
-            .map_or(host_port, |(host, _)| host)
-    });
-    let Some(path) = parts.next().filter(|path| !path.is_empty()) else {
-        return Err(OperationError::refused(
-            "a node must be named as localhost,DATA_DIR",
-            "For example: localhost,/opt/couchdb/data. The archive comes last.",
-        ));
-    };
-    if !matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
-        return Err(OperationError::refused(
-            format!("{host} is not this machine; this version saves folders of this machine only"),
-            "Run couchcopy on that machine with localhost,DATA_DIR, or mount its data folder here.",
-        ));
-    }
-    let node = parts.next().filter(|node| !node.is_empty()).map(str::to_owned);
-    Ok(FolderArgument { path: PathBuf::from(path), node })
-}
 
 /// Parses `[user:password@]HOST[:port][,DATA_DIR[,NODENAME]]`, couchcopy's form. `@`, `:` and `,` in name and password are
 /// percent-encoded; they are never repeated in a message. An IPv6 address stands in brackets.
@@ -109,20 +80,6 @@ pub(crate) fn target(text: &str) -> Result<Target, OperationError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nodes_as_couchcopy_writes_them() {
-        for text in ["localhost,/d", "127.0.0.1,/d", "admin:pa@ss@localhost:5984,/d", "localhost:5984,/d"] {
-            let parsed = folder(text).unwrap();
-            assert_eq!((parsed.path, parsed.node), (PathBuf::from("/d"), None), "{text}");
-        }
-        assert_eq!(folder("localhost,/d,couchdb@h").unwrap().node.as_deref(), Some("couchdb@h"));
-        for wrong in ["/d", "localhost", "localhost,", "example.com,/d", ""] {
-            assert!(folder(wrong).is_err(), "{wrong}");
-        }
-        let message = folder("admin:secret@example.com,/d").unwrap_err().to_string();
-        assert!(!message.contains("secret"), "{message}");
-    }
 
     #[test]
     fn nodes_anywhere() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod local;
 pub(crate) mod remote;
+mod tails;
 pub(crate) mod unpack;
 
 use std::io::Read;
@@ -123,4 +124,15 @@ pub trait NodeStreams: Send + Sync {
     ///
     /// Fails where the connection breaks, after the files that came before.
     fn pack(&self, folder: &Path, paths: &[String], take: &mut TakeFile<'_>) -> Result<Packing>;
+
+    /// The last `bytes` bytes of files by their paths below a folder, or all of a shorter one; `None` for a file that cannot
+    /// be read. All of it is held in memory.
+    fn tails(&self, folder: &Path, paths: &[String], bytes: u64) -> Result<Vec<Option<Vec<u8>>>>;
+
+    /// The size of a file in bytes; `None` where it is not there.
+    fn size(&self, path: &Path) -> Result<Option<u64>>;
+
+    /// Bytes of a file: `count` blocks of 4096 bytes from block number `first` on, or fewer where it ends before. Each call
+    /// opens the file anew.
+    fn blocks(&self, path: &Path, first: u64, count: u64) -> Result<Vec<u8>>;
 }

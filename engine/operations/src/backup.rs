@@ -3,7 +3,8 @@
 //! In this order: the shard maps are opened and stay open as they are; of every shard one node is chosen; view indexes are
 //! archived; the shard maps as opened; the shards. A view index is read before its shard, so its sequence cannot be
 //! beyond the shard's. Of every file the archive gets the prefix up to its last valid header, read through one open
-//! descriptor.
+//! descriptor; of a large file of another machine everything up to its length when it was opened, since its last header is
+//! known only when it has passed by.
 
 mod copies;
 mod drift;
@@ -11,12 +12,15 @@ mod file;
 mod folder;
 mod output;
 mod plan;
+mod remote;
 mod source;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
-use archive::{ArchiveWriter, Facts, WriterOptions};
+use archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, Progress, WriterOptions};
+use node::NodeFiles;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OperationError, Result};
@@ -27,7 +31,7 @@ use crate::report::{Notice, Reporter, Severity};
 pub use folder::NodeFolder;
 
 /// What to save and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BackupOptions {
     /// Data folders of the nodes of one cluster.
     pub folders: Vec<FolderArgument>,
@@ -42,12 +46,21 @@ pub struct BackupOptions {
 }
 
 /// A data folder as the user names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct FolderArgument {
     /// The folder.
     pub path: PathBuf,
     /// The node's name, where the user gives it; else it is read from `_dbs.couch`.
     pub node: Option<String>,
+    /// How its files are reached; `None`: they are opened by their paths.
+    pub files: Option<Arc<dyn NodeFiles>>,
+}
+
+impl FolderArgument {
+    /// A folder of this machine.
+    pub fn local(path: impl Into<PathBuf>, node: Option<String>) -> Self {
+        Self { path: path.into(), node, files: None }
+    }
 }
 
 /// What the archive's table of contents says about how the backup went. Lists are complete: a restore relies on them.
@@ -115,7 +128,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let begun = Instant::now();
     let mut plan = plan::Plan::make(&folders, threads, reporter)?;
     reporter.timing("shard maps read", begun.elapsed().as_secs_f64());
-    plan.choose(&folders, threads, reporter)?;
+    plan.choose(&folders, threads, || false, reporter)?;
 
     let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
     let findings = source::Findings::default();
@@ -127,12 +140,18 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     reporter.phase("saving view indexes", Some(views.len() as u64));
     let begun = Instant::now();
     let before = 1;
-    writer
-        .add_all(
-            views.into_iter().map(|view| source::ViewSource { view, folders: &folders, findings: &findings }),
-            &|progress| reporter.advance(progress.entries.saturating_sub(before), progress.content_bytes),
-        )
-        .map_err(OperationError::from_visit)?;
+    let streams =
+        remote::Streams::start(&folders, views.iter().map(|view| (view.folder, view.path.as_str())))?;
+    let sources = views.into_iter().map(|view| source::ViewSource {
+        view,
+        folders: &folders,
+        findings: &findings,
+        streams: &streams,
+    });
+    add_all(&mut writer, sources, &streams, reporter, &|progress| {
+        reporter.advance(progress.entries.saturating_sub(before), progress.content_bytes);
+    })?;
+    drop(streams);
     reporter.timing("view indexes saved", begun.elapsed().as_secs_f64());
 
     writer
@@ -143,21 +162,26 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     reporter.phase("saving shards", Some(shards.len() as u64));
     let begun = Instant::now();
     let first = std::sync::atomic::AtomicU64::new(u64::MAX);
-    writer
-        .add_all(
-            shards.into_iter().map(|shard| source::ShardSource {
-                shard,
-                folders: &folders,
-                maps: &plan.maps,
-                findings: &findings,
-            }),
-            &|progress| {
-                first.fetch_min(progress.entries, std::sync::atomic::Ordering::Relaxed);
-                let start = first.load(std::sync::atomic::Ordering::Relaxed);
-                reporter.advance(progress.entries - start, progress.content_bytes);
-            },
-        )
-        .map_err(OperationError::from_visit)?;
+    let first_holder = |shard: &plan::PlannedShard| shard.folders.first().copied().unwrap_or_default();
+    let streams = remote::Streams::start(
+        &folders,
+        shards.iter().map(|shard| (first_holder(shard), shard.path.as_str())),
+    )?;
+    let latest = drift::LatestMaps::default();
+    let sources = shards.into_iter().map(|shard| source::ShardSource {
+        shard,
+        folders: &folders,
+        maps: &plan.maps,
+        latest: &latest,
+        findings: &findings,
+        streams: &streams,
+    });
+    add_all(&mut writer, sources, &streams, reporter, &|progress| {
+        first.fetch_min(progress.entries, std::sync::atomic::Ordering::Relaxed);
+        let start = first.load(std::sync::atomic::Ordering::Relaxed);
+        reporter.advance(progress.entries - start, progress.content_bytes);
+    })?;
+    drop(streams);
     reporter.timing("shards saved", begun.elapsed().as_secs_f64());
 
     let mut summary = findings.into_summary();
@@ -175,6 +199,40 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let written = writer.finish(value)?;
     output.commit(written.out)?;
     Ok(BackupResult { summary, content_bytes: written.content_bytes, archive_bytes: written.archive_bytes })
+}
+
+/// Adds files, some of which may come through streams.
+fn add_all<W: std::io::Write + Send, S: EntrySource>(
+    writer: &mut ArchiveWriter<W>,
+    sources: impl Iterator<Item = S> + Send,
+    streams: &remote::Streams,
+    reporter: &dyn Reporter,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<()> {
+    let pass_on = || {
+        for text in streams.notices() {
+            reporter.notice(&Notice { severity: Severity::Warning, text });
+        }
+    };
+    let told = |so_far| {
+        pass_on();
+        progress(so_far);
+    };
+    let added = writer.add_all_waiting(sources, &told, &|| streams.stop());
+    pass_on();
+    added.map_err(|error| {
+        // What came of a connection that failed is not worth telling; why it failed is.
+        match streams.failure() {
+            Some(failure) => failure.into(),
+            None => match &error {
+                ArchiveError::Io { source, .. } => match remote::broken_off(source) {
+                    Some(failure) => failure.into(),
+                    None => OperationError::from_visit(error),
+                },
+                _ => OperationError::from_visit(error),
+            },
+        }
+    })
 }
 
 /// Tells what did not go as usual. Problems are told by whoever prints the result.

@@ -5,7 +5,7 @@ mod listing;
 
 use std::sync::Arc;
 
-use node::{Node, PluginService, TunnelMode, Way};
+use node::{Node, NodeFiles, PluginService, TunnelMode, Way};
 use plugin_host::{
     Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
     Plugin, PluginError, PluginHost, ServicePlugin, State, Ungranted,
@@ -198,13 +198,7 @@ impl Plugins {
         let (plugin, shown) = self.runtime.block_on(self.service_of(site))?;
         let http =
             node::http_of(&way, &site.http.endpoint(&site.id), site.http.credentials.as_ref(), tunnel)?;
-        let data = site.data.clone().ok_or_else(|| {
-            OperationError::refused(
-                format!("nothing says where the data folder of {} is", site.shown()),
-                "Give it after the host: HOST,DATA_DIR; or as `data` in the cluster file. It is what `[couchdb] \
-                 database_dir` names in the node's configuration.",
-            )
-        })?;
+        let data = site.data_folder()?;
         Ok(Node {
             id: site.id.clone(),
             data,
@@ -212,6 +206,11 @@ impl Plugins {
             service: Box::new(PluginService::new(Arc::clone(&self.runtime), plugin, shown, way)),
             http,
         })
+    }
+
+    /// The files of a node.
+    pub fn files(&self, site: &SiteNode) -> Result<Box<dyn NodeFiles>> {
+        Ok(node::files_of(&self.way(site)?))
     }
 
     /// The way to a node.

@@ -7,6 +7,8 @@ mod credentials;
 
 use std::path::PathBuf;
 
+use crate::error::{OperationError, Result};
+
 pub use address::{HttpAddress, split_port};
 pub use choice::PluginChoice;
 pub use cluster_file::{ClusterFile, is_local};
@@ -49,5 +51,18 @@ impl SiteNode {
     /// For messages.
     pub fn shown(&self) -> String {
         self.id.shown()
+    }
+
+    /// Its data folder.
+    ///
+    /// Fails where the user has not told.
+    pub fn data_folder(&self) -> Result<PathBuf> {
+        self.data.clone().ok_or_else(|| {
+            OperationError::refused(
+                format!("nothing says where the data folder of {} is", self.shown()),
+                "Give it after the host: HOST,DATA_DIR; or as `data` in the cluster file. It is what `[couchdb] \
+                 database_dir` names in the node's configuration.",
+            )
+        })
     }
 }

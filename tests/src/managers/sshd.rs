@@ -29,6 +29,13 @@ pub struct Sshd {
 }
 
 impl Sshd {
+    /// A folder whose programs go before all others for whoever comes by ssh.
+    pub fn programs(&self) -> Result<std::path::PathBuf> {
+        let folder = self.machine.path(FAKES);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
     /// Starts one. Where it is not installed, says so.
     pub fn start() -> Result<Option<Self>> {
         let Some(sshd) = find_program("sshd", "openssh-server") else { return Ok(None) };

@@ -121,10 +121,10 @@ fn nodes_that_a_backup_refuses() -> Result<()> {
     };
     refuse(&[&format!("localhost,{empty}")], &["not the data folder", "database_dir"])?;
     refuse(&[&node, &node], &["both belong to node couchdb41@127.0.0.41", "once"])?;
-    refuse(&[&empty], &["localhost,DATA_DIR"])?;
-    refuse(&["example.com,/data"], &["example.com", "this machine"])?;
-    let credentials = run(&["backup", "admin:secret@example.com,/data", &new])?;
-    assert_eq!(credentials.code, Some(5));
+    refuse(&[&empty], &["HOST,DATA_DIR"])?;
+    refuse(&["example.com"], &["example.com", "data folder"])?;
+    let credentials = run(&["backup", "admin:secret@couchcopy-test.invalid,/data", &new])?;
+    assert_eq!(credentials.code, Some(9), "{credentials:?}");
     assert!(!format!("{credentials:?}").contains("secret"));
     assert!(!Path::new(&new).exists());
     Ok(())
@@ -158,6 +158,7 @@ fn wrong_arguments() -> Result<()> {
         &["nonsense"],
         &["backup"],
         &["backup", "localhost,/x"],
+        &["backup", "--cluster", "nodes.toml"],
         &["backup", "--level", "13", "localhost,/x", "y"],
         &["restore", "--offline", "--resume", "x", "y,n@h"],
         &["restore", "--offline", "--n", "0", "x", "y,n@h"],

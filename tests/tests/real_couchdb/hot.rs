@@ -1,16 +1,20 @@
 //! Backups of a cluster under load.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
-use couchcopy_tests::lab::{Cluster, Installation, Size, couchcopy, read_databases_over_http, wait_for};
+use couchcopy_tests::lab::{
+    Cluster, Ended, Installation, Size, couchcopy, read_databases_over_http, wait_for,
+};
 use scale_data::plan::{Attachments, Plan};
 use serde_json::Value;
 
 use self::state::{Moment, State};
+use super::far::Far;
 use super::started::restore;
 
 #[path = "hot/checks.rs"]
@@ -22,23 +26,27 @@ mod writers;
 
 /// How many backups are made.
 const RUNS: usize = 20;
+/// The same over ssh.
+const RUNS_FROM_FAR: usize = 8;
 /// Databases that nobody touches. They are there so that a backup takes a while.
 const BYSTANDERS: u64 = 200;
 
+/// Saves a cluster into an archive of that name; gives its path and what was printed as JSON.
+type BackUp<'b> = &'b dyn Fn(&Cluster, &str) -> Result<(PathBuf, Ended)>;
+
 /// Makes backups under load; each comes with what was acknowledged before and what was sent by its end.
-fn back_up(source: &Cluster, state: &State) -> Result<Vec<(std::path::PathBuf, Moment, Moment)>> {
+fn back_up(
+    source: &Cluster,
+    state: &State,
+    runs: usize,
+    how: BackUp<'_>,
+) -> Result<Vec<(PathBuf, Moment, Moment)>> {
     let mut made = Vec::new();
-    for run in 0..RUNS {
+    for run in 0..runs {
         state.check_failures()?;
-        let archive = source.dir().join(format!("backup{run}.tar.gz"));
-        // The slowest way: the more happens meanwhile.
-        let mut arguments: Vec<String> =
-            ["--json", "--threads=1", "backup", "--level=12"].map(str::to_owned).to_vec();
-        arguments.extend(source.nodes.iter().map(|node| format!("localhost,{}", node.data.display())));
-        arguments.push(archive.display().to_string());
         let before = state.acknowledged();
         let begun = Instant::now();
-        let ended = couchcopy(&arguments)?;
+        let (archive, ended) = how(source, &format!("backup{run}.tar.gz"))?;
         let after = state.sent();
         println!("run {run}, {:.1} s: {}", begun.elapsed().as_secs_f64(), before.story(&after));
         let told = ended.success().map_err(|e| format!("run {run}: {e}"))?;
@@ -54,6 +62,30 @@ fn back_up(source: &Cluster, state: &State) -> Result<Vec<(std::path::PathBuf, M
 
 #[test]
 fn every_backup_of_a_busy_cluster_is_a_state_that_existed() -> Result<()> {
+    check(RUNS, &|source, name| {
+        let archive = source.dir().join(name);
+        // The slowest way: the more happens meanwhile.
+        let mut arguments: Vec<String> =
+            ["--json", "--threads=1", "backup", "--level=12"].map(str::to_owned).to_vec();
+        arguments.extend(source.nodes.iter().map(|node| format!("localhost,{}", node.data.display())));
+        arguments.push(archive.display().to_string());
+        Ok((archive, couchcopy(&arguments)?))
+    })
+}
+
+#[test]
+fn every_backup_over_ssh_of_a_busy_cluster_is_a_state_that_existed() -> Result<()> {
+    let Some(far) = Far::start()? else { return Ok(()) };
+    check(RUNS_FROM_FAR, &|source, name| {
+        let archive = far.path(name);
+        let nodes: Vec<String> = source.nodes.iter().map(|node| far.node(&node.data)).collect();
+        let ended = far.backup(&nodes, &archive, &["--json", "--threads=2", "--level=12"])?;
+        Ok((archive, ended))
+    })
+}
+
+/// Saves a cluster under load, restores every archive and holds it against what was written.
+fn check(runs: usize, how: BackUp<'_>) -> Result<()> {
     let Some(couchdb) = Installation::find() else { return Ok(()) };
     let mut source = Cluster::prepare(&couchdb, Size { nodes: 2, q: 2, n: 2 })?;
     let bystanders = bystanders(&mut source)?;
@@ -69,7 +101,7 @@ fn every_backup_of_a_busy_cluster_is_a_state_that_existed() -> Result<()> {
             let failed = state.check_failures().is_err();
             Ok((failed || state.acknowledged().is_warm()).then_some(()))
         });
-        let made = warm.and_then(|()| back_up(&source, &state));
+        let made = warm.and_then(|()| back_up(&source, &state, runs, how));
         state.stop.store(true, Ordering::SeqCst);
         for writer in writers {
             let _ = writer.join();
@@ -87,7 +119,7 @@ fn every_backup_of_a_busy_cluster_is_a_state_that_existed() -> Result<()> {
         let folders: Vec<_> = target.nodes.iter().map(|node| node.data.clone()).collect();
         let mut content = read_cluster(&folders.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>())?;
         checks::check(&mut content, &bystanders, before, after).map_err(named)?;
-        if run == RUNS / 2 || run == RUNS - 1 {
+        if run == runs / 2 || run == runs - 1 {
             start(&mut target, &content).map_err(named)?;
         }
     }

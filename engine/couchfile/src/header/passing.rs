@@ -111,6 +111,13 @@ impl HeaderScan {
         Ok(PassedDatabase { header, header_offset: raw.offset, header_end: raw.end })
     }
 
+    /// Numbers of documents that exist and that are deleted, as told by a header of a database at the very beginning of what
+    /// passed; `None` where there is none. For a file of which only the end is at hand.
+    pub fn first_counts(&self) -> Option<(u64, u64)> {
+        let raw = self.first()?;
+        DbHeader::decode(&raw.term, raw.offset).ok()?.counts(raw.offset).ok()
+    }
+
     /// What the whole file is as a view index. Its trees are not looked at.
     pub fn view(&self) -> Result<ViewHeader> {
         let raw = self.last().ok_or(CouchFileError::NoHeader { len: self.len() })?;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use couchfile::database::Database;
 use couchfile::internal_replication::sent_to;
-use couchfile::read_at::FileBytes;
+use couchfile::read_at::{FileBytes, ReadAt};
 
 use super::file;
 use super::folder::NodeFolder;
@@ -30,9 +30,8 @@ pub(super) fn order(folders: &[NodeFolder], shard: &PlannedShard) -> Box<[u16]> 
 /// A copy on a node that was away misses documents, or it has all of them but some at older revisions. So the copy with
 /// most documents comes first, deleted ones counted, and among equals the one that has most to send to another one. Where
 /// that is equal, too, the order stays.
-pub(super) fn rank(copies: &[&Database<FileBytes>]) -> Vec<usize> {
-    let documents =
-        |copy: &Database<FileBytes>| copy.counts().map_or(0, |(live, deleted)| live + deleted + 1);
+pub(super) fn rank<R: ReadAt>(copies: &[&Database<R>]) -> Vec<usize> {
+    let documents = |copy: &Database<R>| copy.counts().map_or(0, |(live, deleted)| live + deleted + 1);
     let counts: Vec<u64> = copies.iter().map(|copy| documents(copy)).collect();
     let most = counts.iter().max().copied().unwrap_or(0);
     let tie = counts.iter().filter(|&&count| count == most).count() > 1;
@@ -48,7 +47,7 @@ pub(super) fn rank(copies: &[&Database<FileBytes>]) -> Vec<usize> {
 
 /// How many changes of a copy some other copy has not got from it. Clients' writes reach all copies at once and are sent
 /// between them some seconds later, so a few say nothing; a copy that was away has none.
-fn unsent(i: usize, copies: &[&Database<FileBytes>]) -> u64 {
+fn unsent<R: ReadAt>(i: usize, copies: &[&Database<R>]) -> u64 {
     let others = copies.iter().enumerate().filter(|(other, _)| *other != i);
     let sent = others.map(|(_, other)| {
         let uuid = other.header().uuid.as_deref();

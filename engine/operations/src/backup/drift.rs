@@ -1,30 +1,66 @@
 //! What changed on the nodes while the backup ran.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::database::Database;
-use couchfile::read_at::FileBytes;
 
+use super::folder::MapsBytes;
 use super::plan::{Maps, for_each_map};
 use crate::error::{OperationError, Result};
 
-/// Opens the shard maps as they are now.
-fn maps_now(maps: &Maps<'_>) -> Result<Database<FileBytes>> {
-    let path = maps.folder.path.join(SHARD_MAPS);
-    let file = File::open(&path).map_err(|e| OperationError::io("open", &path, e))?;
-    let bytes = FileBytes::new(file).map_err(|e| OperationError::io("read", &path, e))?;
-    Database::open(bytes).map_err(|e| OperationError::database(path.display().to_string(), e))
+/// So old may shard maps be that were fetched from another machine: there may be many questions, and large maps.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// The shard maps as they were when they were last fetched from another machine.
+#[derive(Default)]
+pub(super) struct LatestMaps(Mutex<Option<(Instant, Arc<Database<MapsBytes>>)>>);
+
+impl LatestMaps {
+    /// Shard maps that were read at this moment or later; of this machine, where that costs nothing, the present ones.
+    fn since(&self, maps: &Maps<'_>, moment: Instant) -> Result<Arc<Database<MapsBytes>>> {
+        let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if maps.folder.remote.is_some()
+            && let Some((read, database)) = &*latest
+            && *read >= moment
+        {
+            return Ok(Arc::clone(database));
+        }
+        let begun = Instant::now();
+        let database = Arc::new(maps_now(maps)?);
+        *latest = Some((begun, Arc::clone(&database)));
+        Ok(database)
+    }
 }
 
-/// Whether the database with this name and suffix is gone by now: deleted, or another one of that name in its place.
-pub(super) fn was_deleted(maps: &Maps<'_>, db: &str, suffix: &str) -> Result<bool> {
-    let now = maps_now(maps)?;
+/// Opens the shard maps as they are now.
+fn maps_now(maps: &Maps<'_>) -> Result<Database<MapsBytes>> {
+    let (bytes, _) = maps.folder.open_maps()?.ok_or_else(|| {
+        let path = maps.folder.path.join(SHARD_MAPS);
+        OperationError::io("open", path, std::io::ErrorKind::NotFound.into())
+    })?;
+    Database::open(bytes).map_err(|e| OperationError::database(maps.folder.shown_file(SHARD_MAPS), e))
+}
+
+/// Whether the database with this name and suffix was gone at some moment up to three seconds before this one, or later:
+/// deleted, or another one of that name in its place.
+pub(super) fn was_deleted(maps: &Maps<'_>, latest: &LatestMaps, db: &str, suffix: &str) -> Result<bool> {
+    let now = Instant::now();
+    is_gone(&*latest.since(maps, now.checked_sub(FRESH).unwrap_or(now))?, db, suffix)
+}
+
+/// The same at this moment or later.
+pub(super) fn is_deleted(maps: &Maps<'_>, latest: &LatestMaps, db: &str, suffix: &str) -> Result<bool> {
+    is_gone(&*latest.since(maps, Instant::now())?, db, suffix)
+}
+
+fn is_gone(now: &Database<MapsBytes>, db: &str, suffix: &str) -> Result<bool> {
     let found = now
         .document(db.as_bytes(), |doc| {
             Ok(!doc.deleted
-                && crate::survey::shard_map_of(&now, doc, db).is_ok_and(|map| map.suffix == suffix))
+                && crate::survey::shard_map_of(now, doc, db).is_ok_and(|map| map.suffix == suffix))
         })
         .map_err(|e| OperationError::database("the shard maps (_dbs.couch)", e))?;
     Ok(found != Some(true))

@@ -106,19 +106,22 @@ pub(super) fn open_shard(path: &Path) -> Result<Database<FileBytes>, FileFailure
 
 /// Reads a view index up to its last header. Not worth waiting for: CouchDB can build it anew.
 pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexHeader>, FileFailure> {
-    read(path, buf, |source| {
-        let index = ViewIndex::open(source)?;
-        let header = IndexHeader {
-            signature: index.header.signature,
-            seq: index.header.update_seq,
-            purge_seq: index.header.purge_seq,
-        };
-        Ok((header, index.header_end))
-    })
+    read(path, buf, view_header)
+}
+
+/// What a view index's header says, and how long the index is.
+pub(super) fn view_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), CouchFileError> {
+    let index = ViewIndex::open(source)?;
+    let header = IndexHeader {
+        signature: index.header.signature,
+        seq: index.header.update_seq,
+        purge_seq: index.header.purge_seq,
+    };
+    Ok((header, index.header_end))
 }
 
 /// What a shard's header says, and how long the database is.
-fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFileError> {
+pub(super) fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFileError> {
     let database = Database::open(source)?;
     let (docs, deleted) = database.counts()?;
     let header = database.header();

@@ -3,26 +3,76 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
-use couchfile::read_at::FileBytes;
+use couchfile::read_at::{FileBytes, ReadAt};
+use node::NodeFiles;
 
 use super::FolderArgument;
+use super::remote;
 use crate::error::{OperationError, Result};
 
 /// A node's data folder, its shard maps open.
-#[derive(Debug)]
 pub struct NodeFolder {
     /// The folder.
     pub path: PathBuf,
     /// The node's name as the user gave it, or as the newest epoch of `_dbs.couch` tells it.
     pub name: Option<String>,
+    /// How its files are reached; `None`: they are opened by their paths.
+    pub(super) remote: Option<Arc<dyn NodeFiles>>,
     /// Its shard maps as they were when the backup began. The file may grow or be replaced, this stays.
-    pub(super) maps: std::result::Result<Database<FileBytes>, CouchFileError>,
+    pub(super) maps: std::result::Result<Database<MapsBytes>, CouchFileError>,
     /// When `_dbs.couch` was last changed, in seconds since 1970.
     pub(super) maps_mtime: u64,
+}
+
+/// The bytes of an opened `_dbs.couch`: an open file of this machine, or what was fetched.
+#[derive(Clone)]
+pub(super) struct MapsBytes(Arc<dyn ReadAt>);
+
+impl MapsBytes {
+    pub(super) fn new(bytes: impl ReadAt + 'static) -> Self {
+        Self(Arc::new(bytes))
+    }
+}
+
+impl ReadAt for MapsBytes {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+}
+
+impl NodeFolder {
+    /// The folder for messages: with its machine, where that is another one.
+    pub(super) fn shown(&self) -> String {
+        self.shown_file("")
+    }
+
+    /// The same for a file by its path below the folder.
+    pub(super) fn shown_file(&self, path: &str) -> String {
+        shown(self.remote.as_deref(), &self.path.join(path))
+    }
+
+    /// Opens `_dbs.couch` as it is now; gives when it was last changed, too. `None` where it is not there.
+    pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
+        open_maps(self.remote.as_deref(), &self.path)
+    }
+}
+
+fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
+    let path = path.display().to_string();
+    let path = path.trim_end_matches('/');
+    match remote {
+        None => path.to_owned(),
+        Some(files) => format!("{}:{path}", files.node()),
+    }
 }
 
 /// Opens all folders.
@@ -30,42 +80,52 @@ pub struct NodeFolder {
 /// Fails where a path is no data folder, or where two are the same node.
 pub(super) fn open_all(arguments: &[FolderArgument]) -> Result<Vec<NodeFolder>> {
     let folders: Vec<NodeFolder> = arguments.iter().map(open).collect::<Result<_>>()?;
-    let mut seen: HashMap<&str, &Path> = HashMap::new();
+    let mut seen: HashMap<&str, String> = HashMap::new();
     for folder in &folders {
         if let Some(name) = &folder.name
-            && let Some(other) = seen.insert(name, &folder.path)
+            && let Some(other) = seen.insert(name, folder.shown())
         {
             return Err(OperationError::refused(
-                format!("{} and {} both belong to node {name}", other.display(), folder.path.display()),
+                format!("{other} and {} both belong to node {name}", folder.shown()),
                 "Give every node's data folder once. If one is a copy under another name, give the name after it: \
-                 localhost,DIR,NODENAME.",
+                 HOST,DIR,NODENAME.",
             ));
         }
     }
     Ok(folders)
 }
 
-fn open(argument: &FolderArgument) -> Result<NodeFolder> {
-    let path = &argument.path;
-    let maps_path = path.join(SHARD_MAPS);
-    let file = match File::open(&maps_path) {
+fn open_maps(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
+    if let Some(files) = remote {
+        return remote::fetch_maps(files, folder);
+    }
+    let path = folder.join(SHARD_MAPS);
+    let failed = |e| OperationError::io("read", &path, e);
+    let file = match File::open(&path) {
         Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && path.is_dir() => {
-            return Err(OperationError::refused(
-                format!(
-                    "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
-                    path.display()
-                ),
-                "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
-            ));
-        }
-        Err(e) => return Err(OperationError::io("open", maps_path, e)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => return Ok(None),
+        Err(e) => return Err(OperationError::io("open", path, e)),
     };
-    let failed = |e| OperationError::io("read", &maps_path, e);
     let mtime = file.metadata().and_then(|m| m.modified()).map_err(failed)?;
-    let maps = Database::open(FileBytes::new(file).map_err(failed)?);
-    let name = argument.node.clone().or_else(|| {
+    let bytes = MapsBytes::new(FileBytes::new(file).map_err(failed)?);
+    Ok(Some((bytes, super::file::unix_seconds(mtime))))
+}
+
+fn open(argument: &FolderArgument) -> Result<NodeFolder> {
+    let FolderArgument { path, node, files } = argument;
+    let remote = files.clone().filter(|files| files.streams().is_some());
+    let Some((bytes, mtime)) = open_maps(remote.as_deref(), path)? else {
+        return Err(OperationError::refused(
+            format!(
+                "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
+                shown(remote.as_deref(), path)
+            ),
+            "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
+        ));
+    };
+    let maps = Database::open(bytes);
+    let name = node.clone().or_else(|| {
         maps.as_ref().ok().and_then(|maps| maps.header().epochs.first().map(|epoch| epoch.node.clone()))
     });
-    Ok(NodeFolder { path: path.clone(), name, maps, maps_mtime: super::file::unix_seconds(mtime) })
+    Ok(NodeFolder { path: path.clone(), name, remote, maps, maps_mtime: mtime })
 }

@@ -6,22 +6,23 @@ use std::path::Path;
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
-use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
 
 use super::FileProblem;
 use super::copies;
-use super::folder::NodeFolder;
+use super::folder::{MapsBytes, NodeFolder};
+use super::remote;
 use crate::documents::convert_in_order;
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
 
 /// The shard maps that the backup goes by: those of one node, as they were when it was opened.
-#[derive(Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Maps<'f> {
     /// The open file.
-    pub(super) database: &'f Database<FileBytes>,
+    pub(super) database: &'f Database<MapsBytes>,
     /// The folder that it is from.
     pub(super) folder: &'f NodeFolder,
     /// Number of shard maps in it.
@@ -47,7 +48,6 @@ pub(super) struct PlannedView {
 }
 
 /// What a backup will save.
-#[derive(Debug)]
 pub(super) struct Plan<'f> {
     pub(super) maps: Maps<'f>,
     /// In the order of their paths.
@@ -105,6 +105,7 @@ impl<'f> Plan<'f> {
         &mut self,
         folders: &[NodeFolder],
         threads: usize,
+        quiet: impl FnOnce() -> bool,
         reporter: &dyn Reporter,
     ) -> Result<()> {
         let several: Vec<usize> =
@@ -113,6 +114,28 @@ impl<'f> Plan<'f> {
             return Ok(());
         }
         reporter.phase("comparing copies", Some(several.len() as u64));
+        let is_remote = |&number: &u16| folders[usize::from(number)].remote.is_some();
+        let (far, several): (Vec<usize>, Vec<usize>) =
+            several.into_iter().partition(|&i| self.shards[i].folders.iter().any(is_remote));
+        if !far.is_empty() {
+            let shards: Vec<&PlannedShard> = far.iter().map(|&i| &self.shards[i]).collect();
+            let advance = |copies| reporter.advance(copies, 0);
+            let ordered = remote::order_all(folders, &shards, threads, quiet, advance)?;
+            for (i, order) in far.into_iter().zip(ordered.orders) {
+                self.shards[i].folders = order;
+            }
+            if ordered.undecided > 0 {
+                reporter.notice(&Notice {
+                    severity: Severity::Warning,
+                    text: format!(
+                        "copies of {} shards have equally many documents on several nodes, and nothing tells whether one \
+                         is behind; the first node's are saved. Name and password of a server admin would tell, if no \
+                         node has anything left to replicate.",
+                        ordered.undecided
+                    ),
+                });
+            }
+        }
         let chosen: Vec<std::sync::OnceLock<Box<[u16]>>> =
             several.iter().map(|_| std::sync::OnceLock::new()).collect();
         parallel::for_each(threads, &several, |slot, &i| -> Result<()> {
@@ -133,8 +156,14 @@ impl<'f> Plan<'f> {
     pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<Vec<PlannedView>> {
         let mut views = Vec::new();
         for (number, folder) in folders.iter().enumerate() {
-            let mut found = Vec::new();
-            collect_views(&folder.path, ".shards", &mut found)?;
+            let found = match &folder.remote {
+                None => {
+                    let mut found = Vec::new();
+                    collect_views(&folder.path, ".shards", &mut found)?;
+                    found
+                }
+                Some(files) => remote::find_views(&**files, &folder.path)?,
+            };
             for path in found {
                 let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else { continue };
                 let shard_path = shard.path();
@@ -178,20 +207,20 @@ fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<M
     for folder in folders {
         match &folder.maps {
             Ok(database) => {
-                let what = || format!("{}/_dbs.couch", folder.path.display());
+                let what = || folder.shown_file("_dbs.couch");
                 counts.push(database.counts().map_err(|e| OperationError::database(what(), e))?);
                 readable.push((folder, database));
             }
             Err(e) => reporter.notice(&Notice {
                 severity: Severity::Problem,
                 text: format!(
-                    "{}/_dbs.couch cannot be used: {e}. The shard maps of another node are used.",
-                    folder.path.display()
+                    "{} cannot be used: {e}. The shard maps of another node are used.",
+                    folder.shown_file("_dbs.couch")
                 ),
             }),
         }
     }
-    let databases: Vec<&Database<FileBytes>> = readable.iter().map(|(_, database)| *database).collect();
+    let databases: Vec<&Database<MapsBytes>> = readable.iter().map(|(_, database)| *database).collect();
     let best = copies::rank(&databases).first().map(|&i| {
         let (folder, database) = readable[i];
         Maps { database, folder, count: counts[i].0 }
@@ -204,7 +233,7 @@ fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<M
             text: format!(
                 "the nodes do not know the same databases ({}); those of {} are saved",
                 told.join(", "),
-                best.as_ref().map_or(Path::new(""), |maps| maps.folder.path.as_path()).display()
+                best.as_ref().map(|maps| maps.folder.shown()).unwrap_or_default()
             ),
         });
     }
@@ -259,7 +288,7 @@ impl Nowhere {
             ),
             format!(
                 "Give the data folders of more nodes: these ranges are on {}. If a folder is one of them under \
-                 another name, give that name after it: localhost,DIR,NODENAME.",
+                 another name, give that name after it: HOST,DIR,NODENAME.",
                 nodes.join(", ")
             ),
         ))

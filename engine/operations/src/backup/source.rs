@@ -1,15 +1,17 @@
 //! The files of the nodes as the archive takes them, opened on its threads.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{BoxError, EntrySource, Facts, Opened};
-use couchfile::data_dir::DataFile;
+use archive::{BoxError, EntrySource, Facts, LateFacts, Opened};
+use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::read_at::{Prefix, ReadAt};
 
-use super::file::{self, FileFailure};
+use super::drift::LatestMaps;
+use super::file::{self, FileFailure, IndexHeader, ShardHeader};
 use super::folder::NodeFolder;
 use super::plan::{Maps, PlannedShard, PlannedView};
+use super::remote::{self, Absence, Fetched, Streams};
 use super::{BackupSummary, FileProblem, drift};
 use crate::error::OperationError;
 
@@ -17,8 +19,8 @@ use crate::error::OperationError;
 const DATA: &str = "data/";
 
 /// What the threads find out.
-#[derive(Debug, Default)]
-pub(super) struct Findings(Mutex<Found>);
+#[derive(Debug, Default, Clone)]
+pub(super) struct Findings(Arc<Mutex<Found>>);
 
 #[derive(Debug, Default)]
 struct Found {
@@ -35,7 +37,7 @@ impl Findings {
     }
 
     pub(super) fn into_summary(self) -> BackupSummary {
-        let mut found = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut found = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         found.views_left_out.sort();
         BackupSummary {
             shards: found.shards,
@@ -73,9 +75,7 @@ impl EntrySource for MapsSource<'_, '_> {
             database.source().read_exact_at(buf, 0)?;
             return Ok(Opened::Small { name, mtime, facts });
         }
-        // A descriptor of its own: the plan goes on reading through the other one.
-        let file = database.source().file().try_clone()?;
-        let data = Prefix::new(couchfile::read_at::FileBytes::new(file)?, len);
+        let data = Prefix::new(database.source().clone(), len);
         Ok(Opened::Large { name, mtime, facts, data: Box::new(data) })
     }
 }
@@ -85,6 +85,7 @@ pub(super) struct ViewSource<'p> {
     pub(super) view: PlannedView,
     pub(super) folders: &'p [NodeFolder],
     pub(super) findings: &'p Findings,
+    pub(super) streams: &'p Streams,
 }
 
 impl EntrySource for ViewSource<'_> {
@@ -94,6 +95,9 @@ impl EntrySource for ViewSource<'_> {
         let Some(DataFile::View { shard, signature }) = DataFile::parse(path) else {
             return Ok(Opened::Skip);
         };
+        if folder.remote.is_some() {
+            return self.open_remote(shard, signature, buf);
+        }
         let left_out = |why: &str| {
             self.findings.note(|found| found.views_left_out.push(format!("{path} ({why})")));
             Ok(Opened::Skip)
@@ -118,17 +122,90 @@ impl EntrySource for ViewSource<'_> {
             Ok(_) => return left_out("it is ahead of its database"),
             Err(_) => return left_out("its shard cannot be read"),
         }
-        let facts = Facts::View {
-            db: shard.db,
-            range: shard.range.to_string(),
-            suffix: shard.suffix,
-            signature,
-            node: folder.name.clone(),
-            seq: content.header.seq,
-            purge_seq: content.header.purge_seq,
-        };
+        let facts = view_facts(shard, signature, folder.name.clone(), &content.header);
         self.findings.note(|found| found.views += 1);
         Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large))
+    }
+}
+
+impl ViewSource<'_> {
+    /// A view index of another machine.
+    ///
+    /// Its shard is read later, and there is no second look at it to hold the index against: an index that is ahead of its
+    /// database goes into the archive with the sequence that it has, and whoever restores leaves it out, going by what the
+    /// manifest says of both (`ViewFacts::unfit_for`).
+    fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+        let path = self.view.path;
+        let findings = self.findings.clone();
+        let node = self.folders[usize::from(self.view.folder)].name.clone();
+        let fetched = match self.streams.view(self.view.folder, &path, buf) {
+            Ok(Some(fetched)) => fetched,
+            Ok(None) => return Ok(Opened::Skip),
+            Err(Absence::Node(error)) => return Err(error.into()),
+            Err(Absence::File(failure)) => {
+                findings.note(|found| found.views_left_out.push(format!("{path} ({failure})")));
+                return Ok(Opened::Skip);
+            }
+        };
+        let name = format!("{DATA}{path}");
+        // Nothing but the header of a large one could be looked at; `left out` then means that a restore does it.
+        let facts = move |header: Result<IndexHeader, String>| {
+            let header = header.and_then(|header| {
+                if hex::encode(&header.signature) == signature {
+                    Ok(header)
+                } else {
+                    Err("its signature is not its name".into())
+                }
+            });
+            match header {
+                Ok(header) => {
+                    findings.note(|found| found.views += 1);
+                    view_facts(shard, signature, node, &header)
+                }
+                Err(why) => {
+                    findings.note(|found| found.views_left_out.push(format!("{path} ({why})")));
+                    Facts::Other
+                }
+            }
+        };
+        match fetched {
+            Fetched::Small { header, mtime } => match facts(Ok(header)) {
+                Facts::Other => Ok(Opened::Skip),
+                facts => Ok(Opened::Small { name, mtime, facts }),
+            },
+            Fetched::Large { content, passed, mtime } => {
+                let facts: LateFacts =
+                    Box::new(move || facts(remote::passed_view(&passed).map_err(|e| e.to_string())));
+                Ok(Opened::Stream { name, mtime, data: Box::new(content), facts })
+            }
+        }
+    }
+}
+
+fn view_facts(shard: ShardName, signature: String, node: Option<String>, header: &IndexHeader) -> Facts {
+    Facts::View {
+        db: shard.db,
+        range: shard.range.to_string(),
+        suffix: shard.suffix,
+        signature,
+        node,
+        seq: header.seq,
+        purge_seq: header.purge_seq,
+    }
+}
+
+fn shard_facts(shard: ShardName, node: Option<String>, header: ShardHeader) -> Facts {
+    Facts::Shard {
+        db: shard.db,
+        range: shard.range.to_string(),
+        suffix: shard.suffix,
+        node,
+        uuid: header.uuid,
+        seq: header.seq,
+        purge_seq: header.purge_seq,
+        docs: header.docs,
+        deleted: header.deleted,
+        header: header.offset,
     }
 }
 
@@ -137,7 +214,51 @@ pub(super) struct ShardSource<'p, 'f> {
     pub(super) shard: PlannedShard,
     pub(super) folders: &'p [NodeFolder],
     pub(super) maps: &'p Maps<'f>,
+    pub(super) latest: &'p LatestMaps,
     pub(super) findings: &'p Findings,
+    pub(super) streams: &'p Streams,
+}
+
+impl ShardSource<'_, '_> {
+    /// A shard of another machine.
+    fn fetch(
+        &self,
+        number: u16,
+        shard: &ShardName,
+        buf: &mut Vec<u8>,
+    ) -> Result<Result<Opened, FileFailure>, OperationError> {
+        let path = &self.shard.path;
+        let gone = || drift::was_deleted(self.maps, self.latest, &shard.db, &shard.suffix);
+        let fetched = match self.streams.shard(self.folders, number, path, buf, gone) {
+            Ok(fetched) => fetched,
+            Err(Absence::File(failure)) => return Ok(Err(failure)),
+            Err(Absence::Node(error)) => return Err(error),
+        };
+        let name = format!("{DATA}{path}");
+        let node = self.folders[usize::from(number)].name.clone();
+        Ok(Ok(match fetched {
+            Fetched::Small { header, mtime } => {
+                self.findings.note(|found| found.shards += 1);
+                Opened::Small { name, mtime, facts: shard_facts(shard.clone(), node, header) }
+            }
+            Fetched::Large { content, passed, mtime } => {
+                let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
+                let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
+                    Ok(header) => {
+                        findings.note(|found| found.shards += 1);
+                        shard_facts(shard, node, header)
+                    }
+                    // It has gone into the archive by now. Without facts it is no shard of the database to a restore.
+                    Err(e) => {
+                        let problem = FileProblem { path, problem: e.to_string() };
+                        findings.note(|found| found.problems.push(problem));
+                        Facts::Other
+                    }
+                });
+                Opened::Stream { name, mtime, data: Box::new(content), facts }
+            }
+        }))
+    }
 }
 
 impl EntrySource for ShardSource<'_, '_> {
@@ -151,21 +272,19 @@ impl EntrySource for ShardSource<'_, '_> {
         for &number in &self.shard.folders {
             let folder = &self.folders[usize::from(number)];
             buf.clear();
+            if folder.remote.is_some() {
+                match self.fetch(number, &shard, buf)? {
+                    Ok(opened) => return Ok(opened),
+                    Err(failure) => {
+                        all_missing &= matches!(failure, FileFailure::Missing);
+                        failures.push(format!("{}: {failure}", folder.shown()));
+                        continue;
+                    }
+                }
+            }
             match file::read_shard(&folder.path.join(path), buf) {
                 Ok(content) => {
-                    let header = content.header;
-                    let facts = Facts::Shard {
-                        db: shard.db,
-                        range: shard.range.to_string(),
-                        suffix: shard.suffix,
-                        node: folder.name.clone(),
-                        uuid: header.uuid,
-                        seq: header.seq,
-                        purge_seq: header.purge_seq,
-                        docs: header.docs,
-                        deleted: header.deleted,
-                        header: header.offset,
-                    };
+                    let facts = shard_facts(shard, folder.name.clone(), content.header);
                     self.findings.note(|found| found.shards += 1);
                     return Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large));
                 }
@@ -178,7 +297,7 @@ impl EntrySource for ShardSource<'_, '_> {
                 }
             }
         }
-        if all_missing && drift::was_deleted(self.maps, &shard.db, &shard.suffix)? {
+        if all_missing && drift::is_deleted(self.maps, self.latest, &shard.db, &shard.suffix)? {
             self.findings.note(|found| {
                 found.deleted.insert(shard.db);
             });

@@ -1,0 +1,159 @@
+//! A machine that is reached by ssh.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use couchcopy_tests::Result;
+use couchcopy_tests::lab::{Ended, binary, couchcopy, run};
+use couchcopy_tests::managers::{Sshd, find_program, write_program};
+use flate2::read::MultiGzDecoder;
+use serde_json::Value;
+
+/// Takes ssh's place: counts the bytes that come over it and cuts the connection as told.
+///
+/// Every line of the file `cuts` is for one call that runs tar: the number of bytes after which it is cut, or `-`.
+const WRAPPER: &str = r#"#!/bin/sh
+here=${0%/*}
+limit=-
+case "$*" in *"tar -c"*)
+  if [ -s "$here/cuts" ]; then
+    limit=$(head -n 1 "$here/cuts")
+    tail -n +2 "$here/cuts" >"$here/cuts.new"
+    mv "$here/cuts.new" "$here/cuts"
+  fi ;;
+esac
+real() { PATH=$real_path ssh "$@"; echo $? >"$here/code.$$"; }
+if [ "$limit" = - ]; then
+  real "$@" | { tee /dev/fd/3 | wc -c >>"$here/bytes"; } 3>&1
+  code=$(cat "$here/code.$$")
+  rm "$here/code.$$"
+  exit "$code"
+fi
+real "$@" | head -c "$limit"
+exit 255
+"#;
+
+/// An sshd, and what it takes to run the command so that it reaches it.
+pub(crate) struct Far {
+    pub(crate) sshd: Sshd,
+    wrapper: PathBuf,
+}
+
+impl Far {
+    pub(crate) fn start() -> Result<Option<Self>> {
+        let Some(sshd) = Sshd::start()? else { return Ok(None) };
+        let wrapper = sshd.machine.path("wrapper");
+        fs::create_dir(&wrapper)?;
+        write_program(&wrapper.join("ssh"), WRAPPER)?;
+        Ok(Some(Self { sshd, wrapper }))
+    }
+
+    /// From now on the node has busybox's programs in the first place. `false` where there is no busybox.
+    pub(crate) fn with_busybox(&self) -> Result<bool> {
+        let Some(busybox) = find_program("busybox", "busybox") else { return Ok(false) };
+        let folder = self.sshd.programs()?;
+        for applet in ["tar", "find", "stat", "tail", "xargs", "dd", "mv", "mkdir", "rm", "df", "sync"] {
+            symlink(&busybox, folder.join(applet))?;
+        }
+        Ok(true)
+    }
+
+    /// A file that couchcopy may write.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.sshd.machine.path(name)
+    }
+
+    /// The node as an argument.
+    pub(crate) fn node(&self, folder: &Path) -> String {
+        format!("{},{}", self.sshd.host, folder.display())
+    }
+
+    /// Runs the command.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Ended> {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = self.sshd.machine.command(binary()?);
+        command
+            .args(arguments)
+            .env("PATH", format!("{}:{path}", self.wrapper.display()))
+            .env("real_path", path)
+            .env_remove("COUCHCOPY_PASSWORD");
+        run(&mut command)
+    }
+
+    /// Saves nodes, with more arguments.
+    pub(crate) fn backup(&self, nodes: &[String], archive: &Path, more: &[&str]) -> Result<Ended> {
+        let mut arguments: Vec<String> = ["backup", "--via", &self.sshd.reference].map(str::to_owned).into();
+        arguments.extend(more.iter().map(|&word| word.to_owned()));
+        arguments.extend_from_slice(nodes);
+        arguments.push(archive.display().to_string());
+        self.run(&arguments)
+    }
+
+    /// Cuts the next connections on which tar runs, each after so many bytes.
+    pub(crate) fn cut(&self, after: &[Option<u64>]) -> Result<()> {
+        let line = |bytes: &Option<u64>| bytes.map_or("-\n".to_owned(), |bytes| format!("{bytes}\n"));
+        Ok(fs::write(self.wrapper.join("cuts"), after.iter().map(line).collect::<String>())?)
+    }
+
+    #[allow(dead_code)]
+    /// Bytes that came since this was asked last.
+    pub(crate) fn received(&self) -> Result<u64> {
+        let file = self.wrapper.join("bytes");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        File::create(file)?;
+        Ok(text.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum())
+    }
+}
+
+/// Saves folders of this machine.
+pub(crate) fn local_backup(folders: &[&Path], archive: &Path) -> Result<()> {
+    let mut arguments = vec!["backup".to_owned()];
+    arguments.extend(folders.iter().map(|folder| format!("localhost,{}", folder.display())));
+    arguments.push(archive.display().to_string());
+    couchcopy(&arguments)?.success()?;
+    Ok(())
+}
+
+/// Proves an archive whole.
+pub(crate) fn verify(archive: &Path) -> Result<Ended> {
+    couchcopy(&["verify".as_ref(), archive.as_os_str()])
+}
+
+/// What the manifest tells of every entry but the first, without where it is.
+pub(crate) fn manifest(archive: &Path) -> Result<BTreeMap<String, Value>> {
+    let mut entries = tar::Archive::new(MultiGzDecoder::new(BufReader::new(File::open(archive)?)));
+    for entry in entries.entries()? {
+        let mut entry = entry?;
+        if entry.path()?.as_os_str() != "couchcopy-manifest.jsonl" {
+            continue;
+        }
+        let mut text = String::new();
+        entry.read_to_string(&mut text)?;
+        let mut found = BTreeMap::new();
+        for line in text.lines() {
+            let mut line: Value = serde_json::from_str(line)?;
+            let told = line.as_object_mut().ok_or("a line that is no object")?;
+            told.remove("at");
+            let name = told.get("name").and_then(Value::as_str).ok_or("a line without a name")?.to_owned();
+            if name != "metadata.yaml" {
+                found.insert(name, line);
+            }
+        }
+        return Ok(found);
+    }
+    Err("no manifest".into())
+}
+
+/// Fails where two archives do not hold the same.
+pub(crate) fn assert_equal(one: &Path, other: &Path) -> Result<()> {
+    let (one, other) = (manifest(one)?, manifest(other)?);
+    for (name, entry) in &one {
+        assert_eq!(Some(entry), other.get(name), "{name}");
+    }
+    assert_eq!(one.len(), other.len());
+    Ok(())
+}
