@@ -118,7 +118,7 @@ pub(crate) fn restore(
     if !reporter.is_quiet() {
         output.print(&result, live_text);
     }
-    Ok(Outcome::of(result.restored.is_complete() && result.agreement.agreed))
+    Ok(Outcome::of(result.restored.is_complete() && result.written_down))
 }
 
 #[derive(Serialize)]
@@ -275,7 +275,7 @@ fn live_text(result: &LiveResult) -> String {
             let _ = writeln!(text, "  {difference}");
         }
     }
-    if result.old_kept && agreement.agreed {
+    if result.old_kept && result.written_down {
         text.push_str("The old data is still beside the new one: `couchcopy clean` removes it.\n");
     }
     text

@@ -75,6 +75,8 @@ pub struct LiveResult {
     pub service_down: f64,
     /// Seconds in all, without removing the old data.
     pub seconds: f64,
+    /// Whether every node has it written down that the new data is good; else resuming goes on.
+    pub written_down: bool,
     /// Whether the old data is still there.
     pub old_kept: bool,
 }
@@ -261,7 +263,7 @@ impl PlannedRestore {
         let exchanged = steps::exchange(self, nodes, &mut journals, &steps, interrupted, reporter);
         let exchanged = steps::or_undo(exchanged, nodes, &steps, interrupted, reporter)?;
         let seconds = begun.elapsed().as_secs_f64();
-        let old_kept = steps::accept(nodes, &exchanged.agreement, self.options.keep_old, &steps, reporter)?;
+        let accepted = steps::accept(nodes, &exchanged.agreement, self.options.keep_old, &steps, reporter);
         Ok(LiveResult {
             restored: RestoreResult {
                 nodes: self.restore.targets.iter().map(|target| target.node.clone()).collect(),
@@ -276,7 +278,8 @@ impl PlannedRestore {
             fresh_uuids: self.restore.fresh_uuids,
             service_down: exchanged.service_down,
             seconds,
-            old_kept,
+            written_down: accepted.written_down,
+            old_kept: accepted.old_kept,
         })
     }
 

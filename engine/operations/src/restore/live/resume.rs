@@ -75,7 +75,7 @@ pub fn resume(
         steps::or_undo(exchanged, nodes, &steps, interrupted, reporter)?
     };
     let seconds = begun.elapsed().as_secs_f64();
-    let old_kept = steps::accept(nodes, &exchanged.agreement, options.keep_old, &steps, reporter)?;
+    let accepted = steps::accept(nodes, &exchanged.agreement, options.keep_old, &steps, reporter);
     Ok(LiveResult {
         restored: RestoreResult {
             nodes: journal.nodes,
@@ -88,7 +88,8 @@ pub fn resume(
         fresh_uuids: planned.restore.fresh_uuids,
         service_down: exchanged.service_down,
         seconds,
-        old_kept,
+        written_down: accepted.written_down,
+        old_kept: accepted.old_kept,
     })
 }
 

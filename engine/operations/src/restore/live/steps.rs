@@ -250,35 +250,55 @@ pub(super) fn undo(nodes: &[Node], steps: &Steps<'_>, reporter: &dyn Reporter) -
     Ok(())
 }
 
-/// Writes down that the new data is good, and removes the old one unless it is to be kept; gives whether it is still there.
+/// What came of accepting the new data.
+pub(super) struct Accepted {
+    /// Whether every node has it written down; else resuming goes on.
+    pub(super) written_down: bool,
+    /// Whether the old data is still there.
+    pub(super) old_kept: bool,
+}
+
+/// Writes down that the new data is good, and removes the old one unless it is to be kept.
+///
+/// Nothing is undone any more if that fails: the nodes agree on the new data, and the old one is only kept.
 pub(super) fn accept(
     nodes: &[Node],
     agreement: &Agreement,
     keep_old: bool,
     steps: &Steps<'_>,
     reporter: &dyn Reporter,
-) -> Result<bool> {
+) -> Accepted {
     if !agreement.agreed {
-        return Ok(true);
+        return Accepted { written_down: false, old_kept: true };
     }
-    on_all(nodes, |_, node| {
+    let written_down = on_all(nodes, |_, node| {
         Places::of(node).done(node)?;
         steps.done("accepted", node);
         Ok(())
-    })?;
+    });
+    if let Err(error) = written_down {
+        warn(
+            reporter,
+            format!(
+                "all nodes agree on the new data, but that could not be written down: {error}. The old data is kept; \
+                 `couchcopy restore --resume` goes on, `couchcopy restore --roll-back` brings it back."
+            ),
+        );
+        return Accepted { written_down: false, old_kept: true };
+    }
     if keep_old {
-        return Ok(true);
+        return Accepted { written_down: true, old_kept: true };
     }
     reporter.phase("removing the old data", None);
     let begun = Instant::now();
     let removed = remove_all(nodes, steps, "old data removed");
     reporter.timing("old data removed", begun.elapsed().as_secs_f64());
     // The restore itself has succeeded.
+    let old_kept = removed.is_err();
     if let Err(error) = removed {
         warn(reporter, format!("the old data could not be removed: {error}. `couchcopy clean` tries again."));
-        return Ok(true);
     }
-    Ok(false)
+    Accepted { written_down: true, old_kept }
 }
 
 /// Removes what is left of a restore on nodes. Before the first of them has lost its old data all have written down that it
