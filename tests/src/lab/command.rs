@@ -24,6 +24,13 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// What it said, with the lines put together again that an error message was broken into.
+    #[must_use]
+    pub fn unwrapped(mut self) -> Self {
+        self.stderr = self.stderr.replace("\n  │ ", " ").replace("\n        ", " ");
+        self
+    }
+
     /// Its output; an error unless it succeeded.
     pub fn success(self) -> Result<String> {
         if self.code == Some(0) {

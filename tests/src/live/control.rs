@@ -35,6 +35,10 @@ start)
     wc -c <"$here/log" >"$here/log-length"
     rm "$here/freeze"
   fi
+  if [ -e "$here/hang" ]; then
+    mv "$here/hang" "$here/hangs"
+    program=$here/hangs
+  fi
   user=
   [ ! -e "$here/user" ] || user=$(cat "$here/user")
   setsid sh -c 'echo $$ >"$0.part"; mv "$0.part" "$0"; exec "$@"' "$here/pid" \
@@ -108,6 +112,11 @@ impl Control {
             run(Command::new("chmod").arg("a+x").arg(folder))?.success()?;
         }
         Ok(fs::write(self.folder.join("user"), user.to_string())?)
+    }
+
+    /// Has the next start run something that never answers.
+    pub fn hang_once(&self) -> Result<()> {
+        write_program(&self.folder.join("hang"), "#!/bin/sh\nexec sleep 600\n")
     }
 
     /// Whether to say that CouchDB was started, and not to start it.

@@ -205,7 +205,7 @@ impl Site {
 
     /// Runs `couchcopy` with these arguments for this cluster.
     pub fn couchcopy(&self, arguments: &[&str]) -> Result<Ended> {
-        run(&mut self.command(arguments)?)
+        Ok(run(&mut self.command(arguments)?)?.unwrapped())
     }
 
     /// Replaces the data by an archive's; more arguments may follow.

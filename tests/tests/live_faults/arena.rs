@@ -85,7 +85,19 @@ impl Arena {
     pub(super) fn couchcopy(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Ended> {
         let mut command = self.site.command(arguments)?;
         command.envs(variables.iter().copied());
-        couchcopy_tests::lab::run(&mut command)
+        Ok(couchcopy_tests::lab::run(&mut command)?.unwrapped())
+    }
+
+    /// Number of the last step before the first one of this name, as a restore that succeeds tells them. The cluster has the
+    /// other content then.
+    pub(super) fn step_before(&mut self, name: &str) -> Result<String> {
+        let ended = self.restore(&[], &[])?;
+        let steps = ended.stderr.lines().filter_map(|line| line.strip_prefix("step ")?.split_once(": "));
+        let first = steps.into_iter().find(|(_, what)| what.starts_with(name));
+        let number: usize = first.ok_or_else(|| format!("no step {name}: {ended:#?}"))?.0.parse()?;
+        ended.success()?;
+        self.check_new()?;
+        Ok((number - 1).to_string())
     }
 
     /// Finishes or undoes what was cut, after a look at it.
@@ -135,6 +147,8 @@ impl Arena {
 
     fn check(&self, content: usize) -> Result<()> {
         self.site.check_content(&self.contents[content].expected)?;
+        // A trial folder that could not be removed goes with the next look.
+        self.site.couchcopy(&["check"])?;
         if self.site.situations()?.iter().any(|situation| situation != "untouched") {
             self.site.couchcopy(&["clean"])?.success()?;
         }

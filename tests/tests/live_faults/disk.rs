@@ -50,7 +50,7 @@ fn a_full_disk_leaves_the_old_data_and_nothing_else() -> Result<()> {
     let path = format!("{}:{}", folder.display(), std::env::var("PATH")?);
     let archive = archive.display().to_string();
     let mut command = site.command(&["restore", "-y", "-v", &archive, "--n", "2"])?;
-    let ended = run(command.env("PATH", path).env("SSH", ssh).env("FULL", &full))?;
+    let ended = run(command.env("PATH", path).env("SSH", ssh).env("FULL", &full))?.unwrapped();
     assert!(matches!(ended.code, Some(7 | 9)), "{ended:#?}");
     assert!(ended.stderr.contains("No space left"), "{ended:#?}");
     assert_eq!(site.situations()?, ["untouched", "untouched"], "{ended:#?}");
@@ -59,8 +59,7 @@ fn a_full_disk_leaves_the_old_data_and_nothing_else() -> Result<()> {
     site.check_content(&old)?;
 
     // Known before, it is refused.
-    let room = ["if=/dev/zero", &format!("of={full}/filler"), "bs=1M", "count=38"];
-    run(site.beside("dd").args(room))?.success()?;
+    run(site.beside("dd").args(["if=/dev/zero", &format!("of={full}/filler"), "bs=64k"]))?;
     let refused = site.couchcopy(&["restore", "-y", &archive, "--n", "2"])?;
     assert_eq!(refused.code, Some(5), "{refused:#?}");
     assert!(refused.stderr.contains("Make room"), "{refused:#?}");

@@ -9,13 +9,16 @@ use serde_json::Value;
 use super::arena::{Arena, Remedy};
 use super::killed::KILL;
 
-/// Kills it when all have written down what is to change places, and then moves these to the old data by hand.
+/// Kills it when it has written down what is to change places and CouchDB has stopped, and then moves these to the old data
+/// by hand.
 fn check(remedy: Remedy, maps: &str, moved: &[&str]) -> Result<()> {
     let Some(mut arena) = Arena::of(1, Reach::Here)? else { return Ok(()) };
-    // A single node has one step of each kind: begun, copied, staged, stopped, decided.
-    let ended = arena.restore(&["--maps", maps], &[(KILL, "5")])?;
+    let stopped = arena.step_before("exchanged")?;
+    let ended = arena.restore(&["--maps", maps], &[(KILL, &stopped)])?;
     assert_eq!(ended.code, None, "{ended:#?}");
-    assert!(ended.stderr.contains("step 5: decided"), "{ended:#?}");
+    for step in ["decided", "stopped"] {
+        assert!(ended.stderr.contains(&format!(": {step} on")), "{ended:#?}");
+    }
     let data = arena.site.nodes[0].data.clone();
     for name in moved {
         fs::rename(data.join(name), data.join(".couchcopy/old").join(name))?;
@@ -51,7 +54,8 @@ fn a_couchdb_without_maps_and_shards_does_no_harm() -> Result<()> {
 fn a_couchdb_with_all_of_its_old_data_goes_on_with_it() -> Result<()> {
     check(Remedy::Resume, "file", &[])?;
     let Some(mut arena) = Arena::of(1, Reach::Here)? else { return Ok(()) };
-    let ended = arena.restore(&[], &[(KILL, "5")])?;
+    let stopped = arena.step_before("exchanged")?;
+    let ended = arena.restore(&[], &[(KILL, &stopped)])?;
     assert_eq!(ended.code, None, "{ended:#?}");
     arena.site.start_nodes()?;
     let data = &arena.site.nodes[0].data;

@@ -40,9 +40,11 @@ fn killed_after_any_step_it_can_go_on_and_back() -> Result<()> {
 #[test]
 fn killed_while_it_mends_it_can_go_on_and_back() -> Result<()> {
     let Some(mut arena) = Arena::new(Reach::Here)? else { return Ok(()) };
-    // In the middle of the exchange, and when the new data runs already.
-    let places = if try_all() { vec![10, 13, 15] } else { vec![13] };
-    for (i, place) in places.into_iter().enumerate() {
+    // In the middle of the exchange, when the new data runs already, and when it was found good.
+    let places = if try_all() { vec!["started", "exchanged", "accepted"] } else { vec!["started"] };
+    for (i, name) in places.into_iter().enumerate() {
+        // One more: one node has begun with it.
+        let place = arena.step_before(name)?.parse::<usize>()? + 1;
         for first in [Remedy::RollBack, Remedy::Resume] {
             for j in numbers(6) {
                 let ended = arena.restore(&["--keep-old"], &[(KILL, &place.to_string())])?;
@@ -105,9 +107,10 @@ fn killed_while_kept_data_comes_back_or_goes() -> Result<()> {
 #[test]
 fn killed_while_nodes_are_stopped_tunnels_are_found_again() -> Result<()> {
     let Some(mut arena) = Arena::new(Reach::Ssh)? else { return Ok(()) };
-    for (place, remedy) in [(8, Remedy::RollBack), (11, Remedy::Resume)] {
-        let tunnel = ["--tunnel", "always"];
-        let ended = arena.restore(&tunnel, &[(KILL, &place.to_string())])?;
+    let tunnel = ["--tunnel", "always"];
+    for (name, remedy) in [("exchanged", Remedy::RollBack), ("started", Remedy::Resume)] {
+        let place = arena.step_before(name)?;
+        let ended = arena.restore(&tunnel, &[(KILL, &place)])?;
         assert_eq!(ended.code, None, "{ended:#?}");
         let status = arena.couchcopy(&[&["status"][..], &tunnel].concat(), &[])?.success()?;
         assert!(status.contains("does not answer"), "{status}");

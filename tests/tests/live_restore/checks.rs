@@ -43,7 +43,7 @@ impl Untouched {
             };
         }
         command = again;
-        run(command.envs(variables.iter().copied()))
+        Ok(run(command.envs(variables.iter().copied()))?.unwrapped())
     }
 
     /// Fails unless `check` finds this, with that remedy, and a restore is refused for it.

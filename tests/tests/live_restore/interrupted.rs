@@ -63,7 +63,8 @@ impl Running {
     fn end(mut self) -> Result<Ended> {
         let status = wait_for("couchcopy's end", LIMIT, || Ok(self.child.try_wait()?))?;
         let read = |path| fs::read_to_string(path);
-        Ok(Ended { code: status.code(), stdout: read(&self.stdout)?, stderr: read(&self.stderr)? })
+        let ended = Ended { code: status.code(), stdout: read(&self.stdout)?, stderr: read(&self.stderr)? };
+        Ok(ended.unwrapped())
     }
 }
 
