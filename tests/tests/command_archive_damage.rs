@@ -71,6 +71,7 @@ impl Sample {
             overwrite: false,
             level: 1,
             threads: 1,
+            limits: false,
         };
         assert!(backup(&options, &Silent)?.is_complete());
         let verified = verify(&archive, 1, &Silent)?;

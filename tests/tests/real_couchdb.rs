@@ -3,6 +3,8 @@
 //! The CouchDB in `COUCHDB_HOME` (or `/opt/couchdb`) is used; without one these tests say that they are skipped. They
 //! run clusters of their own on loopback addresses.
 
+#[path = "real_couchdb/asked.rs"]
+mod asked;
 #[path = "real_couchdb/behind.rs"]
 mod behind;
 #[allow(dead_code)]

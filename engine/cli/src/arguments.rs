@@ -98,6 +98,11 @@ pub(crate) struct Backup {
     #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(0..=12))]
     pub(crate) level: i32,
 
+    /// Ask CouchDB for the limits (_revs_limit, _purged_infos_limit) of however many databases; without it only where there
+    /// are at most 20,000.
+    #[arg(long)]
+    pub(crate) limits: bool,
+
     #[command(flatten)]
     pub(crate) plugins: PluginFlags,
 

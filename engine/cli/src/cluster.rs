@@ -94,9 +94,22 @@ pub(crate) fn nodes_with_credentials(
     http: &HttpFlags,
     output: &Output,
 ) -> Result<Vec<SiteNode>> {
-    let mut nodes = chosen_nodes(names, flags)?;
+    completed(chosen_nodes(names, flags)?, http, can_ask(output))
+}
+
+/// The same without asking anybody who did not name a user: the command can do without.
+pub(crate) fn nodes_with_known_credentials(
+    names: &[String],
+    flags: &PluginFlags,
+    http: &HttpFlags,
+    output: &Output,
+) -> Result<Vec<SiteNode>> {
+    completed(chosen_nodes(names, flags)?, http, http.user.is_some() && can_ask(output))
+}
+
+fn completed(mut nodes: Vec<SiteNode>, http: &HttpFlags, ask: bool) -> Result<Vec<SiteNode>> {
     let mut sources = CredentialSources::of_environment(http.user.clone(), http.password_file.clone());
-    if can_ask(output) {
+    if ask {
         sources.ask = Some(Box::new(|user, host| {
             rpassword::prompt_password(format!("Password of {user} at {}: ", printable(host)))
                 .ok()

@@ -96,7 +96,8 @@ fn backup_options(
     output: &Output,
     reporter: &Arc<Terminal>,
 ) -> Result<(BackupOptions, Option<Plugins>)> {
-    let nodes = cluster::chosen_nodes(&command.nodes, &command.plugins)?;
+    let nodes =
+        cluster::nodes_with_known_credentials(&command.nodes, &command.plugins, &command.http, output)?;
     let paths: Vec<PathBuf> = nodes.iter().map(SiteNode::data_folder).collect::<Result<_>>()?;
     // What is on this machine needs no plugins: setting them up would take longer than a small backup.
     let plugins = if nodes.iter().any(|node| !node.via.is_empty()) {
@@ -105,11 +106,14 @@ fn backup_options(
         None
     };
     let folder = |(node, path): (SiteNode, PathBuf)| {
-        let files = match &plugins {
-            Some(plugins) if !node.via.is_empty() => Some(Arc::from(plugins.files(&node)?)),
-            _ => None,
+        let (files, http) = match &plugins {
+            Some(plugins) if !node.via.is_empty() => {
+                let (files, http) = plugins.files(&node, cluster::tunnel(&command.http))?;
+                (Some(Arc::from(files)), http)
+            }
+            _ => (None, node.direct_http()?),
         };
-        Ok(FolderArgument { path, node: node.id.name, files })
+        Ok(FolderArgument { path, node: node.id.name, files, http: http.map(Arc::new) })
     };
     let options = BackupOptions {
         folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
@@ -117,6 +121,7 @@ fn backup_options(
         overwrite: command.overwrite,
         level: command.level,
         threads,
+        limits: command.limits,
     };
     Ok((options, plugins))
 }

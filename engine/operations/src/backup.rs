@@ -6,6 +6,7 @@
 //! descriptor; of a large file of another machine everything up to its length when it was opened, since its last header is
 //! known only when it has passed by.
 
+mod asked;
 mod copies;
 mod drift;
 mod file;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, Progress, WriterOptions};
-use node::NodeFiles;
+use node::{Http, NodeFiles};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{OperationError, Result};
@@ -28,6 +29,7 @@ use crate::metadata::Metadata;
 use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
 
+pub use asked::{ClusterRecord, DatabaseLimits, NodeRecord};
 pub use folder::NodeFolder;
 
 /// What to save and how.
@@ -43,6 +45,8 @@ pub struct BackupOptions {
     pub level: i32,
     /// Number of threads; 0: as many as there are cores.
     pub threads: usize,
+    /// Ask CouchDB for the limits of however many databases.
+    pub limits: bool,
 }
 
 /// A data folder as the user names it.
@@ -54,12 +58,14 @@ pub struct FolderArgument {
     pub node: Option<String>,
     /// How its files are reached; `None`: they are opened by their paths.
     pub files: Option<Arc<dyn NodeFiles>>,
+    /// Its CouchDB, to be asked for what files do not hold; with name and password of a server admin.
+    pub http: Option<Arc<Http>>,
 }
 
 impl FolderArgument {
     /// A folder of this machine.
     pub fn local(path: impl Into<PathBuf>, node: Option<String>) -> Self {
-        Self { path: path.into(), node, files: None }
+        Self { path: path.into(), node, files: None, http: None }
     }
 }
 
@@ -86,6 +92,9 @@ pub struct BackupSummary {
     pub views_left_out: Vec<String>,
     /// Shards that could not be saved, and why.
     pub problems: Vec<FileProblem>,
+    /// What CouchDB itself told, where it could be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterRecord>,
 }
 
 /// A file that could not be saved.
@@ -123,12 +132,18 @@ impl BackupResult {
 pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<BackupResult> {
     let threads = parallel::threads(options.threads);
     let output = output::Output::create(&options.archive, options.overwrite)?;
-    let folders = folder::open_all(&options.folders)?;
+    let asked = asked::Asked::new(&options.folders, reporter)?;
+    let folders = folder::open_all(&options.folders, &asked)?;
     reporter.phase("reading the shard maps", None);
     let begun = Instant::now();
     let mut plan = plan::Plan::make(&folders, threads, reporter)?;
     reporter.timing("shard maps read", begun.elapsed().as_secs_f64());
-    plan.choose(&folders, threads, || false, reporter)?;
+    plan.choose(&folders, threads, || asked.is_quiet(), reporter)?;
+    let cluster = if asked.is_nobody() {
+        None
+    } else {
+        asked.record(&plan.database_names(threads)?, options.limits, reporter)
+    };
 
     let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
     let findings = source::Findings::default();
@@ -187,6 +202,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let mut summary = findings.into_summary();
     summary.nodes = metadata.backup.source.nodes_names;
     summary.date = metadata.backup.date;
+    summary.cluster = cluster;
     let whole = summary.deleted_meanwhile.len() as u64;
     summary.databases = plan.databases.saturating_sub(whole);
     summary.created_meanwhile = drift::created_since(&plan.maps, threads)?;

@@ -208,9 +208,20 @@ impl Plugins {
         })
     }
 
-    /// The files of a node.
-    pub fn files(&self, site: &SiteNode) -> Result<Box<dyn NodeFiles>> {
-        Ok(node::files_of(&self.way(site)?))
+    /// The files of a node and, where name and password are known for it, its HTTP interface.
+    pub fn files(
+        &self,
+        site: &SiteNode,
+        tunnel: TunnelMode,
+    ) -> Result<(Box<dyn NodeFiles>, Option<node::Http>)> {
+        let way = self.way(site)?;
+        let http = match &site.http.credentials {
+            Some(credentials) => {
+                Some(node::http_of(&way, &site.http.endpoint(&site.id), Some(credentials), tunnel)?)
+            }
+            None => None,
+        };
+        Ok((node::files_of(&way), http))
     }
 
     /// The way to a node.

@@ -53,6 +53,13 @@ impl SiteNode {
         self.id.shown()
     }
 
+    /// Its CouchDB on the direct way, where name and password are known for it. No plugin is needed for that.
+    pub fn direct_http(&self) -> Result<Option<node::Http>> {
+        let Some(credentials) = &self.http.credentials else { return Ok(None) };
+        let endpoint = self.http.endpoint(&self.id);
+        Ok(Some(node::Http::new(&endpoint, Some(credentials.clone()), None, self.shown())?))
+    }
+
     /// Its data folder.
     ///
     /// Fails where the user has not told.

@@ -12,6 +12,7 @@ use couchfile::read_at::{FileBytes, ReadAt};
 use node::NodeFiles;
 
 use super::FolderArgument;
+use super::asked::Asked;
 use super::remote;
 use crate::error::{OperationError, Result};
 
@@ -19,7 +20,7 @@ use crate::error::{OperationError, Result};
 pub struct NodeFolder {
     /// The folder.
     pub path: PathBuf,
-    /// The node's name as the user gave it, or as the newest epoch of `_dbs.couch` tells it.
+    /// The node's name as the user gave it, as it told it itself, or as the newest epoch of `_dbs.couch` tells it.
     pub name: Option<String>,
     /// How its files are reached; `None`: they are opened by their paths.
     pub(super) remote: Option<Arc<dyn NodeFiles>>,
@@ -78,8 +79,9 @@ fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
 /// Opens all folders.
 ///
 /// Fails where a path is no data folder, or where two are the same node.
-pub(super) fn open_all(arguments: &[FolderArgument]) -> Result<Vec<NodeFolder>> {
-    let folders: Vec<NodeFolder> = arguments.iter().map(open).collect::<Result<_>>()?;
+pub(super) fn open_all(arguments: &[FolderArgument], asked: &Asked<'_>) -> Result<Vec<NodeFolder>> {
+    let folders: Vec<NodeFolder> =
+        arguments.iter().map(|argument| open(argument, asked.name_of(argument))).collect::<Result<_>>()?;
     let mut seen: HashMap<&str, String> = HashMap::new();
     for folder in &folders {
         if let Some(name) = &folder.name
@@ -111,8 +113,8 @@ fn open_maps(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<Option<(Ma
     Ok(Some((bytes, super::file::unix_seconds(mtime))))
 }
 
-fn open(argument: &FolderArgument) -> Result<NodeFolder> {
-    let FolderArgument { path, node, files } = argument;
+fn open(argument: &FolderArgument, told: Option<&str>) -> Result<NodeFolder> {
+    let FolderArgument { path, node, files, .. } = argument;
     let remote = files.clone().filter(|files| files.streams().is_some());
     let Some((bytes, mtime)) = open_maps(remote.as_deref(), path)? else {
         return Err(OperationError::refused(
@@ -124,7 +126,7 @@ fn open(argument: &FolderArgument) -> Result<NodeFolder> {
         ));
     };
     let maps = Database::open(bytes);
-    let name = node.clone().or_else(|| {
+    let name = node.clone().or_else(|| told.map(str::to_owned)).or_else(|| {
         maps.as_ref().ok().and_then(|maps| maps.header().epochs.first().map(|epoch| epoch.node.clone()))
     });
     Ok(NodeFolder { path: path.clone(), name, remote, maps, maps_mtime: mtime })

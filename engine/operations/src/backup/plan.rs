@@ -152,6 +152,16 @@ impl<'f> Plan<'f> {
         Ok(())
     }
 
+    /// Names of all databases.
+    pub(super) fn database_names(&self, threads: usize) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for_each_map(self.maps.database, threads, |map| {
+            names.extend(map.map(|map| map.db));
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
     /// The view indexes of the chosen copies, in the order of their paths.
     pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<Vec<PlannedView>> {
         let mut views = Vec::new();

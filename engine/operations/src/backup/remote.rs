@@ -273,13 +273,11 @@ impl Streams {
                 Err(FileFailure::Damaged(_)) => {}
                 done => return done.map_err(Absence::File),
             },
-            Some(Taken::NotThere) => {
-                if gone().map_err(Absence::Node)? {
-                    return Err(Absence::File(FileFailure::Missing));
-                }
+            Some(Taken::NotThere) if gone().map_err(Absence::Node)? => {
+                return Err(Absence::File(FileFailure::Missing));
             }
             Some(Taken::Failed) => return Err(Absence::Node(cut_off())),
-            None => {}
+            Some(Taken::NotThere) | None => {}
         }
         alone::shard(files, &folder.path, path, buf, &self.notices.tell())
     }

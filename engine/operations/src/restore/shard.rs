@@ -10,6 +10,8 @@ use couchfile::internal_replication;
 use couchfile::read_at::ReadAt;
 use couchfile::writer::random_uuid;
 
+use crate::backup::DatabaseLimits;
+
 /// How a copy differs from what was archived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Copy<'a> {
@@ -21,6 +23,8 @@ pub(super) struct Copy<'a> {
     pub(super) uuids: &'a CopyUuids,
     /// Signatures of the view indexes that go along.
     pub(super) views: Option<&'a HashSet<String>>,
+    /// Limits of its database, where CouchDB told them: a compaction may have lost them in the file.
+    pub(super) limits: Option<DatabaseLimits>,
 }
 
 /// Uuids for all copies of a range. No two live copies may have the same.
@@ -64,7 +68,13 @@ pub(super) fn tail<R: ReadAt>(database: &Database<R>, copy: Copy<'_>) -> Result<
     let uuids = copy.uuids.of(database)?;
     let uuid = uuids.get(copy.number).cloned();
     let agreed = internal_replication::agreed(&uuids, database.header().update_seq)?;
-    let header = HeaderEdit { uuid, node: Some(copy.node.to_owned()), ..HeaderEdit::default() };
+    let header = HeaderEdit {
+        uuid,
+        node: Some(copy.node.to_owned()),
+        revs_limit: copy.limits.map(|limits| limits.revs_limit),
+        purge_infos_limit: copy.limits.map(|limits| limits.purged_infos_limit),
+        ..HeaderEdit::default()
+    };
     let keep_local = |id: &[u8]| {
         if id.starts_with(b"_local/shard-sync-") || id.starts_with(b"_local/purge-mem3-") {
             return false;

@@ -17,6 +17,7 @@ use super::RestoreOptions;
 use super::destination::Destination;
 use super::plan::Plan;
 use super::shard::{self, Copy, CopyUuids};
+use crate::backup::DatabaseLimits;
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 use crate::survey::Survey;
@@ -123,12 +124,17 @@ impl<'r> Writer<'r> {
         })
     }
 
+    fn limits(&self, db: &str) -> Option<DatabaseLimits> {
+        self.survey.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied()
+    }
+
     fn copy<'a>(&'a self, shard: &ShardName, wanted: &'a Wanted<'_>, number: usize) -> Copy<'a> {
         Copy {
             node: &self.options.targets[usize::from(wanted.targets[number])].node,
             number,
             uuids: &wanted.uuids,
             views: self.plan.views.get(shard.path().as_str()),
+            limits: self.limits(&shard.db),
         }
     }
 

@@ -79,6 +79,9 @@ pub(in crate::backup) fn order_all(
     Ok(Ordered { orders, undecided })
 }
 
+/// Blocks read at a time: a node of a tree may begin at the end of one.
+const AHEAD: u64 = 2;
+
 /// What is known of a copy.
 #[derive(Clone, Default)]
 struct Copy {
@@ -256,8 +259,6 @@ impl Distant {
         if let Some(block) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(block.clone());
         }
-        // A node of a tree may begin at the end of a block.
-        const AHEAD: u64 = 2;
         let streams = self.files.streams().ok_or_else(|| io::Error::other("no streams"))?;
         let bytes = streams.blocks(&self.path, number, AHEAD).map_err(io::Error::other)?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
