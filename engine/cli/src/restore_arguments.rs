@@ -80,7 +80,7 @@ pub(crate) struct Restore {
 
     /// How long to have databases opened in the end, to see that all their documents are there: seconds, or `all` for as long as
     /// it takes until every node has opened every database. CouchDB opens some hundred in a second.
-    #[arg(long, value_name = "SECONDS|all", default_value = "30", value_parser = open_for)]
+    #[arg(long, value_name = "SECONDS|all", default_value = "15", value_parser = open_for)]
     pub(crate) open: OpenFor,
 
     #[command(flatten)]

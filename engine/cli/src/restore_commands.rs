@@ -163,6 +163,7 @@ fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> LiveOpti
             },
             limit: Duration::from_secs(command.timeout),
             open_for: command.open.0,
+            maps_first: false,
         },
     }
 }

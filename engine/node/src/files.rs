@@ -91,6 +91,9 @@ pub trait NodeFiles: Send + Sync {
     /// All regular files below a folder, in no order; none where it is not there. Files and folders may vanish meanwhile.
     fn find(&self, folder: &Path) -> Result<Vec<FoundFile>>;
 
+    /// Number and bytes of all regular files below a folder; nothing of them is kept meanwhile.
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)>;
+
     /// The content of a file; `None` where it is not there. Fails where it has more than `most` bytes.
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>>;
 

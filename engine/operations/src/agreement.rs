@@ -11,7 +11,7 @@ use node::{Node, NodeError};
 use serde::Serialize;
 
 use crate::cluster::on_each;
-use crate::error::Result;
+use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 
 pub use counts::Promised;
@@ -41,6 +41,8 @@ pub struct WaitOptions {
     /// How long to have databases opened; `None`: until every node has opened every one. CouchDB opens some hundred in a
     /// second.
     pub open_for: Option<Duration>,
+    /// Whether the shard maps have to agree before databases are opened: where they are on their way from node to node.
+    pub maps_first: bool,
 }
 
 /// How a wait ended.
@@ -131,12 +133,29 @@ pub fn wait(
         return Ok(wait.result);
     }
     reporter.timing("nodes up and connected", wait.seconds());
-    reporter.phase("comparing the shard maps", None);
-    if !wait.until(|| maps::agree(nodes, promised.databases()))? {
+    if options.maps_first {
+        reporter.phase("comparing the shard maps", None);
+        if !wait.until(|| maps::agree(nodes, promised.databases()))? {
+            return Ok(wait.result);
+        }
+        reporter.timing("shard maps agree", wait.seconds());
+    }
+    let mut maps_wait = Wait { result: Agreement::default(), ..wait };
+    let (maps, opened) = std::thread::scope(|scope| {
+        let maps = scope.spawn(|| {
+            let agree = options.maps_first || maps_wait.until(|| maps::agree(nodes, promised.databases()))?;
+            reporter.timing("shard maps compared", maps_wait.seconds());
+            Ok::<bool, OperationError>(agree)
+        });
+        let opened = counts::wait(&mut wait, nodes, promised, options.open_for, reporter);
+        (maps.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), opened)
+    });
+    if !maps? {
+        wait.result.interrupted |= maps_wait.result.interrupted;
+        wait.result.differences = maps_wait.result.differences;
         return Ok(wait.result);
     }
-    reporter.timing("shard maps agree", wait.seconds());
-    if !counts::wait(&mut wait, nodes, promised, options.open_for, reporter)? {
+    if !opened? {
         return Ok(wait.result);
     }
     reporter.timing("databases open", wait.seconds());

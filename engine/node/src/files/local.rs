@@ -101,6 +101,21 @@ impl NodeFiles for LocalFiles {
         Ok(Some(listed))
     }
 
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
+        let mut sum = (0, 0);
+        let mut folders = vec![folder.to_owned()];
+        while let Some(below) = folders.pop() {
+            for entry in self.list(&below)?.into_iter().flatten() {
+                match entry.kind {
+                    FileKind::Folder => folders.push(below.join(entry.name)),
+                    FileKind::File => sum = (sum.0 + 1, sum.1 + entry.size),
+                    FileKind::Link | FileKind::Other => {}
+                }
+            }
+        }
+        Ok(sum)
+    }
+
     fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
         let mut found = Vec::new();
         let mut folders = vec![String::new()];

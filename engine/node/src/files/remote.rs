@@ -137,6 +137,16 @@ impl NodeFiles for RemoteFiles {
         Ok(Some(entries))
     }
 
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
+        let doing = format!("count the files in {}", folder.display());
+        let rest = ["-type", "f", "-exec", "stat", "-c", "%s", "{}", "+"];
+        let output = self.find_output(&doing, folder, &rest)?.unwrap_or_default();
+        output
+            .lines()
+            .try_fold((0, 0), |(files, bytes), size| Some((files + 1, bytes + size.parse::<u64>().ok()?)))
+            .ok_or_else(|| self.answer("stat", "a line that is no size"))
+    }
+
     fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
         let doing = format!("list {}", folder.display());
         let rest = ["-type", "f", "-exec", "stat", "-c", "%s %n", "{}", "+"];

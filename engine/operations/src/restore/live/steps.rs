@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use node::Node;
 
 use super::{MapsBy, PlannedRestore, maps_http, warn};
-use crate::agreement::{self, Agreement};
+use crate::agreement::{self, Agreement, WaitOptions};
 use crate::cluster::{Steps, on_all, on_each};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
@@ -82,7 +82,7 @@ pub(super) fn start_and_wait(
     let agreement = agreement::wait(
         nodes,
         &planned.plan.promised,
-        planned.options.wait,
+        WaitOptions { maps_first: planned.options.maps == MapsBy::Http, ..planned.options.wait },
         interrupted,
         reporter,
         &mut || {
