@@ -6,6 +6,8 @@
 
 mod exchange;
 mod journal;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

@@ -13,6 +13,8 @@ use crate::managers::{reference, write_program};
 /// Exit codes are those of init scripts. Starting does not wait for HTTP, as no service manager does.
 const CONTROL: &str = r#"
 here=${0%/*}
+# One after the other, as with any service manager: who stops a service that is being started stops it.
+case "$1" in start|stop) exec 9>"$here/lock"; flock 9 ;; esac
 pid=$(cat "$here/pid" 2>/dev/null)
 # A zombie has no program any more.
 alive() { [ -n "$pid" ] && [ -e "/proc/$pid/exe" ]; }
@@ -42,7 +44,7 @@ start)
   user=
   [ ! -e "$here/user" ] || user=$(cat "$here/user")
   setsid sh -c 'echo $$ >"$0.part"; mv "$0.part" "$0"; exec "$@"' "$here/pid" \
-    ${user:+setpriv --reuid="$user" --regid="$user" --clear-groups} "$program" </dev/null >>"$here/log" 2>&1 &
+    ${user:+setpriv --reuid="$user" --regid="$user" --clear-groups} "$program" </dev/null >>"$here/log" 2>&1 9>&- &
   until [ -e "$here/pid" ]; do sleep 0.01; done
   ;;
 stop)

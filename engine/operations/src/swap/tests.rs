@@ -1,0 +1,181 @@
+//! The exchange on a folder of this machine, cut in two after every single rename.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use node::{Endpoint, Http, LocalFiles, Node, NodeService};
+use plugin_host::{NodeId, State};
+
+use super::{Journal, JournalOptions, Places, Situation, look};
+
+/// Nobody starts or stops anything here.
+struct NoService;
+
+impl NodeService for NoService {
+    fn start(&self) -> node::Result<()> {
+        Ok(())
+    }
+    fn stop(&self) -> node::Result<()> {
+        Ok(())
+    }
+    fn status(&self) -> node::Result<State> {
+        Ok(State::Unknown)
+    }
+    fn shown(&self) -> &'static str {
+        "nobody"
+    }
+}
+
+fn node(data: &Path) -> Node {
+    let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1 };
+    Node {
+        id: NodeId { name: Some("a@b".into()), host: None },
+        data: data.to_owned(),
+        files: Box::new(LocalFiles::new("a@b".into())),
+        service: Box::new(NoService),
+        http: Http::new(&endpoint, None, None, "a@b".into()).unwrap(),
+    }
+}
+
+/// A data folder with old data and new data beside it, decided but not exchanged. A file says whose each entry is.
+fn decided() -> (tempfile::TempDir, Node, Places, Journal) {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node(folder.path());
+    let places = Places::of(&node);
+    fill(folder.path(), "old", &["_dbs.couch", "_dbs.couch.compact.data", "shards"]);
+    fs::write(folder.path().join("_nodes.couch"), "stays").unwrap();
+    let mut journal = Journal::begin(
+        "id".into(),
+        ("archive".into(), 1),
+        vec!["a@b".into()],
+        "a@b".into(),
+        JournalOptions::default(),
+    );
+    places.begin(&node, &journal).unwrap();
+    assert_eq!(look(&node).unwrap().situation, Situation::Staging);
+    fill(&places.new, "new", &["_dbs.couch", "shards", ".shards"]);
+    places.staged(&node, &mut journal).unwrap();
+    assert_eq!(look(&node).unwrap().situation, Situation::Staged);
+    places.decide(&node, &mut journal).unwrap();
+    assert_eq!(look(&node).unwrap().situation, Situation::Staged);
+    (folder, node, places, journal)
+}
+
+fn fill(folder: &Path, whose: &str, names: &[&str]) {
+    for name in names {
+        if name.starts_with("_dbs") {
+            fs::write(folder.join(name), whose).unwrap();
+        } else {
+            fs::create_dir(folder.join(name)).unwrap();
+            fs::write(folder.join(name).join("file"), whose).unwrap();
+        }
+    }
+}
+
+/// Whose the entries in place are.
+fn in_place(data: &Path) -> Vec<(String, String)> {
+    let mut found: Vec<_> = ["_dbs.couch", "_dbs.couch.compact.data", "shards", ".shards"]
+        .iter()
+        .filter_map(|name| {
+            let path = data.join(name);
+            let path = if path.is_dir() { path.join("file") } else { path };
+            Some(((*name).to_owned(), fs::read_to_string(path).ok()?))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn of(whose: &str, names: &[&str]) -> Vec<(String, String)> {
+    let mut all: Vec<_> = names.iter().map(|name| ((*name).to_owned(), whose.to_owned())).collect();
+    all.sort();
+    all
+}
+
+fn old() -> Vec<(String, String)> {
+    of("old", &["_dbs.couch", "_dbs.couch.compact.data", "shards"])
+}
+
+fn new() -> Vec<(String, String)> {
+    of("new", &["_dbs.couch", "shards", ".shards"])
+}
+
+/// All renames of the exchange, in its order.
+fn renames(places: &Places) -> Vec<(PathBuf, PathBuf)> {
+    let rename = |from: &Path, to: &Path, name: &str| (from.join(name), to.join(name));
+    let (data, aside) = (places.data.as_path(), places.folder.join("old"));
+    ["_dbs.couch", "_dbs.couch.compact.data", "shards"]
+        .map(|name| rename(data, &aside, name))
+        .into_iter()
+        .chain(["shards", ".shards", "_dbs.couch"].map(|name| rename(&places.new, data, name)))
+        .collect()
+}
+
+#[test]
+fn exchanged_and_back() {
+    let (folder, node, places, mut journal) = decided();
+    places.exchange(&node, &mut journal).unwrap();
+    assert_eq!((look(&node).unwrap().situation, in_place(folder.path())), (Situation::Swapped, new()));
+    places.backward(&node).unwrap();
+    assert_eq!((look(&node).unwrap().situation, in_place(folder.path())), (Situation::Staged, old()));
+    places.undone(&node).unwrap();
+    places.remove(&node).unwrap();
+    assert_eq!((look(&node).unwrap().situation, in_place(folder.path())), (Situation::Untouched, old()));
+    assert_eq!(fs::read_to_string(folder.path().join("_nodes.couch")).unwrap(), "stays");
+}
+
+#[test]
+fn cut_after_any_rename_it_goes_on_and_back() {
+    for cut in 0..=6 {
+        for forward in [true, false] {
+            let (folder, node, places, _) = decided();
+            for (from, to) in renames(&places).into_iter().take(cut) {
+                fs::rename(from, to).unwrap();
+            }
+            if forward {
+                places.forward(&node).unwrap();
+                assert_eq!(look(&node).unwrap().situation, Situation::Swapped, "{cut}");
+                assert_eq!(in_place(folder.path()), new(), "{cut}");
+                places.done(&node).unwrap();
+                places.remove(&node).unwrap();
+                assert_eq!(in_place(folder.path()), new(), "{cut}");
+            } else {
+                places.backward(&node).unwrap();
+                assert!(look(&node).unwrap().old_in_place(), "{cut}");
+                assert_eq!(in_place(folder.path()), old(), "{cut}");
+            }
+            // Again is the same.
+            assert!(forward || places.backward(&node).is_ok());
+        }
+    }
+}
+
+#[test]
+fn what_couchdb_makes_on_half_of_its_data_is_put_aside() {
+    for forward in [true, false] {
+        let (folder, node, places, _) = decided();
+        for (from, to) in renames(&places).into_iter().take(3) {
+            fs::rename(from, to).unwrap();
+        }
+        fill(folder.path(), "made", &["_dbs.couch", "shards"]);
+        if forward {
+            places.forward(&node).unwrap();
+            assert_eq!(in_place(folder.path()), new());
+        } else {
+            places.backward(&node).unwrap();
+            assert_eq!(in_place(folder.path()), old());
+        }
+    }
+}
+
+#[test]
+fn what_changed_between_decision_and_stop_is_noticed() {
+    let (folder, node, places, mut journal) = decided();
+    fs::remove_file(folder.path().join("_dbs.couch.compact.data")).unwrap();
+    fill(folder.path(), "old", &[".shards"]);
+    assert_eq!(look(&node).unwrap().situation, Situation::Staged);
+    places.exchange(&node, &mut journal).unwrap();
+    assert_eq!(in_place(folder.path()), new());
+    places.backward(&node).unwrap();
+    assert_eq!(in_place(folder.path()), of("old", &["_dbs.couch", "shards", ".shards"]));
+}
