@@ -32,13 +32,6 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
         Credentials { user: decoded(user), password: decoded(password) }
     });
     let data = parts.next().filter(|path| !path.is_empty()).map(PathBuf::from);
-    if let Some(data) = data.as_ref().filter(|data| !data.is_absolute()) {
-        return Err(OperationError::refused(
-            format!("{} is no absolute path", data.display()),
-            "Give the data folder as CouchDB's configuration names it, from / on. Folders of nodes that are not running are \
-             restored with --offline, as DIR,NODENAME.",
-        ));
-    }
     let name = parts.next().filter(|name| !name.is_empty()).map(str::to_owned);
     let local = is_local(host);
     let http_host = local.then(|| if host == "localhost" { "127.0.0.1" } else { host }.to_owned());

@@ -60,10 +60,27 @@ impl SiteNode {
         Ok(Some(node::Http::new(&endpoint, Some(credentials.clone()), None, self.shown())?))
     }
 
-    /// Its data folder.
+    /// Its data folder. Of a node whose files this process opens itself, it may be relative to the current folder.
     ///
-    /// Fails where the user has not told.
+    /// Fails where the user has not told, or where commands on the node could not find it.
     pub fn data_folder(&self) -> Result<PathBuf> {
+        if self.via.is_empty() { self.told_data_folder() } else { self.absolute_data_folder() }
+    }
+
+    /// Its data folder, which has to be an absolute path.
+    pub fn absolute_data_folder(&self) -> Result<PathBuf> {
+        let data = self.told_data_folder()?;
+        if data.is_absolute() {
+            return Ok(data);
+        }
+        Err(OperationError::refused(
+            format!("{} is no absolute path", data.display()),
+            "Give the data folder as CouchDB's configuration names it, from / on. Folders of nodes that are not running are \
+             restored with --offline, as DIR,NODENAME.",
+        ))
+    }
+
+    fn told_data_folder(&self) -> Result<PathBuf> {
         self.data.clone().ok_or_else(|| {
             OperationError::refused(
                 format!("nothing says where the data folder of {} is", self.shown()),

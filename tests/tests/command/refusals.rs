@@ -111,6 +111,23 @@ fn an_archive_that_exists_is_replaced_only_when_asked_and_whole() -> Result<()> 
 }
 
 #[test]
+fn a_folder_may_be_named_from_the_current_one_unless_a_node_has_to_find_it() -> Result<()> {
+    let fixture = fixtures::single_node()?;
+    let mut here = Command::new(binary()?);
+    here.current_dir(fixture.dir()).args(["backup", "localhost,data", "backup.tar.gz"]);
+    couchcopy_tests::lab::run(&mut here)?.success()?;
+    let archive = text(&fixture.dir().join("backup.tar.gz")).to_owned();
+    expect(0, &["verify", &archive])?;
+
+    let words = ["data is no absolute path", "from / on"];
+    let new = format!("{archive}.new");
+    refused(5, "refused", &["backup", "db1.example.com,data", &new], &words)?;
+    refused(5, "refused", &["backup", "localhost,data", "--via", "sudo", &new], &words)?;
+    refused(5, "refused", &["restore", "-y", &archive, "a:b@localhost,data"], &words)?;
+    Ok(())
+}
+
+#[test]
 fn nodes_that_a_backup_refuses() -> Result<()> {
     let archive = Archive::make()?;
     let (new, empty) = (archive.beside("new.tar.gz"), archive.beside("empty"));
