@@ -14,7 +14,8 @@ use crate::output::Output;
 use crate::plugin_arguments::{GrantFlags, HttpFlags, PluginFlags, Tunnel};
 use crate::progress::Terminal;
 
-fn can_ask(output: &Output) -> bool {
+/// Whether there is somebody to ask.
+pub(crate) fn can_ask(output: &Output) -> bool {
     !output.json && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 

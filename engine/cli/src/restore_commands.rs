@@ -1,7 +1,7 @@
 //! Carries out the commands that replace data on nodes.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
 use operations::status::{NodeStatus, clean, status};
 use serde::Serialize;
 
-use crate::cluster::{nodes_with_credentials, sandbox, tunnel};
+use crate::cluster::{can_ask, nodes_with_credentials, sandbox, tunnel};
 use crate::commands::problems_text;
 use crate::exit::Outcome;
 use crate::interrupt;
@@ -163,7 +163,6 @@ fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> LiveOpti
             },
             limit: Duration::from_secs(command.timeout),
             open_for: command.open.0,
-            maps_first: false,
         },
     }
 }
@@ -174,7 +173,7 @@ fn agreed(command: &Restore, output: &Output, reporter: &Arc<Terminal>, what: &s
     if command.yes {
         return Ok(());
     }
-    if output.json || !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+    if !can_ask(output) {
         return Err(OperationError::refused(
             "there is nobody to ask whether data may be replaced",
             "Give -y to go on without asking, or --dry-run to see what would be done.",

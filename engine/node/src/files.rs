@@ -88,12 +88,6 @@ pub trait NodeFiles: Send + Sync {
     /// The entries of a folder, in no order; `None` where there is no such folder.
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>>;
 
-    /// All regular files below a folder, in no order; none where it is not there. Files and folders may vanish meanwhile.
-    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>>;
-
-    /// Number and bytes of all regular files below a folder; nothing of them is kept meanwhile.
-    fn sum(&self, folder: &Path) -> Result<(u64, u64)>;
-
     /// The content of a file; `None` where it is not there. Fails where it has more than `most` bytes.
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>>;
 
@@ -120,6 +114,12 @@ pub trait NodeFiles: Send + Sync {
 
 /// Streams of files from and to a node whose files cannot be opened from here.
 pub trait NodeStreams: Send + Sync {
+    /// All regular files below a folder, in no order; none where it is not there. Files and folders may vanish meanwhile.
+    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>>;
+
+    /// Number and bytes of all regular files below a folder; nothing of them is kept meanwhile.
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)>;
+
     /// Begins to unpack files below a folder that is there. Root gives them to `owner`.
     fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>>;
 

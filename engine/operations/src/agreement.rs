@@ -41,8 +41,6 @@ pub struct WaitOptions {
     /// How long to have databases opened; `None`: until every node has opened every one. CouchDB opens some hundred in a
     /// second.
     pub open_for: Option<Duration>,
-    /// Whether the shard maps have to agree before databases are opened: where they are on their way from node to node.
-    pub maps_first: bool,
 }
 
 /// How a wait ended.
@@ -62,7 +60,7 @@ pub struct Agreement {
     pub up_after: f64,
     /// Seconds until everything was found.
     pub agreed_after: f64,
-    /// What nodes still had to send to others in the end: copies are compared once after a restore.
+    /// Pairs of copies that nodes still had to look at in the end.
     pub replication_jobs: u64,
     /// How the nodes differ, from each other or from what was expected; a few examples of each kind.
     pub differences: Vec<String>,
@@ -110,11 +108,13 @@ impl Wait<'_> {
 
 /// Waits for every node to answer. Downtime ends here.
 ///
-/// `promised` is what every database is to hold; `up` is called when all nodes answer, with the seconds that took.
+/// `promised` is what every database is to hold; `maps_first` tells that shard maps are on their way from node to node, so that
+/// databases open only when they agree; `up` is called when all nodes answer.
 pub fn wait(
     nodes: &[Node],
     promised: &Promised,
     options: WaitOptions,
+    maps_first: bool,
     interrupted: &AtomicBool,
     reporter: &dyn Reporter,
     up: &mut dyn FnMut() -> Result<()>,
@@ -133,7 +133,7 @@ pub fn wait(
         return Ok(wait.result);
     }
     reporter.timing("nodes up and connected", wait.seconds());
-    if options.maps_first {
+    if maps_first {
         reporter.phase("comparing the shard maps", None);
         if !wait.until(|| maps::agree(nodes, promised.databases()))? {
             return Ok(wait.result);
@@ -143,7 +143,7 @@ pub fn wait(
     let mut maps_wait = Wait { result: Agreement::default(), ..wait };
     let (maps, opened) = std::thread::scope(|scope| {
         let maps = scope.spawn(|| {
-            let agree = options.maps_first || maps_wait.until(|| maps::agree(nodes, promised.databases()))?;
+            let agree = maps_first || maps_wait.until(|| maps::agree(nodes, promised.databases()))?;
             reporter.timing("shard maps compared", maps_wait.seconds());
             Ok::<bool, OperationError>(agree)
         });

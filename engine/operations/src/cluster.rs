@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use node::Node;
 
-use crate::error::{OperationError, Result};
+use crate::error::Result;
+use crate::parallel;
 use crate::report::Reporter;
 
 /// Does something for every node at once; gives what came of each, in their order.
@@ -12,32 +13,15 @@ pub(crate) fn on_each<T: Send>(
     nodes: &[Node],
     work: impl Fn(usize, &Node) -> Result<T> + Sync,
 ) -> Vec<Result<T>> {
-    std::thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> =
-            nodes.iter().enumerate().map(|(i, node)| scope.spawn(move || work(i, node))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+    parallel::all_at_once(nodes, work)
 }
 
-/// Does something for every node at once and waits for all; gives the first failure, which names the others.
+/// Does something for every node at once and waits for all; gives the first failure.
 pub(crate) fn on_all<T: Send>(
     nodes: &[Node],
     work: impl Fn(usize, &Node) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let mut done = Vec::new();
-    let mut failed: Option<OperationError> = None;
-    for result in on_each(nodes, work) {
-        match (result, &failed) {
-            (Ok(value), _) => done.push(value),
-            (Err(error), None) => failed = Some(error),
-            (Err(_), Some(_)) => {}
-        }
-    }
-    failed.map_or(Ok(done), Err)
+    on_each(nodes, work).into_iter().collect()
 }
 
 /// Counts the steps of a change, whichever node and thread they belong to.

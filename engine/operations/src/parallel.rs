@@ -45,6 +45,20 @@ pub fn for_each<T: Sync, E: Send>(
     }
 }
 
+/// Calls `work` for every item at once, each on a thread of its own; gives what came of them, in their order. For work that
+/// waits: for a node, a connection, a disk.
+pub fn all_at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> =
+            items.iter().enumerate().map(|(i, item)| scope.spawn(move || work(i, item))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

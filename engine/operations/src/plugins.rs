@@ -8,7 +8,7 @@ use std::sync::Arc;
 use node::{Node, NodeFiles, PluginService, TunnelMode, Way};
 use plugin_host::{
     Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
-    Plugin, PluginError, PluginHost, ServicePlugin, State, Ungranted,
+    Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
 };
 
 use crate::error::{OperationError, Result};
@@ -164,10 +164,20 @@ impl Plugins {
         Ok(Chain::new(links))
     }
 
-    async fn service_of(&self, node: &SiteNode) -> Result<(ServicePlugin, String)> {
+    /// The service plugin of a node, permitted, with its settings.
+    async fn service_plugin(&self, node: &SiteNode) -> Result<(Arc<Plugin>, Permission, Settings)> {
         let (plugin, permission) = self.permitted(&node.service, Kind::Service).await?;
         let settings = plugin.settings(&node.service)?;
-        let mut chain = self.chain(&node.via).await?;
+        Ok((plugin, permission, settings))
+    }
+
+    /// The service of a node, whose way there is `chain`, with name and version of its plugin.
+    fn service_of(
+        &self,
+        node: &SiteNode,
+        (plugin, permission, settings): (Arc<Plugin>, Permission, Settings),
+        mut chain: Chain,
+    ) -> Result<(ServicePlugin, String)> {
         // The tool that stops a container is not inside it: it is where the way into it begins.
         if chain.last_name() == Some(plugin.description.name.as_str()) {
             chain = chain.without_last();
@@ -180,7 +190,8 @@ impl Plugins {
     /// Starts, stops or asks for the service of a node; gives its state after it and which plugin did it.
     pub fn service(&self, node: &SiteNode, action: ServiceAction) -> Result<(State, String)> {
         self.runtime.block_on(async {
-            let (service, plugin) = self.service_of(node).await?;
+            let plugin = self.service_plugin(node).await?;
+            let (service, plugin) = self.service_of(node, plugin, self.chain(&node.via).await?)?;
             let state = match action {
                 ServiceAction::Start => service.start().await.map(|()| State::Running),
                 ServiceAction::Stop => service.stop().await.map(|()| State::Stopped),
@@ -194,11 +205,13 @@ impl Plugins {
     ///
     /// Fails where it has no data folder, or a plugin cannot be used. Nothing is changed on it.
     pub fn connect(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<Node> {
-        let way = self.way(site)?;
-        let (plugin, shown) = self.runtime.block_on(self.service_of(site))?;
+        let chain = self.runtime.block_on(self.chain(&site.via))?;
+        let way = self.way_through(chain.clone(), site);
+        let plugin = self.runtime.block_on(self.service_plugin(site))?;
+        let (plugin, shown) = self.service_of(site, plugin, chain)?;
         let http =
             node::http_of(&way, &site.http.endpoint(&site.id), site.http.credentials.as_ref(), tunnel)?;
-        let data = site.data_folder()?;
+        let data = site.absolute_data_folder()?;
         Ok(Node {
             id: site.id.clone(),
             data,
@@ -214,7 +227,7 @@ impl Plugins {
         site: &SiteNode,
         tunnel: TunnelMode,
     ) -> Result<(Box<dyn NodeFiles>, Option<node::Http>)> {
-        let way = self.way(site)?;
+        let way = self.way_through(self.runtime.block_on(self.chain(&site.via))?, site);
         let http = match &site.http.credentials {
             Some(credentials) => {
                 Some(node::http_of(&way, &site.http.endpoint(&site.id), Some(credentials), tunnel)?)
@@ -224,10 +237,8 @@ impl Plugins {
         Ok((node::files_of(&way), http))
     }
 
-    /// The way to a node.
-    fn way(&self, site: &SiteNode) -> Result<Way> {
-        let chain = self.runtime.block_on(self.chain(&site.via))?;
-        Ok(Way::new(Arc::clone(&self.runtime), chain, site.id.clone()))
+    fn way_through(&self, chain: Chain, site: &SiteNode) -> Way {
+        Way::new(Arc::clone(&self.runtime), chain, site.id.clone())
     }
 
     /// Runs a command on a node with this process's own input and output; `state` is what is known of CouchDB there.

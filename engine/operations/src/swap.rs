@@ -89,6 +89,18 @@ impl Places {
             folder,
         }
     }
+
+    /// The journal, where one is there.
+    pub(crate) fn journal(&self, node: &Node) -> Result<Option<Journal>> {
+        let Some(text) = node.files.read(&self.journal, JOURNAL_MAX)? else { return Ok(None) };
+        let journal = Journal::parse(&text).map_err(|problem| {
+            OperationError::refused(
+                format!("{} of {} {problem}", self.journal.display(), node.shown()),
+                "Use the couchcopy that wrote it, or look at the data folder yourself.",
+            )
+        })?;
+        Ok(Some(journal))
+    }
 }
 
 /// Whether an entry of a data folder is what a restore replaces: shard maps and what a compaction of theirs has left, shards,
@@ -129,15 +141,7 @@ pub fn look(node: &Node) -> Result<NodeState> {
             "Remove it and try again.",
         ));
     }
-    state.journal = match node.files.read(&places.journal, JOURNAL_MAX)? {
-        Some(text) => Some(Journal::parse(&text).map_err(|problem| {
-            OperationError::refused(
-                format!("{} of {} {problem}", places.journal.display(), node.shown()),
-                "Use the couchcopy that wrote it, or look at the data folder yourself.",
-            )
-        })?),
-        None => None,
-    };
+    state.journal = places.journal(node)?;
     state.in_old = names(node.files.list(&places.old)?);
     state.in_new = names(node.files.list(&places.new)?);
     state.situation = state.derive();

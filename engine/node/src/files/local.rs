@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{FileEntry, FileKind, FoundFile, NodeFiles, NodeStreams};
+use super::{FileEntry, FileKind, NodeFiles, NodeStreams};
 use crate::error::{NodeError, Result};
 
 /// Files that this process can open itself.
@@ -99,37 +99,6 @@ impl NodeFiles for LocalFiles {
             });
         }
         Ok(Some(listed))
-    }
-
-    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
-        let mut sum = (0, 0);
-        let mut folders = vec![folder.to_owned()];
-        while let Some(below) = folders.pop() {
-            for entry in self.list(&below)?.into_iter().flatten() {
-                match entry.kind {
-                    FileKind::Folder => folders.push(below.join(entry.name)),
-                    FileKind::File => sum = (sum.0 + 1, sum.1 + entry.size),
-                    FileKind::Link | FileKind::Other => {}
-                }
-            }
-        }
-        Ok(sum)
-    }
-
-    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
-        let mut found = Vec::new();
-        let mut folders = vec![String::new()];
-        while let Some(below) = folders.pop() {
-            for entry in self.list(&folder.join(&below))?.into_iter().flatten() {
-                let path = if below.is_empty() { entry.name } else { format!("{below}/{}", entry.name) };
-                match entry.kind {
-                    FileKind::Folder => folders.push(path),
-                    FileKind::File => found.push(FoundFile { path, size: entry.size }),
-                    FileKind::Link | FileKind::Other => {}
-                }
-            }
-        }
-        Ok(found)
     }
 
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {

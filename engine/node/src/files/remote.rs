@@ -137,31 +137,6 @@ impl NodeFiles for RemoteFiles {
         Ok(Some(entries))
     }
 
-    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
-        let doing = format!("count the files in {}", folder.display());
-        let rest = ["-type", "f", "-exec", "stat", "-c", "%s", "{}", "+"];
-        let output = self.find_output(&doing, folder, &rest)?.unwrap_or_default();
-        output
-            .lines()
-            .try_fold((0, 0), |(files, bytes), size| Some((files + 1, bytes + size.parse::<u64>().ok()?)))
-            .ok_or_else(|| self.answer("stat", "a line that is no size"))
-    }
-
-    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
-        let doing = format!("list {}", folder.display());
-        let rest = ["-type", "f", "-exec", "stat", "-c", "%s %n", "{}", "+"];
-        let Some(output) = self.find_output(&doing, folder, &rest)? else { return Ok(Vec::new()) };
-        let prefix = format!("{}/", self.text(folder)?.trim_end_matches('/'));
-        output
-            .lines()
-            .map(|line| {
-                let (size, path) = line.split_once(' ')?;
-                Some(FoundFile { path: path.strip_prefix(&prefix)?.to_owned(), size: size.parse().ok()? })
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| self.answer("stat", "a line that is no size and path"))
-    }
-
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
         else {
@@ -260,6 +235,31 @@ impl NodeFiles for RemoteFiles {
 }
 
 impl NodeStreams for RemoteFiles {
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
+        let doing = format!("count the files in {}", folder.display());
+        let rest = ["-type", "f", "-exec", "stat", "-c", "%s", "{}", "+"];
+        let output = self.find_output(&doing, folder, &rest)?.unwrap_or_default();
+        output
+            .lines()
+            .try_fold((0, 0), |(files, bytes), size| Some((files + 1, bytes + size.parse::<u64>().ok()?)))
+            .ok_or_else(|| self.answer("stat", "a line that is no size"))
+    }
+
+    fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
+        let doing = format!("list {}", folder.display());
+        let rest = ["-type", "f", "-exec", "stat", "-c", "%s %n", "{}", "+"];
+        let Some(output) = self.find_output(&doing, folder, &rest)? else { return Ok(Vec::new()) };
+        let prefix = format!("{}/", self.text(folder)?.trim_end_matches('/'));
+        output
+            .lines()
+            .map(|line| {
+                let (size, path) = line.split_once(' ')?;
+                Some(FoundFile { path: path.strip_prefix(&prefix)?.to_owned(), size: size.parse().ok()? })
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| self.answer("stat", "a line that is no size and path"))
+    }
+
     fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>> {
         let words = ["tar", "-x", "-p", "-f", "-", "-C", self.text(folder)?];
         let running = self.way.spawn("unpack files", &words)?;

@@ -111,7 +111,8 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
 
 /// The paths of all view indexes of a node below its data folder, and of whatever else lies among them.
 pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<String>> {
-    let found = files.find(&folder.join(".shards"))?;
+    let Some(streams) = files.streams() else { return Ok(Vec::new()) };
+    let found = streams.find(&folder.join(".shards"))?;
     Ok(found.into_iter().map(|file| format!(".shards/{}", file.path)).collect())
 }
 

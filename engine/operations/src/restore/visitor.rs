@@ -19,6 +19,7 @@ use super::plan::Plan;
 use super::shard::{self, Copy, CopyUuids};
 use crate::backup::DatabaseLimits;
 use crate::error::{OperationError, Result};
+use crate::parallel;
 use crate::report::Reporter;
 use crate::survey::Survey;
 
@@ -310,16 +311,9 @@ impl Writer<'_> {
             }
             Ok(())
         };
-        let sent: Vec<Result<()>> = std::thread::scope(|scope| {
-            let to = &to;
-            let threads: Vec<_> =
-                (0..self.destinations.len()).map(|target| scope.spawn(move || to(target))).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
-        });
-        sent.into_iter().collect::<Result<()>>()?;
+        parallel::all_at_once(self.destinations, |target, _| to(target))
+            .into_iter()
+            .collect::<Result<()>>()?;
         for file in &later {
             self.count(&file.wanted, file.size);
         }

@@ -128,7 +128,7 @@ impl Places {
     }
 
     fn set_phase(&self, node: &Node, phase: Phase) -> Result<()> {
-        let Some(mut journal) = look(node)?.journal else { return Ok(()) };
+        let Some(mut journal) = self.journal(node)? else { return Ok(()) };
         if journal.phase == phase {
             return Ok(());
         }

@@ -127,19 +127,9 @@ impl Known<'_> {
             }
             Ok(())
         };
-        let of_node = &of_node;
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .folders
-                .iter()
-                .enumerate()
-                .filter_map(|(number, folder)| Some((number as u16, folder, folder.remote.as_ref()?)))
-                .map(|(number, folder, files)| scope.spawn(move || of_node(number, folder, files)))
-                .collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect::<Vec<Result<()>>>()
+        parallel::all_at_once(self.folders, |number, folder| match &folder.remote {
+            Some(files) => of_node(number as u16, folder, files),
+            None => Ok(()),
         })
         .into_iter()
         .collect()

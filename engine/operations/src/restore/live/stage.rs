@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use node::{Node, Owner};
+use node::{Node, NodeStreams, Owner};
 
 use super::{MapsBy, PlannedRestore};
 use crate::cluster::{Steps, on_all};
@@ -39,8 +39,8 @@ pub(super) fn stage(
     let staged = on_all(nodes, |i, node| {
         let sent = destinations[i].finish()?;
         steps.done("copied", node);
-        if destinations[i].folder().is_none() {
-            check_sent(node, &Places::of(node), sent)?;
+        if let Some(streams) = node.files.streams() {
+            check_sent(node, streams, &Places::of(node), sent)?;
         }
         let mut journal = journals[i].clone();
         Places::of(node).staged(node, &mut journal)?;
@@ -65,8 +65,8 @@ fn destination(node: &Node, places: &Places) -> Result<Destination> {
 }
 
 /// Compares what arrived with what was sent.
-fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
-    let arrived = node.files.sum(&places.new)?;
+fn check_sent(node: &Node, streams: &dyn NodeStreams, places: &Places, sent: (u64, u64)) -> Result<()> {
+    let arrived = streams.sum(&places.new)?;
     if arrived == sent {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use node::Node;
 
 use super::{MapsBy, PlannedRestore, maps_http, warn};
-use crate::agreement::{self, Agreement, WaitOptions};
+use crate::agreement::{self, Agreement};
 use crate::cluster::{Steps, on_all, on_each};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
@@ -82,7 +82,8 @@ pub(super) fn start_and_wait(
     let agreement = agreement::wait(
         nodes,
         &planned.plan.promised,
-        WaitOptions { maps_first: planned.options.maps == MapsBy::Http, ..planned.options.wait },
+        planned.options.wait,
+        planned.options.maps == MapsBy::Http,
         interrupted,
         reporter,
         &mut || {
@@ -118,7 +119,7 @@ pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, repor
     reporter.phase("removing what was copied", None);
     for (node, removed) in nodes.iter().zip(on_each(nodes, |_, node| {
         // What another restore has there is its own business; it may be why this one failed.
-        if let (Some(id), Some(journal)) = (id, swap::look(node)?.journal)
+        if let (Some(id), Some(journal)) = (id, Places::of(node).journal(node)?)
             && journal.id != id
         {
             return Ok(());
