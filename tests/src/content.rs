@@ -10,7 +10,7 @@ use std::path::Path;
 
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::database::Database;
-use couchfile::document::{self, DocInfo, JsonOptions};
+use couchfile::document::{self, AttachmentForm, DocInfo, JsonOptions};
 use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::shard_map::ShardMap;
 use serde_json::{Map, Value, json};
@@ -159,7 +159,8 @@ pub fn leaves<R: ReadAt>(file: &Database<R>, doc: &DocInfo<'_>) -> Result<Value>
     let mut found = BTreeMap::new();
     for leaf in tree.leaves() {
         let mut text = Vec::new();
-        let options = JsonOptions { revs: true, attachments: true };
+        let options =
+            JsonOptions { revs: true, attachments: AttachmentForm::InlineAfter(0), ..JsonOptions::default() };
         document::leaf_json(file, doc, tree, leaf, options, &mut text)?;
         found.insert(leaf.to_string(), serde_json::from_slice::<Value>(&text)?);
     }

@@ -4,6 +4,7 @@
 //! before their parents, so every pointer leads to a lower offset: that, a bound on the depth and strictly ascending
 //! keys end every walk, whatever the bytes say.
 
+mod backwards;
 mod cursor;
 mod key;
 mod reduction;
@@ -12,6 +13,7 @@ mod split;
 pub(crate) use reduction::flag;
 pub(crate) use split::split_keys;
 
+pub use backwards::BackwardCursor;
 pub use cursor::{Cursor, Entry};
 pub use key::Key;
 pub use reduction::{Reduction, Sizes, TreeKind};

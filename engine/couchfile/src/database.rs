@@ -3,15 +3,15 @@
 mod opening;
 
 use crate::blocks::Blocks;
-use crate::btree::{Cursor, Key, TreeKind};
+use crate::btree::{BackwardCursor, Cursor, Key, Reduction, Sizes, TreeKind};
 use crate::checksum::md5;
 use crate::compression::TermBytes;
 use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
 use crate::error::{CouchFileError, Result};
-use crate::header::DbHeader;
+use crate::header::{DbHeader, TreeState};
 use crate::read_at::ReadAt;
 use crate::revtree::Stored;
-use crate::term::{Decoder, Encoder};
+use crate::term::Decoder;
 
 pub(crate) use opening::{is_compaction, passed};
 
@@ -100,14 +100,44 @@ impl<R: ReadAt> Database<R> {
 
     /// A cursor over one of the trees, in key order.
     pub fn cursor(&self, kind: TreeKind) -> Result<Cursor<'_, R>> {
-        let root = match kind {
+        Cursor::new(&self.blocks, kind, self.root(kind))
+    }
+
+    /// A cursor over one of the trees from the first entry on whose key is not less than `from`.
+    pub fn cursor_from(&self, kind: TreeKind, from: Key<'_>) -> Result<Cursor<'_, R>> {
+        Cursor::starting_at(&self.blocks, kind, self.root(kind), from.encode())
+    }
+
+    /// A cursor over one of the trees against the order of its keys: from the last entry on whose key is not greater than
+    /// `from`, without it from the last one.
+    pub fn cursor_back(&self, kind: TreeKind, from: Option<Key<'_>>) -> Result<BackwardCursor<'_, R>> {
+        BackwardCursor::new(&self.blocks, kind, self.root(kind), from.map(|key| key.encode()))
+    }
+
+    fn root(&self, kind: TreeKind) -> Option<&TreeState> {
+        match kind {
             TreeKind::Id => &self.header.id_tree,
             TreeKind::Seq => &self.header.seq_tree,
             TreeKind::Local => &self.header.local_tree,
             TreeKind::Purge => &self.header.purge_tree,
             TreeKind::PurgeSeq => &self.header.purge_seq_tree,
-        };
-        Cursor::new(&self.blocks, kind, root.as_ref())
+        }
+        .as_ref()
+    }
+
+    /// Sizes in bytes as CouchDB tells them: of what is in use in the file (trees, bodies and attachments), and of the content
+    /// as JSON.
+    pub fn sizes(&self) -> Result<Sizes> {
+        let mut sizes = Sizes::default();
+        if let Some(tree) = &self.header.id_tree {
+            let (reduction, _) = Reduction::decode(TreeKind::Id, &tree.reduction)
+                .map_err(|e| CouchFileError::damaged("database header", self.header_offset, e))?;
+            sizes = reduction.sizes;
+        }
+        for tree in self.header.trees().iter().filter_map(|(_, tree)| *tree) {
+            sizes.active = sizes.active.saturating_add(tree.size.unwrap_or(0));
+        }
+        Ok(sizes)
     }
 
     /// Calls `each` for every document, deleted ones too, in the order of their ids.
@@ -208,10 +238,7 @@ impl<R: ReadAt> Database<R> {
 
     /// Looks a document up by its id and hands it to `found`; `None` where there is no such document.
     pub fn document<T>(&self, id: &[u8], found: impl FnOnce(&DocInfo<'_>) -> Result<T>) -> Result<Option<T>> {
-        let mut key = Encoder::new();
-        key.binary(id);
-        let root = self.header.id_tree.as_ref();
-        let mut cursor = Cursor::starting_at(&self.blocks, TreeKind::Id, root, key.finish())?;
+        let mut cursor = self.cursor_from(TreeKind::Id, Key::Bytes(id))?;
         match cursor.next_entry()? {
             Some(entry) if entry.key == Key::Bytes(id) => {
                 let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
@@ -229,10 +256,7 @@ impl<R: ReadAt> Database<R> {
         id: &[u8],
         found: impl FnOnce(&LocalDocument<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        let mut key = Encoder::new();
-        key.binary(id);
-        let root = self.header.local_tree.as_ref();
-        let mut cursor = Cursor::starting_at(&self.blocks, TreeKind::Local, root, key.finish())?;
+        let mut cursor = self.cursor_from(TreeKind::Local, Key::Bytes(id))?;
         match cursor.next_entry()? {
             Some(entry) if entry.key == Key::Bytes(id) => {
                 let doc = LocalDocument::from_entry(&entry).map_err(|e| {

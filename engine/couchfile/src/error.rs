@@ -77,7 +77,7 @@ pub enum CouchFileError {
 impl CouchFileError {
     /// A damaged structure.
     #[allow(clippy::needless_pass_by_value)] // Callers hand over errors and new strings.
-    pub(crate) fn damaged(what: &'static str, offset: u64, why: impl std::fmt::Display) -> Self {
+    pub fn damaged(what: &'static str, offset: u64, why: impl std::fmt::Display) -> Self {
         Self::Damaged { what, offset, why: why.to_string() }
     }
 

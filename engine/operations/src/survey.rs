@@ -10,6 +10,7 @@ use std::path::Path;
 
 use archive::{Archive, Entry, Facts, IndexedArchive};
 use couchfile::data_dir::DataFile;
+pub use couchfile::data_dir::locate;
 use couchfile::read_at::ReadAt;
 
 use crate::backup::BackupSummary;
@@ -230,38 +231,5 @@ fn summary_of(value: &serde_json::Value) -> Option<BackupSummary> {
     serde_json::from_value(value.clone()).ok()
 }
 
-/// Parts an entry's name into the folder before the data folder's content and what it is there; `None` for files that a
-/// backup does not need.
-pub fn locate(name: &str) -> Option<(&str, DataFile)> {
-    let mut start = 0;
-    loop {
-        if let Some(file) = DataFile::parse(&name[start..]) {
-            return Some((&name[..start], file));
-        }
-        start += name[start..].find('/')? + 1;
-    }
-}
-
 /// A source of bytes of any kind.
 pub type AnySource = Box<dyn ReadAt>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_data_folder_at_any_depth() {
-        let shard = "shards/00000000-ffffffff/a.1795355234.couch";
-        for root in ["", "data/", "opt/couchdb/data/"] {
-            let name = format!("{root}{shard}");
-            let (found, file) = locate(&name).unwrap();
-            assert_eq!((found, file.path().as_str()), (root, shard));
-        }
-        assert_eq!(locate("data/_dbs.couch").unwrap().1, DataFile::ShardMaps);
-        let nested = "data/shards/00000000-ffffffff/shards/00000000-ffffffff/x.1795355234.couch";
-        assert_eq!(locate(nested).unwrap().0, "data/");
-        for other in ["data/_nodes.couch", "metadata.yaml", "data/shards/x", ""] {
-            assert!(locate(other).is_none(), "{other}");
-        }
-    }
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use couchcopy_tests::Result;
 use couchfile::check::check;
 use couchfile::database::Database;
-use couchfile::document::{self, JsonOptions};
+use couchfile::document::{self, AttachmentForm, JsonOptions};
 use couchfile::error::CouchFileError;
 
 /// Most memory that the process may ever have had resident, in KiB.
@@ -34,7 +34,11 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, CouchFileError> {
         let mut leaves = Vec::new();
         for leaf in tree.leaves() {
             let mut text = Vec::new();
-            let options = JsonOptions { revs: true, attachments: true };
+            let options = JsonOptions {
+                revs: true,
+                attachments: AttachmentForm::InlineAfter(0),
+                ..JsonOptions::default()
+            };
             leaves.push(match document::leaf_json(&file, doc, tree, leaf, options, &mut text) {
                 Ok(()) => String::from_utf8_lossy(&text).into_owned(),
                 Err(e) => e.to_string(),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::error::TermError;
-use crate::term::{Decoder, Token};
+use crate::term::{Decoder, Encoder, Token};
 
 /// A key of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,16 @@ impl<'a> Key<'a> {
             }
             _ => Err(TermError { at: 0, what: "key is neither binary nor integer" }),
         }
+    }
+
+    /// The key's term, without version byte.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoder = Encoder::new();
+        match self {
+            Self::Bytes(bytes) => encoder.binary(bytes),
+            Self::Seq(seq) => encoder.uint(*seq),
+        };
+        encoder.finish()
     }
 
     /// Erlang's order: integers before binaries, binaries bytewise with a prefix first.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
-use super::attachment::Encoding;
+use super::attachment::{Attachment, Encoding};
 use super::{DocInfo, LocalDocument};
 use crate::database::Database;
 use crate::ejson;
@@ -14,22 +14,49 @@ use crate::revtree::{RevTree, Revision};
 
 /// What of a document is written, like the query parameters of the same names.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct JsonOptions {
+pub struct JsonOptions<'o> {
     /// `_revisions`: the ids of its ancestors.
     pub revs: bool,
-    /// Attachments with their content rather than as stubs.
-    pub attachments: bool,
+    /// How attachments are written.
+    pub attachments: AttachmentForm,
+    /// `att_encoding_info`: which attachments are stored gzipped, and how long they are then.
+    pub encoding_info: bool,
+    /// Further members such as `_conflicts`, written before the body's.
+    pub more: &'o [(&'static str, serde_json::Value)],
 }
 
-/// Writes one leaf revision of a document as a JSON object.
+/// How a document's attachments are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AttachmentForm {
+    /// As stubs.
+    #[default]
+    Stubs,
+    /// With their content, those of a later generation than this; 0 for all.
+    InlineAfter(u64),
+    /// As following in a multipart body, those of a later generation than this; 0 for all.
+    FollowAfter(u64),
+}
+
+impl AttachmentForm {
+    /// Whether the content of an attachment of this generation goes with the document, inline or in parts that follow.
+    pub fn includes(self, revpos: u64) -> bool {
+        match self {
+            Self::Stubs => false,
+            Self::InlineAfter(after) | Self::FollowAfter(after) => after == 0 || revpos > after,
+        }
+    }
+}
+
+/// Writes one revision of a document as a JSON object.
 ///
 /// Fails where its body is not in the file, or is damaged.
+/// Source of the attachments' members: `couch_att.erl` (`to_json/4`).
 pub fn leaf_json<R: ReadAt>(
     database: &Database<R>,
     doc: &DocInfo<'_>,
     tree: &RevTree<'_>,
     leaf: &Revision<'_>,
-    options: JsonOptions,
+    options: JsonOptions<'_>,
     out: &mut Vec<u8>,
 ) -> Result<()> {
     let stored = leaf.stored.ok_or_else(|| CouchFileError::Invalid(format!("no body is kept of {leaf}")))?;
@@ -46,40 +73,68 @@ pub fn leaf_json<R: ReadAt>(
         let value = serde_json::json!({ "start": leaf.generation, "ids": ids });
         members.json("_revisions", &value);
     }
+    for (key, value) in options.more {
+        members.json(key, value);
+    }
     if !summary.attachments.is_empty() {
         members.key("_attachments").push(b'{');
         for (i, attachment) in summary.attachments.iter().enumerate() {
             if i > 0 {
                 members.out.push(b',');
             }
-            let mut value = serde_json::json!({
-                "content_type": attachment.content_type,
-                "revpos": attachment.revpos,
-                "digest": format!("md5-{}", BASE64_STANDARD.encode(&attachment.md5)),
-            });
-            if options.attachments {
-                let mut data = Vec::new();
-                database.attachment(attachment, |piece| {
-                    data.extend_from_slice(piece);
-                    Ok(())
-                })?;
-                if attachment.encoding == Encoding::Gzip {
-                    data = gunzip(&data, attachment.original_len)?;
-                }
-                value["data"] = BASE64_STANDARD.encode(&data).into();
-            } else {
-                value["length"] = attachment.original_len.into();
-                value["stub"] = true.into();
-            }
             write_string(&attachment.name, members.out);
             members.out.push(b':');
-            write_value(&value, members.out);
+            attachment_json(database, attachment, options, members.out)?;
         }
         members.out.push(b'}');
     }
     members.body(summary.body.as_slice(), stored.summary.unwrap_or(0))?;
     members.close();
     Ok(())
+}
+
+fn attachment_json<R: ReadAt>(
+    database: &Database<R>,
+    attachment: &Attachment,
+    options: JsonOptions<'_>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let mut members = Members { out, first: true };
+    members.open();
+    members.string("content_type", &attachment.content_type);
+    members.json("revpos", &attachment.revpos.into());
+    if !attachment.md5.is_empty() {
+        members.string("digest", &format!("md5-{}", BASE64_STANDARD.encode(&attachment.md5)));
+    }
+    match options.attachments {
+        AttachmentForm::InlineAfter(_) if options.attachments.includes(attachment.revpos) => {
+            members.string("data", &BASE64_STANDARD.encode(attachment_content(database, attachment)?));
+        }
+        form => {
+            members.json("length", &attachment.original_len.into());
+            let key = if form.includes(attachment.revpos) { "follows" } else { "stub" };
+            members.json(key, &true.into());
+        }
+    }
+    if options.encoding_info && attachment.encoding == Encoding::Gzip {
+        members.string("encoding", "gzip");
+        members.json("encoded_length", &attachment.stored_len.into());
+    }
+    members.close();
+    Ok(())
+}
+
+/// The whole content of an attachment, decoded.
+fn attachment_content<R: ReadAt>(database: &Database<R>, attachment: &Attachment) -> Result<Vec<u8>> {
+    let mut data = Vec::new();
+    database.attachment(attachment, |piece| {
+        data.extend_from_slice(piece);
+        Ok(())
+    })?;
+    match attachment.encoding {
+        Encoding::Identity => Ok(data),
+        Encoding::Gzip => gunzip(&data, attachment.original_len),
+    }
 }
 
 /// Writes a local document as a JSON object.

@@ -1,0 +1,303 @@
+//! A database of an archive: its shards put together.
+
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+
+use couchfile::btree::{Key, TreeKind};
+use couchfile::data_dir::{ShardName, document_hash};
+use couchfile::database::Database;
+use couchfile::document::{self, LocalDocument};
+use couchfile::error::CouchFileError;
+use couchfile::shard_map::ShardMap;
+use serde_json::{Value, json};
+
+use crate::document::Document;
+use crate::error::{Error, Result};
+use crate::lanes::Lanes;
+use crate::open::AnySource;
+use crate::since::Since;
+use crate::snapshot::Snapshot;
+use crate::walk::{Flow, Walk};
+
+/// A database of an archive. Its shards are opened when they are needed.
+pub struct SnapshotDatabase {
+    snapshot: Arc<Snapshot>,
+    map: ShardMap,
+    shards: Vec<Shard>,
+    /// `_revs_limit` and `_purged_infos_limit` that CouchDB told, where it was asked.
+    limits: (Option<u64>, Option<u64>),
+}
+
+struct Shard {
+    name: ShardName,
+    file: OnceLock<Database<AnySource>>,
+}
+
+/// A database in numbers. All sums are over its shards.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Info {
+    /// Documents that exist.
+    pub documents: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// The sequence of the last change of every shard.
+    pub update_seq: Since,
+    /// The last purge of every shard.
+    pub purge_seq: Since,
+    /// Bytes of the files.
+    pub file_size: u64,
+    /// Bytes in use in them.
+    pub active_size: u64,
+    /// Bytes of the content as JSON.
+    pub external_size: u64,
+    /// Version of the format of the files.
+    pub disk_format_version: u64,
+    /// When the database was created, in seconds since 1970, as its files' names tell.
+    pub created: Option<u64>,
+}
+
+impl SnapshotDatabase {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, map: ShardMap, limits: &Value) -> Self {
+        let shards = map.shards().map(|name| Shard { name, file: OnceLock::new() }).collect();
+        let limits = (limits["revs_limit"].as_u64(), limits["purged_infos_limit"].as_u64());
+        Self { snapshot, map, shards, limits }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.map.db
+    }
+
+    /// Its shard map.
+    pub fn map(&self) -> &ShardMap {
+        &self.map
+    }
+
+    /// The archive.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Counts, sizes and sequences.
+    pub fn info(&self) -> Result<Info> {
+        let mut info = Info {
+            documents: 0,
+            deleted: 0,
+            update_seq: Since::default(),
+            purge_seq: Since::default(),
+            file_size: 0,
+            active_size: 0,
+            external_size: 0,
+            disk_format_version: 0,
+            created: self.map.suffix.strip_prefix('.').and_then(|time| u64::from_str(time).ok()),
+        };
+        for number in 0..self.shards.len() {
+            let file = self.file(number)?;
+            let failed = |e| self.damaged(number, e);
+            let (documents, deleted) = file.counts().map_err(failed)?;
+            let sizes = file.sizes().map_err(failed)?;
+            info.documents = info.documents.saturating_add(documents);
+            info.deleted = info.deleted.saturating_add(deleted);
+            info.update_seq.0.push(file.header().update_seq);
+            info.purge_seq.0.push(file.purge_seq().map_err(failed)?);
+            info.file_size = info.file_size.saturating_add(file.source().len());
+            info.active_size = info.active_size.saturating_add(sizes.active);
+            info.external_size = info.external_size.saturating_add(sizes.external);
+            info.disk_format_version = info.disk_format_version.max(file.header().disk_version);
+        }
+        Ok(info)
+    }
+
+    /// The security object; CouchDB's default where there is none.
+    pub fn security(&self) -> Result<Value> {
+        let found = self.file(0)?.security_json().map_err(|e| self.damaged(0, e))?;
+        let default = || json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
+        Ok(found.unwrap_or_else(default))
+    }
+
+    /// How many revisions of a document are remembered.
+    pub fn revs_limit(&self) -> Result<u64> {
+        match self.limits.0 {
+            Some(limit) => Ok(limit),
+            None => Ok(self.file(0)?.header().revs_limit),
+        }
+    }
+
+    /// How many purges are remembered.
+    pub fn purge_infos_limit(&self) -> Result<u64> {
+        match self.limits.1 {
+            Some(limit) => Ok(limit),
+            None => Ok(self.file(0)?.header().purge_infos_limit),
+        }
+    }
+
+    /// Looks a document up, a deleted one too.
+    pub fn document(&self, id: &str) -> Result<Option<Document<'_>>> {
+        for number in self.shards_of(id) {
+            let file = self.file(number)?;
+            let mut cursor = file
+                .cursor_from(TreeKind::Id, Key::Bytes(id.as_bytes()))
+                .map_err(|e| self.damaged(number, e))?;
+            let entry = cursor.next_entry().map_err(|e| self.damaged(number, e))?;
+            if let Some(entry) = entry
+                && entry.key == Key::Bytes(id.as_bytes())
+            {
+                let document = Document::from_id_tree(file, id.as_bytes(), entry.value.to_vec())
+                    .map_err(|e| self.damaged(number, e))?;
+                return Ok(Some(document));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Calls `each` with the documents of a walk over the ids, with deleted ones too.
+    pub fn documents<E: From<Error>>(
+        &self,
+        walk: &Walk,
+        mut each: impl FnMut(&Document<'_>) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let files = self.files()?;
+        let failed = |(number, e)| self.damaged(number, e);
+        let mut lanes = Lanes::new(files.iter().copied(), TreeKind::Id, walk).map_err(failed)?;
+        while let Some(entry) = lanes.next().map_err(failed)? {
+            let document = Document::from_id_tree(files[entry.lane], &entry.key, entry.value)
+                .map_err(|e| self.damaged(entry.lane, e))?;
+            if each(&document)? == Flow::Stop {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every document that changed after `since`, once, in the order of the changes within each shard, and
+    /// with how far that is. Shards come one after the other: changes of different shards have no order in CouchDB either.
+    /// Descending, everything comes in the opposite order, and `since` is not looked at.
+    pub fn changes<E: From<Error>>(
+        &self,
+        since: &Since,
+        descending: bool,
+        mut each: impl FnMut(&Document<'_>, &Since) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let files = self.files()?;
+        let mut reached = Since((0..files.len()).map(|number| since.of(number)).collect());
+        if descending {
+            reached.0 = files.iter().map(|file| file.header().update_seq).collect();
+            for (number, file) in files.iter().enumerate().rev() {
+                let failed = |e| self.damaged(number, e);
+                let mut cursor = file.cursor_back(TreeKind::Seq, None).map_err(failed)?;
+                while let Some(entry) = cursor.next_entry().map_err(failed)? {
+                    let document =
+                        Document::from_seq_tree(file, entry.key, entry.value.to_vec()).map_err(failed)?;
+                    reached.0[number] = document.seq();
+                    if each(&document, &reached)? == Flow::Stop {
+                        return Ok(());
+                    }
+                }
+                reached.0[number] = 0;
+            }
+            return Ok(());
+        }
+        for (number, file) in files.iter().enumerate() {
+            let failed = |e| self.damaged(number, e);
+            let from = Key::Seq(since.of(number).saturating_add(1));
+            let mut cursor = file.cursor_from(TreeKind::Seq, from).map_err(failed)?;
+            while let Some(entry) = cursor.next_entry().map_err(failed)? {
+                let document =
+                    Document::from_seq_tree(file, entry.key, entry.value.to_vec()).map_err(failed)?;
+                reached.0[number] = document.seq();
+                if each(&document, &reached)? == Flow::Stop {
+                    return Ok(());
+                }
+            }
+            reached.0[number] = reached.0[number].max(file.header().update_seq);
+        }
+        Ok(())
+    }
+
+    /// Looks a local document up; `id` has `_local/` in front.
+    pub fn local(&self, id: &str) -> Result<Option<Value>> {
+        for number in self.shards_of(id) {
+            let file = self.file(number)?;
+            let found =
+                file.local_document(id.as_bytes(), local_value).map_err(|e| self.damaged(number, e))?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Calls `each` with the local documents of a walk over their ids. CouchDB's own are among them, see
+    /// [`Self::is_internal_local`].
+    pub fn locals<E: From<Error>>(
+        &self,
+        walk: &Walk,
+        mut each: impl FnMut(&str, Value) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let files = self.files()?;
+        let failed = |(number, e)| self.damaged(number, e);
+        let mut lanes = Lanes::new(files.iter().copied(), TreeKind::Local, walk).map_err(failed)?;
+        while let Some(entry) = lanes.next().map_err(failed)? {
+            let raw = couchfile::btree::Entry { key: Key::Bytes(&entry.key), value: &entry.value };
+            let document = LocalDocument::from_entry(&raw)
+                .map_err(|e| CouchFileError::Invalid(e.to_string()))
+                .and_then(|doc| local_value(&doc))
+                .map_err(|e| self.damaged(entry.lane, e))?;
+            if each(&String::from_utf8_lossy(&entry.key), document)? == Flow::Stop {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a local document is a note of CouchDB for itself (internal replication, purges of view indexes), which
+    /// means nothing anywhere else.
+    pub fn is_internal_local(id: &str) -> bool {
+        id.starts_with(couchfile::internal_replication::PREFIX) || id.starts_with("_local/purge-")
+    }
+
+    /// Shards that may hold a document: first the one that its hash names, then the others, where a custom hash was used.
+    fn shards_of(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
+        let hash = document_hash(id.as_bytes(), self.map.is_partitioned());
+        let (here, elsewhere): (Vec<usize>, Vec<usize>) =
+            (0..self.shards.len()).partition(|&number| self.shards[number].name.range.contains(hash));
+        let elsewhere = if self.has_own_hash() { elsewhere } else { Vec::new() };
+        here.into_iter().chain(elsewhere)
+    }
+
+    /// Whether documents are placed by a function that the database's properties name.
+    fn has_own_hash(&self) -> bool {
+        !self.map.is_partitioned() && self.map.props_json().is_some_and(|props| props.get("hash").is_some())
+    }
+
+    fn files(&self) -> Result<Vec<&Database<AnySource>>> {
+        (0..self.shards.len()).map(|number| self.file(number)).collect()
+    }
+
+    /// A shard's file, opened when it is first asked for.
+    fn file(&self, number: usize) -> Result<&Database<AnySource>> {
+        let shard = &self.shards[number];
+        if let Some(file) = shard.file.get() {
+            return Ok(file);
+        }
+        let path = shard.name.path();
+        let source = self.snapshot.files().open(&path)?.ok_or_else(|| Error::MissingShard {
+            archive: self.snapshot.name().to_owned(),
+            db: self.map.db.clone(),
+            path: path.clone(),
+        })?;
+        let file = Database::open(source).map_err(|e| self.snapshot.damaged(path, e))?;
+        Ok(shard.file.get_or_init(|| file))
+    }
+
+    fn damaged(&self, number: usize, e: CouchFileError) -> Error {
+        let what = self.shards.get(number).map_or_else(|| self.map.db.clone(), |shard| shard.name.path());
+        self.snapshot.damaged(what, e)
+    }
+}
+
+fn local_value(doc: &LocalDocument<'_>) -> couchfile::error::Result<Value> {
+    let mut text = Vec::new();
+    document::local_json(doc, &mut text)?;
+    serde_json::from_slice(&text).map_err(|e| CouchFileError::Invalid(e.to_string()))
+}

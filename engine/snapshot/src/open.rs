@@ -1,0 +1,31 @@
+//! Where the files of an archive come from, whichever kind of archive it is.
+
+use archive::IndexedArchive;
+use couchfile::read_at::ReadAt;
+
+use crate::error::Result;
+use crate::spooled::Spooled;
+
+/// A source of bytes of any kind.
+pub(crate) type AnySource = Box<dyn ReadAt>;
+
+/// The files of an archive.
+pub(crate) enum Files {
+    /// Read out of the archive where they are asked for.
+    Indexed(IndexedArchive),
+    /// Read once, kept in a temporary file.
+    Spooled(Spooled),
+}
+
+impl Files {
+    /// Opens the file with this path below the data folder; `None` where there is no such file.
+    pub(crate) fn open(&self, path: &str) -> Result<Option<AnySource>> {
+        match self {
+            Self::Indexed(archive) => match archive.find(&format!("data/{path}"))? {
+                Some(entry) => Ok(Some(Box::new(archive.open_entry(&entry)?))),
+                None => Ok(None),
+            },
+            Self::Spooled(spooled) => Ok(spooled.open(path).map(|part| Box::new(part) as AnySource)),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! An archive opened for reading.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use archive::{Archive, METADATA};
+use couchfile::btree::TreeKind;
+use couchfile::data_dir::SHARD_MAPS;
+use couchfile::database::Database;
+use couchfile::document::DocInfo;
+use couchfile::error::CouchFileError;
+use couchfile::shard_map::ShardMap;
+
+use crate::database::SnapshotDatabase;
+use crate::document::Document;
+use crate::error::{Error, Result};
+use crate::lanes::Lanes;
+use crate::metadata::Metadata;
+use crate::open::{AnySource, Files};
+use crate::spooled::Spooled;
+use crate::walk::{Flow, Walk};
+
+/// Databases that are kept open.
+const OPEN_DATABASES: usize = 128;
+/// The largest `metadata.yaml` that is looked at, in bytes.
+const METADATA_MAX: u64 = 1 << 20;
+/// What the file with the shard maps is called in errors.
+const MAPS: &str = "the shard maps (_dbs.couch)";
+
+/// How to open an archive.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// Threads that read an archive without table of contents; 0: as many as there are cores.
+    pub threads: usize,
+    /// The databases that will be asked for; `None`: any. Of an archive without table of contents the others are passed over.
+    pub only: Option<Vec<String>>,
+}
+
+/// What an archive says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// When the backup was made.
+    pub date: Option<String>,
+    /// Names of the nodes that were saved.
+    pub nodes: Vec<String>,
+    /// The program that made it, with its version.
+    pub made_by: Option<String>,
+}
+
+/// An archive opened for reading. Memory: what is open, some MiB.
+pub struct Snapshot {
+    name: String,
+    identity: String,
+    files: Files,
+    maps: Database<AnySource>,
+    about: About,
+    deleted_meanwhile: BTreeSet<String>,
+    /// Limits that CouchDB told when the backup was made, by database: a compaction may have lost them in the files.
+    limits: serde_json::Value,
+    opened: Mutex<Opened>,
+}
+
+/// Databases that were asked for, with the time of the last use.
+#[derive(Default)]
+struct Opened {
+    databases: HashMap<String, (Arc<SnapshotDatabase>, u64)>,
+    clock: u64,
+}
+
+impl Snapshot {
+    /// Opens an archive.
+    ///
+    /// One without table of contents is read from beginning to end, and its shards kept in a temporary file; `tell` is told
+    /// so before.
+    pub fn open(path: &Path, options: &OpenOptions, tell: &dyn Fn(&str)) -> Result<Arc<Self>> {
+        let (name, files, metadata, summary, identity) = match archive::open(path)? {
+            Archive::Indexed(archive) => {
+                let metadata = match archive.find(METADATA)? {
+                    Some(entry) => Some(archive.read(&entry, METADATA_MAX)?),
+                    None => None,
+                };
+                let (summary, identity) =
+                    (archive.toc().summary.clone(), archive.toc().manifest_blake3.clone());
+                (archive.name().to_owned(), Files::Indexed(archive), metadata, summary, identity)
+            }
+            Archive::Sequential(archive) => {
+                tell("reading the whole archive once: it has no table of contents");
+                let identity = identity_of(path);
+                let mut spooled = Spooled::read(&archive, options.threads, options.only.as_deref())?;
+                let (metadata, summary) = (spooled.metadata.take(), std::mem::take(&mut spooled.summary));
+                (archive.name().to_owned(), Files::Spooled(spooled), metadata, summary, identity)
+            }
+        };
+        let source = files.open(SHARD_MAPS)?.ok_or_else(|| Error::NoMaps { archive: name.clone() })?;
+        let maps = Database::open(source).map_err(|source| Error::Database {
+            archive: name.clone(),
+            what: MAPS.into(),
+            source,
+        })?;
+        let names = |value: &serde_json::Value| -> BTreeSet<String> {
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|name| Some(name.as_str()?.to_owned()))
+                .collect()
+        };
+        Ok(Arc::new(Self {
+            about: about(metadata.as_deref().and_then(Metadata::from_yaml)),
+            deleted_meanwhile: names(&summary["deleted_meanwhile"]),
+            limits: summary["cluster"]["limits"].clone(),
+            identity,
+            name,
+            files,
+            maps,
+            opened: Mutex::default(),
+        }))
+    }
+
+    /// The archive's path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has a table of contents.
+    pub fn is_indexed(&self) -> bool {
+        matches!(self.files, Files::Indexed(_))
+    }
+
+    /// What it says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// A text that tells this archive's content from others'.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Number of databases.
+    pub fn database_count(&self) -> Result<u64> {
+        let mut count = 0;
+        self.databases(&Walk::default(), |_| {
+            count += 1;
+            Ok::<Flow, Error>(Flow::On)
+        })?;
+        Ok(count)
+    }
+
+    /// Calls `each` with the names of databases.
+    pub fn databases<E: From<Error>>(
+        &self,
+        walk: &Walk,
+        mut each: impl FnMut(&str) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let failed = |(_, e)| self.damaged(MAPS, e);
+        let mut lanes = Lanes::new([&self.maps], TreeKind::Id, walk).map_err(failed)?;
+        while let Some(entry) = lanes.next().map_err(failed)? {
+            let Ok(name) = std::str::from_utf8(&entry.key) else { continue };
+            let deleted = Document::from_id_tree(&self.maps, &entry.key, entry.value)
+                .map_err(|e| self.damaged(MAPS, e))?
+                .is_deleted();
+            let shown = !deleted && !name.starts_with("_design/") && !self.deleted_meanwhile.contains(name);
+            if shown && each(name)? == Flow::Stop {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The database with this name; `None` where there is none.
+    ///
+    /// Fails where its shard map cannot be read. Its shards are opened when they are needed.
+    pub fn database(self: &Arc<Self>, name: &str) -> Result<Option<Arc<SnapshotDatabase>>> {
+        if let Some(known) = self.kept(name) {
+            return Ok(Some(known));
+        }
+        if name.starts_with("_design/") || self.deleted_meanwhile.contains(name) {
+            return Ok(None);
+        }
+        let found = self
+            .maps
+            .document(name.as_bytes(), |doc| Ok((!doc.deleted).then(|| map_body(&self.maps, doc))))
+            .map_err(|e| self.damaged(MAPS, e))?;
+        let Some(Some(body)) = found else { return Ok(None) };
+        let unreadable =
+            |problem: String| Error::Map { archive: self.name.clone(), db: name.to_owned(), problem };
+        let body = body.map_err(|e| unreadable(e.to_string()))?;
+        let map = ShardMap::decode(name, &mut couchfile::term::Decoder::new(&body))
+            .map_err(|e| unreadable(e.to_string()))?;
+        let database = Arc::new(SnapshotDatabase::new(Arc::clone(self), map, &self.limits[name]));
+        self.keep(name, &database);
+        Ok(Some(database))
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(crate) fn damaged(&self, what: impl Into<String>, source: CouchFileError) -> Error {
+        Error::Database { archive: self.name.clone(), what: what.into(), source }
+    }
+
+    fn kept(&self, name: &str) -> Option<Arc<SnapshotDatabase>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.clock += 1;
+        let clock = opened.clock;
+        let (database, used) = opened.databases.get_mut(name)?;
+        *used = clock;
+        Some(Arc::clone(database))
+    }
+
+    fn keep(&self, name: &str, database: &Arc<SnapshotDatabase>) {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.clock += 1;
+        let clock = opened.clock;
+        opened.databases.insert(name.to_owned(), (Arc::clone(database), clock));
+        if opened.databases.len() > OPEN_DATABASES {
+            let oldest =
+                opened.databases.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
+            oldest.and_then(|name| opened.databases.remove(&name));
+        }
+    }
+}
+
+/// The body of a shard map's document, without version byte.
+fn map_body(maps: &Database<AnySource>, doc: &DocInfo<'_>) -> couchfile::error::Result<Vec<u8>> {
+    let winner = doc.revisions.as_ref().and_then(|tree| tree.winner()).and_then(|winner| winner.stored);
+    let stored = winner.ok_or_else(|| CouchFileError::Invalid("no body is kept of it".into()))?;
+    Ok(maps.summary(&stored)?.body.as_slice().to_vec())
+}
+
+fn about(metadata: Option<Metadata>) -> About {
+    let Some(metadata) = metadata else { return About::default() };
+    let program = &metadata.couchcopy;
+    About {
+        made_by: match &program.implementation {
+            _ if program.version.is_empty() => None,
+            Some(implementation) => Some(format!("couchcopy {} ({implementation})", program.version)),
+            None => Some(format!("couchcopy {} (Python)", program.version)),
+        },
+        date: Some(metadata.backup.date).filter(|date| !date.is_empty()),
+        nodes: metadata.backup.source.nodes_names,
+    }
+}
+
+/// Where there is no manifest whose hash could tell: length and time of the file.
+fn identity_of(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let told = std::fs::metadata(path).map(|m| (m.len(), m.mtime(), m.mtime_nsec(), m.ino()));
+    blake3::hash(format!("{told:?}").as_bytes()).to_hex().to_string()
+}
