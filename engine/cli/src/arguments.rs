@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
+use crate::look_arguments::{Completions, Dump, Get, Ls};
 use crate::plugin_arguments::{HttpFlags, PluginCommand, PluginFlags, Service};
 use crate::restore_arguments::{Check, Clean, Restore, Status};
 
@@ -61,9 +62,12 @@ pub(crate) enum Command {
     Verify(Verify),
     Info(Info),
     Ls(Ls),
+    Get(Get),
+    Dump(Dump),
     Cat(Cat),
     Service(Service),
     Plugin(PluginCommand),
+    Completions(Completions),
 }
 
 /// Save the data of one or several nodes of a cluster into one archive, also while they run.
@@ -131,18 +135,6 @@ pub(crate) struct Info {
     pub(crate) archive: PathBuf,
 }
 
-/// List an archive's databases, or the shards of one.
-#[derive(Debug, Args)]
-pub(crate) struct Ls {
-    /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    pub(crate) archive: PathBuf,
-
-    /// A database; its shards are listed.
-    #[arg(value_name = "DB")]
-    pub(crate) db: Option<String>,
-}
-
 /// Write one file of an archive to standard output.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  couchcopy cat backup.tar.gz metadata.yaml")]
@@ -151,7 +143,7 @@ pub(crate) struct Cat {
     #[arg(value_name = "ARCHIVE")]
     pub(crate) archive: PathBuf,
 
-    /// The file's name in the archive; `couchcopy ls ARCHIVE DB` tells those of a database's shards.
+    /// The file's name in the archive; `couchcopy ls ARCHIVE DB --shards` tells those of a database's shards.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 }

@@ -15,6 +15,7 @@ use operations::verify::{VerifyResult, verify};
 use crate::arguments::{Arguments, Backup, Command};
 use crate::cluster;
 use crate::exit::Outcome;
+use crate::look_commands;
 use crate::output::{Output, bytes, count};
 use crate::plugin_commands;
 use crate::progress::Terminal;
@@ -64,22 +65,10 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
             output.print(&overview, info_text);
             Ok(Outcome::Done)
         }
-        Command::Ls(command) => {
-            let survey = Survey::open(&command.archive, threads, reporter)?;
-            reporter.end();
-            let listings = inventory::databases(&survey, command.db.as_deref())?;
-            match (&command.db, listings.first()) {
-                (Some(_), Some(listing)) => output.print(listing, shards_text),
-                (Some(db), None) => {
-                    return Err(OperationError::refused(
-                        format!("{} holds no database {db}", command.archive.display()),
-                        "`couchcopy ls ARCHIVE` lists those it holds.",
-                    ));
-                }
-                (None, _) => output.print(&listings, |listings| databases_text(listings)),
-            }
-            Ok(Outcome::Done)
-        }
+        Command::Ls(command) => look_commands::ls(command, threads, output, reporter),
+        Command::Get(command) => look_commands::get(command, threads, output, reporter),
+        Command::Dump(command) => look_commands::dump(command, threads, reporter),
+        Command::Completions(command) => look_commands::completions(command),
         Command::Cat(command) => {
             let mut out = std::io::stdout();
             operations::cat::cat(&command.archive, &command.name, threads, &mut out)?;
@@ -218,7 +207,7 @@ fn info_text(info: &Overview) -> String {
     text
 }
 
-fn databases_text(listings: &[DatabaseListing]) -> String {
+pub(crate) fn databases_text(listings: &[DatabaseListing]) -> String {
     let mut text =
         format!("{:>10} {:>8} {:>11} {:>4} {:>3}  database\n", "documents", "deleted", "size", "q", "n");
     for db in listings {
@@ -238,7 +227,7 @@ fn databases_text(listings: &[DatabaseListing]) -> String {
     text
 }
 
-fn shards_text(db: &DatabaseListing) -> String {
+pub(crate) fn shards_text(db: &DatabaseListing) -> String {
     let mut text =
         format!("{:<17} {:>10} {:>8} {:>11} {:>6}  file\n", "range", "documents", "deleted", "size", "views");
     for shard in &db.shards {

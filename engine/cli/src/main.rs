@@ -3,10 +3,13 @@
 mod arguments;
 mod cluster;
 mod commands;
+mod completion;
 mod exit;
 #[cfg(debug_assertions)]
 mod fault;
 mod interrupt;
+mod look_arguments;
+mod look_commands;
 mod nodes;
 mod output;
 mod plugin_arguments;
@@ -15,7 +18,7 @@ mod progress;
 mod restore_arguments;
 mod restore_commands;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Hundreds of thousands of small files make millions of small allocations; the system's allocator took a sixth of the
 /// time of a backup.
@@ -23,6 +26,8 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    // A shell that asks what could come next has set COMPLETE; this answers it and ends.
+    clap_complete::CompleteEnv::with_factory(arguments::Arguments::command).complete();
     let arguments = match arguments::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(told) => return exit::not_parsed(&told),

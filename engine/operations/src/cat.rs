@@ -42,7 +42,7 @@ pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)
 fn not_there(path: &Path, name: &str) -> OperationError {
     OperationError::refused(
         format!("{} holds no file {name}", path.display()),
-        "`couchcopy ls ARCHIVE DB` names the files of a database; `tar tzf ARCHIVE` lists all.",
+        "`couchcopy ls ARCHIVE DB --shards` names the files of a database; `tar tzf ARCHIVE` lists all.",
     )
 }
 

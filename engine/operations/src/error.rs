@@ -46,6 +46,9 @@ pub enum OperationError {
     /// The archive cannot be read or written.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// Something cannot be read out of an archive.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::Error),
     /// A database file cannot be used.
     #[error("cannot use {what}")]
     Database {
@@ -144,6 +147,14 @@ impl OperationError {
                 inner.downcast_ref::<Self>().map_or(ErrorKind::Archive, Self::kind)
             }
             Self::Archive(_) => ErrorKind::Archive,
+            Self::Snapshot(error) => match error {
+                snapshot::Error::Archive(ArchiveError::Io { .. }) | snapshot::Error::Spool { .. } => {
+                    ErrorKind::System
+                }
+                snapshot::Error::Archive(_) => ErrorKind::Archive,
+                snapshot::Error::SeveralFolders { .. } => ErrorKind::Refused,
+                _ => ErrorKind::Data,
+            },
             Self::Refused { .. } => ErrorKind::Refused,
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
             Self::Plugin(error) => plugin_kind(error),
@@ -167,6 +178,7 @@ impl OperationError {
             Self::Archive(_) => Some(
                 "Use another copy of this archive. `couchcopy verify` tells whether an archive is whole.".into(),
             ),
+            Self::Snapshot(error) => Some(error.remedy().into()),
             Self::Database { .. } => Some(
                 "CouchDB would open this file as an empty database or not at all. Take it from another node or an \
                  older backup."

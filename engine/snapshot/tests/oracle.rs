@@ -232,14 +232,13 @@ fn of_a_foreign_archive_only_what_is_wanted_is_kept() -> Result<()> {
 }
 
 #[test]
-fn what_is_no_backup_of_one_node_is_refused() -> Result<()> {
+fn what_is_no_backup_of_one_node_is_refused() {
     let several = Snapshot::open(&data("four-nodes-n2.tar.gz"), &OpenOptions::default(), &|_| {});
     assert!(matches!(several.err(), Some(Error::SeveralFolders { .. })));
     let none = Snapshot::open(&data("couch-files.tar.gz"), &OpenOptions::default(), &|_| {});
     assert!(none.is_err());
     assert!(Snapshot::open(Path::new("/nowhere"), &OpenOptions::default(), &|_| {}).is_err());
     assert!(Snapshot::open(&data("README.md"), &OpenOptions::default(), &|_| {}).is_err());
-    Ok(())
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn results_as_json_and_as_text() -> Result<()> {
     let listed = json(0, &["ls", &again])?;
     assert_eq!(listed.as_array().map(Vec::len), Some(verified["databases"].as_u64().unwrap_or(0) as usize));
     let name = "name_with-all$(chars)+and/slash";
-    let shards = json(0, &["ls", &again, name])?;
+    let shards = json(0, &["ls", &again, name, "--shards"])?;
     assert_eq!((&shards["name"], shards["shards"].as_array().map(Vec::len)), (&name.into(), Some(2)));
     let file = shards["shards"][0]["file"].as_str().ok_or("no file")?;
     let ended = std::process::Command::new(binary()?).args(["cat", &again, file]).output()?;
@@ -349,7 +349,8 @@ fn results_as_json_and_as_text() -> Result<()> {
         (&["verify", &again], "The archive is whole."),
         (&["info", &again], "couchdb41@127.0.0.41"),
         (&["ls", &again], "revslimit"),
-        (&["ls", &again, "plain"], "00000000-7fffffff"),
+        (&["ls", &again, "plain"], "doc-00000"),
+        (&["ls", &again, "plain", "--shards"], "00000000-7fffffff"),
     ] {
         let ended = expect(0, arguments)?;
         assert!(ended.stdout.contains(printed), "{arguments:?}: {ended:?}");

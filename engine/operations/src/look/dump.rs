@@ -1,0 +1,153 @@
+//! Writes all documents of a database as lines of JSON.
+
+use std::io::Write;
+use std::path::Path;
+
+use couchfile::document::{AttachmentForm, JsonOptions};
+use couchfile::revtree::Revision;
+use snapshot::{Document, Flow, SnapshotDatabase, Walk};
+
+use super::{open_database, shown, write};
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+
+/// Documents in a line of couchbackup's format.
+const BATCH: usize = 500;
+/// Bytes after which such a line ends earlier.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// How a dump looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DumpFormat {
+    /// One document a line.
+    #[default]
+    Lines,
+    /// What couchrestore of `@cloudant/couchbackup` reads: a line that tells of the file, then an array of documents a line, each
+    /// with its ancestry.
+    Couchbackup,
+}
+
+/// Which documents are written, and how.
+#[derive(Debug, Clone, Default)]
+pub struct DumpOptions {
+    /// Attachments with their content.
+    pub attachments: bool,
+    /// Every leaf that is not deleted, not only the one that CouchDB shows.
+    pub conflicts: bool,
+    /// Deleted documents and, with `conflicts`, deleted leaves too.
+    pub deleted: bool,
+    /// Also local documents, in the end; not those that CouchDB keeps for itself.
+    pub local: bool,
+    /// The ids of the ancestors (`_revisions`); couchbackup's format always has them.
+    pub revs: bool,
+    /// How it looks.
+    pub format: DumpFormat,
+}
+
+/// Writes the documents of a database in the order of their ids; gives their number. Memory: a document, or a line.
+pub fn dump(
+    path: &Path,
+    db: &str,
+    options: &DumpOptions,
+    threads: usize,
+    reporter: &dyn Reporter,
+    out: &mut dyn Write,
+) -> Result<u64> {
+    let database = open_database(path, db, threads, reporter)?;
+    reporter.phase("writing documents", Some(database.info()?.documents));
+    let mut lines = Lines { format: options.format, batch: Vec::new(), in_batch: 0, out };
+    lines.begin(options)?;
+    let mut count = 0;
+    database.documents(&Walk::default(), |document| {
+        for leaf in wanted(&database, document, options)? {
+            lines.put(&json(&database, document, &leaf, options)?)?;
+            count += 1;
+        }
+        reporter.advance(count, 0);
+        Ok::<Flow, OperationError>(Flow::On)
+    })?;
+    if options.local {
+        database.locals(&Walk::default(), |id, document| {
+            if !SnapshotDatabase::is_internal_local(id) {
+                lines.put(document.to_string().as_bytes())?;
+                count += 1;
+            }
+            Ok::<Flow, OperationError>(Flow::On)
+        })?;
+    }
+    lines.end()?;
+    Ok(count)
+}
+
+/// The leaves of a document that are written, the winner first.
+fn wanted<'d>(
+    database: &SnapshotDatabase,
+    document: &'d Document<'_>,
+    options: &DumpOptions,
+) -> Result<Vec<Revision<'d>>> {
+    let mut leaves =
+        document.leaves().map_err(|e| OperationError::database(shown(database, document.id()), e))?;
+    if !options.conflicts {
+        leaves.truncate(1);
+    }
+    leaves.retain(|leaf| options.deleted || !leaf.stored.is_some_and(|stored| stored.deleted));
+    Ok(leaves)
+}
+
+fn json(
+    database: &SnapshotDatabase,
+    document: &Document<'_>,
+    leaf: &Revision<'_>,
+    options: &DumpOptions,
+) -> Result<Vec<u8>> {
+    let form = if options.attachments { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
+    let revs = options.revs || options.format == DumpFormat::Couchbackup;
+    document
+        .json(leaf, JsonOptions { revs, attachments: form, ..JsonOptions::default() })
+        .map_err(|e| OperationError::database(shown(database, document.id()), e))
+}
+
+/// Puts documents on lines.
+struct Lines<'o> {
+    format: DumpFormat,
+    batch: Vec<u8>,
+    in_batch: usize,
+    out: &'o mut dyn Write,
+}
+
+impl Lines<'_> {
+    /// couchrestore looks into the first line for what it has to expect.
+    fn begin(&mut self, options: &DumpOptions) -> Result<()> {
+        if self.format == DumpFormat::Couchbackup {
+            let told = serde_json::json!({
+                "name": "@cloudant/couchbackup",
+                "version": "2.11.0",
+                "mode": "full",
+                "attachments": options.attachments,
+            });
+            write(self.out, format!("{told}\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, document: &[u8]) -> Result<()> {
+        if self.format == DumpFormat::Lines {
+            write(self.out, document)?;
+            return write(self.out, b"\n");
+        }
+        self.batch.push(if self.in_batch == 0 { b'[' } else { b',' });
+        self.batch.extend_from_slice(document);
+        self.in_batch += 1;
+        if self.in_batch >= BATCH || self.batch.len() >= BATCH_BYTES { self.end() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.in_batch > 0 {
+            self.batch.extend_from_slice(b"]\n");
+            write(self.out, &self.batch)?;
+            self.batch.clear();
+            self.in_batch = 0;
+        }
+        Ok(())
+    }
+}

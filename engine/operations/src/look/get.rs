@@ -1,0 +1,163 @@
+//! Reads one document, or one of its attachments, out of an archive.
+
+use std::io::Write;
+use std::path::Path;
+
+use couchfile::document::{AttachmentForm, JsonOptions};
+use couchfile::error::CouchFileError;
+use couchfile::revtree::Revision;
+use serde_json::{Value, json};
+use snapshot::{Document, SnapshotDatabase};
+
+use super::{open_database, shown, write};
+use crate::error::{OperationError, Result};
+use crate::report::Reporter;
+
+/// What of a document is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    /// A revision; without it the one that CouchDB shows.
+    pub rev: Option<String>,
+    /// Also the ids of its ancestors (`_revisions`) and what is left of them (`_revs_info`).
+    pub revs: bool,
+    /// Also the revisions in conflict with it.
+    pub conflicts: bool,
+    /// Attachments with their content.
+    pub attachments: bool,
+    /// This attachment's content instead of the document.
+    pub attachment: Option<String>,
+    /// For people to read, with line breaks.
+    pub pretty: bool,
+}
+
+/// Writes a document, or an attachment of it, to `out`.
+///
+/// Fails where there is no such thing, saying what there is.
+pub fn get(
+    path: &Path,
+    db: &str,
+    id: &str,
+    options: &GetOptions,
+    threads: usize,
+    reporter: &dyn Reporter,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let database = open_database(path, db, threads, reporter)?;
+    if id.starts_with("_local/") {
+        let found = database.local(id)?.ok_or_else(|| no_document(&database, id))?;
+        return put(&found.to_string().into_bytes(), options.pretty, out);
+    }
+    let document = database.document(id)?.ok_or_else(|| no_document(&database, id))?;
+    let damaged = |e| OperationError::database(shown(&database, id), e);
+    let winner = document.winner().map_err(damaged)?;
+    let revision = match &options.rev {
+        Some(rev) => {
+            let found = document.revision(rev).map_err(damaged)?;
+            found.ok_or_else(|| no_revision(&database, &document, rev))?
+        }
+        None if document.is_deleted() => {
+            return Err(OperationError::refused(
+                format!("{} is deleted", shown(&database, id)),
+                format!("`--rev {winner}` shows what is left of it."),
+            ));
+        }
+        None => winner,
+    };
+    if revision.stored.is_none() {
+        return Err(OperationError::refused(
+            format!("no body is kept of revision {revision} of {}", shown(&database, id)),
+            "A compaction removes the bodies of revisions that are no leaves. `--revs` tells which are there.",
+        ));
+    }
+    if let Some(name) = &options.attachment {
+        return attachment(&database, &document, &revision, name, out);
+    }
+    let more = more(&document, &revision, options).map_err(damaged)?;
+    let form = if options.attachments { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
+    let json = JsonOptions { revs: options.revs, attachments: form, encoding_info: false, more: &more };
+    let text = document.json(&revision, json).map_err(damaged)?;
+    put(&text, options.pretty, out)
+}
+
+/// The members that tell of other revisions.
+fn more(
+    document: &Document<'_>,
+    revision: &Revision<'_>,
+    options: &GetOptions,
+) -> Result<Vec<(&'static str, Value)>, CouchFileError> {
+    let mut more = Vec::new();
+    if options.revs {
+        let history = document.history(revision)?;
+        let history: Vec<Value> =
+            history.iter().map(|(rev, status)| json!({"rev": rev, "status": status.name()})).collect();
+        more.push(("_revs_info", history.into()));
+    }
+    if options.conflicts {
+        for (key, deleted) in [("_conflicts", false), ("_deleted_conflicts", true)] {
+            let conflicts = document.conflicts(deleted)?;
+            if !conflicts.is_empty() {
+                more.push((key, conflicts.into()));
+            }
+        }
+    }
+    Ok(more)
+}
+
+fn attachment(
+    database: &SnapshotDatabase,
+    document: &Document<'_>,
+    revision: &Revision<'_>,
+    name: &str,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let what = || shown(database, document.id());
+    let summary = document.summary(revision).map_err(|e| OperationError::database(what(), e))?;
+    let Some(found) = summary.attachments.iter().find(|attachment| attachment.name == name) else {
+        let names: Vec<&str> = summary.attachments.iter().map(|a| a.name.as_str()).collect();
+        return Err(OperationError::refused(
+            format!("revision {revision} of {} has no attachment {name}", what()),
+            if names.is_empty() { "It has none.".into() } else { format!("It has: {}.", names.join(", ")) },
+        ));
+    };
+    let mut failed = None;
+    let read = document.attachment(found, true, |piece| {
+        write(out, piece).map_err(|e| {
+            failed = Some(e);
+            CouchFileError::Write(std::io::ErrorKind::Other.into())
+        })
+    });
+    match (failed, read) {
+        (Some(error), _) => Err(error),
+        (None, read) => {
+            read.map_err(|e| OperationError::database(format!("attachment {name} of {}", what()), e))
+        }
+    }
+}
+
+fn put(text: &[u8], pretty: bool, out: &mut dyn Write) -> Result<()> {
+    let pretty = pretty.then(|| serde_json::from_slice::<Value>(text).ok()).flatten();
+    match pretty.and_then(|value| serde_json::to_string_pretty(&value).ok()) {
+        Some(pretty) => write(out, pretty.as_bytes())?,
+        None => write(out, text)?,
+    }
+    write(out, b"\n")
+}
+
+fn no_document(database: &SnapshotDatabase, id: &str) -> OperationError {
+    OperationError::refused(
+        format!("there is no document {}", shown(database, id)),
+        format!(
+            "`couchcopy ls ARCHIVE {} --prefix TEXT` lists documents whose ids begin with a text.",
+            database.name()
+        ),
+    )
+}
+
+fn no_revision(database: &SnapshotDatabase, document: &Document<'_>, rev: &str) -> OperationError {
+    let leaves: Vec<String> =
+        document.leaves().map(|leaves| leaves.iter().map(ToString::to_string).collect()).unwrap_or_default();
+    OperationError::refused(
+        format!("there is no revision {rev} of {}", shown(database, document.id())),
+        format!("Its leaves are {}; `--revs` tells their ancestors.", leaves.join(", ")),
+    )
+}
