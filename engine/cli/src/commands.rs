@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use operations::backup::{BackupOptions, BackupResult, FileProblem, FolderArgument, backup};
-use operations::error::{OperationError, Result};
+use operations::error::Result;
 use operations::inventory::{self, DatabaseListing, Overview};
 use operations::plugins::Plugins;
 use operations::site::SiteNode;
