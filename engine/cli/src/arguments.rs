@@ -1,8 +1,9 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 use crate::look_arguments::{Completions, Dump, Get, Ls};
 use crate::plugin_arguments::{HttpFlags, PluginCommand, PluginFlags, Service};
@@ -73,7 +74,7 @@ pub(crate) enum Command {
 /// Save the data of one or several nodes of a cluster into one archive, also while they run.
 #[derive(Debug, Args)]
 #[command(
-    allow_missing_positional = true,
+    override_usage = "couchcopy backup [OPTIONS] NODE... ARCHIVE",
     after_help = "A node is named as HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; DATA_DIR is what \
     `[couchdb] database_dir` names in the node's configuration. Another machine than localhost is reached by ssh unless \
     --via or --cluster says otherwise; it needs tar, find and stat, and nothing is written on it. Of a cluster give as many \
@@ -85,14 +86,11 @@ pub(crate) enum Command {
     db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  couchcopy backup --cluster prod.toml backup.tar.gz"
 )]
 pub(crate) struct Backup {
-    /// The nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], or the name of a node in the --cluster file; without
-    /// nodes it is all of that file.
-    #[arg(required_unless_present = "cluster", value_name = "NODE")]
-    pub(crate) nodes: Vec<String>,
-
-    /// The archive to make. It gets its name when it is whole.
-    #[arg(required = true, value_name = "ARCHIVE")]
-    pub(crate) archive: PathBuf,
+    /// The nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], or the name of a node in the --cluster file (without
+    /// nodes it is all of that file); then the archive to make. It gets its name when it is whole.
+    // One list: of two, the parser would not tell the nodes from the archive once an option stands between them.
+    #[arg(required = true, value_names = ["NODE", "ARCHIVE"], num_args = 1..)]
+    pub(crate) places: Vec<String>,
 
     /// Replace an archive of that name, when the new one is whole.
     #[arg(long)]
@@ -112,6 +110,39 @@ pub(crate) struct Backup {
 
     #[command(flatten)]
     pub(crate) http: HttpFlags,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let arguments = Self::try_parse()?;
+        if let Command::Backup(backup) = &arguments.command
+            && backup.nodes().is_empty()
+            && backup.plugins.cluster.is_none()
+        {
+            let mut command = Self::command();
+            command.build();
+            let backup = command.find_subcommand_mut("backup").map(|command| {
+                let missing = "the following required arguments were not provided:\n  NODE... ARCHIVE: one node or more \
+                               (or --cluster), and last the archive to make";
+                command.error(ErrorKind::MissingRequiredArgument, missing)
+            });
+            return backup.map_or(Ok(arguments), Err);
+        }
+        Ok(arguments)
+    }
+}
+
+impl Backup {
+    /// The nodes.
+    pub(crate) fn nodes(&self) -> &[String] {
+        self.places.split_last().map_or(&[], |(_, nodes)| nodes)
+    }
+
+    /// The archive to make.
+    pub(crate) fn archive(&self) -> &Path {
+        self.places.last().map_or(Path::new(""), Path::new)
+    }
 }
 
 /// Prove an archive whole: every byte, every tree, every document, every attachment, every shard map.

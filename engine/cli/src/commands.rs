@@ -86,7 +86,7 @@ fn backup_options(
     reporter: &Arc<Terminal>,
 ) -> Result<(BackupOptions, Option<Plugins>)> {
     let nodes =
-        cluster::nodes_with_known_credentials(&command.nodes, &command.plugins, &command.http, output)?;
+        cluster::nodes_with_known_credentials(command.nodes(), &command.plugins, &command.http, output)?;
     let paths: Vec<PathBuf> = nodes.iter().map(SiteNode::data_folder).collect::<Result<_>>()?;
     // What is on this machine needs no plugins: setting them up would take longer than a small backup.
     let plugins = if nodes.iter().any(|node| !node.via.is_empty()) {
@@ -106,7 +106,7 @@ fn backup_options(
     };
     let options = BackupOptions {
         folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
-        archive: command.archive.clone(),
+        archive: command.archive().to_owned(),
         overwrite: command.overwrite,
         level: command.level,
         threads,
@@ -128,7 +128,7 @@ fn backup_text(result: &BackupResult, command: &Backup) -> String {
     let summary = &result.summary;
     let mut text = format!(
         "{}: {}, {}, {}; {} in {}\n",
-        command.archive.display(),
+        command.archive().display(),
         count(summary.databases, "database", "databases"),
         count(summary.shards, "shard", "shards"),
         count(summary.views, "view index", "view indexes"),

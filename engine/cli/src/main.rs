@@ -18,7 +18,7 @@ mod progress;
 mod restore_arguments;
 mod restore_commands;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 /// Hundreds of thousands of small files make millions of small allocations; the system's allocator took a sixth of the
 /// time of a backup.
@@ -28,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> std::process::ExitCode {
     // A shell that asks what could come next has set COMPLETE; this answers it and ends.
     clap_complete::CompleteEnv::with_factory(arguments::Arguments::command).complete();
-    let arguments = match arguments::Arguments::try_parse() {
+    let arguments = match arguments::Arguments::read() {
         Ok(arguments) => arguments,
         Err(told) => return exit::not_parsed(&told),
     };

@@ -116,6 +116,17 @@ fn a_folder_may_be_named_from_the_current_one_unless_a_node_has_to_find_it() -> 
     let mut here = Command::new(binary()?);
     here.current_dir(fixture.dir()).args(["backup", "localhost,data", "backup.tar.gz"]);
     couchcopy_tests::lab::run(&mut here)?.success()?;
+    // Options may stand anywhere, also between the nodes and the archive.
+    let mut again = Command::new(binary()?);
+    again.current_dir(fixture.dir()).args([
+        "backup",
+        "localhost,data",
+        "--level",
+        "1",
+        "--overwrite",
+        "backup.tar.gz",
+    ]);
+    couchcopy_tests::lab::run(&mut again)?.success()?;
     let archive = text(&fixture.dir().join("backup.tar.gz")).to_owned();
     expect(0, &["verify", &archive])?;
 

@@ -62,11 +62,11 @@ pub fn list(
     match options.style {
         ListStyle::Text => {
             let facts = format!(
-                "{db}: {} documents, {} deleted; {} bytes in use of {}; created {}\n{:>11} {:>9}  {:<35} id\n",
+                "{db}: documents {}, deleted {}, bytes {} ({} in use), created {}\n{:>11} {:>9}  {:<35} id\n",
                 info.documents,
                 info.deleted,
-                info.active_size,
                 info.file_size,
+                info.active_size,
                 created.as_deref().unwrap_or("(not told)"),
                 "bytes",
                 "conflicts",
