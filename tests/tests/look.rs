@@ -237,18 +237,19 @@ fn lists_name_the_documents_and_what_is_known_of_them() -> Result<()> {
 
 #[test]
 fn what_is_not_there_is_named_with_what_is() -> Result<()> {
-    let archive = samples()?.swap_remove(0).archive;
-    refused(&["get", &archive, "nosuch", "x"], "no database nosuch")?;
-    refused(&["dump", &archive, "nosuch"], "couchcopy ls ARCHIVE")?;
-    refused(&["ls", &archive, "nosuch"], "no database nosuch")?;
-    refused(&["get", &archive, "plain", "nosuch"], "--prefix")?;
-    refused(&["get", &archive, "plain", "_local/nosuch"], "no document _local/nosuch")?;
-    refused(&["get", &archive, "conflicts", "c", "--rev", "9-ff"], "Its leaves are 2-cc, 2-bb")?;
-    refused(&["get", &archive, "conflicts", "c", "--rev", "x"], "no revision x")?;
-    refused(&["get", &archive, "conflicts", "c", "--rev", "1-aa"], "no body is kept")?;
-    refused(&["get", &archive, "atts", "with", "--attachment", "nosuch"], "It has: ")?;
-    refused(&["get", &archive, "plain", "doc-00000", "--attachment", "a"], "It has none.")?;
-    for wrong in [&["get", &archive, "plain"][..], &["dump", &archive], &["ls", &archive, "--prefix", "a"]] {
+    let sample = samples()?.swap_remove(0);
+    let archive = &sample.archive;
+    refused(&["get", archive, "nosuch", "x"], "no database nosuch")?;
+    refused(&["dump", archive, "nosuch"], "couchcopy ls ARCHIVE")?;
+    refused(&["ls", archive, "nosuch"], "no database nosuch")?;
+    refused(&["get", archive, "plain", "nosuch"], "--prefix")?;
+    refused(&["get", archive, "plain", "_local/nosuch"], "no document _local/nosuch")?;
+    refused(&["get", archive, "conflicts", "c", "--rev", "9-ff"], "Its leaves are 2-cc, 2-bb")?;
+    refused(&["get", archive, "conflicts", "c", "--rev", "x"], "no revision x")?;
+    refused(&["get", archive, "conflicts", "c", "--rev", "1-aa"], "no body is kept")?;
+    refused(&["get", archive, "atts", "with", "--attachment", "nosuch"], "It has: ")?;
+    refused(&["get", archive, "plain", "doc-00000", "--attachment", "a"], "It has none.")?;
+    for wrong in [&["get", archive, "plain"][..], &["dump", archive], &["ls", archive, "--prefix", "a"]] {
         assert_eq!(couchcopy(wrong)?.code, Some(2), "{wrong:?}");
     }
     Ok(())
@@ -256,8 +257,9 @@ fn what_is_not_there_is_named_with_what_is() -> Result<()> {
 
 #[test]
 fn a_reader_who_has_enough_is_no_error() -> Result<()> {
-    let archive = samples()?.swap_remove(0).archive;
-    for command in [&["dump", &archive, "plain"][..], &["ls", &archive, "plain"]] {
+    let sample = samples()?.swap_remove(0);
+    let archive = &sample.archive;
+    for command in [&["dump", archive, "plain"][..], &["ls", archive, "plain"]] {
         let mut child = std::process::Command::new(couchcopy_tests::lab::binary()?)
             .args(command)
             .stdout(std::process::Stdio::piped())
@@ -273,7 +275,8 @@ fn a_reader_who_has_enough_is_no_error() -> Result<()> {
 
 #[test]
 fn shells_complete_names_out_of_the_archive() -> Result<()> {
-    let archive = samples()?.swap_remove(0).archive;
+    let sample = samples()?.swap_remove(0);
+    let archive = &sample.archive;
     for shell in ["bash", "zsh", "fish"] {
         assert!(couchcopy(&["completions", shell])?.success()?.contains("couchcopy"), "{shell}");
     }
@@ -289,10 +292,10 @@ fn shells_complete_names_out_of_the_archive() -> Result<()> {
         assert!(output.status.success(), "{output:?}");
         Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
     };
-    assert_eq!(complete(&["couchcopy", "get", &archive, "con"])?, ["conflicts"]);
-    assert_eq!(complete(&["couchcopy", "ls", &archive, "q"])?, ["q1n1", "q8"]);
-    assert_eq!(complete(&["couchcopy", "get", &archive, "plain", "doc-0123"])?.len(), 10);
-    let attachments = complete(&["couchcopy", "get", &archive, "atts", "with", "--attachment", "a"])?;
+    assert_eq!(complete(&["couchcopy", "get", archive, "con"])?, ["conflicts"]);
+    assert_eq!(complete(&["couchcopy", "ls", archive, "q"])?, ["q1n1", "q8"]);
+    assert_eq!(complete(&["couchcopy", "get", archive, "plain", "doc-0123"])?.len(), 10);
+    let attachments = complete(&["couchcopy", "get", archive, "atts", "with", "--attachment", "a"])?;
     assert!(attachments.contains(&"a.txt".to_owned()), "{attachments:?}");
     assert!(complete(&["couchcopy", "get", "/nowhere", "con"])?.is_empty());
     Ok(())
