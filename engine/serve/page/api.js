@@ -96,13 +96,25 @@ function walk({ startkey, descending, limit }) {
 
 /** The archives that are served. */
 export async function archives(signal) {
-  return (await json("archives", signal)).map((facts) => new Archive(facts));
+  const all = await json("archives", signal);
+  const names = all.map(({ name }) => name.slice(name.lastIndexOf("/") + 1));
+  // The folders are told only where they tell archives apart.
+  const isOnly = (name) => names.indexOf(name) === names.lastIndexOf(name);
+  return all.map((facts, at) => new Archive(facts, isOnly(names[at]) ? names[at] : facts.name));
 }
 
 /** One archive. */
 export class Archive {
-  constructor(facts) {
-    Object.assign(this, facts);
+  constructor({ number, date, nodes, made_by: madeBy, databases, manifest, root }, name) {
+    this.number = number;
+    this.name = name;
+    this.date = date;
+    this.nodes = nodes ?? [];
+    this.madeBy = madeBy;
+    /** How many databases it has, where that is known. */
+    this.databases = databases;
+    this.isIndexed = manifest;
+    this.root = root;
   }
 
   /** Names of databases, as many as `range` says. */

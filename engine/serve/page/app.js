@@ -1,7 +1,7 @@
 // Shows what the address names, and follows it.
 
 import * as api from "./api.js";
-import { fill, h, named, spelt, tell } from "./dom.js";
+import { busy, fill, h, named, spelt, tell } from "./dom.js";
 import * as route from "./route.js";
 import { failed, nowhere } from "./states.js";
 import { archivesView } from "./view-archives.js";
@@ -56,6 +56,7 @@ async function show(isFirst) {
   const isBack = !isFirst && !isFollowing;
   isFollowing = false;
   const { hash } = location;
+  busy(main, true);
   const slow = setTimeout(() => {
     document.body.classList.add("busy");
     tell("Loading");
@@ -76,6 +77,7 @@ async function show(isFirst) {
   tell("");
   main.replaceChildren();
   fill(main, view.content);
+  busy(main, false);
   const steps = [{ text: "Archives", href: route.archives() }, ...(wanted ? stepsTo(wanted) : [])];
   crumbs(steps);
   const [here, ...above] = [...steps.map(({ text }) => text), view.title].filter(Boolean).reverse();
@@ -115,8 +117,9 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 // Forms that lead to another view.
 addEventListener("couchcopy:go", ({ detail }) => {
-  isFollowing = detail !== location.hash;
-  location.hash = detail;
+  isFollowing = true;
+  if (detail === location.hash) show(false);
+  else location.hash = detail;
 });
 addEventListener("hashchange", () => show(false));
 history.scrollRestoration = "manual";

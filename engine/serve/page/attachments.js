@@ -2,7 +2,7 @@
 // backup is opened as a page of its own, where it could run.
 
 import { ask } from "./api.js";
-import { bytes, facts, h, named, number, tell } from "./dom.js";
+import { busy, bytes, facts, h, named, number, tell } from "./dom.js";
 
 /** What browsers draw. In an `img` not even SVG runs anything. */
 const IMAGES = /^image\/(png|jpeg|gif|webp|avif|bmp|svg\+xml)\b/i;
@@ -52,12 +52,14 @@ function previewButton(url, { name, content_type: type }, place, signal) {
     }
     button.setAttribute("aria-expanded", "true");
     place.replaceChildren("Loading…");
+    busy(place, true);
     let shown;
     try {
       shown = await preview(url, type, name, signal);
     } catch {
       shown = h("p", { class: "hint" }, "This cannot be shown. It can be downloaded.");
     }
+    busy(place, false);
     if (button.getAttribute("aria-expanded") === "false") return;
     place.replaceChildren(...[shown].flat().filter(Boolean));
     tell(`${name} is shown`);

@@ -3,8 +3,8 @@
 
 import { lines, short } from "./json.js";
 
-/** Lists that differ in more pairs of items than this are compared item by item, as they stand. */
-const MOST_PAIRS = 1_000_000;
+/** Between lists with more changes than this, only the common beginning and end are looked for. */
+const MOST_CHANGES = 800;
 
 /** How many items further on a changed one is looked for, and what part of it has to be equal. */
 const NEAR = 20;
@@ -132,36 +132,54 @@ function common(before, after) {
   while (end < least - start && isEqual(before[before.length - 1 - end], after[after.length - 1 - end])) end += 1;
   const pairs = Array.from({ length: start }, (_, at) => [at, at]);
   const [width, height] = [before.length - end - start, after.length - end - start];
-  if (width * height <= MOST_PAIRS) pairs.push(...longest(before, after, start, width, height));
+  for (const pair of longest(before, after, start, width, height)) pairs.push(pair);
   for (let at = end; at > 0; at -= 1) pairs.push([before.length - at, after.length - at]);
   return pairs;
 }
 
+/**
+ * The same for the parts of two lists that begin at `start`, by the way of Myers ("An O(ND) difference algorithm"): for one
+ * change, two, three, … how far one gets on each diagonal. Empty where too many changes lie between them.
+ */
 function longest(before, after, start, width, height) {
-  // Lengths of the longest common rows of what is left from each place on.
-  const row = height + 1;
-  const left = new Uint32Array((width + 1) * row);
   const equal = (x, y) => isEqual(before[start + x], after[start + y]);
-  for (let x = width - 1; x >= 0; x -= 1) {
-    for (let y = height - 1; y >= 0; y -= 1) {
-      const at = x * row + y;
-      left[at] = equal(x, y) ? left[at + row + 1] + 1 : Math.max(left[at + row], left[at + 1]);
+  const most = Math.min(width + height, MOST_CHANGES);
+  // Of each number of changes d: the furthest x of the diagonals -d to d.
+  const ways = [];
+  for (let d = 0; d <= most; d += 1) {
+    const way = new Int32Array(2 * d + 1);
+    for (let k = -d; k <= d; k += 2) {
+      let x = entry(ways, d, k).x;
+      while (x < width && x - k < height && equal(x, x - k)) x += 1;
+      way[k + d] = x;
+      if (x >= width && x - k >= height) {
+        ways.push(way);
+        return pairsOf(ways, width, height, start);
+      }
     }
+    ways.push(way);
   }
+  return [];
+}
+
+/** Where diagonal `k` is entered with the change number `d`, and the diagonal that one comes from. */
+function entry(ways, d, k) {
+  if (d === 0) return { x: 0, from: 0 };
+  const last = (its) => (Math.abs(its) > d - 1 ? -1 : ways[d - 1][its + d - 1]);
+  const [come, gone] = [last(k + 1), last(k - 1)];
+  return k === -d || (k !== d && gone < come) ? { x: come, from: k + 1 } : { x: gone + 1, from: k - 1 };
+}
+
+function pairsOf(ways, width, height, start) {
   const pairs = [];
-  for (let [x, y] = [0, 0]; x < width && y < height;) {
-    const at = x * row + y;
-    if (equal(x, y)) {
-      pairs.push([start + x, start + y]);
-      x += 1;
-      y += 1;
-    } else if (left[at + row] >= left[at + 1]) {
-      x += 1;
-    } else {
-      y += 1;
-    }
+  let [x, k] = [width, width - height];
+  for (let d = ways.length - 1; d >= 0; d -= 1) {
+    const { x: entered, from } = entry(ways, d, k);
+    for (; x > entered; x -= 1) pairs.push([start + x - 1, start + x - 1 - k]);
+    if (d > 0) x = ways[d - 1][from + d - 1];
+    k = from;
   }
-  return pairs;
+  return pairs.reverse();
 }
 
 /** Whether two values are equal, whatever the order of their members. */

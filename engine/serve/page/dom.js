@@ -74,10 +74,23 @@ export function unseen(text) {
   return h("span", { class: "hidden" }, text);
 }
 
+/** So long may a name be to be set large. */
+const LARGE = 60;
+
+/** The heading of a view; it gets the focus when the view is shown. */
+export function heading(text) {
+  return h("h1", { tabindex: "-1", class: text.length > LARGE && "long" }, named(text));
+}
+
 /** One fact after the other, in a line; those that are not known are left out. */
 export function facts(...items) {
   const shown = items.filter((item) => item !== null && item !== undefined && item !== false && item !== "");
   return h("ul", { class: "facts" }, shown.map((item) => h("li", null, item)));
+}
+
+/** Tells those who listen whether an element still waits for what it is to show. */
+export function busy(element, isBusy) {
+  element.setAttribute("aria-busy", String(isBusy));
 }
 
 /** Tells those who listen what has changed. */

@@ -1,6 +1,6 @@
 // A list with a field above it that narrows it down by how names begin, and the pages of it.
 
-import { fill, h, link, named, tell } from "./dom.js";
+import { busy, fill, h, link, named, tell } from "./dom.js";
 import { readPage, SIZE } from "./pages.js";
 import { problem } from "./states.js";
 
@@ -49,6 +49,7 @@ export async function finder(about) {
 
   async function load(prefix, { start = "", before = "" }) {
     running?.abort();
+    busy(place, true);
     running = new AbortController();
     const both = AbortSignal.any([signal, running.signal]);
     const wanted = { prefix: hidden + prefix, start, before };
@@ -62,6 +63,7 @@ export async function finder(about) {
     heading.replaceChildren(things);
     if (page.previous && page.rows.length > 0) fill(heading, [" from ", named(about.keyOf(page.rows[0])), " on"]);
     place.replaceChildren();
+    busy(place, false);
     fill(place, [page.rows.length > 0 ? about.show(page.rows, both) : about.none(prefix), links]);
     return page;
   }
@@ -73,7 +75,9 @@ export async function finder(about) {
       const shown = page.rows.length === 0 ? "None" : page.next ? `The first ${SIZE}` : `${page.rows.length}`;
       tell(`${things}: ${shown}${prefix === "" ? "" : " that begin with " + prefix}`);
     } catch (error) {
-      if (error.name !== "AbortError") place.replaceChildren(problem(error));
+      if (error.name === "AbortError") return;
+      busy(place, false);
+      place.replaceChildren(problem(error));
     }
   }
 
@@ -90,8 +94,13 @@ export async function finder(about) {
   let last = state.prefix ?? "";
   const typed = (wait) => {
     clearTimeout(timer);
+    busy(place, true);
     timer = setTimeout(() => {
-      if (signal.aborted || input.value === last) return;
+      if (signal.aborted) return;
+      if (input.value === last) {
+        busy(place, false);
+        return;
+      }
       last = input.value;
       follow(last);
     }, wait);

@@ -11,7 +11,7 @@ const SIGNS = "{}[],:";
 const BLANK = /[ \t\r\n]*/y;
 const WORD = /[^ \t\r\n{}[\],:"]+/y;
 
-/** The next token of JSON from `at` on: where it ends, and what it is; null at the end or where there is none. */
+/** The next token of JSON from `at` on: where it ends, and what it is, if it is anything. Null at the end. */
 function token(text, at) {
   BLANK.lastIndex = at;
   BLANK.exec(text);
@@ -21,7 +21,7 @@ function token(text, at) {
   if (SIGNS.includes(first)) return { end: start + 1, sign: first };
   if (first === '"') {
     const end = stringEnd(text, start);
-    return end === null ? null : { end, string: text.slice(start, end) };
+    return end === null ? { end: text.length } : { end, string: text.slice(start, end) };
   }
   WORD.lastIndex = start;
   WORD.exec(text);
@@ -88,7 +88,7 @@ export function read(text) {
       open.push(value);
       if (open.length > DEEPEST) return null;
       wanted = sign === "{" ? "first" : "value";
-    } else if (sign === undefined) {
+    } else if (string !== undefined || word !== undefined) {
       place({ kind: "plain", text: string ?? word });
     } else {
       return null;

@@ -1,7 +1,7 @@
 // Parts that views are made of.
 
 import { Refused } from "./api.js";
-import { fill, h, link, named, number } from "./dom.js";
+import { busy, fill, h, link, named, number } from "./dom.js";
 
 /** So many entries are shown at once. */
 const MANY = 10;
@@ -39,10 +39,11 @@ export function inOtherArchives(archives, archive, address, look) {
   const others = archives.filter((its) => its !== archive);
   if (others.length === 0) return null;
   const item = (its) => {
-    const place = h("span", { class: "note" }, "…");
+    const place = h("span", { class: "note", "aria-busy": "true" }, "…");
     look(its)
       .catch((error) => (error instanceof Refused && error.isMissing ? "not there" : "could not be read"))
       .then((what) => {
+        busy(place, false);
         place.replaceChildren();
         fill(place, [what]);
       });

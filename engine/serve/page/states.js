@@ -1,7 +1,7 @@
 // What is shown where there is nothing else to show.
 
 import { Refused } from "./api.js";
-import { h, link, named } from "./dom.js";
+import { h, heading, link, named } from "./dom.js";
 import * as route from "./route.js";
 
 /** Something that did not work, in place of what it was to fill. */
@@ -17,7 +17,7 @@ export function failed(error) {
   return {
     title: "Not read",
     content: [
-      h("h1", { tabindex: "-1" }, "This could not be read"),
+      heading("This could not be read"),
       problem(error),
       h("p", null, h("button", { onclick: () => dispatchEvent(new HashChangeEvent("hashchange")) }, "Try again"), " ",
         link(route.archives(), "All archives")),
@@ -30,7 +30,7 @@ export function nowhere() {
   return {
     title: "No such page",
     content: [
-      h("h1", { tabindex: "-1" }, "There is no such page"),
+      heading("There is no such page"),
       h("p", null, "The address in the browser names nothing that is here. ", link(route.archives(), "All archives")),
     ],
   };

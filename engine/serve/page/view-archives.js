@@ -1,6 +1,6 @@
 // The archives that are served.
 
-import { bytes, count, facts, h, link, named, number } from "./dom.js";
+import { count, facts, h, heading, link, named, number } from "./dom.js";
 import * as route from "./route.js";
 import { none } from "./states.js";
 
@@ -14,15 +14,14 @@ export function moment(date) {
 
 /** What is known of an archive, in a line. */
 export function archiveFacts(archive) {
-  const nodes = archive.nodes ?? [];
+  const { nodes } = archive;
   return facts(
     moment(archive.date) ?? "date unknown",
     typeof archive.databases === "number" && count(archive.databases, "database"),
     nodes.length === 1 ? ["node ", named(nodes[0])] : nodes.length > 1 &&
       h("span", { title: nodes.join(", ") }, count(nodes.length, "node"), ": ", named(nodes[0]), ` and ${number(nodes.length - 1)} more`),
-    archive.made_by && ["made by ", named(archive.made_by)],
-    typeof archive.size === "number" && bytes(archive.size),
-    archive.manifest ? "with a table of contents" : "without a table of contents, read in one pass",
+    archive.madeBy && ["made by ", named(archive.madeBy)],
+    archive.isIndexed ? "with a table of contents" : "without a table of contents, read in one pass",
   );
 }
 
@@ -36,7 +35,7 @@ export function archivesView(archives) {
     title: null,
     content: [
       h("header", { class: "page" },
-        h("h1", { tabindex: "-1" }, "Archives"),
+        heading("Archives"),
         h("p", { class: "lead" }, "What these backups hold, read straight from the archives. Nothing here can change them.")),
       list,
       archives.length > 1 && h("p", null,

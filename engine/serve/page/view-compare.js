@@ -1,7 +1,7 @@
 // Two versions of a document: of two archives, or two revisions of one.
 
 import { Refused } from "./api.js";
-import { code, count, h, link, named, number, unseen } from "./dom.js";
+import { code, count, h, heading, link, named, number, unseen } from "./dom.js";
 import { differences } from "./diff.js";
 import { cut, memberName } from "./pretty.js";
 import * as revisions from "./revisions.js";
@@ -99,7 +99,8 @@ function differenceList(lines) {
       items.push(...its.map(lineItem));
       left -= its.length;
     } else {
-      items.push(foldItem(rows.slice(at).flatMap((row) => row.lines), "more lines"));
+      items.push(...its.slice(0, left).map(lineItem));
+      items.push(foldItem([its.slice(left), ...rows.slice(at + 1).map((row) => row.lines)].flat(), "more lines"));
       break;
     }
   }
@@ -196,7 +197,8 @@ function result(id, name, a, b) {
     shown ? link(route.document(archive, name, id, { rev: shown.rev === shown.winner ? null : shown.rev }), named(archive.name)) : named(archive.name),
     archive.date && [", ", moment(archive.date)], shown && [", ", code(shown.rev)], shown?.isDeleted && ", deleted");
   const top = [heading, h("ul", { class: "legend" }, at("A", "-", a), at("B", "+", b)), summary(a, b)];
-  const unreadable = [a, b].some(({ shown, error }) => (shown ? !shown.value : !error.isMissing));
+  const unreadable = [a, b].some(({ shown, error }) =>
+    shown ? !shown.value : !error.isMissing || error instanceof revisions.NotKept);
   if (unreadable || (!a.shown && !b.shown)) return h("section", { class: "result", "aria-labelledby": "result" }, top);
   const { words, list } = outcome(differences(a.shown?.value ?? null, b.shown?.value ?? null));
   return h("section", { class: "result", "aria-labelledby": "result" }, top, h("p", null, words), list);
@@ -221,7 +223,7 @@ export async function compareView(archives, parts, options, signal) {
     content: [
       h("header", { class: "page" },
         h("p", { class: "kind" }, "Compare"),
-        h("h1", { tabindex: "-1" }, isChosen ? named(id) : "Two versions of a document")),
+        heading(isChosen ? id : "Two versions of a document")),
       form(archives, { name, id, a, b, options }),
     ],
   };

@@ -1,6 +1,6 @@
 // The databases of an archive.
 
-import { bytes, h, link, named, number } from "./dom.js";
+import { busy, bytes, h, heading, link, named, number } from "./dom.js";
 import { finder, table } from "./finder.js";
 import * as route from "./route.js";
 import { none } from "./states.js";
@@ -21,7 +21,7 @@ function databasesTable(archive, names, signal) {
   }));
   const made = table("Databases", COLUMNS, rows.map(({ name, cells }) =>
     [link(route.database(archive, name), named(name)), ...cells]));
-  made.setAttribute("aria-busy", "true");
+  busy(made, true);
   const show = (infos) => {
     for (const { name, cells } of rows) {
       const info = infos.get(name);
@@ -30,7 +30,7 @@ function databasesTable(archive, names, signal) {
         : ["unknown", "unknown", "unknown"];
       cells.forEach((cell, at) => cell.replaceWith(texts[at]));
     }
-    made.removeAttribute("aria-busy");
+    busy(made, false);
   };
   archive.infos(names, signal).then(show, () => signal.aborted || show(new Map()));
   return made;
@@ -57,7 +57,7 @@ export async function databasesView(archive, options, signal) {
     content: [
       h("header", { class: "page" },
         h("p", { class: "kind" }, "Archive"),
-        h("h1", { tabindex: "-1" }, named(archive.name)),
+        heading(archive.name),
         archiveFacts(archive)),
       list,
     ],

@@ -2,7 +2,7 @@
 
 import { isUnaddressable, Refused } from "./api.js";
 import { attachmentsPart } from "./attachments.js";
-import { code, count, facts, h, link, named, tell } from "./dom.js";
+import { busy, code, count, facts, h, heading, link, named, tell } from "./dom.js";
 import * as json from "./json.js";
 import { growing, inOtherArchives, part } from "./parts.js";
 import { pretty } from "./pretty.js";
@@ -59,12 +59,16 @@ function historyPart(at, shown, signal) {
   if (older.length === 0) return null;
   const item = ({ rev, isKept }) => {
     const place = h("span", null);
-    const show = (kept) => place.replaceChildren(
+    const show = (kept) => {
+      busy(place, false);
+      place.replaceChildren(
       kept ? link(at.document({ rev }), code(rev)) : code(rev),
       " ", h("span", { class: "note" }, kept ? "kept" : "not kept"));
+    };
     if (isKept === null) {
       place.append(code(rev));
-      at.database.keeps(at.id, rev, signal).then(show, () => {});
+      busy(place, true);
+      at.database.keeps(at.id, rev, signal).then(show, () => busy(place, false));
     } else {
       show(isKept);
     }
@@ -135,7 +139,7 @@ export async function documentView(archives, archive, name, id, options, signal)
   const view = { title: options.rev };
   const head = (...content) => h("header", { class: "page" },
     h("p", { class: "kind" }, id.startsWith("_design/") ? "Design document" : id.startsWith("_local/") ? "Local document" : "Document"),
-    h("h1", { tabindex: "-1" }, named(id)), content);
+    heading(id), content);
   let shown;
   try {
     shown = await revisions.load(at.database, id, options.rev, signal);

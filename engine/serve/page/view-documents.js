@@ -1,7 +1,7 @@
 // The documents of a database, and what else there is to say of it.
 
 import { Refused } from "./api.js";
-import { bytes, code, count, facts, h, link, named, number } from "./dom.js";
+import { bytes, code, count, facts, h, heading, link, named, number } from "./dom.js";
 import { finder, pager, table } from "./finder.js";
 import { inOtherArchives } from "./parts.js";
 import { pretty } from "./pretty.js";
@@ -113,7 +113,7 @@ function missing(archives, archive, name, signal) {
     content: [
       h("header", { class: "page" },
         h("p", { class: "kind" }, "Database"),
-        h("h1", { tabindex: "-1" }, named(name))),
+        heading(name)),
       h("div", { class: "notice" }, h("p", null, h("strong", null, "Not in this archive. "),
         named(archive.name), " holds no database of this name."),
       h("p", null, link(route.archive(archive), "Its databases"), " · ", link(route.archives(), "All archives"))),
@@ -144,7 +144,7 @@ export async function documentsView(archives, archive, name, options, signal) {
     content: [
       h("header", { class: "page" },
         h("p", { class: "kind" }, "Database"),
-        h("h1", { tabindex: "-1" }, named(name)),
+        heading(name),
         facts(count(info.doc_count, "document"), info.doc_del_count > 0 && `${number(info.doc_del_count)} deleted`,
           bytes(info.sizes.file), info.props?.partitioned && "partitioned")),
       h("nav", { class: "parts", "aria-label": "Parts of this database" }, h("ul", null, LISTS.map(({ list: its, tab }) =>
