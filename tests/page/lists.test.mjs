@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { address, follow, leave, look, names, open, oracle, settled, shop, title, travel } from "./browser.mjs";
 
 const SINGLE = "single-node.tar.gz";
+const FOREIGN = "couchcopy-0.2.4.tar.gz";
 /** Rows of a page. */
 const SIZE = 50;
 
@@ -35,6 +36,17 @@ test("every archive is listed", look(async (page) => {
   assert.match(line, /node couchdb41@127\.0\.0\.41/);
   await follow(page, SINGLE);
   assert.deepEqual(await title(page), [SINGLE]);
+}));
+
+test("an archive of the Python couchcopy is as good as any", look(async (page) => {
+  await open(page, "#/");
+  const facts = await page.locator(".cards > li").allInnerTexts();
+  assert.match(facts.find((text) => text.includes(FOREIGN)), /without a table of contents, read in one pass/);
+  await follow(page, FOREIGN);
+  assert.deepEqual(await names(page), Object.keys(oracle).sort());
+  await follow(page, "conflicts");
+  await follow(page, "c");
+  assert.match(await page.locator("pre").innerText(), /"_rev": "2-cc"/);
 }));
 
 test("every database is listed with its counts", look(async (page) => {

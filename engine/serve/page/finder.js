@@ -51,7 +51,7 @@ export async function finder(about) {
     running?.abort();
     busy(place, true);
     running = new AbortController();
-    const both = AbortSignal.any([signal, running.signal]);
+    const { signal: both } = running;
     const wanted = { prefix: hidden + prefix, start, before };
     const page = await readPage((range) => about.ask(range, both), about.keyOf, wanted);
     const to = (its) => its && about.href({ prefix, ...its });
@@ -80,6 +80,8 @@ export async function finder(about) {
       place.replaceChildren(problem(error));
     }
   }
+
+  signal.addEventListener("abort", () => running?.abort());
 
   const input = h("input", {
     type: "search",
