@@ -1,7 +1,7 @@
 // A browser that looks at the page, and complains of what no test is to see.
 //
-// COUCHCOPY_PAGE names the page, COUCHCOPY_PAGE_MODULES the folder that holds node_modules, COUCHCOPY_PAGE_BROWSER the
-// browser, COUCHCOPY_PAGE_PICTURES the folder for screenshots.
+// COUCHCOPY_PAGE names the page, COUCHCOPY_PAGE_MODULES the folder that holds node_modules,
+// COUCHCOPY_PAGE_BROWSER the browser, COUCHCOPY_PAGE_PICTURES the folder for screenshots.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,8 @@ import { join } from "node:path";
 import { after, before } from "node:test";
 import { gunzipSync } from "node:zlib";
 
-const { COUCHCOPY_PAGE, COUCHCOPY_PAGE_MODULES, COUCHCOPY_PAGE_BROWSER, COUCHCOPY_PAGE_PICTURES } = process.env;
+const { COUCHCOPY_PAGE, COUCHCOPY_PAGE_MODULES, COUCHCOPY_PAGE_BROWSER, COUCHCOPY_PAGE_PICTURES } =
+  process.env;
 const require = createRequire(`${COUCHCOPY_PAGE_MODULES}/`);
 const { chromium } = require("playwright-core");
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -26,7 +27,10 @@ const ARGUMENTS = [
   "--disable-sync",
 ];
 
-/** Where the archives are to be read from, below the page: the page asks for them in no other way than by pages. */
+/**
+ * Where the archives are to be read from, below the page: the page asks for them in no other way than by
+ * pages.
+ */
 const LISTS = /\/(_all_dbs|_all_docs|_design_docs|_local_docs|_changes)$/;
 
 /** What HTTP said of the fixture. */
@@ -68,7 +72,11 @@ export function look(options, run) {
     const wrong = watch(page);
     try {
       await run(page);
-      assert.equal(await page.evaluate(() => globalThis.pwned), undefined, "something out of a backup was run");
+      assert.equal(
+        await page.evaluate(() => globalThis.pwned),
+        undefined,
+        "something out of a backup was run",
+      );
     } finally {
       await context.close();
     }
@@ -83,7 +91,8 @@ function watch(page) {
   page.on("dialog", (dialog) => wrong.push(`dialog: ${dialog.message()}`));
   page.on("console", (message) => {
     // An answer that something is not there is told by the browser as well.
-    if (message.type() === "error" && !message.text().includes("404")) wrong.push(`console: ${message.text()}`);
+    if (message.type() === "error" && !message.text().includes("404"))
+      wrong.push(`console: ${message.text()}`);
   });
   page.on("request", (request) => {
     const url = new URL(request.url());
@@ -104,7 +113,9 @@ export async function open(page, hash) {
     await page.goto(url);
   } else {
     await leave(page);
-    await page.evaluate((its) => { location.hash = its; }, hash);
+    await page.evaluate((its) => {
+      location.hash = its;
+    }, hash);
   }
   await settled(page);
 }
@@ -147,10 +158,14 @@ export function names(page) {
 /** Fails where what is shown is not accessible, by rules that a program can check. */
 export async function checkAccessible(page, what) {
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, {
-    runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-  }));
-  const told = violations.flatMap(({ id, help, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${help}\n${html}\n${failureSummary}`));
+  const { violations } = await page.evaluate(() =>
+    globalThis.axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    }),
+  );
+  const told = violations.flatMap(({ id, help, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${help}\n${html}\n${failureSummary}`),
+  );
   assert.deepEqual(told, [], what);
 }
 
@@ -163,5 +178,9 @@ export async function checkFits(page, what) {
 /** Takes a picture, if somebody wants it. */
 export async function picture(page, name) {
   if (!COUCHCOPY_PAGE_PICTURES) return;
-  await page.screenshot({ path: join(COUCHCOPY_PAGE_PICTURES, `${name}.png`), animations: "disabled", caret: "initial" });
+  await page.screenshot({
+    path: join(COUCHCOPY_PAGE_PICTURES, `${name}.png`),
+    animations: "disabled",
+    caret: "initial",
+  });
 }

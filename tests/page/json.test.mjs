@@ -14,14 +14,32 @@ function random(seed) {
   };
 }
 
-const PLAIN = ["null", "true", "0", "-1.50", "1e99", "12345678901234567890", '""', '"a\\"b\\\\"', '"\\u202e"', '"{[,:]}"', '"é☃"'];
+const PLAIN = [
+  "null",
+  "true",
+  "0",
+  "-1.50",
+  "1e99",
+  "12345678901234567890",
+  '""',
+  '"a\\"b\\\\"',
+  '"\\u202e"',
+  '"{[,:]}"',
+  '"é☃"',
+];
 
 function value(next, depth) {
   const kind = depth === 0 ? 0 : next(4);
   if (kind < 2) return PLAIN[next(PLAIN.length)];
   const blank = () => ["", " ", "\n  "][next(3)];
-  const inner = Array.from({ length: next(6) }, (_, at) =>
-    (kind === 2 ? "" : `"${"abcdef"[next(6)]}${at}"${blank()}:`) + blank() + value(next, depth - 1) + blank());
+  const inner = Array.from(
+    { length: next(6) },
+    (_, at) =>
+      (kind === 2 ? "" : `"${"abcdef"[next(6)]}${at}"${blank()}:`) +
+      blank() +
+      value(next, depth - 1) +
+      blank(),
+  );
   return kind === 2 ? `[${blank()}${inner.join(",")}]` : `{${blank()}${inner.join(",")}}`;
 }
 
@@ -33,7 +51,9 @@ function changed(next, its) {
     return items;
   }
   if (its === null || typeof its !== "object") return its;
-  const members = Object.entries(its).filter(() => next(6) > 0).map(([name, item]) => [name, changed(next, item)]);
+  const members = Object.entries(its)
+    .filter(() => next(6) > 0)
+    .map(([name, item]) => [name, changed(next, item)]);
   if (next(3) === 0) members.push([`new${next(9)}`, next(9)]);
   if (next(3) === 0) members.reverse();
   return Object.fromEntries(members);
@@ -72,7 +92,10 @@ test("what is no JSON is told as such", () => {
 
 test("numbers, order and what occurs twice stay", () => {
   const given = '{"b": 12345678901234567890, "2": 1.0, "1": -0, "b": 1E400}';
-  assert.equal(text(read(given)), '{\n  "b": 12345678901234567890,\n  "2": 1.0,\n  "1": -0,\n  "b": 1E400\n}');
+  assert.equal(
+    text(read(given)),
+    '{\n  "b": 12345678901234567890,\n  "2": 1.0,\n  "1": -0,\n  "b": 1E400\n}',
+  );
   assert.equal(member(read(given), "b").text, "1E400");
   assert.equal(text(without(read(given), ["b", "1"])), '{\n  "2": 1.0\n}');
 });
@@ -80,7 +103,7 @@ test("numbers, order and what occurs twice stay", () => {
 test("what is too deep is not taken apart, and nothing breaks", () => {
   assert.equal(read("[".repeat(100_000) + "]".repeat(100_000)), null);
   assert.ok(read("[".repeat(300) + "]".repeat(300)));
-  const long = `"${"\\\"x".repeat(3_000_000)}"`;
+  const long = `"${'\\"x'.repeat(3_000_000)}"`;
   assert.equal(read(long).text, long);
 });
 
@@ -97,11 +120,17 @@ test("of the differences, each side's lines make up that side", () => {
     const first = JSON.parse(value(next, 4));
     const [before, after] = [first, changed(next, first)].map((its) => read(JSON.stringify(its)));
     const told = differences(before, after);
-    const side = (sign) => told.filter((line) => line.sign === " " || line.sign === sign)
-      .map((line) => `${line.depth} ${line.name} ${line.text}`).sort();
+    const side = (sign) =>
+      told
+        .filter((line) => line.sign === " " || line.sign === sign)
+        .map((line) => `${line.depth} ${line.name} ${line.text}`)
+        .sort();
     assert.deepEqual(side("-"), sorted(before));
     assert.deepEqual(side("+"), sorted(after));
-    assert.equal(told.every(({ sign }) => sign === " "), isEqual(before, after));
+    assert.equal(
+      told.every(({ sign }) => sign === " "),
+      isEqual(before, after),
+    );
   }
 });
 
@@ -109,7 +138,13 @@ test("equal values have no differences, whatever the order of their members", ()
   const [a, b] = ['{"a":[1,{"x":1,"y":2}],"b":null}', '{"b":null,"a":[1,{"y":2,"x":1}]}'].map(read);
   assert.ok(isEqual(a, b));
   assert.ok(differences(a, b).every(({ sign }) => sign === " "));
-  for (const other of ['{"a":[1,{"x":1,"y":3}],"b":null}', '{"a":[1],"b":null}', '{"b":null}', "[]", '{"b":null,"a":[{"y":2,"x":1},1]}']) {
+  for (const other of [
+    '{"a":[1,{"x":1,"y":3}],"b":null}',
+    '{"a":[1],"b":null}',
+    '{"b":null}',
+    "[]",
+    '{"b":null,"a":[{"y":2,"x":1},1]}',
+  ]) {
     assert.ok(!isEqual(a, read(other)), other);
   }
 });
@@ -118,9 +153,8 @@ test("of a list, only what came or went is told", () => {
   const list = (items) => read(JSON.stringify(items.map((n) => ({ n, text: `item ${n}`, more: true }))));
   const all = Array.from({ length: 3000 }, (_, n) => n);
   const told = differences(list(all), list([-1, ...all.filter((n) => n !== 1500), 3000]));
-  assert.deepEqual(told.filter(({ sign, name }) => sign !== " " && name === '"n"').map(({ sign, text: its }) => sign + its), [
-    "+-1",
-    "-1500",
-    "+3000",
-  ]);
+  assert.deepEqual(
+    told.filter(({ sign, name }) => sign !== " " && name === '"n"').map(({ sign, text: its }) => sign + its),
+    ["+-1", "-1500", "+3000"],
+  );
 });

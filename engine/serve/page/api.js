@@ -49,7 +49,7 @@ async function json(url, signal) {
 }
 
 async function post(url, body, signal) {
-  const headers = { "Accept": "application/json", "Content-Type": "application/json" };
+  const headers = { Accept: "application/json", "Content-Type": "application/json" };
   return ask(url, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
@@ -155,7 +155,9 @@ export class Database {
     return (await json(`${this.url}/${list}${walk(range)}`, signal)).rows;
   }
 
-  /** What `_all_docs` knows of one document: its revision, whether it is deleted; null where it is not there. */
+  /**
+   * What `_all_docs` knows of one document: its revision, whether it is deleted; null where it is not there.
+   */
   async row(id, signal) {
     const { rows } = await json(`${this.url}/_all_docs${query({ keys: JSON.stringify([id]) })}`, signal);
     const value = rows[0]?.value;

@@ -100,13 +100,18 @@ function place(link, heading) {
 function crumbs(steps) {
   const list = document.getElementById("crumbs");
   list.replaceChildren();
-  fill(list, steps.map(({ text, href }, at) =>
-    h("li", null, h("a", { href, "aria-current": at === steps.length - 1 ? "page" : null }, named(text)))));
+  fill(
+    list,
+    steps.map(({ text, href }, at) =>
+      h("li", null, h("a", { href, "aria-current": at === steps.length - 1 ? "page" : null }, named(text))),
+    ),
+  );
 }
 
 document.addEventListener("click", (event) => {
   const href = event.target.closest?.("a")?.getAttribute("href");
-  if (!href?.startsWith("#/") || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  if (!href?.startsWith("#/") || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0)
+    return;
   followed.set(location.hash, href);
   // Where one already is, nothing will be shown anew.
   isFollowing = href !== location.hash;

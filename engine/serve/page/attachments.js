@@ -1,5 +1,5 @@
-// A document's attachments. They are downloaded, or shown within this page as images or as text: nothing that came out of a
-// backup is opened as a page of its own, where it could run.
+// A document's attachments. They are downloaded, or shown within this page as images or as text: nothing that
+// came out of a backup is opened as a page of its own, where it could run.
 
 import { ask } from "./api.js";
 import { busy, bytes, facts, h, named, number, tell } from "./dom.js";
@@ -36,14 +36,22 @@ async function preview(url, type, name, signal) {
   }
   const { text, isAll } = await beginning(url, signal);
   return [
-    h("pre", { class: "json", tabindex: "0", role: "region", "aria-label": `Text of ${name}` }, h("code", null, text)),
+    h(
+      "pre",
+      { class: "json", tabindex: "0", role: "region", "aria-label": `Text of ${name}` },
+      h("code", null, text),
+    ),
     !isAll && h("p", { class: "hint" }, `The first ${number(SHOWN / 1024)} KiB; download it for the rest.`),
   ];
 }
 
 /** A button that shows an attachment below itself, and hides it again. */
 function previewButton(url, { name, content_type: type }, place, signal) {
-  const button = h("button", { type: "button", "aria-expanded": "false", "aria-label": `Preview ${name}` }, "Preview");
+  const button = h(
+    "button",
+    { type: "button", "aria-expanded": "false", "aria-label": `Preview ${name}` },
+    "Preview",
+  );
   button.addEventListener("click", async () => {
     if (button.getAttribute("aria-expanded") === "true") {
       place.replaceChildren();
@@ -75,17 +83,26 @@ export function attachmentsPart(at, shown, signal) {
     const url = at.database.attachmentUrl(at.id, name, shown.rev);
     const place = h("div", { class: "preview" });
     const canShow = url !== null && (IMAGES.test(type) || TEXTS.test(type));
-    return h("li", null,
+    return h(
+      "li",
+      null,
       h("p", { class: "file" }, named(name)),
       facts(named(type), typeof length === "number" && bytes(length)),
       url === null
         ? h("p", { class: "hint" }, "No browser can ask for this name; couchcopy get --attachment can.")
-        : h("p", { class: "actions" },
+        : h(
+            "p",
+            { class: "actions" },
             h("a", { href: url, download: name, "aria-label": `Download ${name}` }, "Download"),
-            canShow && previewButton(url, attachment, place, signal)),
-      place);
+            canShow && previewButton(url, attachment, place, signal),
+          ),
+      place,
+    );
   });
-  return h("section", { "aria-labelledby": "attachments" },
+  return h(
+    "section",
+    { "aria-labelledby": "attachments" },
     h("h2", { id: "attachments", tabindex: "-1" }, "Attachments"),
-    h("ul", { class: "files" }, items));
+    h("ul", { class: "files" }, items),
+  );
 }

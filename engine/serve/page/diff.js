@@ -1,5 +1,5 @@
-// What differs between two JSON values, told by their structure: the order of members does not count, and of a list only
-// what came or went is told.
+// What differs between two JSON values, told by their structure: the order of members does not count, and of
+// a list only what came or went is told.
 
 import { lines, short } from "./json.js";
 
@@ -11,8 +11,9 @@ const NEAR = 20;
 const ALIKE = 0.3;
 
 /**
- * The differences as lines `{ sign, depth, name, text, other }`: `sign` is " ", "-" (only in the first) or "+" (only in the second).
- * Where one plain value took another's place, each of the two lines has the other's text in `other`.
+ * The differences as lines `{ sign, depth, name, text, other }`: `sign` is " ", "-" (only in the first) or
+ * "+" (only in the second). Where one plain value took another's place, each of the two lines has the other's
+ * text in `other`.
  */
 export function differences(before, after) {
   const out = [];
@@ -61,7 +62,8 @@ function members(out, before, after, depth) {
     else if (follow.has(known)) follow.get(known).push(name);
     else follow.set(known, [name]);
   }
-  const come = (name) => (follow.get(name) ?? []).forEach((its) => whole(out, "+", fresh.get(its), depth, its));
+  const come = (name) =>
+    (follow.get(name) ?? []).forEach((its) => whole(out, "+", fresh.get(its), depth, its));
   come(null);
   for (const [name, value] of old) {
     if (fresh.has(name)) compare(out, value, fresh.get(name), depth, name);
@@ -72,8 +74,12 @@ function members(out, before, after, depth) {
 
 function items(out, before, after, depth) {
   let [i, j] = [0, 0];
-  const gone = (to) => { for (; i < to; i += 1) whole(out, "-", before[i], depth, null); };
-  const come = (to) => { for (; j < to; j += 1) whole(out, "+", after[j], depth, null); };
+  const gone = (to) => {
+    for (; i < to; i += 1) whole(out, "-", before[i], depth, null);
+  };
+  const come = (to) => {
+    for (; j < to; j += 1) whole(out, "+", after[j], depth, null);
+  };
   for (const [x, y] of [...common(before, after), [before.length, after.length]]) {
     // Between two items that stayed: what is like one that was there before was changed rather than replaced.
     const opposite = x - i === y - j;
@@ -129,7 +135,8 @@ function common(before, after) {
   const least = Math.min(before.length, after.length);
   while (start < least && isEqual(before[start], after[start])) start += 1;
   let end = 0;
-  while (end < least - start && isEqual(before[before.length - 1 - end], after[after.length - 1 - end])) end += 1;
+  while (end < least - start && isEqual(before[before.length - 1 - end], after[after.length - 1 - end]))
+    end += 1;
   const pairs = Array.from({ length: start }, (_, at) => [at, at]);
   const [width, height] = [before.length - end - start, after.length - end - start];
   for (const pair of longest(before, after, start, width, height)) pairs.push(pair);
@@ -138,8 +145,9 @@ function common(before, after) {
 }
 
 /**
- * The same for the parts of two lists that begin at `start`, by the way of Myers ("An O(ND) difference algorithm"): for one
- * change, two, three, … how far one gets on each diagonal. Empty where too many changes lie between them.
+ * The same for the parts of two lists that begin at `start`, by the way of Myers ("An O(ND) difference
+ * algorithm"): for one change, two, three, … how far one gets on each diagonal. Empty where too many changes
+ * lie between them.
  */
 function longest(before, after, start, width, height) {
   const equal = (x, y) => isEqual(before[start + x], after[start + y]);
@@ -186,7 +194,8 @@ function pairsOf(ways, width, height, start) {
 export function isEqual(a, b) {
   if (a.kind !== b.kind || hash(a) !== hash(b)) return false;
   if (a.kind === "plain") return a.text === b.text;
-  if (a.kind === "array") return a.items.length === b.items.length && a.items.every((item, at) => isEqual(item, b.items[at]));
+  if (a.kind === "array")
+    return a.items.length === b.items.length && a.items.every((item, at) => isEqual(item, b.items[at]));
   if (a.members.length !== b.members.length) return false;
   const others = new Map(b.members);
   return a.members.every(([name, value]) => others.has(name) && isEqual(value, others.get(name)));
@@ -200,9 +209,13 @@ function hash(value) {
 
 function hashed(value) {
   if (value.kind === "plain") return textHash(value.text);
-  if (value.kind === "array") return value.items.reduce((sum, item) => mix(sum, hash(item)), value.items.length);
+  if (value.kind === "array")
+    return value.items.reduce((sum, item) => mix(sum, hash(item)), value.items.length);
   // A sum, as the order does not count.
-  return value.members.reduce((sum, [name, its]) => (sum + mix(textHash(name), hash(its))) | 0, ~value.members.length);
+  return value.members.reduce(
+    (sum, [name, its]) => (sum + mix(textHash(name), hash(its))) | 0,
+    ~value.members.length,
+  );
 }
 
 function textHash(text) {

@@ -1,15 +1,14 @@
 // Makes elements. Whatever comes out of a backup becomes text, never markup.
 
-// Characters that would change how what stands beside them looks, or that cannot be seen: controls, marks that turn the
-// direction of text, and halves of characters.
+// Characters that would change how what stands beside them looks, or that cannot be seen: controls, marks
+// that turn the direction of text, and halves of characters.
 const UNSEEN =
-  // eslint-disable-next-line no-control-regex
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]|\p{Cs}/u;
 const ALL_UNSEEN = new RegExp(UNSEEN.source, "gu");
 
 /**
- * An element. Of its attributes, those that begin with "on" are listeners; null, undefined and false are left out.
- * Children are nodes, texts, lists of them, or nothing.
+ * An element. Of its attributes, those that begin with "on" are listeners; null, undefined and false are left
+ * out. Children are nodes, texts, lists of them, or nothing.
  */
 export function h(name, attributes, ...children) {
   const element = document.createElement(name);
@@ -85,7 +84,11 @@ export function heading(text) {
 /** One fact after the other, in a line; those that are not known are left out. */
 export function facts(...items) {
   const shown = items.filter((item) => item !== null && item !== undefined && item !== false && item !== "");
-  return h("ul", { class: "facts" }, shown.map((item) => h("li", null, item)));
+  return h(
+    "ul",
+    { class: "facts" },
+    shown.map((item) => h("li", null, item)),
+  );
 }
 
 /** Tells those who listen whether an element still waits for what it is to show. */

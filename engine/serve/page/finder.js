@@ -7,32 +7,58 @@ import { problem } from "./states.js";
 /** How long typing has to rest before the list follows, in milliseconds. */
 const REST = 200;
 
-/** A table. `columns` are `{ head, kind }`, `kind` a class or nothing; `rows` lists of what the cells hold, the first the row's name. */
+/**
+ * A table. `columns` are `{ head, kind }`, `kind` a class or nothing; `rows` lists of what the cells hold,
+ * the first the row's name.
+ */
 export function table(label, columns, rows) {
   // The roles are told because narrow windows show rows as blocks, and some browsers take such for no table.
   const cell = (content, { head, kind }, at) =>
     at === 0
       ? h("th", { scope: "row", role: "rowheader" }, content)
       : h("td", { role: "cell", class: kind, "data-head": head }, content);
-  return h("table", { role: "table", "aria-label": label },
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      columns.map(({ head, kind }) => h("th", { scope: "col", role: "columnheader", class: kind }, head)))),
-    h("tbody", { role: "rowgroup" },
-      rows.map((cells) => h("tr", { role: "row" }, cells.map((content, at) => cell(content, columns[at], at))))));
+  return h(
+    "table",
+    { role: "table", "aria-label": label },
+    h(
+      "thead",
+      { role: "rowgroup" },
+      h(
+        "tr",
+        { role: "row" },
+        columns.map(({ head, kind }) => h("th", { scope: "col", role: "columnheader", class: kind }, head)),
+      ),
+    ),
+    h(
+      "tbody",
+      { role: "rowgroup" },
+      rows.map((cells) =>
+        h(
+          "tr",
+          { role: "row" },
+          cells.map((content, at) => cell(content, columns[at], at)),
+        ),
+      ),
+    ),
+  );
 }
 
 /** Links to the pages beside this one; nothing where there are none. */
 export function pager(label, { first, previous, next }) {
   if (!previous && !next) return null;
-  return h("nav", { class: "pager", "aria-label": label },
+  return h(
+    "nav",
+    { class: "pager", "aria-label": label },
     first && link(first, "First page"),
     previous && h("a", { href: previous, rel: "prev" }, "Previous page"),
-    next && h("a", { href: next, rel: "next" }, "Next page"));
+    next && h("a", { href: next, rel: "next" }, "Next page"),
+  );
 }
 
 /**
  * The list. `about` says:
- * - `things`: what is listed, e.g. "Databases"; `field`: what the field is called; `hint`: a word on it, or nothing
+ * - `things`: what is listed, e.g. "Databases"; `field`: what the field is called; `hint`: a word on it, or
+ *   nothing
  * - `state`: prefix, start and before of the address; `href(state)`: the address of another
  * - `ask(range, signal)`: rows; `keyOf(row)`; `hidden`: what all keys begin with, which nobody types
  * - `show(rows, signal)`: the nodes for some rows; `none(prefix)`: those where there are none
@@ -61,7 +87,8 @@ export async function finder(about) {
       next: to(page.next),
     });
     heading.replaceChildren(things);
-    if (page.previous && page.rows.length > 0) fill(heading, [" from ", named(about.keyOf(page.rows[0])), " on"]);
+    if (page.previous && page.rows.length > 0)
+      fill(heading, [" from ", named(about.keyOf(page.rows[0])), " on"]);
     place.replaceChildren();
     busy(place, false);
     fill(place, [page.rows.length > 0 ? about.show(page.rows, both) : about.none(prefix), links]);
@@ -108,14 +135,20 @@ export async function finder(about) {
     }, wait);
   };
   input.addEventListener("input", () => typed(REST));
-  const form = h("form", {
-    role: "search",
-    class: "find",
-    onsubmit: (event) => {
-      event.preventDefault();
-      typed(0);
+  const form = h(
+    "form",
+    {
+      role: "search",
+      class: "find",
+      onsubmit: (event) => {
+        event.preventDefault();
+        typed(0);
+      },
     },
-  }, h("label", { for: "prefix" }, about.field), input, about.hint && h("p", { id: "prefix-hint", class: "hint" }, about.hint));
+    h("label", { for: "prefix" }, about.field),
+    input,
+    about.hint && h("p", { id: "prefix-hint", class: "hint" }, about.hint),
+  );
 
   await load(last, state);
   return h("section", { "aria-labelledby": "list" }, h("div", { class: "bar" }, heading, form), place);

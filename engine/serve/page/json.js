@@ -1,5 +1,5 @@
-// JSON as it was written: numbers keep their digits (JavaScript's own would round them), members their order, and what occurs
-// twice stays twice.
+// JSON as it was written: numbers keep their digits (JavaScript's own would round them), members their order,
+// and what occurs twice stays twice.
 
 /** How deep values may lie in each other to be shown in lines of their own. */
 const DEEPEST = 400;
@@ -28,7 +28,10 @@ function token(text, at) {
   return { end: WORD.lastIndex, word: text.slice(start, WORD.lastIndex) };
 }
 
-/** Where the string ends that begins at `start`. A regular expression would need room for each of its characters. */
+/**
+ * Where the string ends that begins at `start`. A regular expression would need room for each of its
+ * characters.
+ */
 function stringEnd(text, start) {
   for (let at = start + 1; ;) {
     const quote = text.indexOf('"', at);
@@ -41,8 +44,9 @@ function stringEnd(text, start) {
 }
 
 /**
- * Reads JSON. A value is `{ kind: "object", members: [[name, value], …] }`, `{ kind: "array", items: […] }` or
- * `{ kind: "plain", text }`; a member's name and a plain value's text are JSON. Null where it is not JSON, or too deep.
+ * Reads JSON. A value is `{ kind: "object", members: [[name, value], …] }`, `{ kind: "array", items: […] }`
+ * or `{ kind: "plain", text }`; a member's name and a plain value's text are JSON. Null where it is not JSON,
+ * or too deep.
  */
 export function read(text) {
   const open = [];
@@ -66,7 +70,8 @@ export function read(text) {
     const closes = sign === "}" ? "object" : sign === "]" ? "array" : null;
     if (closes) {
       // An empty one, or one after a value.
-      const may = wanted === "comma" || wanted === "first" || (wanted === "value" && parent?.items?.length === 0);
+      const may =
+        wanted === "comma" || wanted === "first" || (wanted === "value" && parent?.items?.length === 0);
       if (parent?.kind !== closes || !may) return null;
       open.pop();
       wanted = open.length > 0 ? "comma" : "end";
@@ -123,8 +128,8 @@ export function short(value) {
 }
 
 /**
- * A value in lines: each is told its depth, its member's name (JSON, or null), what comes then, and whether another
- * value follows.
+ * A value in lines: each is told its depth, its member's name (JSON, or null), what comes then, and whether
+ * another value follows.
  */
 export function lines(value, tell, depth = 0, name = null, more = false) {
   const line = short(value);

@@ -1,13 +1,13 @@
-// Lists that are shown page by page. A page is asked for by the key that it begins with: never the whole list, and nothing
-// is skipped, so the last of a million is as near as the first.
+// Lists that are shown page by page. A page is asked for by the key that it begins with: never the whole
+// list, and nothing is skipped, so the last of a million is as near as the first.
 
 /** How many rows a page has. */
 export const SIZE = 50;
 
 /**
- * A page: `{ rows, previous, next }`. `ask` gives rows for `{ startkey, descending, limit }`, `keyOf` a row's key. The rows begin
- * with `prefix`; of these the page begins with `start`, or ends before `before`. `previous` and `next` are what to give
- * for the pages beside it, or null.
+ * A page: `{ rows, previous, next }`. `ask` gives rows for `{ startkey, descending, limit }`, `keyOf` a row's
+ * key. The rows begin with `prefix`; of these the page begins with `start`, or ends before `before`.
+ * `previous` and `next` are what to give for the pages beside it, or null.
  */
 export async function readPage(ask, keyOf, { prefix = "", start = "", before = "" }) {
   // Rows are sorted, so those with the prefix stand together.
@@ -20,7 +20,11 @@ export async function readPage(ask, keyOf, { prefix = "", start = "", before = "
     const rows = inside(asked.filter((row) => keyOf(row) !== before));
     if (rows.length >= SIZE) {
       const shown = rows.slice(0, SIZE).reverse();
-      return { rows: shown, previous: rows.length > SIZE ? { before: keyOf(shown[0]) } : null, next: { start: before } };
+      return {
+        rows: shown,
+        previous: rows.length > SIZE ? { before: keyOf(shown[0]) } : null,
+        next: { start: before },
+      };
     }
     // The first page, filled up.
   }

@@ -32,8 +32,8 @@ export function growing(entries, item) {
 }
 
 /**
- * What other archives have of something. `address` is where it would be in an archive; `look` asks one, and gives what to say of
- * it. What it does not have is told as such.
+ * What other archives have of something. `address` is where it would be in an archive; `look` asks one, and
+ * gives what to say of it. What it does not have is told as such.
  */
 export function inOtherArchives(archives, archive, address, look) {
   const others = archives.filter((its) => its !== archive);

@@ -12,7 +12,13 @@ const LONG = 4000;
 
 /** A plain value or its brackets, told apart by what it is. */
 export function token(text) {
-  const kind = text.startsWith('"') ? "string" : /^-?\d/.test(text) ? "digits" : /^[a-z]/.test(text) ? "word" : null;
+  const kind = text.startsWith('"')
+    ? "string"
+    : /^-?\d/.test(text)
+      ? "digits"
+      : /^[a-z]/.test(text)
+        ? "word"
+        : null;
   return h("span", { class: kind }, cut(text));
 }
 
@@ -54,7 +60,13 @@ export function pretty(value) {
     // Where reading goes on.
     const next = h("span", { tabindex: "-1" });
     code.append(next);
-    if (rest.length <= PLAIN) code.append(...rest.flatMap(line).flat(Infinity).filter((part) => part !== null));
+    if (rest.length <= PLAIN)
+      code.append(
+        ...rest
+          .flatMap(line)
+          .flat(Infinity)
+          .filter((part) => part !== null),
+      );
     else code.append(rest.map(plainLine).join(""));
     next.focus({ preventScroll: true });
   });

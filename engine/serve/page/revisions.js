@@ -19,7 +19,8 @@ export class NotKept extends Refused {
  * - `value`: what `json.read` makes of it, null where it is not readable; `text`: as it came
  * - `attachments`: `{ name, content_type, length, … }`
  * - `winner`, `conflicts`, `deleted`: the document's leaf revisions; `isGone` where all of them are deleted
- * - `history`: this revision and those that it was made of, newest first: `{ rev, isKept }`, null where not known yet
+ * - `history`: this revision and those that it was made of, newest first: `{ rev, isKept }`, null where not
+ *   known yet
  *
  * What is not there is an error that says so.
  */
@@ -27,16 +28,26 @@ export async function load(database, id, rev, signal) {
   if (id.startsWith("_local/")) {
     const text = await database.document(id, {}, signal);
     const body = one(text);
-    return { ...body, isLocal: true, winner: body.rev, conflicts: [], deleted: [], isGone: false, history: [] };
+    return {
+      ...body,
+      isLocal: true,
+      winner: body.rev,
+      conflicts: [],
+      deleted: [],
+      isGone: false,
+      history: [],
+    };
   }
   const leaves = await leavesOf(database, id, signal);
   const wanted = rev ?? leaves.winner;
   const known = leaves.bodies.find((body) => body.rev === wanted);
-  const body = known ?? (await other(database, id, wanted, signal).catch((error) => {
-    // Told apart from a document that is not there.
-    if (error instanceof Refused && error.isMissing) throw new NotKept();
-    throw error;
-  }));
+  const body =
+    known ??
+    (await other(database, id, wanted, signal).catch((error) => {
+      // Told apart from a document that is not there.
+      if (error instanceof Refused && error.isMissing) throw new NotKept();
+      throw error;
+    }));
   const { winner, conflicts, deleted, isGone } = leaves;
   return { ...body, winner, conflicts, deleted, isGone };
 }
@@ -71,7 +82,10 @@ function first(list) {
 }
 
 function found(list) {
-  const bodies = (list?.items ?? []).map((item) => json.member(item, "ok")).filter(Boolean).map(ofValue);
+  const bodies = (list?.items ?? [])
+    .map((item) => json.member(item, "ok"))
+    .filter(Boolean)
+    .map(ofValue);
   if (bodies.length === 0) throw new Refused(404, "not_found", "missing");
   return bodies;
 }
@@ -86,7 +100,13 @@ function sorted(bodies) {
   };
   const [winner, ...others] = [...bodies].sort(order);
   const revs = (isDeleted) => others.filter((body) => body.isDeleted === isDeleted).map(({ rev }) => rev);
-  return { winner: winner.rev, conflicts: revs(false), deleted: revs(true), isGone: winner.isDeleted, bodies };
+  return {
+    winner: winner.rev,
+    conflicts: revs(false),
+    deleted: revs(true),
+    isGone: winner.isDeleted,
+    bodies,
+  };
 }
 
 /** Which change of its document a revision is. */

@@ -26,7 +26,9 @@ function halves(text, sign) {
 }
 
 function address(parts, options = {}) {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const given = Object.entries(options).filter(
+    ([, value]) => value !== undefined && value !== null && value !== "",
+  );
   const query = given.map(([key, value]) => `${key}=${encode(String(value))}`).join("&");
   return `#/${parts.map((part) => encode(String(part))).join("/")}${query && "?" + query}`;
 }
@@ -44,4 +46,5 @@ export const database = (archive, name, options) => address([archive.number, nam
 export const document = (archive, name, id, options) => address([archive.number, name, id], options);
 
 /** Two versions of a document. */
-export const compare = (name, id, options) => address(["compare", ...(name === "" ? [] : [name, id])], options);
+export const compare = (name, id, options) =>
+  address(["compare", ...(name === "" ? [] : [name, id])], options);

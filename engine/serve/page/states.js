@@ -7,9 +7,12 @@ import * as route from "./route.js";
 /** Something that did not work, in place of what it was to fill. */
 export function problem(error) {
   const refused = error instanceof Refused;
-  return h("div", { class: "notice bad", role: "alert" },
+  return h(
+    "div",
+    { class: "notice bad", role: "alert" },
     h("p", null, named(refused ? error.reason : `Something in this page went wrong: ${error.message}`)),
-    refused && error.status > 0 && h("p", { class: "hint" }, `Answer ${error.status}, ${error.error}`));
+    refused && error.status > 0 && h("p", { class: "hint" }, `Answer ${error.status}, ${error.error}`),
+  );
 }
 
 /** A whole view for something that did not work. */
@@ -19,8 +22,13 @@ export function failed(error) {
     content: [
       heading("This could not be read"),
       problem(error),
-      h("p", null, h("button", { onclick: () => dispatchEvent(new HashChangeEvent("hashchange")) }, "Try again"), " ",
-        link(route.archives(), "All archives")),
+      h(
+        "p",
+        null,
+        h("button", { onclick: () => dispatchEvent(new HashChangeEvent("hashchange")) }, "Try again"),
+        " ",
+        link(route.archives(), "All archives"),
+      ),
     ],
   };
 }
@@ -31,7 +39,12 @@ export function nowhere() {
     title: "No such page",
     content: [
       heading("There is no such page"),
-      h("p", null, "The address in the browser names nothing that is here. ", link(route.archives(), "All archives")),
+      h(
+        "p",
+        null,
+        "The address in the browser names nothing that is here. ",
+        link(route.archives(), "All archives"),
+      ),
     ],
   };
 }

@@ -18,8 +18,17 @@ export function archiveFacts(archive) {
   return facts(
     moment(archive.date) ?? "date unknown",
     typeof archive.databases === "number" && count(archive.databases, "database"),
-    nodes.length === 1 ? ["node ", named(nodes[0])] : nodes.length > 1 &&
-      h("span", { title: nodes.join(", ") }, count(nodes.length, "node"), ": ", named(nodes[0]), ` and ${number(nodes.length - 1)} more`),
+    nodes.length === 1
+      ? ["node ", named(nodes[0])]
+      : nodes.length > 1 &&
+          h(
+            "span",
+            { title: nodes.join(", ") },
+            count(nodes.length, "node"),
+            ": ",
+            named(nodes[0]),
+            ` and ${number(nodes.length - 1)} more`,
+          ),
     archive.madeBy && ["made by ", named(archive.madeBy)],
     archive.isIndexed ? "with a table of contents" : "without a table of contents, read in one pass",
   );
@@ -27,19 +36,44 @@ export function archiveFacts(archive) {
 
 /** The view. */
 export function archivesView(archives) {
-  const list = archives.length === 0
-    ? none("No archive is served.")
-    : h("ul", { class: "cards" }, archives.map((archive) => h("li", null,
-        h("h2", null, link(route.archive(archive), named(archive.name))), archiveFacts(archive))));
+  const list =
+    archives.length === 0
+      ? none("No archive is served.")
+      : h(
+          "ul",
+          { class: "cards" },
+          archives.map((archive) =>
+            h(
+              "li",
+              null,
+              h("h2", null, link(route.archive(archive), named(archive.name))),
+              archiveFacts(archive),
+            ),
+          ),
+        );
   return {
     title: null,
     content: [
-      h("header", { class: "page" },
+      h(
+        "header",
+        { class: "page" },
         heading("Archives"),
-        h("p", { class: "lead" }, "What these backups hold, read straight from the archives. Nothing here can change them.")),
+        h(
+          "p",
+          { class: "lead" },
+          "What these backups hold, read straight from the archives. Nothing here can change them.",
+        ),
+      ),
       list,
-      archives.length > 1 && h("p", null,
-        link(route.compare("", "", { a: archives[0].number, b: archives[1].number }), "Compare a document of two archives")),
+      archives.length > 1 &&
+        h(
+          "p",
+          null,
+          link(
+            route.compare("", "", { a: archives[0].number, b: archives[1].number }),
+            "Compare a document of two archives",
+          ),
+        ),
     ],
   };
 }

@@ -39,7 +39,8 @@ function marked(text, other) {
   // Where most is new, marking says nothing.
   if (middle === "" || start + end < Math.max(text.length, other.length) / 3) return cut(text);
   return [text.slice(0, start), h("b", null, cut(middle)), end > 0 ? text.slice(-end) : ""].map((part) =>
-    typeof part === "string" ? cut(part) : part);
+    typeof part === "string" ? cut(part) : part,
+  );
 }
 
 const SIGNS = {
@@ -51,8 +52,13 @@ const SIGNS = {
 function lineItem({ sign, depth, name, text, other }) {
   const { kind, tag, sign: shown, word } = SIGNS[sign];
   const content = h(tag, null, memberName(name), marked(text, other));
-  const item = h("li", { class: kind },
-    h("span", { class: "sign", "aria-hidden": "true" }, shown), word && unseen(word), content);
+  const item = h(
+    "li",
+    { class: kind },
+    h("span", { class: "sign", "aria-hidden": "true" }, shown),
+    word && unseen(word),
+    content,
+  );
   item.style.setProperty("--depth", depth);
   return item;
 }
@@ -84,7 +90,13 @@ function unfold(item, lines) {
 
 function foldItem(lines, what) {
   const item = h("li", { class: "fold" });
-  item.append(h("button", { type: "button", onclick: () => unfold(item, lines) }, `Show ${number(lines.length)} ${what}`));
+  item.append(
+    h(
+      "button",
+      { type: "button", onclick: () => unfold(item, lines) },
+      `Show ${number(lines.length)} ${what}`,
+    ),
+  );
   return item;
 }
 
@@ -100,7 +112,9 @@ function differenceList(lines) {
       left -= its.length;
     } else {
       items.push(...its.slice(0, left).map(lineItem));
-      items.push(foldItem([its.slice(left), ...rows.slice(at + 1).map((row) => row.lines)].flat(), "more lines"));
+      items.push(
+        foldItem([its.slice(left), ...rows.slice(at + 1).map((row) => row.lines)].flat(), "more lines"),
+      );
       break;
     }
   }
@@ -121,9 +135,19 @@ function relation(a, b) {
 }
 
 function summary(a, b) {
-  const absent = (letter, its) => !its.shown && h("p", null, h("strong", null, `${letter}: `), named(its.archive.name),
-    its.error instanceof revisions.NotKept ? " has the document, but not the body of this revision."
-      : its.error.isMissing ? " does not have it." : [" could not be read: ", named(its.error.reason)]);
+  const absent = (letter, its) =>
+    !its.shown &&
+    h(
+      "p",
+      null,
+      h("strong", null, `${letter}: `),
+      named(its.archive.name),
+      its.error instanceof revisions.NotKept
+        ? " has the document, but not the body of this revision."
+        : its.error.isMissing
+          ? " does not have it."
+          : [" could not be read: ", named(its.error.reason)],
+    );
   if (!a.shown || !b.shown) return h("div", { class: "notice" }, absent("A", a), absent("B", b));
   return !a.shown.isLocal && h("p", null, relation(a.shown, b.shown));
 }
@@ -132,44 +156,85 @@ function summary(a, b) {
 function revisionField(letter, shown, rev) {
   const name = `${letter.toLowerCase()}rev`;
   const options = [["", shown ? `winning: ${shown.winner}` : "winning"]];
-  const add = (note, revs) => revs.forEach((its) => its !== shown.winner && options.push([its, `${note}: ${its}`]));
+  const add = (note, revs) =>
+    revs.forEach((its) => its !== shown.winner && options.push([its, `${note}: ${its}`]));
   if (shown) {
     add("conflict", shown.conflicts);
     add("deleted", shown.deleted);
     const listed = new Set(options.map(([value]) => value));
-    add("older", shown.history.filter((its) => its.isKept && !listed.has(its.rev)).map((its) => its.rev));
+    add(
+      "older",
+      shown.history.filter((its) => its.isKept && !listed.has(its.rev)).map((its) => its.rev),
+    );
   }
   if (rev && !options.some(([value]) => value === rev)) options.push([rev, rev]);
-  return h("p", null, h("label", { for: name }, "Revision"),
-    h("select", { id: name, name }, options.map(([value, text]) =>
-      h("option", { value, selected: value === (rev ?? "") }, text))));
+  return h(
+    "p",
+    null,
+    h("label", { for: name }, "Revision"),
+    h(
+      "select",
+      { id: name, name },
+      options.map(([value, text]) => h("option", { value, selected: value === (rev ?? "") }, text)),
+    ),
+  );
 }
 
 function sideFields(letter, archives, archive, shown, rev) {
   const name = letter.toLowerCase();
-  return h("fieldset", null, h("legend", null, letter),
-    h("p", null, h("label", { for: name }, "Archive"),
-      h("select", { id: name, name }, archives.map((its) =>
-        h("option", { value: its.number, selected: its === archive }, its.name)))),
-    revisionField(letter, shown, rev));
+  return h(
+    "fieldset",
+    null,
+    h("legend", null, letter),
+    h(
+      "p",
+      null,
+      h("label", { for: name }, "Archive"),
+      h(
+        "select",
+        { id: name, name },
+        archives.map((its) => h("option", { value: its.number, selected: its === archive }, its.name)),
+      ),
+    ),
+    revisionField(letter, shown, rev),
+  );
 }
 
 /** The fields that choose what is compared. Only the button compares. */
 function form(archives, { name, id, a, b, options }) {
-  const text = (its, label, value) => h("p", null, h("label", { for: its }, label),
-    h("input", { id: its, name: its, value, required: true, autocomplete: "off", autocapitalize: "none", spellcheck: "false" }));
-  const made = h("form", { class: "compare" },
+  const text = (its, label, value) =>
+    h(
+      "p",
+      null,
+      h("label", { for: its }, label),
+      h("input", {
+        id: its,
+        name: its,
+        value,
+        required: true,
+        autocomplete: "off",
+        autocapitalize: "none",
+        spellcheck: "false",
+      }),
+    );
+  const made = h(
+    "form",
+    { class: "compare" },
     h("div", { class: "what" }, text("db", "Database", name), text("doc", "Document", id)),
-    h("div", { class: "sides" },
+    h(
+      "div",
+      { class: "sides" },
       sideFields("A", archives, a.archive, a.shown, options.arev),
-      sideFields("B", archives, b.archive, b.shown, options.brev)),
-    h("p", { class: "actions" }, h("button", { class: "main" }, "Compare")));
+      sideFields("B", archives, b.archive, b.shown, options.brev),
+    ),
+    h("p", { class: "actions" }, h("button", { class: "main" }, "Compare")),
+  );
   made.addEventListener("submit", (event) => {
     event.preventDefault();
     const value = (its) => made.elements[its].value;
     // Revisions of another archive or document than those that are listed mean nothing.
     const isSame = value("db") === name && value("doc") === id;
-    const rev = (its, was) => isSame && value(its) === String(was.number) ? value(`${its}rev`) : null;
+    const rev = (its, was) => (isSame && value(its) === String(was.number) ? value(`${its}rev`) : null);
     const detail = route.compare(value("db"), value("doc"), {
       a: value("a"),
       b: value("b"),
@@ -184,22 +249,38 @@ function form(archives, { name, id, a, b, options }) {
 function outcome(lines) {
   const gone = lines.filter(({ sign }) => sign === "-").length;
   const come = lines.filter(({ sign }) => sign === "+").length;
-  const words = gone + come === 0
-    ? "No differences"
-    : `${count(gone, "line")} only in A, ${count(come, "line")} only in B`;
+  const words =
+    gone + come === 0
+      ? "No differences"
+      : `${count(gone, "line")} only in A, ${count(come, "line")} only in B`;
   return { words, list: gone + come > 0 && differenceList(lines) };
 }
 
 function result(id, name, a, b) {
   const heading = h("h2", { id: "result", tabindex: "-1" }, "Differences");
-  const at = (letter, sign, { archive, shown }) => h("li", { class: SIGNS[sign].kind },
-    h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[sign].sign), h("strong", null, letter), " ",
-    shown ? link(route.document(archive, name, id, { rev: shown.rev === shown.winner ? null : shown.rev }), named(archive.name)) : named(archive.name),
-    archive.date && [", ", moment(archive.date)], shown && [", ", code(shown.rev)], shown?.isDeleted && ", deleted");
+  const at = (letter, sign, { archive, shown }) =>
+    h(
+      "li",
+      { class: SIGNS[sign].kind },
+      h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[sign].sign),
+      h("strong", null, letter),
+      " ",
+      shown
+        ? link(
+            route.document(archive, name, id, { rev: shown.rev === shown.winner ? null : shown.rev }),
+            named(archive.name),
+          )
+        : named(archive.name),
+      archive.date && [", ", moment(archive.date)],
+      shown && [", ", code(shown.rev)],
+      shown?.isDeleted && ", deleted",
+    );
   const top = [heading, h("ul", { class: "legend" }, at("A", "-", a), at("B", "+", b)), summary(a, b)];
   const unreadable = [a, b].some(({ shown, error }) =>
-    shown ? !shown.value : !error.isMissing || error instanceof revisions.NotKept);
-  if (unreadable || (!a.shown && !b.shown)) return h("section", { class: "result", "aria-labelledby": "result" }, top);
+    shown ? !shown.value : !error.isMissing || error instanceof revisions.NotKept,
+  );
+  if (unreadable || (!a.shown && !b.shown))
+    return h("section", { class: "result", "aria-labelledby": "result" }, top);
   const { words, list } = outcome(differences(a.shown?.value ?? null, b.shown?.value ?? null));
   return h("section", { class: "result", "aria-labelledby": "result" }, top, h("p", null, words), list);
 }
@@ -208,7 +289,8 @@ function result(id, name, a, b) {
 export async function compareView(archives, parts, options, signal) {
   const [name = "", ...rest] = parts.slice(1);
   const id = rest.join("/");
-  const archive = (number, at) => archives.find((its) => String(its.number) === number) ?? archives[at] ?? archives[0];
+  const archive = (number, at) =>
+    archives.find((its) => String(its.number) === number) ?? archives[at] ?? archives[0];
   const [from, to] = [archive(options.a, 0), archive(options.b, 1)];
   const isChosen = name !== "" && id !== "";
   const [a, b] = isChosen
@@ -216,14 +298,20 @@ export async function compareView(archives, parts, options, signal) {
         side(from, name, id, options.arev, signal),
         side(to, name, id, options.brev, signal),
       ])
-    : [{ archive: from, shown: null }, { archive: to, shown: null }];
+    : [
+        { archive: from, shown: null },
+        { archive: to, shown: null },
+      ];
   const view = {
     title: isChosen ? id : null,
     focus: isChosen ? "result" : null,
     content: [
-      h("header", { class: "page" },
+      h(
+        "header",
+        { class: "page" },
         h("p", { class: "kind" }, "Compare"),
-        heading(isChosen ? id : "Two versions of a document")),
+        heading(isChosen ? id : "Two versions of a document"),
+      ),
       form(archives, { name, id, a, b, options }),
     ],
   };

@@ -19,8 +19,11 @@ function databasesTable(archive, names, signal) {
     name,
     cells: COLUMNS.slice(1).map(() => h("span", { class: "pending" }, "…")),
   }));
-  const made = table("Databases", COLUMNS, rows.map(({ name, cells }) =>
-    [link(route.database(archive, name), named(name)), ...cells]));
+  const made = table(
+    "Databases",
+    COLUMNS,
+    rows.map(({ name, cells }) => [link(route.database(archive, name), named(name)), ...cells]),
+  );
   busy(made, true);
   const show = (infos) => {
     for (const { name, cells } of rows) {
@@ -46,19 +49,23 @@ export async function databasesView(archive, options, signal) {
     ask: (range, its) => archive.names(range, its),
     keyOf: (name) => name,
     show: (names, its) => databasesTable(archive, names, its),
-    none: (prefix) => prefix === ""
-      ? none("This archive holds no databases.")
-      : none("No database in this archive begins with ", named(prefix), "."),
+    none: (prefix) =>
+      prefix === ""
+        ? none("This archive holds no databases.")
+        : none("No database in this archive begins with ", named(prefix), "."),
     signal,
   });
   return {
     title: null,
     focus: options.start || options.before ? "list" : null,
     content: [
-      h("header", { class: "page" },
+      h(
+        "header",
+        { class: "page" },
         h("p", { class: "kind" }, "Archive"),
         heading(archive.name),
-        archiveFacts(archive)),
+        archiveFacts(archive),
+      ),
       list,
     ],
   };
