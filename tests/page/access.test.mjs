@@ -61,19 +61,19 @@ for (const [name, where, prepare] of VIEWS) {
         await open(page, where());
         await prepare?.(page);
         await checkAccessible(page, name);
-        await picture(page, colorScheme === "light" ? name : `${name}-dark`);
+        await picture(page, colorScheme === "light" ? name : `${name}-dark`, name === "compare");
       }),
     );
   }
   // 320 is what is left of a window of 1280 at four times the size.
   test(
     `${name} fits into a narrow window`,
-    look({ viewport: { width: 320, height: 640 } }, async (page) => {
+    look({ viewport: { width: 320, height: 640 }, colorScheme: "dark" }, async (page) => {
       await open(page, where());
       await prepare?.(page);
       await checkFits(page, name);
       await checkAccessible(page, name);
-      await picture(page, `${name}-narrow`);
+      await picture(page, `${name}-narrow-dark`);
       await page.setViewportSize({ width: 600, height: 400 });
       await checkFits(page, name);
     }),

@@ -175,11 +175,12 @@ export async function checkFits(page, what) {
   assert.ok(wide <= window, `${what}: ${wide} wide in a window of ${window}`);
 }
 
-/** Takes a picture, if somebody wants it. */
-export async function picture(page, name) {
+/** Takes a picture of all of the page, or of the window, if somebody wants it. */
+export async function picture(page, name, fullPage = false) {
   if (!COUCHCOPY_PAGE_PICTURES) return;
   await page.screenshot({
     path: join(COUCHCOPY_PAGE_PICTURES, `${name}.png`),
+    fullPage,
     animations: "disabled",
     caret: "initial",
   });

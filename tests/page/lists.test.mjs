@@ -50,6 +50,7 @@ test(
     const line = facts.find((text) => text.includes(SINGLE));
     assert.match(line, /16 databases/);
     assert.match(line, /node couchdb41@127\.0\.0\.41/);
+    assert.match(line, /^.*\n\d{4}-\d\d-\d\d \d\d:\d\d UTC/);
     await follow(page, SINGLE);
     assert.deepEqual(await title(page), [SINGLE]);
   }),

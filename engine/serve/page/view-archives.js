@@ -4,12 +4,15 @@ import { count, facts, h, heading, link, named, number } from "./dom.js";
 import * as route from "./route.js";
 import { none } from "./states.js";
 
-/** A moment for people, in UTC as the archive has it; null where it has none. */
+/** A moment as an archive has it, to the minute: in UTC, or in the time of whatever place it was made at. */
+const MOMENT = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)[\d:.]*(Z|[+-]00:?00)?$/;
+
+/** A moment for people; null where an archive has none. */
 export function moment(date) {
   if (!date) return null;
-  const at = new Date(date);
-  if (Number.isNaN(at.getTime())) return named(String(date));
-  return h("time", { datetime: at.toISOString() }, `${at.toISOString().slice(0, 16).replace("T", " ")} UTC`);
+  const [, day, minute, utc] = MOMENT.exec(date) ?? [];
+  if (!day) return named(String(date));
+  return h("time", { datetime: `${day}T${minute}${utc ? "Z" : ""}` }, `${day} ${minute}${utc ? " UTC" : ""}`);
 }
 
 /** What is known of an archive, in a line. */

@@ -1,7 +1,7 @@
 //! Writes the data of a small shop, `tests/page/shop.json`, as a node's data folder.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -42,10 +42,10 @@ pub(crate) fn write(state: &str, data: &Path) -> Result<()> {
                     file.add(document)?;
                 }
             }
-            file.finish()?;
+            file.finish()?.flush()?;
         }
     }
-    maps.finish()?;
+    maps.finish()?.flush()?;
     Ok(())
 }
 
@@ -87,8 +87,8 @@ fn add(document: &mut NewDocument, revision: &Value) -> Result<()> {
 }
 
 fn bytes(digits: &str) -> Result<Vec<u8>> {
-    let pairs = digits.as_bytes().chunks(2).map(|pair| Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?));
-    pairs.collect()
+    let byte = |pair| -> Result<u8> { Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?) };
+    digits.as_bytes().chunks(2).map(byte).collect()
 }
 
 fn body(revision: &Value, generation: u64) -> Result<NewBody> {
