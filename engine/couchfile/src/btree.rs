@@ -5,11 +5,13 @@
 //! keys end every walk, whatever the bytes say.
 
 mod backwards;
+mod counting;
 mod cursor;
 mod key;
 mod reduction;
 mod split;
 
+pub(crate) use counting::reduce_before;
 pub(crate) use reduction::flag;
 pub(crate) use split::split_keys;
 

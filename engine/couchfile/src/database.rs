@@ -3,7 +3,7 @@
 mod opening;
 
 use crate::blocks::Blocks;
-use crate::btree::{BackwardCursor, Cursor, Key, Reduction, Sizes, TreeKind};
+use crate::btree::{BackwardCursor, Cursor, Key, Reduction, Sizes, TreeKind, reduce_before};
 use crate::checksum::md5;
 use crate::compression::TermBytes;
 use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
@@ -112,6 +112,11 @@ impl<R: ReadAt> Database<R> {
     /// `from`, without it from the last one.
     pub fn cursor_back(&self, kind: TreeKind, from: Option<Key<'_>>) -> Result<BackwardCursor<'_, R>> {
         BackwardCursor::new(&self.blocks, kind, self.root(kind), from.map(|key| key.encode()))
+    }
+
+    /// How much there is in one of the trees before a key, which is not among it. Reads the nodes on the way to that key only.
+    pub fn reduce_before(&self, kind: TreeKind, before: Key<'_>) -> Result<Reduction> {
+        reduce_before(&self.blocks, kind, self.root(kind), before)
     }
 
     fn root(&self, kind: TreeKind) -> Option<&TreeState> {

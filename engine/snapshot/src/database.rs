@@ -169,6 +169,29 @@ impl SnapshotDatabase {
         Ok(())
     }
 
+    /// Number of documents that are not deleted and whose ids come before `id`. Takes little time, however many there are.
+    pub fn documents_before(&self, id: &[u8]) -> Result<u64> {
+        let mut count = 0u64;
+        for (number, file) in self.files()?.into_iter().enumerate() {
+            let before = file.reduce_before(TreeKind::Id, Key::Bytes(id)).map_err(|e| self.damaged(number, e))?;
+            count = count.saturating_add(before.count);
+        }
+        Ok(count)
+    }
+
+    /// Number of documents that changed after `since`. Takes little time, however many there are.
+    pub fn changes_after(&self, since: &Since) -> Result<u64> {
+        let mut count = 0u64;
+        for (number, file) in self.files()?.into_iter().enumerate() {
+            let until = |seq| file.reduce_before(TreeKind::Seq, Key::Seq(seq)).map(|before| before.count);
+            let failed = |e| self.damaged(number, e);
+            let all = until(u64::MAX).map_err(failed)?;
+            let before = until(since.of(number).saturating_add(1)).map_err(failed)?;
+            count = count.saturating_add(all.saturating_sub(before));
+        }
+        Ok(count)
+    }
+
     /// Calls `each` with every document that changed after `since`, once, in the order of the changes within each shard, and
     /// with how far that is. Shards come one after the other: changes of different shards have no order in CouchDB either.
     /// Descending, everything comes in the opposite order, and `since` is not looked at.

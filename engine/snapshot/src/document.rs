@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use couchfile::btree::{Entry, Key};
+use couchfile::btree::{Entry, Key, Sizes};
 use couchfile::database::Database;
 use couchfile::document::{self, Attachment, DocInfo, Encoding, JsonOptions, Summary};
 use couchfile::error::{CouchFileError, Result};
@@ -90,6 +90,11 @@ impl<'f> Document<'f> {
     /// Whether all its leaves are deleted.
     pub fn is_deleted(&self) -> bool {
         self.deleted
+    }
+
+    /// Sizes of its leaves and attachments; may be too large after a purge.
+    pub fn sizes(&self) -> Result<Sizes> {
+        Ok(self.info()?.sizes)
     }
 
     fn info(&self) -> Result<DocInfo<'_>> {
