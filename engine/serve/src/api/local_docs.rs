@@ -1,0 +1,169 @@
+//! `_local_docs`: those of the archive together with those that clients left.
+//!
+//! Source: `couch_mrview.erl` (`map_fold/3` of `_local/`).
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde_json::{Value, json};
+use snapshot::{Flow, SnapshotDatabase};
+
+use super::all_docs::read_queries;
+use super::context::{Context, Db};
+use super::view_arguments::ViewArguments;
+use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
+
+/// `GET` and `POST /{db}/_local_docs`
+pub(super) fn list(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
+    if !matches!(context.call.method, Method::Get | Method::Post) {
+        return Err(HttpError::only("GET,HEAD,POST").into());
+    }
+    let arguments = ViewArguments::of(context.call)?;
+    let mut out = reply.stream(Head::json(200));
+    write_list(context, db, &arguments, &mut out)?;
+    out.write_all(b"\n")?;
+    out.finish()
+}
+
+/// `POST /{db}/_local_docs/queries`
+pub(super) fn queries(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
+    let queries = read_queries(context)?;
+    let mut out = reply.stream(Head::json(200));
+    out.write_all(b"{\"results\":[")?;
+    for (i, arguments) in queries.iter().enumerate() {
+        out.write_all(if i > 0 { b",\r\n" } else { b"\r\n" })?;
+        write_list(context, db, arguments, &mut out)?;
+    }
+    out.write_all(b"\r\n]}\n")?;
+    out.finish()
+}
+
+fn write_list(
+    context: Context<'_>,
+    db: &Db,
+    arguments: &ViewArguments,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    out.write_all(b"{\"total_rows\":null,\"offset\":null,\"rows\":[\r\n")?;
+    let mut rows =
+        Rows { arguments, out, skip: arguments.skip, left: arguments.limit.unwrap_or(u64::MAX), first: true };
+    match &arguments.keys {
+        Some(keys) => {
+            let wanted = |key: &&Value| key.as_str().is_some_and(|id| id.starts_with("_local/"));
+            for key in keys.iter().filter(wanted) {
+                let id = key.as_str().unwrap_or_default();
+                match context.archive.locals.get(&db.0, id)? {
+                    Some(doc) => rows.write(id, &doc)?,
+                    None => rows.missing(key)?,
+                };
+            }
+        }
+        None => walk(context, db, arguments, &mut rows)?,
+    }
+    out.write_all(b"\r\n]}")?;
+    Ok(())
+}
+
+/// Goes through both kinds in the order of their ids.
+fn walk(
+    context: Context<'_>,
+    db: &Db,
+    arguments: &ViewArguments,
+    rows: &mut Rows<'_>,
+) -> Result<(), Failure> {
+    let Some(range) = arguments.range("") else { return Ok(()) };
+    let order = |a: &str, b: &str| {
+        let order = a.as_bytes().cmp(b.as_bytes());
+        if range.descending { order.reverse() } else { order }
+    };
+    let mut left: BTreeMap<String, Option<Value>> = context.archive.locals.left_in(db.name());
+    left.retain(|id, _| {
+        let after_start =
+            range.start.as_deref().is_none_or(|start| order(id, &text(start)) != Ordering::Less);
+        let before_end = range.end.as_deref().is_none_or(|end| match order(id, &text(end)) {
+            Ordering::Less => true,
+            Ordering::Equal => !range.exclusive_end,
+            Ordering::Greater => false,
+        });
+        after_start && before_end
+    });
+    let mut next = move |before: Option<&str>| {
+        let first = if range.descending { left.last_key_value() } else { left.first_key_value() };
+        let id = first.map(|(id, _)| id.clone())?;
+        if before.is_some_and(|before| order(&id, before) == Ordering::Greater) {
+            return None;
+        }
+        left.remove(&id).map(|doc| (id, doc))
+    };
+    db.0.locals(&range, |id, doc| -> Result<Flow, Failure> {
+        let mut replaced = false;
+        while let Some((left_id, left)) = next(Some(id)) {
+            replaced |= left_id == id;
+            if let Some(left) = left
+                && rows.write(&left_id, &left)? == Flow::Stop
+            {
+                return Ok(Flow::Stop);
+            }
+        }
+        let shown = arguments.include_system || !SnapshotDatabase::is_internal_local(id);
+        if replaced || !shown { Ok(Flow::On) } else { rows.write(id, &doc) }
+    })?;
+    while let Some((id, left)) = next(None) {
+        if let Some(left) = left {
+            rows.write(&id, &left)?;
+        }
+    }
+    Ok(())
+}
+
+fn text(id: &[u8]) -> String {
+    String::from_utf8_lossy(id).into_owned()
+}
+
+/// Rows that are written.
+struct Rows<'r> {
+    arguments: &'r ViewArguments,
+    out: &'r mut Out,
+    skip: u64,
+    left: u64,
+    first: bool,
+}
+
+impl Rows<'_> {
+    fn write(&mut self, id: &str, doc: &Value) -> Result<Flow, Failure> {
+        if !self.takes_one()? {
+            return Ok(if self.left == 0 { Flow::Stop } else { Flow::On });
+        }
+        let mut row = json!({"id": id, "key": id, "value": {"rev": doc["_rev"]}});
+        if self.arguments.include_docs {
+            row["doc"] = doc.clone();
+        }
+        write!(self.out, "{row}")?;
+        Ok(Flow::On)
+    }
+
+    fn missing(&mut self, key: &Value) -> Result<Flow, Failure> {
+        if self.takes_one()? {
+            write!(self.out, "{}", json!({"key": key, "error": "not_found"}))?;
+        }
+        Ok(Flow::On)
+    }
+
+    /// Whether the next row is written; then what comes before it is.
+    fn takes_one(&mut self) -> Result<bool, Failure> {
+        self.out.check()?;
+        if self.skip > 0 {
+            self.skip -= 1;
+            return Ok(false);
+        }
+        if self.left == 0 {
+            return Ok(false);
+        }
+        self.left -= 1;
+        if !std::mem::take(&mut self.first) {
+            self.out.write_all(b",\r\n")?;
+        }
+        Ok(true)
+    }
+}

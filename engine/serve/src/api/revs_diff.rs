@@ -1,0 +1,80 @@
+//! `_revs_diff` and `_missing_revs`: which revisions are not here.
+//!
+//! Sources: `chttpd_db.erl`, `couch_db.erl` (`get_missing_revs/2`, `possible_ancestors/2`).
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::context::{Context, Db};
+use super::document_text::string;
+use super::revision::{Rev, unknown};
+use super::route::only_post;
+use crate::http::{Done, Failure, Head, Reply};
+
+/// What is missing of a document.
+struct Missing {
+    revs: Vec<String>,
+    possible_ancestors: Vec<String>,
+}
+
+/// `POST /{db}/_revs_diff`
+pub(super) fn revs_diff(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
+    let asked = read(context)?;
+    let mut out = reply.stream(Head::json(200));
+    let mut separator = "{";
+    for (id, revs) in &asked {
+        let missing = missing(db, id, revs)?;
+        if missing.revs.is_empty() {
+            continue;
+        }
+        out.write_all(std::mem::replace(&mut separator, ",").as_bytes())?;
+        string(&mut out, id)?;
+        let mut told = json!({"missing": missing.revs});
+        if !missing.possible_ancestors.is_empty() {
+            told["possible_ancestors"] = json!(missing.possible_ancestors);
+        }
+        write!(out, ":{told}")?;
+    }
+    out.write_all(if separator == "{" { b"{}\n" } else { b"}\n" })?;
+    out.finish()
+}
+
+/// `POST /{db}/_missing_revs`
+pub(super) fn missing_revs(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
+    let asked = read(context)?;
+    let mut out = reply.stream(Head::json(200));
+    out.write_all(b"{\"missing_revs\":")?;
+    let mut separator = "{";
+    for (id, revs) in &asked {
+        let missing = missing(db, id, revs)?;
+        if missing.revs.is_empty() {
+            continue;
+        }
+        out.write_all(std::mem::replace(&mut separator, ",").as_bytes())?;
+        string(&mut out, id)?;
+        write!(out, ":{}", json!(missing.revs))?;
+    }
+    out.write_all(if separator == "{" { b"{}}\n" } else { b"}}\n" })?;
+    out.finish()
+}
+
+fn read(context: Context<'_>) -> Result<Vec<(String, Vec<Rev>)>, Failure> {
+    only_post(context.call)?;
+    let one = |(id, revs): (String, Value)| Ok((id, Rev::parse_list(&revs)?));
+    context.call.json_object()?.into_iter().map(one).collect()
+}
+
+fn missing(db: &Db, id: &str, revs: &[Rev]) -> Result<Missing, Failure> {
+    let Some(doc) = db.0.document(id)? else {
+        let revs = revs.iter().map(ToString::to_string).collect();
+        return Ok(Missing { revs, possible_ancestors: Vec::new() });
+    };
+    let failed = |e| db.failed(id, e);
+    let unknown = unknown(&doc.revisions().map_err(failed)?, revs);
+    // A leaf may be an ancestor of any revision that is younger.
+    let youngest = unknown.last().map_or(0, |rev| rev.generation);
+    let leaves = doc.leaves().map_err(failed)?;
+    let possible = leaves.iter().filter(|leaf| leaf.generation < youngest).map(ToString::to_string).collect();
+    Ok(Missing { revs: unknown.iter().map(ToString::to_string).collect(), possible_ancestors: possible })
+}

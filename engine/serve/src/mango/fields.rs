@@ -1,0 +1,96 @@
+//! The fields of documents that a query wants.
+//!
+//! Sources: `mango_fields.erl`, `mango_doc.erl` (`set_field/3`).
+
+use serde_json::{Map, Value};
+
+use super::erlang;
+use super::error::MangoError;
+use super::path::{Found, Path};
+
+/// Which fields of a document are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// The whole document.
+    All,
+    /// These.
+    Some(Vec<FieldPath>),
+}
+
+/// A field that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldPath(Path);
+
+impl Fields {
+    /// Reads the list of a query.
+    pub(crate) fn parse(value: &Value) -> Result<Self, MangoError> {
+        let Value::Array(items) = value else {
+            let told = erlang::term(value);
+            let reason = format!("Fields must be an array of strings, not: {told}");
+            return Err(MangoError::new("invalid_fields", reason));
+        };
+        if items.is_empty() {
+            return Ok(Self::All);
+        }
+        let field = |item: &Value| {
+            let Value::String(name) = item else {
+                let reason = format!("Invalid JSON for field spec: {}", erlang::term(item));
+                return Err(MangoError::new("invalid_field", reason));
+            };
+            Path::parse(name).map(FieldPath)
+        };
+        Ok(Self::Some(items.iter().map(field).collect::<Result<_, _>>()?))
+    }
+
+    /// The fields as a query names them.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::All => Vec::new(),
+            Self::Some(fields) => fields.iter().map(|field| field.0.name.as_str()).collect(),
+        }
+    }
+
+    /// These fields of a document; `None` if it is the whole document.
+    pub(crate) fn extract(&self, doc: &Value) -> Option<Value> {
+        let Self::Some(fields) = self else { return None };
+        let mut out = Value::Object(Map::new());
+        for FieldPath(path) in fields {
+            if let Found::Value(value) = path.find(doc) {
+                put(&mut out, &path.parts, value.clone());
+            }
+        }
+        Some(out)
+    }
+}
+
+/// Puts a value where it was in the document. Where something that has no members is in the way (`a` and `a.b` of an `a` that is
+/// a list were asked for) it stays.
+fn put(out: &mut Value, parts: &[String], value: Value) {
+    let Some((last, parts)) = parts.split_last() else { return };
+    let mut at = out;
+    for part in parts {
+        let Value::Object(members) = at else { return };
+        at = members.entry(part.clone()).or_insert_with(|| Value::Object(Map::new()));
+    }
+    if let Value::Object(members) = at {
+        members.insert(last.clone(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parts_of_documents() {
+        let doc = json!({"_id": "x", "a": {"b": 1, "c": [7, 8]}, "d.e": 2});
+        let extract = |fields: Value| Fields::parse(&fields).unwrap().extract(&doc);
+        assert_eq!(extract(json!([])), None);
+        assert_eq!(extract(json!(["a.b", "_id", "nothing"])), Some(json!({"a": {"b": 1}, "_id": "x"})));
+        assert_eq!(extract(json!(["a.c.1", "d\\.e"])), Some(json!({"a": {"c": {"1": 8}}, "d.e": 2})));
+        assert_eq!(Fields::parse(&json!("a")).unwrap_err().error, "invalid_fields");
+        assert_eq!(Fields::parse(&json!([1])).unwrap_err().error, "invalid_field");
+    }
+}

@@ -1,0 +1,263 @@
+//! A query as `_find` takes it.
+//!
+//! Source: `mango_opts.erl` (`validate_find/1`).
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::erlang;
+use super::error::MangoError;
+use super::fields::Fields;
+use super::selector::Selector;
+use super::sort::Sort;
+
+/// Documents that come where a query does not say how many.
+const DEFAULT_LIMIT: u64 = 25;
+
+/// A query.
+#[derive(Debug, Clone)]
+pub(crate) struct Query {
+    /// What documents have to have.
+    pub(crate) selector: Selector,
+    /// The selector as it was given.
+    pub(crate) selector_json: Value,
+    /// Where to go on.
+    pub(crate) bookmark: Option<Bookmark>,
+    /// How many documents at most.
+    pub(crate) limit: u64,
+    /// How many to pass over.
+    pub(crate) skip: u64,
+    /// In which order.
+    pub(crate) sort: Sort,
+    /// What of them.
+    pub(crate) fields: Fields,
+    /// In which partition.
+    pub(crate) partition: Option<String>,
+    /// Whether to tell conflicts.
+    pub(crate) conflicts: bool,
+    /// Whether to tell what it took.
+    pub(crate) execution_stats: bool,
+    /// The index that is asked for, of which there is none.
+    use_index: Value,
+    allow_fallback: bool,
+}
+
+/// Where a query ended: the last document that it gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bookmark {
+    /// Its id.
+    pub(crate) id: String,
+    /// What it was ordered by.
+    pub(crate) key: Vec<Value>,
+}
+
+impl Bookmark {
+    /// The bookmark as text.
+    pub(crate) fn to_text(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(json!(self).to_string())
+    }
+
+    fn parse(value: &Value) -> Result<Option<Self>, MangoError> {
+        let bad = || MangoError::bookmark(value);
+        match value {
+            Value::Null => Ok(None),
+            Value::String(text) if text.is_empty() => Ok(None),
+            Value::String(text) => {
+                let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
+                serde_json::from_slice(&json).map(Some).map_err(|_| bad())
+            }
+            _ => Err(bad()),
+        }
+    }
+}
+
+/// The members of a query that have not been looked at yet.
+struct Members(Map<String, Value>);
+
+impl Members {
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.0.shift_remove(key)
+    }
+
+    fn boolean(&mut self, key: &str, default: bool) -> Result<bool, MangoError> {
+        match self.take(key) {
+            None => Ok(default),
+            Some(Value::Bool(value)) => Ok(value),
+            Some(other) => Err(MangoError::new(
+                "invalid_boolean",
+                format!("Invalid boolean value: {}", erlang::term(&other)),
+            )),
+        }
+    }
+
+    fn number(&mut self, key: &str, default: u64) -> Result<u64, MangoError> {
+        match self.take(key) {
+            None => Ok(default),
+            Some(value) => value.as_u64().ok_or_else(|| {
+                let told = erlang::term(&value);
+                MangoError::new(
+                    "invalid_non_neg_integer",
+                    format!("{told} is not an integer greater than or equal to zero"),
+                )
+            }),
+        }
+    }
+}
+
+impl Query {
+    /// Reads a query.
+    pub(crate) fn parse(members: Map<String, Value>) -> Result<Self, MangoError> {
+        let mut members = Members(members);
+        let selector_json = members
+            .take("selector")
+            .ok_or_else(|| MangoError::new("missing_required_key", "Missing required key: selector"))?;
+        let selector = Selector::parse(&selector_json)?;
+        let use_index = read_index(members.take("use_index").as_ref())?;
+        let bookmark = members.take("bookmark").map_or(Ok(None), |value| Bookmark::parse(&value))?;
+        let limit = members.number("limit", DEFAULT_LIMIT)?;
+        let skip = members.number("skip", 0)?;
+        let sort = Sort::parse(&members.take("sort").unwrap_or_else(|| json!([])))?;
+        let fields = Fields::parse(&members.take("fields").unwrap_or_else(|| json!([])))?;
+        let partition = match members.take("partition") {
+            None => None,
+            Some(Value::String(text)) if text.is_empty() => None,
+            Some(Value::String(text)) => Some(text),
+            Some(_) => return Err(MangoError::new("illegal_partition", "Partition must be a string")),
+        };
+        if let Some(r) = members.take("r")
+            && r.as_u64().is_none_or(|r| r == 0)
+        {
+            let reason = format!("{} is not an integer greater than zero", erlang::term(&r));
+            return Err(MangoError::new("invalid_pos_integer", reason));
+        }
+        let conflicts = members.boolean("conflicts", false)?;
+        members.take("stale");
+        members.boolean("update", true)?;
+        members.boolean("stable", false)?;
+        let execution_stats = members.boolean("execution_stats", false)?;
+        let allow_fallback = members.boolean("allow_fallback", true)?;
+        if let Some(key) = members.0.keys().next() {
+            return Err(MangoError::new("invalid_key", format!("Invalid key {key} for this request.")));
+        }
+        let query = Self {
+            selector,
+            selector_json,
+            bookmark,
+            limit,
+            skip,
+            sort,
+            fields,
+            partition,
+            conflicts,
+            execution_stats,
+            use_index,
+            allow_fallback,
+        };
+        query.check_index()?;
+        Ok(query)
+    }
+
+    /// There are no indexes, so one that must be used is missing.
+    fn check_index(&self) -> Result<(), MangoError> {
+        let names: Vec<&str> =
+            self.use_index.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if self.allow_fallback {
+            return Ok(());
+        }
+        let reason = match names.as_slice() {
+            [] => "You must specify an index with the `use_index` parameter.".to_owned(),
+            names => format!(
+                "_design/{} specified by `use_index` could not be found or it is not suitable.",
+                names.join(", ")
+            ),
+        };
+        Err(MangoError::new("invalid_index", reason))
+    }
+
+    /// The options as `_explain` tells them.
+    pub(crate) fn options(&self) -> Value {
+        json!({
+            "use_index": self.use_index,
+            "bookmark": self.bookmark.as_ref().map_or_else(|| "nil".to_owned(), Bookmark::to_text),
+            "limit": self.limit,
+            "skip": self.skip,
+            "sort": self.sort.to_json(),
+            "fields": self.fields.names(),
+            "partition": self.partition.as_deref().unwrap_or_default(),
+            "r": 1,
+            "conflicts": self.conflicts,
+            "stale": false,
+            "update": true,
+            "stable": false,
+            "execution_stats": self.execution_stats,
+            "allow_fallback": self.allow_fallback,
+        })
+    }
+}
+
+fn read_index(value: Option<&Value>) -> Result<Value, MangoError> {
+    let names = match value {
+        None | Some(Value::Null) => return Ok(json!([])),
+        Some(Value::String(text)) => {
+            text.strip_prefix("_design/").unwrap_or(text).split('/').map(ToOwned::to_owned).collect()
+        }
+        Some(Value::Array(items)) => {
+            let names: Option<Vec<String>> =
+                items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect();
+            names.unwrap_or_else(|| vec![String::new(); 3])
+        }
+        Some(_) => vec![String::new(); 3],
+    };
+    if names.len() > 2 {
+        let told = value.map(erlang::term).unwrap_or_default();
+        return Err(MangoError::new("invalid_index_name", format!("Invalid index name: {told}")));
+    }
+    Ok(json!(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: Value) -> Result<Query, MangoError> {
+        match value {
+            Value::Object(members) => Query::parse(members),
+            _ => unreachable!("not an object"),
+        }
+    }
+
+    #[test]
+    fn a_bookmark_comes_back() {
+        let bookmark = Bookmark { id: "ä".into(), key: vec![json!([1, {"a": null}])] };
+        let query = parse(json!({"selector": {}, "bookmark": bookmark.to_text()})).unwrap();
+        assert_eq!(query.bookmark, Some(bookmark));
+        for bad in [json!("nil"), json!("zzz"), json!(3)] {
+            let told = parse(json!({"selector": {}, "bookmark": bad})).unwrap_err();
+            assert_eq!(told.error, "invalid_bookmark");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_the_words_of_couchdb() {
+        for (query, error, reason) in [
+            (json!({"sel": 1}), "missing_required_key", "Missing required key: selector"),
+            (json!({"selector": {}, "x": 1}), "invalid_key", "Invalid key x for this request."),
+            (
+                json!({"selector": {}, "limit": -1}),
+                "invalid_non_neg_integer",
+                "-1 is not an integer greater than or equal to zero",
+            ),
+            (json!({"selector": {}, "update": 1}), "invalid_boolean", "Invalid boolean value: 1"),
+            (
+                json!({"selector": {}, "sort": ["a", {"b": "desc"}]}),
+                "unsupported_mixed_sort",
+                "Sorts currently only support a single direction for all fields.",
+            ),
+        ] {
+            let told = parse(query).unwrap_err();
+            assert_eq!((told.error, told.reason.as_str()), (error, reason));
+        }
+    }
+}

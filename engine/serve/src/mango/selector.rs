@@ -1,0 +1,231 @@
+//! Selectors as a tree of operators, and how they are read.
+//!
+//! Source: `mango_selector.erl` (`norm_ops/1`).
+
+use serde_json::{Map, Value};
+use snapshot::Walk;
+
+use super::error::MangoError;
+use super::normal;
+use super::path::Path;
+
+/// A selector, read and brought into its normal form: what documents are to have.
+#[derive(Debug, Clone)]
+pub(crate) struct Selector(pub(super) Node);
+
+/// A condition on a value.
+#[derive(Debug, Clone)]
+pub(super) enum Node {
+    /// Matches everything.
+    Anything,
+    /// All of them.
+    And(Vec<Node>),
+    /// At least one; none at all is true.
+    Or(Vec<Node>),
+    /// None of them. Left only where normalising does not reach.
+    Nor(Vec<Node>),
+    /// Not that.
+    Not(Box<Node>),
+    /// A member of the value, by its name as far as it is known while reading.
+    Field(String, Box<Node>),
+    /// A member of the value, its name taken apart.
+    At(Path, Box<Node>),
+    /// At least one item of an array.
+    AnyItem(Box<Node>),
+    /// All items of an array that is not empty.
+    AllItems(Box<Node>),
+    /// At least one key of an object.
+    AnyKey(Box<Node>),
+    /// A full text search, which there is no index for.
+    Text,
+    /// Something about the value itself.
+    Test(Test),
+}
+
+/// Something about one value.
+#[derive(Debug, Clone)]
+pub(super) enum Test {
+    /// `$lt`
+    Less(Value),
+    /// `$lte`
+    LessOrEqual(Value),
+    /// `$eq`
+    Equal(Value),
+    /// `$ne`
+    NotEqual(Value),
+    /// `$gte`
+    GreaterOrEqual(Value),
+    /// `$gt`
+    Greater(Value),
+    /// `$in`
+    In(Vec<Value>),
+    /// `$nin`
+    NotIn(Vec<Value>),
+    /// `$all`
+    All(Vec<Value>),
+    /// `$exists`
+    Exists(bool),
+    /// `$type`
+    Type(String),
+    /// `$mod`
+    Modulo(i64, i64),
+    /// `$size`
+    Size(u64),
+    /// `$regex`
+    Regex(Box<Regex>),
+    /// `$beginsWith`
+    BeginsWith(String),
+}
+
+/// A regular expression.
+#[derive(Debug, Clone)]
+pub(super) struct Regex(pub(super) fancy_regex::Regex);
+
+/// Steps of backtracking until an expression is taken to match nothing: PCRE has a limit of that kind, too.
+const BACKTRACKING: usize = 100_000;
+/// Largest compiled expression, in bytes.
+const REGEX_SIZE: usize = 1 << 20;
+/// Deepest nesting of operators. The JSON parser stops at 128 by itself.
+const DEPTH: usize = 64;
+
+impl Selector {
+    /// Reads a selector.
+    pub(crate) fn parse(value: &Value) -> Result<Self, MangoError> {
+        let Value::Object(members) = value else {
+            let told = super::erlang::term(value);
+            return Err(MangoError::new(
+                "invalid_selector_json",
+                format!("Selector must be a JSON object, not: {told}"),
+            ));
+        };
+        if members.is_empty() {
+            return Ok(Self(Node::Anything));
+        }
+        normal::normalise(read_object(members, 0)?).map(Self)
+    }
+}
+
+impl Selector {
+    /// A way through ids on which all documents lie that match; it may hold more.
+    pub(crate) fn id_range(&self) -> Walk {
+        let mut walk = Walk::default();
+        let nodes = match &self.0 {
+            Node::And(nodes) => nodes.as_slice(),
+            node => std::slice::from_ref(node),
+        };
+        for node in nodes {
+            let Node::At(path, node) = node else { continue };
+            let Node::Test(test) = &**node else { continue };
+            if path.name != "_id" {
+                continue;
+            }
+            let (low, high) = match test {
+                Test::Equal(Value::String(id)) => (Some(id), Some(id)),
+                Test::Greater(Value::String(id)) | Test::GreaterOrEqual(Value::String(id)) => {
+                    (Some(id), None)
+                }
+                Test::Less(Value::String(id)) | Test::LessOrEqual(Value::String(id)) => (None, Some(id)),
+                Test::BeginsWith(prefix) => (Some(prefix), None),
+                _ => continue,
+            };
+            let bytes = |id: &String| id.as_bytes().to_vec();
+            walk.start = walk.start.max(low.map(bytes));
+            walk.end = match (walk.end, high.map(bytes)) {
+                (Some(end), Some(high)) => Some(end.min(high)),
+                (end, high) => end.or(high),
+            };
+        }
+        walk
+    }
+}
+
+/// Reads an object that stands where operators and fields may.
+fn read_object(members: &Map<String, Value>, depth: usize) -> Result<Node, MangoError> {
+    if depth > DEPTH {
+        return Err(MangoError::new("invalid_selector", "The selector is nested too deeply."));
+    }
+    let mut members = members.iter();
+    match (members.next(), members.len()) {
+        (None, _) => Ok(Node::Test(Test::Equal(Value::Object(Map::new())))),
+        (Some((key, value)), 0) => read_member(key, value, depth),
+        (Some(first), _) => {
+            let all = std::iter::once(first).chain(members);
+            Ok(Node::And(all.map(|(key, value)| read_member(key, value, depth)).collect::<Result<_, _>>()?))
+        }
+    }
+}
+
+fn read_value(value: &Value, depth: usize) -> Result<Node, MangoError> {
+    match value {
+        Value::Object(members) => read_object(members, depth + 1),
+        _ => Ok(Node::Test(Test::Equal(value.clone()))),
+    }
+}
+
+fn read_member(key: &str, value: &Value, depth: usize) -> Result<Node, MangoError> {
+    let bad = || MangoError::bad_argument(key, value);
+    let several = || -> Result<Vec<Node>, MangoError> {
+        value.as_array().ok_or_else(bad)?.iter().map(|item| read_value(item, depth)).collect()
+    };
+    let one = || -> Result<Box<Node>, MangoError> {
+        read_object(value.as_object().ok_or_else(bad)?, depth + 1).map(Box::new)
+    };
+    let values = || value.as_array().cloned().ok_or_else(bad);
+    let test = match key {
+        "$and" => return Ok(Node::And(several()?)),
+        "$or" => return Ok(Node::Or(several()?)),
+        "$nor" => return Ok(Node::Nor(several()?)),
+        "$not" => return Ok(Node::Not(one()?)),
+        "$elemMatch" => return Ok(Node::AnyItem(one()?)),
+        "$allMatch" => return Ok(Node::AllItems(one()?)),
+        "$keyMapMatch" => return Ok(Node::AnyKey(one()?)),
+        "$text" if value.is_string() || value.is_number() || value.is_boolean() => return Ok(Node::Text),
+        "$text" => return Err(bad()),
+        "$lt" => Test::Less(value.clone()),
+        "$lte" => Test::LessOrEqual(value.clone()),
+        "$eq" => Test::Equal(value.clone()),
+        "$ne" => Test::NotEqual(value.clone()),
+        "$gte" => Test::GreaterOrEqual(value.clone()),
+        "$gt" => Test::Greater(value.clone()),
+        "$in" => Test::In(values()?),
+        "$nin" => Test::NotIn(values()?),
+        "$all" => Test::All(values()?),
+        "$exists" => Test::Exists(value.as_bool().ok_or_else(bad)?),
+        "$type" => Test::Type(value.as_str().ok_or_else(bad)?.to_owned()),
+        "$mod" => read_modulo(value).ok_or_else(bad)?,
+        "$size" => Test::Size(value.as_u64().ok_or_else(bad)?),
+        // CouchDB knows these with a text behind them only.
+        "$regex" | "$beginsWith" if !value.is_string() => {
+            return Err(MangoError::new("invalid_operator", format!("Invalid operator: {key}")));
+        }
+        "$regex" => Test::Regex(Box::new(read_regex(value.as_str().ok_or_else(bad)?).ok_or_else(bad)?)),
+        "$beginsWith" => Test::BeginsWith(value.as_str().ok_or_else(bad)?.to_owned()),
+        "$where" | "$geoWithin" | "$geoIntersects" | "$near" | "$nearSphere" => {
+            return Err(MangoError::new("not_supported", format!("Unsupported operator: {key}")));
+        }
+        _ if key.starts_with('$') => {
+            return Err(MangoError::new("invalid_operator", format!("Invalid operator: {key}")));
+        }
+        _ => return Ok(Node::Field(key.to_owned(), Box::new(read_value(value, depth)?))),
+    };
+    Ok(Node::Test(test))
+}
+
+/// `[divisor, remainder]`. Nothing can be divided by zero: CouchDB finds that out when it meets a number.
+fn read_modulo(value: &Value) -> Option<Test> {
+    match value.as_array()?.as_slice() {
+        [divisor, remainder] if divisor.as_i64()? != 0 => {
+            Some(Test::Modulo(divisor.as_i64()?, remainder.as_i64()?))
+        }
+        _ => None,
+    }
+}
+
+fn read_regex(text: &str) -> Option<Regex> {
+    fancy_regex::RegexBuilder::new(text)
+        .backtrack_limit(BACKTRACKING)
+        .delegate_size_limit(REGEX_SIZE)
+        .build()
+        .ok()
+        .map(Regex)
+}
