@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use crate::look_arguments::{Completions, Dump, Get, Ls};
 use crate::plugin_arguments::{HttpFlags, PluginCommand, PluginFlags, Service};
 use crate::restore_arguments::{Check, Clean, Restore, Status};
+use crate::serve_command::Serve;
 
 /// Back up and restore CouchDB: whole nodes and clusters, while they run.
 #[derive(Debug, Parser)]
@@ -66,6 +67,7 @@ pub(crate) enum Command {
     Get(Get),
     Dump(Dump),
     Cat(Cat),
+    Serve(Serve),
     Service(Service),
     Plugin(PluginCommand),
     Completions(Completions),

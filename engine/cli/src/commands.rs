@@ -20,6 +20,7 @@ use crate::output::{Output, bytes, count};
 use crate::plugin_commands;
 use crate::progress::Terminal;
 use crate::restore_commands;
+use crate::serve_command;
 
 /// Problems printed as text; `--json` has them all.
 const PROBLEMS_SHOWN: usize = 50;
@@ -74,6 +75,7 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
             operations::cat::cat(&command.archive, &command.name, threads, &mut out)?;
             Ok(Outcome::Done)
         }
+        Command::Serve(command) => serve_command::serve(command, threads, output, reporter, arguments.quiet),
         Command::Service(command) => plugin_commands::service(command, output, shared),
         Command::Plugin(command) => plugin_commands::plugin(&command.action, output, shared),
     }

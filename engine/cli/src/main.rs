@@ -17,6 +17,7 @@ mod plugin_commands;
 mod progress;
 mod restore_arguments;
 mod restore_commands;
+mod serve_command;
 
 use clap::CommandFactory;
 
