@@ -17,3 +17,5 @@ mod refusals;
 mod restored;
 #[path = "command/run.rs"]
 mod run;
+#[path = "command/selection.rs"]
+mod selection;

@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use operations::backup::{BackupOptions, FolderArgument, backup};
 use operations::report::Silent;
 use operations::restore::{RestoreOptions, Target, restore_offline};
+use operations::selection::Selection;
 use operations::verify::{VerifyResult, verify};
 use scale_data::build;
 use scale_data::plan::{Attachments, Plan};
@@ -115,6 +116,7 @@ impl Sample {
             copies: None,
             fresh_uuids: false,
             skip_damaged: false,
+            selection: Selection::default(),
             threads: 1,
         };
         let restored = restore_offline(&options, &Silent).is_ok();

@@ -15,5 +15,7 @@ mod interrupted;
 mod maps;
 #[path = "live_restore/owned.rs"]
 mod owned;
+#[path = "live_restore/selection.rs"]
+mod selection;
 #[path = "live_restore/writes.rs"]
 mod writes;

@@ -4,6 +4,7 @@ mod arguments;
 mod cluster;
 mod commands;
 mod completion;
+mod database_commands;
 mod exit;
 #[cfg(debug_assertions)]
 mod fault;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use operations::error::Result;
+use operations::selection::Selection;
 
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
 
-/// Replace the data of a cluster by an archive's databases; or, with --offline, write them into empty folders.
+/// Replace the data of a cluster by an archive's databases; or, with --db, bring single databases back into it; or, with
+/// --offline, write them into empty folders.
 #[derive(Debug, Args)]
 #[command(
     after_help = "A node is [user:password@]HOST[:port],DATA_DIR[,NODENAME]; `,` `:` `@` in a password are written %2C %3A %40. \
@@ -17,11 +20,14 @@ use crate::plugin_arguments::{HttpFlags, PluginFlags};
     stopped, old and new data change places by renaming, all nodes start. When they agree the old data is \
     removed. Whatever fails before that brings the old data back. A restore that was killed is finished with --resume or undone \
     with --roll-back; `couchcopy status` tells where it stands.\n\n\
+    --db brings single databases back beside all others, without stopping anything.\n\n\
     --offline writes into new or empty folders of nodes that are not running, named as DIR,NODENAME.\n\n\
     Examples:\n  couchcopy restore backup.tar.gz admin:password@localhost:5984,/opt/couchdb/data\n  \
     couchcopy restore backup.tar.gz --cluster prod.toml --dry-run\n  \
+    couchcopy restore --db shop=shop-yesterday backup.tar.gz admin:password@localhost:5984\n  \
     couchcopy restore --resume --cluster prod.toml\n  \
-    couchcopy restore --offline backup.tar.gz /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com"
+    couchcopy restore --offline backup.tar.gz /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
+    couchcopy restore --offline --only 'team/*' --rename team/a=team/z backup.tar.gz /mnt/a,couchdb@a.example.com"
 )]
 pub(crate) struct Restore {
     /// The archive (of this couchcopy, of the Python one, or a data folder packed with tar), then the nodes. With --resume and
@@ -45,6 +51,12 @@ pub(crate) struct Restore {
     /// Leave out databases that are damaged or incomplete in the archive instead of refusing.
     #[arg(long)]
     pub(crate) skip_damaged: bool,
+
+    #[command(flatten)]
+    pub(crate) selection: SelectionFlags,
+
+    #[command(flatten)]
+    pub(crate) databases: DatabaseFlags,
 
     /// Do not ask.
     #[arg(short, long)]
@@ -90,11 +102,60 @@ pub(crate) struct Restore {
     pub(crate) http: HttpFlags,
 }
 
+/// Which of an archive's databases, and under which names.
+#[derive(Debug, Args)]
+pub(crate) struct SelectionFlags {
+    /// Restore the databases whose names match; repeat it for more. `*` stands for any characters, `/` among them, `?` for one;
+    /// a system database like _users is restored only if a pattern matches it. A running cluster loses all others.
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["resume", "roll_back"])]
+    pub(crate) only: Vec<String>,
+
+    /// Leave out the databases whose names match; repeat it for more. A running cluster loses them.
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["resume", "roll_back"])]
+    pub(crate) except: Vec<String>,
+
+    /// Give a database another name; repeat it for more. Its view indexes go along.
+    #[arg(long, value_name = "OLD=NEW", conflicts_with_all = ["resume", "roll_back"])]
+    pub(crate) rename: Vec<String>,
+}
+
+impl SelectionFlags {
+    /// What they choose.
+    pub(crate) fn selection(&self) -> Result<Selection> {
+        Selection::parse(&self.only, &self.except, &self.rename)
+    }
+}
+
+/// Single databases into a running cluster.
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseFlags {
+    /// Bring this database back into a running cluster over HTTP, under another name if one is given; repeat it for more. Nothing
+    /// is stopped, all other databases stay as they are. NODE is any one node, [user:password@]HOST[:port]. Given again after an
+    /// interruption it goes on.
+    #[arg(
+        long = "db",
+        value_name = "NAME[=NEWNAME]",
+        conflicts_with_all = [
+            "offline", "resume", "roll_back", "fresh_uuids", "skip_damaged", "keep_old", "maps", "wait", "timeout", "open",
+            "only", "except", "rename",
+        ]
+    )]
+    pub(crate) db: Vec<String>,
+
+    /// With --db: add the documents to a database that has some already; both sides' revisions stay, as after a replication.
+    #[arg(long, requires = "db")]
+    pub(crate) merge: bool,
+
+    /// With --db: local documents too, such as checkpoints of replications and clients.
+    #[arg(long, requires = "db")]
+    pub(crate) local: bool,
+}
+
 /// How long to have databases opened; `None` until all are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OpenFor(pub(crate) Option<Duration>);
 
-fn open_for(text: &str) -> Result<OpenFor, String> {
+fn open_for(text: &str) -> std::result::Result<OpenFor, String> {
     if text == "all" {
         return Ok(OpenFor(None));
     }

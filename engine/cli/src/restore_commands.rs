@@ -12,14 +12,16 @@ use operations::node::Node;
 use operations::plugins::Plugins;
 use operations::proofs::{Proofs, Verdict, prove};
 use operations::restore::live::{
-    LiveOptions, LiveResult, MapsBy, PlanDescription, PlannedRestore, resume, roll_back,
+    LiveOptions, LiveResult, MapsBy, PlanDescription, PlannedRestore, SelectionDescription, resume, roll_back,
 };
 use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
+use operations::selection::Rename;
 use operations::status::{NodeStatus, clean, status};
 use serde::Serialize;
 
 use crate::cluster::{can_ask, nodes_with_credentials, sandbox, tunnel};
 use crate::commands::problems_text;
+use crate::database_commands;
 use crate::exit::Outcome;
 use crate::interrupt;
 use crate::nodes;
@@ -27,6 +29,9 @@ use crate::output::{Output, bytes, count};
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
 use crate::progress::Terminal;
 use crate::restore_arguments::{Check, Clean, Maps, Nodes, Restore, Status, Wait};
+
+/// Names of lost databases that are shown as text; `--json` has them all.
+const GONE_SHOWN: usize = 10;
 
 /// Plugins and what they lead to. The plugins have to live as long as the nodes.
 struct Cluster {
@@ -72,6 +77,9 @@ pub(crate) fn restore(
         }
         return Ok(Outcome::of(result.is_complete()));
     }
+    if !command.databases.db.is_empty() {
+        return database_commands::restore_databases(command, threads, output, reporter);
+    }
     let unfinished = command.resume || command.roll_back;
     let (archive, names) = match command.arguments.split_first() {
         Some((first, rest)) if !unfinished || Path::new(first).is_file() => {
@@ -79,13 +87,13 @@ pub(crate) fn restore(
         }
         _ => (None, command.arguments.as_slice()),
     };
+    let options = live_options(command, archive.clone().unwrap_or_default(), threads)?;
     let Cluster { mut nodes, _plugins } = connect(names, &command.plugins, &command.http, output, reporter)?;
-    let options = live_options(command, archive.clone().unwrap_or_default(), threads);
     let interrupted = interrupt::flag()?;
     let told = reporter.as_ref();
     let result = if command.roll_back {
         agreed(
-            command,
+            command.yes,
             output,
             reporter,
             "The data that the restore replaced will be brought back; what was written since is lost.",
@@ -111,7 +119,7 @@ pub(crate) fn restore(
             output.print(&description, description_text);
             return Ok(Outcome::of(description.left_out == 0));
         }
-        agreed(command, output, reporter, &description_text(&description))?;
+        agreed(command.yes, output, reporter, &description_text(&description))?;
         planned.carry_out(&nodes, interrupted, told)?
     };
     reporter.end();
@@ -140,16 +148,18 @@ fn offline_options(command: &Restore, threads: usize) -> Result<RestoreOptions> 
         copies: command.n.map(usize::from),
         fresh_uuids: command.fresh_uuids,
         skip_damaged: command.skip_damaged,
+        selection: command.selection.selection()?,
         threads,
     })
 }
 
-fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> LiveOptions {
-    LiveOptions {
+fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> Result<LiveOptions> {
+    Ok(LiveOptions {
         archive,
         copies: command.n.map(usize::from),
         fresh_uuids: command.fresh_uuids,
         skip_damaged: command.skip_damaged,
+        selection: command.selection.selection()?,
         threads,
         maps: match command.maps {
             Maps::File => MapsBy::File,
@@ -164,18 +174,18 @@ fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> LiveOpti
             limit: Duration::from_secs(command.timeout),
             open_for: command.open.0,
         },
-    }
+    })
 }
 
 /// Has the user agree.
-fn agreed(command: &Restore, output: &Output, reporter: &Arc<Terminal>, what: &str) -> Result<()> {
+pub(crate) fn agreed(yes: bool, output: &Output, reporter: &Arc<Terminal>, what: &str) -> Result<()> {
     reporter.end();
-    if command.yes {
+    if yes {
         return Ok(());
     }
     if !can_ask(output) {
         return Err(OperationError::refused(
-            "there is nobody to ask whether data may be replaced",
+            "there is nobody to ask whether data may be changed",
             "Give -y to go on without asking, or --dry-run to see what would be done.",
         ));
     }
@@ -200,7 +210,11 @@ fn description_text(plan: &PlanDescription) -> String {
     if plan.left_out > 0 {
         let _ = write!(text, ", {} left out as damaged", plan.left_out);
     }
-    text.push_str("\nThe data of these nodes will be REPLACED:\n");
+    text.push('\n');
+    if let Some(selection) = &plan.selection {
+        selection_text(&mut text, selection);
+    }
+    text.push_str("The data of these nodes will be REPLACED:\n");
     for node in &plan.nodes {
         let now = node.databases_now.map_or_else(
             || "its databases".to_owned(),
@@ -222,6 +236,30 @@ fn description_text(plan: &PlanDescription) -> String {
     text
 }
 
+/// What a choice among databases means, the worst of it last.
+fn selection_text(text: &mut String, chosen: &SelectionDescription) {
+    if chosen.not_chosen > 0 {
+        let n = count(chosen.not_chosen, "database", "databases");
+        let _ = writeln!(text, "Not chosen, and not restored: {n} of the archive.");
+    }
+    for Rename { from, to } in &chosen.selection.rename {
+        let _ = writeln!(text, "Renamed: {from} to {to}");
+    }
+    if chosen.gone.is_empty() {
+        return;
+    }
+    let shown: Vec<&str> = chosen.gone.iter().take(GONE_SHOWN).map(String::as_str).collect();
+    let more = chosen.gone.len() - shown.len();
+    let _ = writeln!(
+        text,
+        "LOST: {} of the cluster will be GONE, kept aside only until the new data is accepted: {}{}\n\
+         (`couchcopy restore --db NAME` brings single databases back and leaves all others as they are.)",
+        count(chosen.gone.len() as u64, "database", "databases"),
+        shown.join(", "),
+        if more > 0 { format!(" and {more} more") } else { String::new() }
+    );
+}
+
 /// What an offline restore made.
 pub(crate) fn restored_text(result: &RestoreResult) -> String {
     let mut text = format!(
@@ -232,6 +270,13 @@ pub(crate) fn restored_text(result: &RestoreResult) -> String {
         count(result.view_files, "view index", "view indexes"),
         bytes(result.bytes)
     );
+    if result.not_chosen > 0 {
+        let n = count(result.not_chosen, "database", "databases");
+        let _ = writeln!(text, "Not chosen, and not restored: {n} of the archive.");
+    }
+    for Rename { from, to } in &result.renamed {
+        let _ = writeln!(text, "Renamed: {from} to {to}");
+    }
     if !result.left_out.is_empty() {
         let n = count(result.left_out.len() as u64, "database", "databases");
         let _ = writeln!(text, "LEFT OUT, damaged or incomplete in the archive: {n}");

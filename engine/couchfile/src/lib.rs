@@ -11,6 +11,7 @@ pub mod checksum;
 pub mod compression;
 pub mod data_dir;
 pub mod database;
+pub mod database_name;
 pub mod document;
 pub mod edit;
 pub mod ejson;

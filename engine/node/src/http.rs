@@ -1,6 +1,7 @@
 //! CouchDB's HTTP interface on one node.
 
 pub(crate) mod api;
+mod body;
 pub(crate) mod tunnel;
 
 use std::fmt;
@@ -14,6 +15,8 @@ use serde_json::Value;
 
 use crate::error::{NodeError, Result};
 use tunnel::Tunnel;
+
+pub use body::Body;
 
 /// How long an answer may take. CouchDB gives up on its own earlier.
 const ANSWER: Duration = Duration::from_secs(150);
@@ -178,12 +181,18 @@ impl Http {
         body: Option<&Value>,
         limit: Duration,
     ) -> Result<Answer> {
-        if let Some(route) = self.taken.get().and_then(|&taken| self.routes.get(taken)) {
+        self.send(method, path, body.map_or(Body::Nothing, Body::Json), limit)
+    }
+
+    /// The same with any body. A stream goes the way on which somebody has answered before, or else the first one.
+    pub fn send(&self, method: Method, path: &str, body: Body<'_>, limit: Duration) -> Result<Answer> {
+        let taken = self.taken.get().copied().or_else(|| body.is_stream().then_some(0));
+        if let Some(route) = taken.and_then(|taken| self.routes.get(taken)) {
             return self.ask_on(route, method, path, body, limit);
         }
         let mut failed = None;
         for (i, route) in self.routes.iter().enumerate() {
-            match self.ask_on(route, method.clone(), path, body, limit) {
+            match self.ask_on(route, method.clone(), path, body.again(), limit) {
                 Ok(answer) => {
                     // Another thread may have been first.
                     let _ = self.taken.set(i);
@@ -205,18 +214,14 @@ impl Http {
         route: &Route,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        body: Body<'_>,
         limit: Duration,
     ) -> Result<Answer> {
         let mut request = route.client.request(method, format!("{}{path}", route.base)).timeout(limit);
         if let Some(Credentials { user, password }) = &self.credentials {
             request = request.basic_auth(user, Some(password));
         }
-        request = match body {
-            Some(body) => request.json(body),
-            None => request.header("accept", "application/json"),
-        };
-        let answered = request.send().and_then(|response| {
+        let answered = body.put_into(request).send().and_then(|response| {
             let status = response.status().as_u16();
             let date = response.headers().get("date").and_then(|date| date.to_str().ok().map(str::to_owned));
             Ok((status, date, response.bytes()?))

@@ -20,7 +20,7 @@ pub use files::unpack::{Owner, Unpacking};
 pub use files::{FileEntry, FileKind, FoundFile, NodeFiles, NodeStreams, PackedFile, Packing, TakeFile};
 pub use http::api::{DatabaseInfo, Membership, Version};
 pub use http::tunnel::Tunnel;
-pub use http::{Answer, Credentials, Endpoint, Http, encode};
+pub use http::{Answer, Body, Credentials, Endpoint, Http, encode};
 pub use node::{Node, TunnelMode, files_of, http_of};
 pub use reqwest::Method;
 pub use service::{NodeService, PluginService};

@@ -18,6 +18,8 @@ pub use snapshot::{self, metadata};
 pub mod proofs;
 pub mod report;
 pub mod restore;
+pub mod restore_databases;
+pub mod selection;
 pub mod site;
 mod spool;
 pub mod status;

@@ -237,6 +237,13 @@ impl Plugins {
         Ok((node::files_of(&way), http))
     }
 
+    /// The HTTP interface of a node, whose files and service are of no interest.
+    pub fn http(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<node::Http> {
+        let way = self.way_through(self.runtime.block_on(self.chain(&site.via))?, site);
+        let endpoint = site.http.endpoint(&site.id);
+        Ok(node::http_of(&way, &endpoint, site.http.credentials.as_ref(), tunnel)?)
+    }
+
     fn way_through(&self, chain: Chain, site: &SiteNode) -> Way {
         Way::new(Arc::clone(&self.runtime), chain, site.id.clone())
     }

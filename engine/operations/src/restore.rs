@@ -23,6 +23,7 @@ use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
+use crate::selection::{Rename, Selection};
 use crate::survey::Survey;
 
 use destination::Destination;
@@ -43,6 +44,8 @@ pub struct RestoreOptions {
     /// Whether databases with damaged or missing shards are left out; else they fail the restore before anything is
     /// written.
     pub skip_damaged: bool,
+    /// Which databases, and under which names.
+    pub selection: Selection,
     /// Number of threads; 0: as many as there are cores.
     pub threads: usize,
 }
@@ -73,6 +76,10 @@ pub struct RestoreResult {
     pub left_out: Vec<FileProblem>,
     /// View indexes that were left out; CouchDB builds them anew.
     pub views_left_out: Vec<FileProblem>,
+    /// Databases of the archive that were not asked for.
+    pub not_chosen: u64,
+    /// Databases that got another name.
+    pub renamed: Vec<Rename>,
 }
 
 impl RestoreResult {
@@ -129,6 +136,8 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
         bytes: written.bytes,
         left_out: plan.left_out,
         views_left_out: plan.views_left_out,
+        not_chosen: plan.chosen.not_chosen,
+        renamed: options.selection.rename.clone(),
     })
 }
 

@@ -8,10 +8,11 @@ use couchcopy_tests::compare::compare;
 use couchcopy_tests::copies::read_every_copy;
 use couchcopy_tests::fixtures::Node;
 use couchcopy_tests::{Result, content, fixtures};
-use couchfile::data_dir::{DataFile, SHARD_MAPS};
+use couchfile::data_dir::{DataFile, SHARD_MAPS, ShardName};
 use couchfile::database::Database;
 use couchfile::document::{self, JsonOptions};
 use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::shard_map::ShardMap;
 use couchfile::view::ViewIndex;
 use serde_json::{Map, Value, json};
 
@@ -24,8 +25,28 @@ pub(crate) struct Asked<'a> {
     pub(crate) copies: Option<usize>,
     /// `--fresh-uuids`.
     pub(crate) fresh_uuids: bool,
-    /// What HTTP said.
+    /// What HTTP said of what is wanted, under the new names.
     pub(crate) oracle: &'a Value,
+    /// The name that a database gets; nothing for those that are not wanted.
+    pub(crate) name: fn(&str) -> Option<&str>,
+}
+
+/// Every database under its own name.
+pub(crate) fn as_it_is(name: &str) -> Option<&str> {
+    Some(name)
+}
+
+/// What becomes of a file; nothing of those that are not wanted.
+fn renamed(file: &DataFile, asked: Asked<'_>) -> Option<DataFile> {
+    let named =
+        |shard: &ShardName| Some(ShardName { db: (asked.name)(&shard.db)?.to_owned(), ..shard.clone() });
+    Some(match file {
+        DataFile::ShardMaps => DataFile::ShardMaps,
+        DataFile::Shard(shard) => DataFile::Shard(named(shard)?),
+        DataFile::View { shard, signature } => {
+            DataFile::View { shard: named(shard)?, signature: signature.clone() }
+        }
+    })
 }
 
 /// Fails where the nodes' folders are not what was asked for, byte for byte where that can be told.
@@ -33,8 +54,15 @@ pub(crate) fn check(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
     let differences = compare(asked.oracle, &read_every_copy(nodes)?);
     assert_eq!(differences, [""; 0]);
     check_maps(asked, nodes)?;
-    let archived: Vec<DataFile> =
-        fixtures::files_below(asked.archived)?.iter().filter_map(|path| DataFile::parse(path)).collect();
+    // What is wanted of the archive, and its path there by the one that it gets.
+    let mut wanted = Vec::new();
+    let mut before = BTreeMap::new();
+    for path in fixtures::files_below(asked.archived)? {
+        if let Some(file) = DataFile::parse(&path).and_then(|file| renamed(&file, asked)) {
+            before.insert(file.path(), path);
+            wanted.push(file);
+        }
+    }
     let maps = content::shard_maps(&nodes[0].data)?;
     let mut map_uuids = BTreeSet::new();
     let mut uuids: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
@@ -42,7 +70,7 @@ pub(crate) fn check(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
     for node in nodes {
         // The files are those that the maps promise, the view indexes that belong to them, and no others.
         let mut expected = BTreeSet::from([SHARD_MAPS.to_owned()]);
-        for file in &archived {
+        for file in &wanted {
             let shard = match file {
                 DataFile::ShardMaps => continue,
                 DataFile::Shard(shard) | DataFile::View { shard, .. } => shard,
@@ -70,7 +98,7 @@ pub(crate) fn check(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
                 }
                 DataFile::Shard(_) => {
                     let file = content::open(&full)?;
-                    check_shard(&file, path, node, asked.archived)?;
+                    check_shard(&file, path, node, &asked.archived.join(&before[path]))?;
                     uuids.entry(path.clone()).or_default().push(file.header().uuid.clone());
                     copies += 1;
                 }
@@ -89,14 +117,15 @@ pub(crate) fn check(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
         let distinct: BTreeSet<_> = copies.iter().collect();
         assert_eq!(distinct.len(), copies.len(), "{path}: copies share a uuid");
         assert!(copies.iter().all(Option::is_some), "{path}: a copy without uuid");
-        let archived = content::open(&asked.archived.join(path))?.header().uuid.clone();
+        let archived = content::open(&asked.archived.join(&before[path]))?.header().uuid.clone();
         let kept = copies.iter().filter(|uuid| **uuid == archived).count();
-        assert_eq!(kept, usize::from(!asked.fresh_uuids), "{path}: copies with the archived uuid");
+        let keeps = !asked.fresh_uuids && before[path] == *path;
+        assert_eq!(kept, usize::from(keeps), "{path}: copies with the archived uuid");
     }
     let promised: usize = maps.values().flat_map(|map| map.by_range.values()).map(Vec::len).sum();
     assert_eq!(copies, promised);
-    let archived_views = archived.iter().any(|file| matches!(file, DataFile::View { .. }));
-    assert_eq!(views > 0, archived_views);
+    let wanted_views = wanted.iter().any(|file| matches!(file, DataFile::View { .. }));
+    assert_eq!(views > 0, wanted_views);
     Ok(())
 }
 
@@ -108,10 +137,11 @@ fn check_end(file: &Database<FileBytes>, path: &str) -> Result<()> {
     Ok(())
 }
 
-/// A copy of a shard is the archived one but for its uuid, its newest epoch and the local documents of other copies.
+/// A copy of a shard is the archived one (the file `archived`) but for its uuid, its newest epoch and the local documents of
+/// other copies.
 fn check_shard(file: &Database<FileBytes>, path: &str, node: &Node, archived: &Path) -> Result<()> {
     check_end(file, path)?;
-    let before = content::open(&archived.join(path))?;
+    let before = content::open(archived)?;
     let (now, then) = (file.header(), before.header());
     let facts = |file: &Database<FileBytes>| -> Result<_> {
         let header = file.header();
@@ -172,8 +202,21 @@ fn check_maps(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
     for node in &nodes[1..] {
         assert_eq!(map_documents(&node.data)?, documents, "{}", node.name);
     }
-    let before = content::shard_maps(asked.archived)?;
-    let archived = map_documents(asked.archived)?;
+    let renamed = |name: &str| {
+        if name.starts_with("_design/") {
+            Some(name.to_owned())
+        } else {
+            (asked.name)(name).map(str::to_owned)
+        }
+    };
+    let before: BTreeMap<String, ShardMap> = content::shard_maps(asked.archived)?
+        .into_iter()
+        .filter_map(|(name, map)| Some((renamed(&name)?, map)))
+        .collect();
+    let archived: BTreeMap<String, Value> = map_documents(asked.archived)?
+        .into_iter()
+        .filter_map(|(name, document)| Some((renamed(&name)?, document)))
+        .collect();
     let now = content::shard_maps(&nodes[0].data)?;
     assert_eq!(now.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
     let mut used = BTreeSet::new();

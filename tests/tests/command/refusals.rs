@@ -329,8 +329,17 @@ fn results_as_json_and_as_text() -> Result<()> {
     ];
     assert_eq!(keys(&json(0, &["backup", &node, &again])?), backup_keys);
     let restored = json(0, &["restore", "--offline", &again, &format!("{target},n@h")])?;
-    let restore_keys =
-        ["nodes", "databases", "shard_files", "view_files", "bytes", "left_out", "views_left_out"];
+    let restore_keys = [
+        "nodes",
+        "databases",
+        "shard_files",
+        "view_files",
+        "bytes",
+        "left_out",
+        "views_left_out",
+        "not_chosen",
+        "renamed",
+    ];
     assert_eq!(keys(&restored), restore_keys);
     let verified = json(0, &["verify", &again])?;
     for key in ["manifest", "databases", "documents", "attachments", "problems", "unfit_views", "orphans"] {

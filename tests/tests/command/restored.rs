@@ -8,7 +8,7 @@ use couchcopy_tests::{Result, fixtures};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::checks::{Asked, check};
+use super::checks::{Asked, as_it_is, check};
 use super::run::{Targets, backup, expect, json, restore, text, unpack};
 
 /// An archive, what it holds, and what HTTP said of that.
@@ -63,7 +63,8 @@ impl Sample {
         let result = restore(0, &self.archive, &targets.nodes, &more)?;
         assert_eq!(result["databases"], self.oracle.as_object().map_or(0, serde_json::Map::len));
         let data = self.data();
-        check(Asked { archived: &data, copies, fresh_uuids, oracle: &self.oracle }, &targets.nodes)?;
+        let asked = Asked { archived: &data, copies, fresh_uuids, oracle: &self.oracle, name: as_it_is };
+        check(asked, &targets.nodes)?;
         Ok(targets)
     }
 

@@ -131,6 +131,15 @@ impl Http {
             .ok_or_else(|| self.nonsense("GET /_node/_local/_system", &answer))
     }
 
+    /// The names of all databases.
+    pub fn databases(&self) -> Result<Vec<String>> {
+        let answer = self.get("/_all_dbs")?;
+        let names = answer.as_array().and_then(|names| {
+            names.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        names.ok_or_else(|| self.nonsense("GET /_all_dbs", &answer))
+    }
+
     /// Opens databases, at most 100 at a time, and tells of each; `None` for those that do not open.
     pub fn dbs_info(&self, names: &[&str]) -> Result<Vec<Option<DatabaseInfo>>> {
         let answer = self.post("/_dbs_info", &json!({"keys": names}))?;

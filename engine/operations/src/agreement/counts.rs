@@ -36,6 +36,11 @@ impl Promised {
         self.names.len() as u64
     }
 
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     /// In batches: names and what they are to hold.
     fn batch(&self, i: usize) -> Option<Vec<(&str, u64)>> {
         let start = i.checked_mul(BATCH)?;

@@ -9,10 +9,12 @@ mod resume;
 mod stage;
 mod steps;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use couchfile::database_name;
 use node::Node;
 use serde::Serialize;
 
@@ -24,6 +26,7 @@ use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::proofs::{Learned, Proofs, prove_all};
 use crate::report::{Notice, Reporter, Severity};
+use crate::selection::Selection;
 use crate::survey::Survey;
 use crate::swap::{Journal, JournalOptions};
 
@@ -51,6 +54,8 @@ pub struct LiveOptions {
     pub fresh_uuids: bool,
     /// Whether databases with damaged or missing shards are left out.
     pub skip_damaged: bool,
+    /// Which databases, and under which names. The cluster loses all others.
+    pub selection: Selection,
     /// Number of threads; 0: as many as there are cores.
     pub threads: usize,
     /// How shard maps come to the nodes.
@@ -92,10 +97,25 @@ pub struct PlanDescription {
     pub databases: u64,
     /// Databases that are left out.
     pub left_out: u64,
+    /// Which databases were asked for, and what that means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<SelectionDescription>,
     /// Whether every copy gets a new uuid.
     pub fresh_uuids: bool,
     /// What happens on each node.
     pub nodes: Vec<NodeDescription>,
+}
+
+/// What a choice among an archive's databases means for a cluster.
+#[derive(Debug, Clone, Serialize)]
+pub struct SelectionDescription {
+    /// What was asked for.
+    #[serde(flatten)]
+    pub selection: Selection,
+    /// Databases of the archive that are not restored.
+    pub not_chosen: u64,
+    /// Names of databases that the cluster has now and will have no more; CouchDB's own come first.
+    pub gone: Vec<String>,
 }
 
 /// What a restore is going to do on a node.
@@ -123,6 +143,8 @@ pub struct PlannedRestore {
     /// What the offline restore would be told.
     restore: RestoreOptions,
     learned: Vec<Learned>,
+    /// Databases that the cluster has now; asked for only where not all of the archive is restored.
+    databases_now: Vec<String>,
     /// What was found fine, and what not.
     pub proofs: Proofs,
 }
@@ -167,7 +189,11 @@ impl PlannedRestore {
                 ));
             }
         }
-        Ok(Self { learned, proofs, ..planned })
+        let databases_now = match nodes.first().filter(|_| !options.selection.is_everything()) {
+            Some(first) => first.http.databases()?,
+            None => Vec::new(),
+        };
+        Ok(Self { learned, proofs, databases_now, ..planned })
     }
 
     /// Plans without looking at the nodes.
@@ -188,6 +214,7 @@ impl PlannedRestore {
             copies: options.copies,
             fresh_uuids: options.fresh_uuids,
             skip_damaged: options.skip_damaged,
+            selection: options.selection.clone(),
             threads: options.threads,
         };
         check_names(&restore.targets)?;
@@ -201,6 +228,7 @@ impl PlannedRestore {
             plan,
             restore,
             learned: Vec::new(),
+            databases_now: Vec::new(),
             proofs: Proofs::default(),
         })
     }
@@ -212,6 +240,7 @@ impl PlannedRestore {
             made: self.survey.metadata.as_ref().map(|metadata| metadata.backup.date.clone()),
             databases: self.plan.databases,
             left_out: self.plan.left_out.len() as u64,
+            selection: self.describe_selection(),
             fresh_uuids: self.restore.fresh_uuids,
             nodes: nodes
                 .iter()
@@ -227,6 +256,22 @@ impl PlannedRestore {
                 })
                 .collect(),
         }
+    }
+
+    fn describe_selection(&self) -> Option<SelectionDescription> {
+        let selection = &self.options.selection;
+        if selection.is_everything() {
+            return None;
+        }
+        let stay: HashSet<&str> = self.plan.promised.names().collect();
+        let mut gone = self.databases_now.clone();
+        gone.retain(|name| !stay.contains(name.as_str()));
+        gone.sort_by_cached_key(|name| (!database_name::is_system(name), name.clone()));
+        Some(SelectionDescription {
+            selection: selection.clone(),
+            not_chosen: self.plan.chosen.not_chosen,
+            gone,
+        })
     }
 
     /// Carries it out. Where that fails everything is as it was before, or the error says what is not.
@@ -273,6 +318,8 @@ impl PlannedRestore {
                 bytes: written.bytes,
                 left_out: self.plan.left_out.clone(),
                 views_left_out: self.plan.views_left_out.clone(),
+                not_chosen: self.plan.chosen.not_chosen,
+                renamed: self.options.selection.rename.clone(),
             },
             agreement: exchanged.agreement,
             fresh_uuids: self.restore.fresh_uuids,
@@ -294,6 +341,7 @@ impl PlannedRestore {
             fresh_uuids: self.restore.fresh_uuids,
             skip_damaged: self.options.skip_damaged,
             maps_by_http: self.options.maps == MapsBy::Http,
+            selection: self.options.selection.clone(),
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
         let archive = (archive.display().to_string(), length);

@@ -72,7 +72,8 @@ pub(super) fn write(
 }
 
 /// The document of a shard map on the new nodes: one revision more than it had, so that it wins over the old one wherever
-/// that should turn up; the very same where nothing changes. `None` for databases that are left out.
+/// that should turn up; the very same where nothing changes. `None` for databases that are left out. Its id is the database's
+/// new name, where it gets one.
 pub(super) fn rewritten(
     document: MapDocument,
     plan: &Plan,
@@ -80,15 +81,13 @@ pub(super) fn rewritten(
     copies: Option<usize>,
 ) -> Result<Option<NewDocument>> {
     let MapDocument { id, revision, ancestors, body, map } = document;
-    let new_body = if id.starts_with("_design/") {
-        None
+    let (id, new_body) = if id.starts_with("_design/") {
+        (id, None)
     } else {
-        if !plan.includes(&id) {
-            return Ok(None);
-        }
+        let Some(name) = plan.name_of(&id) else { return Ok(None) };
         let map = map.map_err(|problem| OperationError::Bug(format!("{id} was planned, but {problem}")))?;
-        let new_body = placed(map, nodes, copies).encode();
-        (new_body != body).then_some(new_body)
+        let new_body = placed(map, name, nodes, copies).encode();
+        (name.to_owned(), (new_body != body).then_some(new_body))
     };
     let first_generation = (revision.0 + 1).saturating_sub(ancestors.len() as u64 + 1);
     let mut revisions: Vec<NewRevision> = Vec::with_capacity(ancestors.len() + 2);

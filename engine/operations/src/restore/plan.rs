@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::shard_map::ShardMap;
 
 use super::RestoreOptions;
@@ -9,6 +10,7 @@ use crate::agreement::Promised;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::parallel;
+use crate::selection::Chosen;
 use crate::survey::{MapDocument, Survey, unreadable};
 
 /// Bytes that a file may take on disk beyond its length: its last block and what an edit appends.
@@ -34,18 +36,23 @@ pub(super) struct Plan {
     pub(super) promised: Promised,
     /// The nodes that the archive's shard maps name.
     pub(super) sources: HashSet<String>,
-    /// Databases whose maps are not written.
+    /// Which databases are wanted.
+    pub(super) chosen: Chosen,
+    /// Databases whose maps are not written, though they are wanted.
     skipped: HashSet<String>,
+    /// Shards of databases that get another name, by their path in the archive.
+    renamed: HashMap<Box<str>, ShardName>,
 }
 
 impl Plan {
-    /// Plans the restore of everything in an archive.
+    /// Plans the restore of what is wanted of an archive.
     ///
-    /// Fails where a shard is missing or damaged and databases like that are not to be left out.
+    /// Fails where a shard is missing or damaged and databases like that are not to be left out, and where the selection makes
+    /// no sense for this archive.
     pub(super) fn make(survey: &Survey, options: &RestoreOptions) -> Result<Self> {
         let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
-        plan.deleted_meanwhile = survey.deleted_meanwhile().to_vec();
-        plan.skipped.extend(plan.deleted_meanwhile.iter().cloned());
+        let chosen = Chosen::of(&options.selection, || present(survey))?;
+        plan.skipped.extend(survey.deleted_meanwhile().iter().cloned());
         let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
@@ -55,9 +62,10 @@ impl Plan {
             if id.starts_with("_design/") {
                 return Ok(None);
             }
+            let Some(name) = chosen.name_of(&id) else { return Ok(None) };
             let map = map.map_err(|problem| unreadable(&id, &problem))?;
             let skip = survey.deleted_meanwhile().contains(&map.db);
-            Ok(Some(OfDatabase::plan(survey, map, skip, &nodes, options.copies, &numbers)))
+            Ok(Some(OfDatabase::plan(survey, map, name, skip, &nodes, options.copies, &numbers)))
         };
         survey.maps.convert(parallel::threads(options.threads), convert, |planned| {
             let Some(planned) = planned? else { return Ok(()) };
@@ -65,7 +73,12 @@ impl Plan {
             plan.add(planned);
             Ok(())
         })?;
-        plan.orphans = survey.shards.len() as u64 - mapped;
+        // Of a selection nobody expects that it is everything.
+        if options.selection.is_everything() {
+            plan.deleted_meanwhile = survey.deleted_meanwhile().to_vec();
+            plan.orphans = survey.shards.len() as u64 - mapped;
+        }
+        plan.chosen = chosen;
         if !plan.left_out.is_empty() && !options.skip_damaged {
             return Err(damaged(&plan.left_out));
         }
@@ -73,7 +86,7 @@ impl Plan {
     }
 
     fn add(&mut self, planned: OfDatabase) {
-        let OfDatabase { db, skip, problems, shards, documents, sources, .. } = planned;
+        let OfDatabase { db, name, skip, problems, shards, documents, sources, .. } = planned;
         if skip {
             return;
         }
@@ -83,7 +96,7 @@ impl Plan {
             return;
         }
         self.databases += 1;
-        self.promised.add(&db, documents);
+        self.promised.add(&name, documents);
         for node in sources {
             if !self.sources.contains(&node) {
                 self.sources.insert(node);
@@ -97,19 +110,49 @@ impl Plan {
             if !shard.views.is_empty() {
                 self.views.insert(shard.path.clone(), shard.views);
             }
+            if let Some(renamed) = shard.renamed {
+                self.renamed.insert(shard.path.clone(), renamed);
+            }
             self.shards.insert(shard.path, shard.targets);
         }
     }
 
-    /// Whether a database's map is written.
-    pub(super) fn includes(&self, db: &str) -> bool {
-        !self.skipped.contains(db)
+    /// The name under which a database of the archive is written; `None` where it is not.
+    pub(super) fn name_of<'p>(&'p self, db: &'p str) -> Option<&'p str> {
+        self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
     }
+
+    /// The file of a node that a file of the archive becomes, where its database gets another name.
+    pub(super) fn renamed(&self, file: &DataFile) -> Option<DataFile> {
+        let shard = match file {
+            DataFile::ShardMaps => return None,
+            DataFile::Shard(shard) | DataFile::View { shard, .. } => shard,
+        };
+        if self.renamed.is_empty() {
+            return None;
+        }
+        let shard = self.renamed.get(shard.path().as_str())?.clone();
+        Some(match file {
+            DataFile::View { signature, .. } => DataFile::View { shard, signature: signature.clone() },
+            _ => DataFile::Shard(shard),
+        })
+    }
+}
+
+/// The names of the databases that an archive can give back.
+fn present(survey: &Survey) -> Result<Vec<String>> {
+    let mut names = survey.maps.names()?;
+    let deleted: HashSet<&String> = survey.deleted_meanwhile().iter().collect();
+    names.retain(|name| !deleted.contains(name));
+    Ok(names)
 }
 
 /// What will be written of one database; made on any thread.
 struct OfDatabase {
+    /// Its name in the archive.
     db: String,
+    /// The one that it gets.
+    name: String,
     /// Whether it is not to be restored at all.
     skip: bool,
     problems: Vec<String>,
@@ -123,7 +166,10 @@ struct OfDatabase {
 }
 
 struct OfShard {
+    /// In the archive.
     path: Box<str>,
+    /// What it becomes, where its database gets another name.
+    renamed: Option<ShardName>,
     targets: Box<[u16]>,
     views: HashSet<String>,
     views_left_out: Vec<FileProblem>,
@@ -135,6 +181,7 @@ impl OfDatabase {
     fn plan(
         survey: &Survey,
         map: ShardMap,
+        name: &str,
         skip: bool,
         nodes: &[String],
         copies: Option<usize>,
@@ -142,6 +189,7 @@ impl OfDatabase {
     ) -> Self {
         let mut planned = Self {
             db: map.db.clone(),
+            name: name.to_owned(),
             skip,
             problems: Vec::new(),
             shards: Vec::with_capacity(map.by_range.len()),
@@ -157,7 +205,7 @@ impl OfDatabase {
         if !map.covers_everything() {
             planned.problems.push("its ranges leave gaps".to_owned());
         }
-        let map = placed(map, nodes, copies);
+        let map = placed(map, name, nodes, copies);
         for (shard, holders) in map.shards().zip(map.by_range.values()) {
             let path = shard.path();
             let Some(facts) = survey.shards.get(path.as_str()) else {
@@ -175,6 +223,7 @@ impl OfDatabase {
                 views_left_out: Vec::new(),
                 size: facts.size + SLACK,
                 path: path.into_boxed_str(),
+                renamed: (shard.db != name).then(|| ShardName { db: name.to_owned(), ..shard.clone() }),
             };
             for view in survey.views.get(&of_shard.path).into_iter().flatten() {
                 match view.unfit_for(facts) {
@@ -194,10 +243,10 @@ impl OfDatabase {
 }
 
 /// The map of a database on the new nodes. It keeps its ranges and properties; its copies are spread like CouchDB does it,
-/// beginning at a node that depends on the name.
-pub(super) fn placed(mut map: ShardMap, nodes: &[String], copies: Option<usize>) -> ShardMap {
+/// beginning at a node that depends on the name that it gets.
+pub(super) fn placed(mut map: ShardMap, name: &str, nodes: &[String], copies: Option<usize>) -> ShardMap {
     let copies = copies.unwrap_or_else(|| map.copies());
-    let first = crc32fast::hash(map.db.as_bytes()) as usize % nodes.len().max(1);
+    let first = crc32fast::hash(name.as_bytes()) as usize % nodes.len().max(1);
     map.place(nodes, copies, first);
     map
 }

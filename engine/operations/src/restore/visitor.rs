@@ -49,8 +49,12 @@ pub(super) struct Writer<'r> {
 /// A planned file and the numbers of its targets.
 #[derive(Clone)]
 struct Wanted<'p> {
+    /// In the archive.
     file: DataFile,
+    /// Its path below the data folder in the archive.
     path: String,
+    /// The one that it gets.
+    new_path: String,
     targets: &'p [u16],
     uuids: CopyUuids,
 }
@@ -86,8 +90,12 @@ impl<'r> Writer<'r> {
     fn wanted(&self, name: &str) -> Result<Option<Wanted<'r>>> {
         let Some((file, path, targets)) = self.targets(name) else { return Ok(None) };
         let copies = if matches!(file, DataFile::Shard(_)) { targets.len() } else { 0 };
-        let uuids = CopyUuids::new(copies, !self.options.fresh_uuids).map_err(unusable(&path))?;
-        Ok(Some(Wanted { file, path, targets, uuids }))
+        let renamed = self.plan.renamed(&file);
+        // Whoever follows the database of the old name must not take this one for it.
+        let keep_first = !self.options.fresh_uuids && renamed.is_none();
+        let uuids = CopyUuids::new(copies, keep_first).map_err(unusable(&path))?;
+        let new_path = renamed.map_or_else(|| path.clone(), |file| file.path());
+        Ok(Some(Wanted { file, path, new_path, targets, uuids }))
     }
 
     fn targets(&self, name: &str) -> Option<(DataFile, String, &'r [u16])> {
@@ -161,7 +169,7 @@ impl Visitor for Writer<'_> {
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
-            self.destinations[usize::from(target)].put(&wanted.path, parts)
+            self.destinations[usize::from(target)].put(&wanted.new_path, parts)
         };
         if let DataFile::Shard(name) = &wanted.file {
             let database = Database::open(content).map_err(&failed)?;
@@ -185,8 +193,8 @@ impl Visitor for Writer<'_> {
         for (number, &target) in wanted.targets.iter().enumerate() {
             match self.destinations[usize::from(target)].folder() {
                 Some(staging) => {
-                    let path = staging.path_of(&wanted.path);
-                    files.push((number, staging.create_file(&wanted.path)?, path));
+                    let path = staging.path_of(&wanted.new_path);
+                    files.push((number, staging.create_file(&wanted.new_path)?, path));
                 }
                 None => streams.push(number),
             }
@@ -292,7 +300,7 @@ impl Writer<'_> {
     fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
         let end = self.end_of(wanted, number, bytes)?;
         let destination = &self.destinations[usize::from(wanted.targets[number])];
-        destination.copy(&wanted.path, bytes, end.keep, &end.bytes)
+        destination.copy(&wanted.new_path, bytes, end.keep, &end.bytes)
     }
 
     /// Sends the large files that streams have not got yet, to all nodes at once.

@@ -44,6 +44,20 @@ impl ArchivedMaps {
         &self.database
     }
 
+    /// The names of all databases, in their order.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let failed = |e| OperationError::database("the archive's shard maps (_dbs.couch)", e);
+        let mut names = Vec::new();
+        let add = |doc: &DocInfo<'_>| {
+            if !doc.deleted && !doc.id.starts_with(b"_design/") {
+                names.push(String::from_utf8_lossy(doc.id).into_owned());
+            }
+            Ok::<(), CouchFileError>(())
+        };
+        self.database.for_each_document(add).map_err(failed)?;
+        Ok(names)
+    }
+
     /// Calls `each` with every document that is not deleted, in the order of their ids.
     pub fn for_each(&self, mut each: impl FnMut(MapDocument) -> Result<()>) -> Result<()> {
         self.convert(parallel::threads(0), |document| document, &mut each)

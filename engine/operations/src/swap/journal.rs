@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The only version so far.
+use crate::selection::Selection;
+
+/// The version of a journal about everything that is in an archive.
 const VERSION: u32 = 1;
+/// That of one about a selection: who does not know of these must not finish it.
+const OF_SELECTION: u32 = 2;
 
 /// How far a restore has been decided on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +67,9 @@ pub struct JournalOptions {
     pub skip_damaged: bool,
     /// Whether shard maps are made through HTTP.
     pub maps_by_http: bool,
+    /// Which databases of the archive, and under which names.
+    #[serde(default, skip_serializing_if = "Selection::is_everything")]
+    pub selection: Selection,
 }
 
 impl Journal {
@@ -75,7 +82,7 @@ impl Journal {
         options: JournalOptions,
     ) -> Self {
         Self {
-            version: VERSION,
+            version: if options.selection.is_everything() { VERSION } else { OF_SELECTION },
             id,
             phase: Phase::Staging,
             begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -91,8 +98,11 @@ impl Journal {
 
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is no journal: {e}"))?;
-        if journal.version != VERSION {
-            return Err(format!("is of version {}, this couchcopy knows {VERSION}", journal.version));
+        if journal.version != VERSION && journal.version != OF_SELECTION {
+            return Err(format!(
+                "is of version {}, this couchcopy knows {VERSION} and {OF_SELECTION}",
+                journal.version
+            ));
         }
         Ok(journal)
     }

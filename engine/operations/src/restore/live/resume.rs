@@ -37,6 +37,7 @@ pub fn resume(
         copies: journal.options.copies,
         fresh_uuids: journal.options.fresh_uuids,
         skip_damaged: journal.options.skip_damaged,
+        selection: journal.options.selection.clone(),
         maps: if journal.options.maps_by_http { MapsBy::Http } else { MapsBy::File },
         ..options.clone()
     };
@@ -82,6 +83,8 @@ pub fn resume(
             databases: planned.plan.databases,
             bytes: planned.plan.bytes.iter().sum(),
             left_out: planned.plan.left_out.clone(),
+            not_chosen: planned.plan.chosen.not_chosen,
+            renamed: planned.options.selection.rename.clone(),
             ..RestoreResult::default()
         },
         agreement: exchanged.agreement,

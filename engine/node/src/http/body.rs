@@ -1,0 +1,53 @@
+//! What requests carry.
+
+use std::io::Read;
+
+use reqwest::blocking::{Body as Sent, RequestBuilder};
+use serde_json::Value;
+
+/// What a request carries.
+pub enum Body<'b> {
+    /// Nothing.
+    Nothing,
+    /// A JSON value.
+    Json(&'b Value),
+    /// JSON text.
+    Text(&'b [u8]),
+    /// Bytes that are read while they are sent, so many.
+    Stream {
+        /// Their MIME type.
+        content_type: &'b str,
+        /// How many they are.
+        length: u64,
+        /// Gives them.
+        reader: Box<dyn Read + Send>,
+    },
+}
+
+impl Body<'_> {
+    /// Whether it can be sent only once.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream { .. })
+    }
+
+    /// The same once more; nothing of a stream.
+    pub(super) fn again(&self) -> Body<'_> {
+        match self {
+            Self::Json(value) => Body::Json(value),
+            Self::Text(text) => Body::Text(text),
+            Self::Nothing | Self::Stream { .. } => Body::Nothing,
+        }
+    }
+
+    pub(super) fn put_into(self, request: RequestBuilder) -> RequestBuilder {
+        let json = |request: RequestBuilder| request.header("accept", "application/json");
+        match self {
+            Self::Nothing => json(request),
+            Self::Json(value) => request.json(value),
+            Self::Text(text) => json(request).header("content-type", "application/json").body(text.to_vec()),
+            Self::Stream { content_type, length, reader } => {
+                json(request).header("content-type", content_type).body(Sent::sized(reader, length))
+            }
+        }
+    }
+}

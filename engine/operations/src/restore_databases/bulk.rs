@@ -1,0 +1,125 @@
+//! Many documents in one request.
+
+use node::{Body, Method};
+use serde_json::Value;
+
+use super::sender::{Sender, reason};
+use crate::error::{OperationError, Result};
+
+/// Bytes and documents of a request, about. Larger ones do not come through faster, and have to be held in memory on both sides.
+const BYTES: usize = 2 << 20;
+const DOCUMENTS: usize = 2000;
+
+const BEGIN: &[u8] = b"{\"new_edits\":false,\"docs\":[";
+const END: &[u8] = b"]}";
+
+/// Documents to be written as replication writes them.
+#[derive(Debug, Default)]
+pub(super) struct Bulk {
+    /// Their JSON, one after the other.
+    text: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Bulk {
+    pub(super) fn add(&mut self, document: &[u8]) {
+        self.text.extend_from_slice(document);
+        self.ends.push(self.text.len());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.text.len() >= BYTES || self.ends.len() >= DOCUMENTS
+    }
+
+    fn documents(&self) -> Vec<&[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end]).collect()
+    }
+
+    /// Writes them. Those that CouchDB does not take are noted.
+    pub(super) fn send(&self, sender: &Sender<'_>) -> Result<()> {
+        let path = sender.target.path("/_bulk_docs");
+        // Where CouchDB refuses a request as a whole, one of its documents is why: halves are sent until it is found.
+        let mut todo = vec![self.documents()];
+        while let Some(mut documents) = todo.pop() {
+            let text = request(&documents);
+            let size = text.len() as u64;
+            let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), size)?;
+            if answer.is_success() {
+                let rows = answer.body.as_array().map(Vec::as_slice).unwrap_or_default();
+                let refused: Vec<&Value> = rows.iter().filter(|row| row["error"].is_string()).collect();
+                for row in &refused {
+                    let text = |key: &str| row[key].as_str().unwrap_or_default();
+                    sender.refuse(text("id"), text("rev"), reason(row));
+                }
+                sender.sent((documents.len().saturating_sub(refused.len())) as u64, size);
+            } else if matches!(answer.status, 401 | 403 | 404) {
+                let request = format!("POST {path}");
+                return Err(sender.target.error(&request, answer.status, answer.reason()));
+            } else if documents.len() > 1 {
+                let half = documents.split_off(documents.len() / 2);
+                todo.push(half);
+                todo.push(documents);
+            } else if let Some(document) = documents.first() {
+                let (id, rev) = names(document)?;
+                sender.refuse(&id, &rev, answer.reason());
+            }
+        }
+        sender.step("documents sent");
+        Ok(())
+    }
+}
+
+fn request(documents: &[&[u8]]) -> Vec<u8> {
+    let size: usize = documents.iter().map(|document| document.len() + 1).sum();
+    let mut text = Vec::with_capacity(BEGIN.len() + size + END.len());
+    text.extend_from_slice(BEGIN);
+    for (i, document) in documents.iter().enumerate() {
+        if i > 0 {
+            text.push(b',');
+        }
+        text.extend_from_slice(document);
+    }
+    text.extend_from_slice(END);
+    text
+}
+
+/// Id and revision of a document of ours.
+fn names(document: &[u8]) -> Result<(String, String)> {
+    let document: Value = serde_json::from_slice(document)
+        .map_err(|e| OperationError::Bug(format!("a document that is no JSON was sent: {e}")))?;
+    let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+    Ok((text("_id"), text("_rev")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_come_out_as_they_went_in() {
+        let mut bulk = Bulk::default();
+        assert!(bulk.is_empty());
+        for text in [&b"{\"_id\":\"a\"}"[..], b"{}", b"{\"_id\":\"c\",\"_rev\":\"1-x\"}"] {
+            bulk.add(text);
+        }
+        let documents = bulk.documents();
+        let parsed: Value = serde_json::from_slice(&request(&documents)).unwrap();
+        let expected =
+            serde_json::json!({"new_edits": false, "docs": [{"_id": "a"}, {}, {"_id": "c", "_rev": "1-x"}]});
+        assert_eq!(parsed, expected);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&request(&documents[1..2])).unwrap()["docs"][0],
+            serde_json::json!({})
+        );
+        assert_eq!(names(documents[2]).unwrap(), ("c".into(), "1-x".into()));
+        assert!(!bulk.is_full());
+        bulk.add(&vec![b' '; BYTES]);
+        assert!(bulk.is_full());
+    }
+}
