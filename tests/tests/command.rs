@@ -19,3 +19,5 @@ mod restored;
 mod run;
 #[path = "command/selection.rs"]
 mod selection;
+#[path = "command/unbrand.rs"]
+mod unbrand;

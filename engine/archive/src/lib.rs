@@ -34,5 +34,6 @@ pub use sequential::{SMALL_ENTRY_LIMIT, SequentialArchive, SequentialSummary};
 pub use toc::{ManifestBlock, Toc};
 pub use visitor::{EntryInfo, LargeSink, Visitor};
 pub use writer::{
-    ArchiveWriter, CHUNK, DEFAULT_LEVEL, EntrySource, LateFacts, Opened, Progress, WriterOptions, Written,
+    ArchiveWriter, CHUNK, DEFAULT_LEVEL, EntrySource, LateFacts, Opened, Progress, Replacement,
+    WriterOptions, Written, rewrite,
 };

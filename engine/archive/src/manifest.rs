@@ -42,6 +42,35 @@ impl PendingLine {
         Ok(Self { text, split, name_length })
     }
 
+    /// The same as a line of another archive, but for the place. What this version does not know stays in it.
+    ///
+    /// Fails where it is no line of a manifest.
+    pub(crate) fn copied(line: &[u8]) -> Result<Self, serde_json::Error> {
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line)?;
+        let mut text = Vec::with_capacity(line.len());
+        text.extend_from_slice(b"{\"name\":");
+        serde_json::to_writer(&mut text, &fields.get("name"))?;
+        let name_length = text.len();
+        let mut split = None;
+        for (key, value) in fields.iter().filter(|(key, _)| *key != "name") {
+            text.push(b',');
+            serde_json::to_writer(&mut text, key)?;
+            text.push(b':');
+            if key == "at" {
+                split = Some(text.len());
+            } else {
+                serde_json::to_writer(&mut text, value)?;
+            }
+        }
+        let split = split.unwrap_or_else(|| {
+            text.extend_from_slice(b",\"at\":");
+            text.len()
+        });
+        text.extend_from_slice(b"}\n");
+        text.shrink_to_fit();
+        Ok(Self { text, split, name_length })
+    }
+
     fn name_json(&self) -> &[u8] {
         &self.text[b"{\"name\":".len()..self.name_length]
     }
@@ -119,5 +148,18 @@ mod tests {
         builder.push(&line, &serde_json::to_vec(&entry.at).unwrap(), &mut Deflater::new(1));
         assert_eq!(builder.first, entry.name);
         assert_eq!(builder.open, (serde_json::to_string(&entry).unwrap() + "\n").as_bytes());
+    }
+
+    #[test]
+    fn a_copied_line_differs_in_the_place_alone() {
+        let old = br#"{"name":"data/_dbs.couch","size":5,"blake3":"00","at":{"member":1,"length":2,"skip":3},"kind":"of-tomorrow","list":[1,{"a":null}]}"#;
+        let line = PendingLine::copied(old).unwrap();
+        let mut builder = ManifestBuilder::default();
+        builder.push(&line, br#"{"start":9}"#, &mut Deflater::new(1));
+        assert_eq!(builder.first, "data/_dbs.couch");
+        let old = std::str::from_utf8(old).unwrap();
+        let new = old.replace(r#"{"member":1,"length":2,"skip":3}"#, r#"{"start":9}"#) + "\n";
+        assert_eq!(std::str::from_utf8(&builder.open).unwrap(), new);
+        assert!(PendingLine::copied(b"[]").is_err());
     }
 }

@@ -3,7 +3,7 @@
 mod entries;
 mod entry_reader;
 mod indexed;
-mod members;
+pub(crate) mod members;
 mod visit;
 
 use std::fs::File;

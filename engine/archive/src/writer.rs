@@ -3,6 +3,7 @@
 mod output;
 mod pack;
 mod pipeline;
+mod rewrite;
 mod source;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ use crate::toc::{CHUNK_SIZES, ManifestBlock, Toc};
 use output::Output;
 use pack::{ClosedPack, Pack};
 use pipeline::{Pipeline, Sequence};
+pub use rewrite::{Replacement, rewrite};
 use source::SmallEntry;
 pub use source::{EntrySource, LateFacts, Opened};
 

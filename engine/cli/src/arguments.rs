@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
+use crate::load_command::Load;
 use crate::look_arguments::{Completions, Dump, Get, Ls};
 use crate::plugin_arguments::{HttpFlags, PluginCommand, PluginFlags, Service};
 use crate::restore_arguments::{Check, Clean, Restore, Status};
 use crate::serve_command::Serve;
+use crate::unbrand_command::Unbrand;
 
 /// Back up and restore CouchDB: whole nodes and clusters, while they run.
 #[derive(Debug, Parser)]
@@ -61,6 +63,8 @@ pub(crate) enum Command {
     Check(Check),
     Status(Status),
     Clean(Clean),
+    Load(Load),
+    Unbrand(Unbrand),
     Verify(Verify),
     Info(Info),
     Ls(Ls),

@@ -14,6 +14,7 @@ use operations::verify::{VerifyResult, verify};
 
 use crate::arguments::{Arguments, Backup, Command};
 use crate::cluster;
+use crate::load_command;
 use crate::exit::Outcome;
 use crate::look_commands;
 use crate::output::{Output, bytes, count};
@@ -21,6 +22,7 @@ use crate::plugin_commands;
 use crate::progress::Terminal;
 use crate::restore_commands;
 use crate::serve_command;
+use crate::unbrand_command;
 
 /// Problems printed as text; `--json` has them all.
 const PROBLEMS_SHOWN: usize = 50;
@@ -52,6 +54,8 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
         Command::Check(command) => restore_commands::check(command, output, shared),
         Command::Status(command) => restore_commands::tell_status(command, output, shared),
         Command::Clean(command) => restore_commands::remove_old(command, output, shared),
+        Command::Load(command) => load_command::load(command, threads, output, reporter),
+        Command::Unbrand(command) => unbrand_command::unbrand(command, threads, output, reporter),
         Command::Verify(command) => {
             let result = verify(&command.archive, threads, reporter)?;
             reporter.end();

@@ -36,6 +36,8 @@ const DATA: u8 = 6;
 const SYSTEM: u8 = 7;
 const PLUGIN: u8 = 8;
 const NODE: u8 = 9;
+/// What a shell tells of a program that Ctrl-C has ended.
+const INTERRUPTED: u8 = 130;
 
 /// Tells an error, if there is one, and gives the exit code.
 pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) -> ExitCode {
@@ -52,6 +54,7 @@ pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) 
                 ErrorKind::System => SYSTEM,
                 ErrorKind::Plugin => PLUGIN,
                 ErrorKind::Node => NODE,
+                ErrorKind::Interrupted => INTERRUPTED,
             };
             tell(&error, code, output);
             ExitCode::from(code)
@@ -113,6 +116,7 @@ fn tell(error: &OperationError, code: u8, output: &Output) {
             ErrorKind::System => "system",
             ErrorKind::Plugin => "plugin",
             ErrorKind::Node => "node",
+            ErrorKind::Interrupted => "interrupted",
         };
         let fields =
             ErrorFields { exit_code: code, kind, message: error.to_string(), causes, remedy: error.remedy() };

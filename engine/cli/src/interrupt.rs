@@ -8,11 +8,18 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// A flag that is set by the first signal. The second one ends the process at once.
 pub(crate) fn flag() -> Result<&'static AtomicBool> {
-    ctrlc::set_handler(|| {
+    flag_saying("interrupted: ending at the next safe point (once more to end at once)")
+}
+
+/// The same, with another word for the user.
+pub(crate) fn flag_saying(word: &'static str) -> Result<&'static AtomicBool> {
+    ctrlc::set_handler(move || {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("interrupted: ending at the next safe point (once more to end at once)");
+        if !word.is_empty() {
+            eprintln!("{word}");
+        }
     })
     .map_err(|e| OperationError::io("take care of", "Ctrl-C", std::io::Error::other(e)))?;
     Ok(&INTERRUPTED)

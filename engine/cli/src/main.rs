@@ -9,6 +9,7 @@ mod exit;
 #[cfg(debug_assertions)]
 mod fault;
 mod interrupt;
+mod load_command;
 mod look_arguments;
 mod look_commands;
 mod nodes;
@@ -19,6 +20,7 @@ mod progress;
 mod restore_arguments;
 mod restore_commands;
 mod serve_command;
+mod unbrand_command;
 
 use clap::CommandFactory;
 

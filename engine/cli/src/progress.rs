@@ -1,7 +1,8 @@
 //! Progress and notices on standard error: a bar for people, events for programs.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -20,6 +21,8 @@ pub(crate) struct Terminal {
     /// When the last progress was told, where events are wanted.
     events: Option<Mutex<Option<Instant>>>,
     bar: Mutex<ProgressBar>,
+    /// Set when the user wants an end, where that may come at any time.
+    interrupted: OnceLock<&'static AtomicBool>,
 }
 
 /// A line for programs.
@@ -36,7 +39,13 @@ enum Event<'e> {
 impl Terminal {
     pub(crate) fn new(quiet: bool, verbose: bool, events: bool) -> Self {
         let bar = Mutex::new(ProgressBar::hidden());
-        Self { quiet, verbose, events: events.then(Mutex::default), bar }
+        Self { quiet, verbose, events: events.then(Mutex::default), bar, interrupted: OnceLock::new() }
+    }
+
+    /// Has what runs end in the middle when the flag is set.
+    pub(crate) fn heed(&self, interrupted: &'static AtomicBool) {
+        // The same flag, if it was told before.
+        let _ = self.interrupted.set(interrupted);
     }
 
     fn bar(&self) -> MutexGuard<'_, ProgressBar> {
@@ -133,5 +142,9 @@ impl Reporter for Terminal {
         if !self.event(&Event::Timing { what, seconds }) && self.verbose {
             self.line(&format!("{what} in {seconds:.3} s"));
         }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.get().is_some_and(|interrupted| interrupted.load(Ordering::Relaxed))
     }
 }

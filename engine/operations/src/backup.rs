@@ -11,7 +11,7 @@ mod copies;
 mod drift;
 mod file;
 mod folder;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod remote;
 mod source;
@@ -30,7 +30,9 @@ use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
 
 pub use asked::{ClusterRecord, DatabaseLimits, NodeRecord};
+pub(crate) use file::{SMALL, shard_header, view_header};
 pub use folder::NodeFolder;
+pub(crate) use source::{shard_facts, view_facts};
 
 /// What to save and how.
 #[derive(Clone)]

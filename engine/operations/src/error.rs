@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Plugin,
     /// A node did not do what it was asked for, or was not reached.
     Node,
+    /// The user ended it.
+    Interrupted,
     /// A mistake in couchcopy itself.
     Bug,
 }
@@ -102,6 +104,17 @@ pub enum OperationError {
         /// How they differ.
         differences: Vec<String>,
     },
+    /// A CouchDB that couchcopy had started ended on its own.
+    #[error("CouchDB {problem}; its log ends with:\n{log}")]
+    CouchDbEnded {
+        /// How it ended.
+        problem: String,
+        /// The end of its log.
+        log: String,
+    },
+    /// The user ended it before it was done.
+    #[error("interrupted; nothing is left of it")]
+    Interrupted,
     /// Something that cannot be, unless couchcopy is wrong.
     #[error("couchcopy itself is at fault: {0}")]
     Bug(String),
@@ -160,7 +173,8 @@ impl OperationError {
             Self::Plugin(error) => plugin_kind(error),
             Self::Build(_) => ErrorKind::Plugin,
             Self::Undone { source } | Self::HalfDone { source, .. } => source.kind(),
-            Self::Disagreement { .. } => ErrorKind::Node,
+            Self::Disagreement { .. } | Self::CouchDbEnded { .. } => ErrorKind::Node,
+            Self::Interrupted => ErrorKind::Interrupted,
             Self::Bug(_) => ErrorKind::Bug,
         }
     }
@@ -197,6 +211,10 @@ impl OperationError {
             Self::Disagreement { .. } => Some(
                 "Look into CouchDB's logs on the nodes named. More time is given with --timeout.".into(),
             ),
+            Self::CouchDbEnded { .. } => Some(
+                "Its configuration, data and log are kept for a look with --keep. Does this CouchDB run otherwise?".into(),
+            ),
+            Self::Interrupted => None,
             Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
         }
     }

@@ -41,6 +41,12 @@ pub trait Reporter: Sync {
 
     /// A phase took so long, for those who ask for details.
     fn timing(&self, what: &str, seconds: f64);
+
+    /// Whether nobody waits for the result any more. Asked where ending in the middle is no harm: before anything of
+    /// consequence was done.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Tells nobody.

@@ -7,7 +7,7 @@
 mod destination;
 mod flusher;
 pub mod live;
-mod maps;
+pub(crate) mod maps;
 mod plan;
 mod shard;
 mod staging;
@@ -94,6 +94,24 @@ impl RestoreResult {
 /// Fails, before anything is written, where a target is not empty, a name is no node name, or the archive lacks a shard
 /// that its maps name.
 pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Result<RestoreResult> {
+    restore_folders(options, Lasting::Durably, reporter)
+}
+
+/// How long what is restored has to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lasting {
+    /// Whatever happens to the machine afterwards.
+    Durably,
+    /// As long as the machine runs.
+    ForNow,
+}
+
+/// Restores an archive into folders.
+pub(crate) fn restore_folders(
+    options: &RestoreOptions,
+    lasting: Lasting,
+    reporter: &dyn Reporter,
+) -> Result<RestoreResult> {
     check_targets(&options.targets)?;
     for target in &options.targets {
         staging::check_empty(&target.folder)?;
@@ -110,7 +128,13 @@ pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Res
         .targets
         .iter()
         .zip(&plan.bytes)
-        .map(|(target, &bytes)| Staging::create(&target.folder, bytes).map(Destination::Folder))
+        .map(|(target, &bytes)| {
+            let staging = Staging::create(&target.folder, bytes)?;
+            Ok(Destination::Folder(match lasting {
+                Lasting::Durably => staging,
+                Lasting::ForNow => staging.for_now(),
+            }))
+        })
         .collect::<Result<_>>()?;
     let written = write(&survey, &plan, options, &destinations, true, reporter)?;
 

@@ -20,6 +20,7 @@ use crate::report::Reporter;
 
 pub(crate) use maps::unreadable;
 pub use maps::{ArchivedMaps, MapDocument, shard_map_of};
+pub(crate) use sequential::note_root;
 
 /// What is known of an archived shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -219,7 +220,7 @@ impl Listed {
 }
 
 /// The error for an archive without `_dbs.couch`.
-fn no_maps(archive: &str) -> OperationError {
+pub(crate) fn no_maps(archive: &str) -> OperationError {
     OperationError::incomplete(
         format!("{archive} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node"),
         "Check that this is the right file. An archive made with tar must hold the whole data folder.",
@@ -227,7 +228,7 @@ fn no_maps(archive: &str) -> OperationError {
 }
 
 /// Reads the summary that our own archives carry.
-fn summary_of(value: &serde_json::Value) -> Option<BackupSummary> {
+pub(crate) fn summary_of(value: &serde_json::Value) -> Option<BackupSummary> {
     serde_json::from_value(value.clone()).ok()
 }
 

@@ -17,11 +17,12 @@ pub const PASSWORD: &str = "password";
 /// `admin:password` in Base64.
 const AUTHORIZATION: &str = "Basic YWRtaW46cGFzc3dvcmQ=";
 
-/// An admin's connection to a node.
+/// A connection to a node, mostly an admin's.
 #[derive(Debug, Clone)]
 pub struct Http {
     agent: Agent,
     base: String,
+    authorization: Option<&'static str>,
 }
 
 /// What a node answered.
@@ -43,12 +44,17 @@ impl Answer {
 impl Http {
     /// Connects to a node (when first asked).
     pub fn new(address: SocketAddr) -> Self {
+        Self { authorization: Some(AUTHORIZATION), ..Self::anonymous(address) }
+    }
+
+    /// The same without telling who asks.
+    pub fn anonymous(address: SocketAddr) -> Self {
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
             .max_idle_connections_per_host(16)
             .build();
-        Self { agent: config.into(), base: format!("http://{address}") }
+        Self { agent: config.into(), base: format!("http://{address}"), authorization: None }
     }
 
     /// Asks, and takes any answer.
@@ -56,11 +62,13 @@ impl Http {
     /// Fails where there is none.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
         let named = |e: &dyn std::fmt::Display| format!("{method} {}{path}: {e}", self.base);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
-            .header("Accept", "application/json")
-            .header("Authorization", AUTHORIZATION);
+            .header("Accept", "application/json");
+        if let Some(authorization) = self.authorization {
+            request = request.header("Authorization", authorization);
+        }
         let answer = match body {
             None => request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request)),
             Some(body) => request

@@ -60,6 +60,18 @@ pub fn python_couchcopy() -> Option<PathBuf> {
     Some(command)
 }
 
+/// A command that is killed when the thread that starts it ends, so that none outlives a test run that was killed.
+pub(super) fn dying_with_us(program: &Path) -> Command {
+    match on_path("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL"]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
 /// Finds a program.
 pub(super) fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::http::{Http, PASSWORD, USER};
-use super::install::{Installation, on_path};
+use super::install::{Installation, dying_with_us};
 use super::wait::{START, wait_for};
 use super::{Size, addresses};
 use crate::Result;
@@ -99,15 +99,7 @@ impl Node {
         fs::create_dir_all(&self.data)?;
         let log = File::options().create(true).append(true).open(self.log_path())?;
         let (program, environment) = self.command_line();
-        // So that no node outlives a test run that was killed.
-        let mut command = match on_path("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL"]).arg(program);
-                command
-            }
-            None => Command::new(program),
-        };
+        let mut command = dying_with_us(&program);
         command.envs(environment).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         self.http = Http::new(self.place.address);

@@ -148,5 +148,12 @@ fn databases_that_come_and_go_while_they_are_saved() -> Result<()> {
     let targets = Targets::new(2)?;
     restore(0, &archive, &targets.nodes, &[])?;
     assert_eq!(compare(&expected, &read_cluster(&targets.folders())?), [""; 0]);
+
+    // Whoever does not read that note finds no such database in an archive whose maps were written anew.
+    let new = dir.path().join("new.tar.gz");
+    assert_eq!(json(0, &["unbrand", text(&archive), text(&new)])?["databases"], 3);
+    expect(0, &["verify", text(&new)])?;
+    let unpacked = unpack(&new)?;
+    assert_eq!(compare(&expected, &read_cluster(&[&unpacked.path().join("data")])?), [""; 0]);
     Ok(())
 }

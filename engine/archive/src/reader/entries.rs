@@ -18,6 +18,8 @@ pub struct Entries {
     next_block: usize,
     block: Vec<u8>,
     position: usize,
+    /// Where the last entry's line lies in the block.
+    line: std::ops::Range<usize>,
     order: NameOrder,
     /// Where all entries are asked for: the sums, compared in the end.
     totals: Option<Totals>,
@@ -67,6 +69,11 @@ impl Entries {
         self.next_block.saturating_sub(1)
     }
 
+    /// The line of the manifest that the last entry was read from, with all that it tells.
+    pub(crate) fn line(&self) -> &[u8] {
+        self.block.get(self.line.clone()).unwrap_or_default()
+    }
+
     fn from_block(archive: Arc<Inner>, prefix: &str, block: usize) -> Self {
         Self {
             archive,
@@ -74,6 +81,7 @@ impl Entries {
             next_block: block,
             block: Vec::new(),
             position: 0,
+            line: 0..0,
             order: if block == 0 { NameOrder::default() } else { NameOrder::in_the_middle() },
             totals: None,
             finished: false,
@@ -92,6 +100,7 @@ impl Entries {
                 return Err(self.inconsistent("a manifest block does not end with its line"));
             };
             self.position = start + length + 1;
+            self.line = start..start + length;
             let line = rest.get(..length).unwrap_or_default();
             let unreadable = |error| self.inconsistent(&format!("a manifest line cannot be read: {error}"));
             if !self.prefix.is_empty() {

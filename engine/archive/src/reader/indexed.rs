@@ -19,13 +19,13 @@ const CACHE_BYTES: usize = 32 << 20;
 /// An archive with a table of contents. Cheap to clone.
 #[derive(Clone)]
 pub struct IndexedArchive {
-    pub(super) inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// An open archive, shared by everything that reads it.
-pub(super) struct Inner {
-    pub(super) members: Members,
-    pub(super) toc: Toc,
+pub(crate) struct Inner {
+    pub(crate) members: Members,
+    pub(crate) toc: Toc,
     /// Offset of the member with the table of contents.
     pub(super) toc_offset: u64,
     pub(super) cache: Cache,
@@ -141,7 +141,7 @@ impl Inner {
     }
 
     /// An error that names the entry whose manifest line cannot be true.
-    pub(super) fn contradiction(&self, entry: &str, reason: &str) -> ArchiveError {
+    pub(crate) fn contradiction(&self, entry: &str, reason: &str) -> ArchiveError {
         ArchiveError::inconsistent(self.members.name(), format!("{entry:?}: {reason}"))
     }
 

@@ -13,13 +13,13 @@ use crate::tar::padding;
 
 /// What is known of the size of a member's content, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContentSize {
+pub(crate) enum ContentSize {
     Exactly(u64),
     UpTo(u64),
 }
 
 /// The archive file.
-pub(super) struct Members {
+pub(crate) struct Members {
     source: Arc<dyn ReadAt>,
     name: String,
 }
@@ -37,7 +37,7 @@ impl Members {
         Self { source, name: name.to_owned() }
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -46,14 +46,14 @@ impl Members {
     }
 
     /// Reads bytes of the file.
-    pub(super) fn read_raw(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+    pub(crate) fn read_raw(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
         self.source.read_exact_at(buf, offset).map_err(|error| {
             ArchiveError::io(&self.name, format!("read {} bytes at {offset}", buf.len()), error)
         })
     }
 
     /// Fills `content` with that of the member at `offset`.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         offset: u64,
         length: u64,
@@ -101,7 +101,7 @@ impl Members {
 
     /// Checks headers, padding and hash of an entry in a packed member with this content; gives its time and
     /// its content. `offset` is that of the member.
-    pub(super) fn check_packed<'a>(
+    pub(crate) fn check_packed<'a>(
         &self,
         entry: &Entry,
         skip: u64,

@@ -11,7 +11,7 @@ use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 use couchfile::view::ViewIndex;
 
 /// Files up to this size are read whole with one call.
-pub(super) const SMALL: u64 = 1 << 20;
+pub(crate) const SMALL: u64 = 1 << 20;
 /// How long a file may be absent, or without a header, before that is believed. CouchDB's swap after a compaction leaves a
 /// gap of some hundred microseconds; a new file has no header for about as long.
 const PATIENCE: [Duration; 8] = [
@@ -66,21 +66,21 @@ pub(super) struct Content<H> {
 
 /// What a backup wants to know of a shard's header.
 #[derive(Debug, Clone)]
-pub(super) struct ShardHeader {
-    pub(super) uuid: Option<String>,
-    pub(super) seq: u64,
-    pub(super) purge_seq: u64,
-    pub(super) docs: u64,
-    pub(super) deleted: u64,
-    pub(super) offset: u64,
+pub(crate) struct ShardHeader {
+    pub(crate) uuid: Option<String>,
+    pub(crate) seq: u64,
+    pub(crate) purge_seq: u64,
+    pub(crate) docs: u64,
+    pub(crate) deleted: u64,
+    pub(crate) offset: u64,
 }
 
 /// What a backup wants to know of a view index's header.
 #[derive(Debug, Clone)]
-pub(super) struct IndexHeader {
-    pub(super) signature: Vec<u8>,
-    pub(super) seq: u64,
-    pub(super) purge_seq: u64,
+pub(crate) struct IndexHeader {
+    pub(crate) signature: Vec<u8>,
+    pub(crate) seq: u64,
+    pub(crate) purge_seq: u64,
 }
 
 /// Reads a shard up to its last header. Patient with CouchDB's swap after a compaction and with files made this moment.
@@ -110,7 +110,7 @@ pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexH
 }
 
 /// What a view index's header says, and how long the index is.
-pub(super) fn view_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), CouchFileError> {
+pub(crate) fn view_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), CouchFileError> {
     let index = ViewIndex::open(source)?;
     let header = IndexHeader {
         signature: index.header.signature,
@@ -121,7 +121,7 @@ pub(super) fn view_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), Cou
 }
 
 /// What a shard's header says, and how long the database is.
-pub(super) fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFileError> {
+pub(crate) fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFileError> {
     let database = Database::open(source)?;
     let (docs, deleted) = database.counts()?;
     let header = database.header();

@@ -13,7 +13,7 @@ const WRITE_BACK: u64 = 8 << 20;
 /// A file that goes to disk while it is being written, so that making it durable in the end takes no long. The archive does
 /// not stay in the page cache, either: the data folders' files are worth more there.
 #[derive(Debug)]
-pub(super) struct EarlyWriteBack {
+pub(crate) struct EarlyWriteBack {
     file: File,
     written: u64,
     told: u64,
@@ -39,7 +39,7 @@ impl Write for EarlyWriteBack {
 
 /// An archive in the making. Dropped without [`Output::commit`], it leaves nothing.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     path: PathBuf,
     partial: PathBuf,
     committed: bool,
@@ -47,7 +47,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Refuses a path that names something already, unless it may be overwritten.
-    pub(super) fn create(path: &Path, overwrite: bool) -> Result<Self> {
+    pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if !overwrite || !found.is_file() => {
                 return Err(OperationError::refused(
@@ -78,7 +78,7 @@ impl Output {
     }
 
     /// The file to write to. Only its owner can read it: it holds everything, password hashes included.
-    pub(super) fn writer(&self) -> Result<BufWriter<EarlyWriteBack>> {
+    pub(crate) fn writer(&self) -> Result<BufWriter<EarlyWriteBack>> {
         let file = File::options()
             .write(true)
             .create_new(true)
@@ -89,7 +89,7 @@ impl Output {
     }
 
     /// Makes the archive durable and gives it its name.
-    pub(super) fn commit(mut self, mut out: BufWriter<EarlyWriteBack>) -> Result<()> {
+    pub(crate) fn commit(mut self, mut out: BufWriter<EarlyWriteBack>) -> Result<()> {
         let failed = |e| OperationError::io("write", &self.partial, e);
         out.flush().map_err(failed)?;
         out.get_ref().file.sync_all().map_err(failed)?;

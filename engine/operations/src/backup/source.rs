@@ -182,7 +182,8 @@ impl ViewSource<'_> {
     }
 }
 
-fn view_facts(shard: ShardName, signature: String, node: Option<String>, header: &IndexHeader) -> Facts {
+/// What the manifest tells of a view index.
+pub(crate) fn view_facts(shard: ShardName, signature: String, node: Option<String>, header: &IndexHeader) -> Facts {
     Facts::View {
         db: shard.db,
         range: shard.range.to_string(),
@@ -194,7 +195,8 @@ fn view_facts(shard: ShardName, signature: String, node: Option<String>, header:
     }
 }
 
-fn shard_facts(shard: ShardName, node: Option<String>, header: ShardHeader) -> Facts {
+/// What the manifest tells of a shard.
+pub(crate) fn shard_facts(shard: ShardName, node: Option<String>, header: ShardHeader) -> Facts {
     Facts::Shard {
         db: shard.db,
         range: shard.range.to_string(),

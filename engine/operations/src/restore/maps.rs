@@ -8,6 +8,7 @@ use couchfile::edit::{Edit, edit};
 use couchfile::header::HeaderEdit;
 use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::revision;
+use couchfile::shard_map::ShardMap;
 use couchfile::writer::{DatabaseWriter, NewBody, NewDocument, NewRevision, Settings, random_uuid};
 
 use super::RestoreOptions;
@@ -15,7 +16,7 @@ use super::destination::Destination;
 use super::plan::{Plan, placed};
 use crate::error::{OperationError, Result};
 use crate::parallel;
-use crate::survey::{MapDocument, Survey};
+use crate::survey::{MapDocument, Survey, unreadable};
 
 /// Writes the shard maps of every node into its staging folder.
 pub(super) fn write(
@@ -71,24 +72,57 @@ pub(super) fn write(
     Ok(())
 }
 
-/// The document of a shard map on the new nodes: one revision more than it had, so that it wins over the old one wherever
-/// that should turn up; the very same where nothing changes. `None` for databases that are left out. Its id is the database's
-/// new name, where it gets one.
+/// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name,
+/// where it gets one.
 pub(super) fn rewritten(
     document: MapDocument,
     plan: &Plan,
     nodes: &[String],
     copies: Option<usize>,
 ) -> Result<Option<NewDocument>> {
-    let MapDocument { id, revision, ancestors, body, map } = document;
-    let (id, new_body) = if id.starts_with("_design/") {
-        (id, None)
-    } else {
-        let Some(name) = plan.name_of(&id) else { return Ok(None) };
-        let map = map.map_err(|problem| OperationError::Bug(format!("{id} was planned, but {problem}")))?;
-        let new_body = placed(map, name, nodes, copies).encode();
-        (name.to_owned(), (new_body != body).then_some(new_body))
-    };
+    if document.is_design() {
+        return Ok(Some(unchanged(document)));
+    }
+    let Some(name) = plan.name_of(&document.id).map(str::to_owned) else { return Ok(None) };
+    let mut moved = moved(document, |map| placed(map, &name, nodes, copies))?;
+    moved.id = name.into_bytes();
+    Ok(Some(moved))
+}
+
+/// A document with another shard map: one revision more than it had, so that it wins over the old one wherever that should
+/// turn up; the very same where the map does not change.
+///
+/// Fails where there is no map in it.
+pub(crate) fn moved(
+    mut document: MapDocument,
+    change: impl FnOnce(ShardMap) -> ShardMap,
+) -> Result<NewDocument> {
+    let map = std::mem::replace(&mut document.map, Err("it was taken".into()));
+    let map = map.map_err(|problem| unreadable(&document.id, &problem))?;
+    let body = change(map).encode();
+    if body == document.body {
+        return Ok(unchanged(document));
+    }
+    let (generation, id) =
+        revision::next(Some((document.revision.0, &document.revision.1)), false, &body, &[]);
+    let mut revisions = ancestry(document.revision, document.ancestors, None);
+    let parent = revisions.len().checked_sub(1);
+    revisions.push(NewRevision { generation, id: id.to_vec(), parent, body: Some(leaf(body)) });
+    Ok(NewDocument { id: document.id.into_bytes(), revisions })
+}
+
+/// A document as it is.
+pub(crate) fn unchanged(document: MapDocument) -> NewDocument {
+    let MapDocument { id, revision, ancestors, body, .. } = document;
+    NewDocument { id: id.into_bytes(), revisions: ancestry(revision, ancestors, Some(leaf(body))) }
+}
+
+fn leaf(term: Vec<u8>) -> NewBody {
+    NewBody { term, deleted: false, attachments: Vec::new() }
+}
+
+/// A revision, with this body, after its ancestors.
+fn ancestry(revision: (u64, Vec<u8>), ancestors: Vec<Vec<u8>>, body: Option<NewBody>) -> Vec<NewRevision> {
     let first_generation = (revision.0 + 1).saturating_sub(ancestors.len() as u64 + 1);
     let mut revisions: Vec<NewRevision> = Vec::with_capacity(ancestors.len() + 2);
     for (i, ancestor) in ancestors.into_iter().rev().enumerate() {
@@ -100,22 +134,6 @@ pub(super) fn rewritten(
         });
     }
     let parent = revisions.len().checked_sub(1);
-    let leaf = |term| Some(NewBody { term, deleted: false, attachments: Vec::new() });
-    let before = NewRevision { generation: revision.0, id: revision.1, parent, body: None };
-    match new_body {
-        None => revisions.push(NewRevision { body: leaf(body), ..before }),
-        Some(new_body) => {
-            let (generation, rev) =
-                revision::next(Some((before.generation, &before.id)), false, &new_body, &[]);
-            revisions.push(before);
-            let parent = revisions.len() - 1;
-            revisions.push(NewRevision {
-                generation,
-                id: rev.to_vec(),
-                parent: Some(parent),
-                body: leaf(new_body),
-            });
-        }
-    }
-    Ok(Some(NewDocument { id: id.into_bytes(), revisions }))
+    revisions.push(NewRevision { generation: revision.0, id: revision.1, parent, body });
+    revisions
 }

@@ -34,6 +34,8 @@ pub(super) struct Staging {
     owner: Option<(Uid, Gid)>,
     /// The folder, open from the beginning: a file system tells of lost writes to whoever had it open by then.
     handle: File,
+    /// Whether it is to outlast a failure of the machine.
+    durable: bool,
     _lock: Option<File>,
 }
 
@@ -117,7 +119,12 @@ impl Staging {
         }
         let handle = File::open(&folder).map_err(|e| OperationError::io("open", &folder, e))?;
         let made = Mutex::new(HashSet::new());
-        Ok(Self { target: target.to_owned(), folder, made, owner, handle, _lock: Some(lock) })
+        Ok(Self { target: target.to_owned(), folder, made, owner, handle, durable: true, _lock: Some(lock) })
+    }
+
+    /// One whose content nobody wants any more after a failure of the machine: nothing waits for the disk.
+    pub(super) fn for_now(self) -> Self {
+        Self { durable: false, ..self }
     }
 
     /// Writes into a folder that is there, whoever made it, and that gets its name from whoever did. Root gives files to the
@@ -130,6 +137,7 @@ impl Staging {
             made: Mutex::new(HashSet::new()),
             owner: foreign_owner(like)?,
             handle,
+            durable: true,
             _lock: None,
         })
     }
@@ -184,6 +192,9 @@ impl Staging {
 
     /// Makes everything written so far durable.
     pub(super) fn sync(&self) -> Result<()> {
+        if !self.durable {
+            return Ok(());
+        }
         rustix::fs::syncfs(&self.handle)
             .map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
     }
@@ -199,6 +210,9 @@ impl Staging {
     pub(super) fn complete(&self) -> Result<()> {
         self.name(&[SHARD_MAPS])?;
         let durable = |path: &Path| {
+            if !self.durable {
+                return Ok(());
+            }
             File::open(path)
                 .and_then(|folder| folder.sync_all())
                 .map_err(|e| OperationError::io("make durable", path, e))

@@ -133,6 +133,11 @@ impl<'r> Writer<'r> {
         })
     }
 
+    /// Fails where nobody waits for the end.
+    fn go_on(&self) -> Result<()> {
+        if self.reporter.is_interrupted() { Err(OperationError::Interrupted) } else { Ok(()) }
+    }
+
     fn limits(&self, db: &str) -> Option<DatabaseLimits> {
         self.survey.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied()
     }
@@ -166,6 +171,7 @@ fn unusable(path: &str) -> impl Fn(CouchFileError) -> OperationError + '_ {
 
 impl Visitor for Writer<'_> {
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+        self.go_on()?;
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
@@ -246,6 +252,7 @@ struct LargeFile<'w, 'r> {
 
 impl LargeSink for LargeFile<'_, '_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+        self.writer.go_on()?;
         for (_, file, path) in &self.files {
             file.write_all_at(bytes, offset).map_err(|e| OperationError::io("write", path, e))?;
         }

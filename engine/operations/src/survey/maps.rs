@@ -31,6 +31,13 @@ pub struct MapDocument {
     pub map: Result<ShardMap, String>,
 }
 
+impl MapDocument {
+    /// Whether it is a design document, which stand among the maps.
+    pub fn is_design(&self) -> bool {
+        self.id.starts_with("_design/")
+    }
+}
+
 impl ArchivedMaps {
     /// Opens the file.
     pub fn new(source: AnySource) -> Result<Self> {

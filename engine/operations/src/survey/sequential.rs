@@ -61,6 +61,9 @@ impl Pass<'_> {
 
     /// What the entry is; notes its root, which must be the same for all.
     fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, BoxError> {
+        if self.reporter.is_interrupted() {
+            return Err(OperationError::Interrupted.into());
+        }
         let located = locate(entry.name);
         self.with(|found| {
             found.files += 1;
@@ -70,19 +73,8 @@ impl Pass<'_> {
                 found.ignored += 1;
                 return Ok(None);
             };
-            match &found.root {
-                Some(other) if other != root => Err(OperationError::refused(
-                    format!("the archive holds several data folders: {other} and {root}"),
-                    "Unpack it and back the folders up as the nodes of one cluster: \
-                     couchcopy backup localhost,DIR1 localhost,DIR2 NEW_ARCHIVE.",
-                )
-                .into()),
-                Some(_) => Ok(Some(file)),
-                None => {
-                    found.root = Some(root.to_owned());
-                    Ok(Some(file))
-                }
-            }
+            note_root(&mut found.root, root)?;
+            Ok(Some(file))
         })
     }
 
@@ -120,6 +112,22 @@ impl Pass<'_> {
             Err(e) => facts.damage = Some(e.to_string().into_boxed_str()),
         }
         self.with(|found| found.views.entry(shard.path().into_boxed_str()).or_default().push(facts));
+    }
+}
+
+/// Notes the folder in an archive that holds the data folder. There must be but one.
+pub(crate) fn note_root(found: &mut Option<String>, root: &str) -> Result<()> {
+    match found {
+        Some(other) if other != root => Err(OperationError::refused(
+            format!("the archive holds several data folders: {other} and {root}"),
+            "Unpack it and back the folders up as the nodes of one cluster: \
+             couchcopy backup localhost,DIR1 localhost,DIR2 NEW_ARCHIVE.",
+        )),
+        Some(_) => Ok(()),
+        None => {
+            *found = Some(root.to_owned());
+            Ok(())
+        }
     }
 }
 
