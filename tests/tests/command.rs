@@ -3,6 +3,8 @@
 
 #[path = "command/checks.rs"]
 mod checks;
+#[path = "command/config.rs"]
+mod config;
 #[path = "command/damaged.rs"]
 mod damaged;
 #[path = "command/hot.rs"]

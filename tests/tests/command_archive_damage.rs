@@ -73,6 +73,8 @@ impl Sample {
             level: 1,
             threads: 1,
             limits: false,
+            config: None,
+            mirror: None,
         };
         assert!(backup(&options, &Silent)?.is_complete());
         let verified = verify(&archive, 1, &Silent)?;

@@ -1,9 +1,11 @@
 //! Backups of nodes on other machines: over a real sshd on a loopback address, with GNU's tools and with busybox's, over
-//! connections that break, and of nodes that are behind. A CouchDB that is being written to
+//! connections that break, of nodes that are behind, with a mirror, with configuration. A CouchDB that is being written to
 //! is saved in `real_couchdb`.
 //!
 //! Where sshd or busybox is not installed, or a place for them cannot be had, that is told as skipped.
 
+#[path = "remote_backup/config.rs"]
+mod config;
 #[path = "remote_backup/connection.rs"]
 mod connection;
 #[path = "remote_backup/content.rs"]
@@ -12,3 +14,5 @@ mod content;
 mod copies;
 #[path = "remote_backup/far.rs"]
 mod far;
+#[path = "remote_backup/mirror.rs"]
+mod mirror;

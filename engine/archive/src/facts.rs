@@ -69,6 +69,17 @@ pub enum Facts {
         /// Purge sequence of the database that the index has come to.
         purge_seq: u64,
     },
+    /// A configuration file of a node.
+    Config {
+        /// Node it was read from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+        /// Its path on the node.
+        path: String,
+        /// What in it is secret, as `[section] key`. Nothing of the secrets themselves.
+        #[serde(default)]
+        secrets: Vec<String>,
+    },
     /// Nothing is known; also what a reader makes of a kind that it does not know.
     #[serde(other)]
     Other,

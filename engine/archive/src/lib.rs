@@ -28,7 +28,7 @@ pub use entry::{Entry, Location};
 pub use error::{ArchiveError, BoxError, Result};
 pub use facts::Facts;
 pub use footer::{FOOTER_LENGTH, FORMAT_VERSION};
-pub use names::{DBS, MANIFEST, METADATA, TOC};
+pub use names::{CONFIG, DBS, MANIFEST, METADATA, TOC};
 pub use reader::{Archive, Entries, EntryReader, IndexedArchive, open};
 pub use sequential::{SMALL_ENTRY_LIMIT, SequentialArchive, SequentialSummary};
 pub use toc::{ManifestBlock, Toc};

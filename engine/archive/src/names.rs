@@ -9,6 +9,12 @@ pub const MANIFEST: &str = "couchcopy-manifest.jsonl";
 /// Name of the last entry, the table of contents.
 pub const TOC: &str = "couchcopy-toc.json";
 
+/// What the names of configuration files begin with; node and path follow, without a `/`.
+///
+/// couchcopy 0.2.4 unpacks an archive into a node's data folder, every name without its first component. What has one
+/// component only stays outside: a password does not come to lie in a data folder.
+pub const CONFIG: &str = "config,";
+
 /// Folders that hold all other entries.
 const FOLDERS: [&str; 2] = ["data/.shards/", "data/shards/"];
 
@@ -40,13 +46,21 @@ pub(crate) fn check_path(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whether `name` is that of a configuration file.
+pub(crate) fn is_config(name: &str) -> bool {
+    name.strip_prefix(CONFIG).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+}
+
 /// Says why `name` is not the name of a data entry in an archive of our format.
 pub(crate) fn check_data_name(name: &str) -> Result<(), &'static str> {
     check_path(name)?;
-    if name == DBS || FOLDERS.iter().any(|folder| name.starts_with(folder)) {
+    if name == DBS || FOLDERS.iter().any(|folder| name.starts_with(folder)) || is_config(name) {
         Ok(())
     } else {
-        Err("only metadata.yaml, data/_dbs.couch and files below data/.shards and data/shards belong here")
+        Err(
+            "only metadata.yaml, data/_dbs.couch, files below data/.shards and data/shards, and config,… without a \
+             folder belong here",
+        )
     }
 }
 
@@ -68,12 +82,18 @@ pub(crate) struct NameOrder {
     /// Lengths of those earlier names that are prefixes of the last one (itself included), ascending.
     /// Names with a common prefix stand together, so these are all that can be its folder.
     prefixes: Vec<usize>,
+    config: bool,
 }
 
 impl NameOrder {
     /// An order that goes on in the middle of an archive.
     pub(crate) fn in_the_middle() -> Self {
         Self { started: true, ..Self::default() }
+    }
+
+    /// Whether configuration files are among the names.
+    pub(crate) fn has_config(&self) -> bool {
+        self.config
     }
 
     /// Takes the next name.
@@ -109,6 +129,7 @@ impl NameOrder {
             let folder = name.get(..folder).unwrap_or_default();
             return Err(OrderError::Refused(format!("{folder:?} is a file, not a folder")));
         }
+        self.config |= is_config(name);
         self.prefixes.push(name.len());
         self.last.clear();
         self.last.push_str(name);
@@ -137,10 +158,25 @@ mod tests {
 
     #[test]
     fn only_data_of_couchdb_is_taken() {
-        for name in ["data/_dbs.couch", "data/.shards/a/b", "data/shards/a$()+-/b.1.couch"] {
+        for name in [
+            "data/_dbs.couch",
+            "data/.shards/a/b",
+            "data/shards/a$()+-/b.1.couch",
+            "config,n@h,etc,local.ini",
+        ] {
             assert!(check_data_name(name).is_ok(), "{name}");
         }
-        for name in ["data/shards", "data/shards/", "data/_users.couch", "other", MANIFEST, TOC] {
+        for name in [
+            "data/shards",
+            "data/shards/",
+            "data/_users.couch",
+            "other",
+            MANIFEST,
+            TOC,
+            "config,",
+            "config,n@h/local.ini",
+            "config/local.ini",
+        ] {
             assert!(check_data_name(name).is_err(), "{name}");
         }
     }
@@ -152,6 +188,16 @@ mod tests {
         assert_eq!(order(&[METADATA, METADATA]), Err(OrderError::Duplicate));
         assert_eq!(order(&[METADATA, DBS, DBS]), Err(OrderError::Duplicate));
         assert!(matches!(order(&[METADATA, "data/shards/b", "data/shards/a"]), Err(OrderError::Refused(_))));
+    }
+
+    #[test]
+    fn configuration_comes_before_data_and_is_noticed() {
+        let mut order = NameOrder::default();
+        for (name, config) in [(METADATA, false), ("config,n,etc,vm.args", true), (DBS, true)] {
+            order.next(name).unwrap();
+            assert_eq!(order.has_config(), config, "{name}");
+        }
+        assert!(matches!(order.next("config,n,etc,z.ini"), Err(OrderError::Refused(_))));
     }
 
     #[test]

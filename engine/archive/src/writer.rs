@@ -11,7 +11,7 @@ use std::io::Write;
 use crate::entry::MAX_ENTRY;
 use crate::error::{ArchiveError, Result};
 use crate::facts::Facts;
-use crate::footer;
+use crate::footer::{self, Holds};
 use crate::gzip::Kind;
 use crate::names::{MANIFEST, METADATA, NameOrder, OrderError};
 use crate::tar::encode::{push_header, push_zeros};
@@ -247,7 +247,8 @@ impl<W: Write + Send> ArchiveWriter<W> {
             .map_err(|error| ArchiveError::io(NEW_ARCHIVE, "write the table of contents", error.into()))?;
         let offset = output.progress.archive_bytes;
         let length = output.compress_and_write(&content)?;
-        output.write(&footer::encode(offset, length))?;
+        let holds = if self.order.has_config() { Holds::Config } else { Holds::Data };
+        output.write(&footer::encode(holds, offset, length))?;
         output.out.flush().map_err(|error| ArchiveError::io(NEW_ARCHIVE, "write its last bytes", error))
     }
 }

@@ -26,6 +26,19 @@ fn every_size_and_name_comes_back() {
 }
 
 #[test]
+fn configuration_comes_back_and_is_told_by_the_footer() {
+    let mut entries = sample(4096);
+    let subfield = |archive: &[u8]| archive[archive.len() - FOOTER_LENGTH..][12..14].to_vec();
+    assert_eq!(subfield(&write(&entries, 2, 3, 4096)), b"CC");
+    entries.insert("config,couchdb@127.0.0.1,opt,couchdb,etc,local.ini".to_owned(), bytes(1, 900));
+    entries.insert(format!("config,couchdb@127.0.0.1,{}", "x".repeat(150)), bytes(2, 20_000));
+    let archive = write(&entries, 2, 3, 4096);
+    assert_eq!(subfield(&archive), b"C2");
+    assert_eq!(verified(&archive).unwrap(), entries);
+    assert_eq!(streamed(&archive).unwrap(), entries);
+}
+
+#[test]
 fn chunks_of_the_usual_size() {
     let mut entries = sample(CHUNK);
     entries.insert("data/shards/00000000-ffffffff/zz.1.couch".to_owned(), bytes(9, 9 * CHUNK + 5));

@@ -86,10 +86,15 @@ pub(crate) enum Command {
     --via or --cluster says otherwise; it needs tar, find and stat, and nothing is written on it. Of a cluster give as many \
     nodes as hold every range of every database at least once: each range is saved once, from a node that is not \
     behind.\n\n\
-    Also in the archive: which database lies where (shard maps), view indexes. Not in it: configuration, passwords of \
-    server admins, search indexes of clouseau and nouveau.\n\nExamples:\n  couchcopy backup \
+    Also in the archive: which database lies where (shard maps), view indexes; with --with-config the nodes' configuration \
+    files, which hold passwords and keys: CouchDB's own files in the folder `etc` beside the data folder, else in \
+    /opt/couchdb/etc, else in /etc/couchdb, or those in the folders that --config-dir names. `couchcopy info` lists them and \
+    what in them is secret, `couchcopy cat` shows one, a restore never writes them. Never in it: key files of TLS, search indexes \
+    of clouseau and nouveau.\n\nExamples:\n  couchcopy backup \
     localhost,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz\n  couchcopy backup db1.example.com,/opt/couchdb/data \
-    db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  couchcopy backup --cluster prod.toml backup.tar.gz"
+    db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  couchcopy backup --cluster prod.toml backup.tar.gz\n  \
+    couchcopy backup db1.example.com,/var/lib/couchdb --with-config --config-dir /opt/couchdb/etc backup.tar.gz\n  \
+    couchcopy backup db1.example.com,/opt/couchdb/data --rsync-reuse-dir /backups/mirror /backups/couch-$(date +%F).tar.gz"
 )]
 pub(crate) struct Backup {
     /// The nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], or the name of a node in the --cluster file (without
@@ -110,6 +115,20 @@ pub(crate) struct Backup {
     /// are at most 20,000.
     #[arg(long)]
     pub(crate) limits: bool,
+
+    /// Save the nodes' configuration files, too (local.ini, vm.args and the like). They hold passwords and keys.
+    #[arg(long)]
+    pub(crate) with_config: bool,
+
+    /// A folder with configuration files on every node, instead of the usual ones; repeat it for more. `config` in the
+    /// --cluster file names those of one node.
+    #[arg(long, value_name = "DIR", requires = "with_config")]
+    pub(crate) config_dir: Vec<PathBuf>,
+
+    /// Keep a mirror of the nodes' files in this folder, a new one or that of an earlier backup: of files that it has, only
+    /// what was appended since comes over the network. It takes as much room as the data; nodes on this machine do without.
+    #[arg(long, visible_alias = "rsync-reuse-folder", value_name = "DIR")]
+    pub(crate) rsync_reuse_dir: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) plugins: PluginFlags,
@@ -174,13 +193,17 @@ pub(crate) struct Info {
 
 /// Write one file of an archive to standard output.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  couchcopy cat backup.tar.gz metadata.yaml")]
+#[command(
+    after_help = "Examples:\n  couchcopy cat backup.tar.gz metadata.yaml\n  couchcopy cat backup.tar.gz \
+    config,couchdb@127.0.0.1,opt,couchdb,etc,local.ini"
+)]
 pub(crate) struct Cat {
     /// The archive.
     #[arg(value_name = "ARCHIVE")]
     pub(crate) archive: PathBuf,
 
-    /// The file's name in the archive; `couchcopy ls ARCHIVE DB --shards` tells those of a database's shards.
+    /// The file's name in the archive; `couchcopy ls ARCHIVE DB --shards` tells those of a database's shards,
+    /// `couchcopy info ARCHIVE` those of configuration.
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use operations::error::{OperationError, Result};
 use operations::plugins::host::{Ungranted, printable};
 use operations::plugins::{Answer, Ask, PluginOptions, Plugins};
-use operations::site::{ClusterFile, CredentialSources, PluginChoice, SiteNode, TunnelMode};
+use operations::site::{ClusterFile, CredentialSources, HttpAddress, PluginChoice, SiteNode, TunnelMode};
 
 use crate::nodes;
 use crate::output::Output;
@@ -75,13 +75,18 @@ pub(crate) fn chosen_nodes(names: &[String], flags: &PluginFlags) -> Result<Vec<
         file.nodes.clone()
     } else {
         let find = |name: &String| {
-            file.node(name).cloned().ok_or_else(|| {
-                let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
-                OperationError::refused(
-                    format!("{name} is no node of {}", path.display()),
-                    format!("It has these: {}.", known.join(", ")),
-                )
-            })
+            if let Some(node) = file.node(name) {
+                return Ok(node.clone());
+            }
+            if nodes::says_more_than_a_name(name) {
+                let argument = nodes::site(name)?;
+                return file.refined(&argument).map_or_else(|| choice.node(argument), Ok);
+            }
+            let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
+            Err(OperationError::refused(
+                format!("{name} is no node of {}", path.display()),
+                format!("It has these: {}.", known.join(", ")),
+            ))
         };
         names.iter().map(find).collect::<Result<_>>()?
     };
@@ -109,6 +114,16 @@ pub(crate) fn nodes_with_known_credentials(
 }
 
 fn completed(mut nodes: Vec<SiteNode>, http: &HttpFlags, ask: bool) -> Result<Vec<SiteNode>> {
+    if let Some(url) = &http.url {
+        let [node] = &mut nodes[..] else {
+            return Err(OperationError::refused(
+                "--url is the address of one node, and there are several",
+                "Give each its own as `url` in a --cluster file, or as HOST:PORT.",
+            ));
+        };
+        let credentials = node.http.credentials.take();
+        node.http = HttpAddress { credentials, ..HttpAddress::parse(url)? };
+    }
     let mut sources = CredentialSources::of_environment(http.user.clone(), http.password_file.clone());
     if ask {
         sources.ask = Some(Box::new(|user, host| {

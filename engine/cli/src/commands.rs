@@ -4,10 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use operations::backup::{BackupOptions, BackupResult, FileProblem, FolderArgument, backup};
+use operations::backup::{
+    BackupOptions, BackupResult, ConfigurationFile, FileProblem, FolderArgument, NodeConfiguration, backup,
+};
 use operations::error::Result;
 use operations::inventory::{self, DatabaseListing, Overview};
 use operations::plugins::Plugins;
+use operations::plugins::host::printable;
 use operations::site::SiteNode;
 use operations::survey::Survey;
 use operations::verify::{VerifyResult, verify};
@@ -108,7 +111,7 @@ fn backup_options(
             }
             _ => (None, node.direct_http()?),
         };
-        Ok(FolderArgument { path, node: node.id.name, files, http: http.map(Arc::new) })
+        Ok(FolderArgument { path, node: node.id.name, files, http: http.map(Arc::new), config: node.config })
     };
     let options = BackupOptions {
         folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
@@ -117,6 +120,8 @@ fn backup_options(
         level: command.level,
         threads,
         limits: command.limits,
+        config: command.with_config.then(|| command.config_dir.clone()),
+        mirror: command.rsync_reuse_dir.clone(),
     };
     Ok((options, plugins))
 }
@@ -141,12 +146,45 @@ fn backup_text(result: &BackupResult, command: &Backup) -> String {
         bytes(result.content_bytes),
         bytes(result.archive_bytes)
     );
+    for node in &summary.config {
+        let _ = writeln!(text, "{}:", config_heading(node));
+        for line in config_lines(node, |file| &file.path) {
+            let _ = writeln!(text, "  {line}");
+        }
+        if !node.not_found.is_empty() {
+            let _ = writeln!(text, "  not found: {}", printable(&node.not_found.join(", ")));
+        }
+    }
     if !summary.problems.is_empty() {
         let n = count(summary.problems.len() as u64, "file", "files");
         let _ = writeln!(text, "NOT SAVED, damaged or missing on the nodes: {n}");
         problems_text(&mut text, &summary.problems);
     }
     text
+}
+
+fn config_heading(node: &NodeConfiguration) -> String {
+    let files = count(node.files.len() as u64, "configuration file", "configuration files");
+    let secrets = if node.files.iter().all(|file| file.secrets.is_empty()) {
+        "no secrets found in them"
+    } else {
+        "with SECRETS"
+    };
+    format!("{files} of {}, {secrets}", printable(&node.node))
+}
+
+/// One line per file.
+fn config_lines(
+    node: &NodeConfiguration,
+    shown: impl Fn(&ConfigurationFile) -> &str,
+) -> impl Iterator<Item = String> {
+    node.files.iter().map(move |file| {
+        let shown = printable(shown(file));
+        match &file.secrets[..] {
+            [] => shown,
+            secrets => format!("{shown}  (secret: {})", printable(&secrets.join(", "))),
+        }
+    })
 }
 
 fn verify_text(result: &VerifyResult) -> String {
@@ -203,6 +241,12 @@ fn info_text(info: &Overview) -> String {
     }
     if !info.created_meanwhile.is_empty() {
         line("not in it", &format!("created while the backup ran: {}", info.created_meanwhile.join(", ")));
+    }
+    for node in &info.config {
+        line("config", &config_heading(node));
+        for file in config_lines(node, |file| &file.entry) {
+            line("", &file);
+        }
     }
     if info.ignored_files > 0 {
         line(

@@ -42,6 +42,11 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
     })
 }
 
+/// Whether a text that is no node's name in a cluster file is a node argument.
+pub(crate) fn says_more_than_a_name(text: &str) -> bool {
+    text.contains(',') || text.rsplit_once('@').is_some_and(|(credentials, _)| credentials.contains(':'))
+}
+
 fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -94,6 +99,16 @@ mod tests {
         for wrong in ["", ",/d", "-oProxyCommand=x", "a b", "u:p@", "u:secret@db1:x,/d"] {
             let message = site(wrong).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn names_and_arguments() {
+        for name in ["db1", "couchdb@db1", "[fd00::1]:5984", "db1:5984"] {
+            assert!(!says_more_than_a_name(name), "{name}");
+        }
+        for argument in ["db1,/d", "admin:p@db1", "admin:p@db1:5984,/d,couchdb@db1"] {
+            assert!(says_more_than_a_name(argument), "{argument}");
         }
     }
 

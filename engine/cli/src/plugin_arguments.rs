@@ -29,7 +29,8 @@ pub(crate) struct PluginFlags {
     #[arg(long)]
     pub(crate) use_sudo: bool,
 
-    /// A TOML file that names the nodes of the cluster with their plugins.
+    /// A TOML file that names the nodes of the cluster with their plugins. What a node argument says of one of them counts
+    /// instead.
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster: Option<PathBuf>,
 
@@ -48,6 +49,11 @@ pub(crate) struct HttpFlags {
     /// A file with the admin's password in its first line.
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+
+    /// Where the node's CouchDB answers, if that is not http on port 5984 of its host: http://HOST[:PORT] or https://HOST[:PORT].
+    /// For one node; of several, each has its own in the --cluster file.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
 
     /// Speak with CouchDB through the way to the node: auto does where it does not answer directly.
     #[arg(long, value_enum, default_value_t = Tunnel::Auto, value_name = "WHEN")]

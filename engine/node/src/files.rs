@@ -2,6 +2,7 @@
 
 pub(crate) mod local;
 pub(crate) mod remote;
+pub(crate) mod rests;
 mod tails;
 pub(crate) mod unpack;
 
@@ -9,6 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use rests::{RestOf, TakeRest};
 use unpack::{Owner, Unpacking};
 
 /// What an entry of a folder is.
@@ -48,6 +50,15 @@ pub struct FoundFile {
     pub path: String,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// What is known of a regular file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStat {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Time of its last change, in seconds since 1970.
+    pub mtime: u64,
 }
 
 /// A file as a node packs it up: as it was from its beginning to the end that it had when it was opened, read through one
@@ -131,6 +142,15 @@ pub trait NodeStreams: Send + Sync {
     /// The last `bytes` bytes of files by their paths below a folder, or all of a shorter one; `None` for a file that cannot
     /// be read. All of it is held in memory.
     fn tails(&self, folder: &Path, paths: &[String], bytes: u64) -> Result<Vec<Option<Vec<u8>>>>;
+
+    /// Looks at regular files by their paths below a folder; `None` for what is not there, or none.
+    fn stats(&self, folder: &Path, paths: &[String]) -> Result<Vec<Option<FileStat>>>;
+
+    /// What has been appended to files, in this order. A file that cannot be read, or is not the one that was expected, is left
+    /// out silently.
+    ///
+    /// Fails where the connection breaks, after the files that came before.
+    fn rests(&self, folder: &Path, files: &[RestOf], take: &mut TakeRest<'_>) -> Result<Packing>;
 
     /// The size of a file in bytes; `None` where it is not there.
     fn size(&self, path: &Path) -> Result<Option<u64>>;

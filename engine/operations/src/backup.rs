@@ -4,13 +4,15 @@
 //! archived; the shard maps as opened; the shards. A view index is read before its shard, so its sequence cannot be
 //! beyond the shard's. Of every file the archive gets the prefix up to its last valid header, read through one open
 //! descriptor; of a large file of another machine everything up to its length when it was opened, since its last header is
-//! known only when it has passed by.
+//! known only when it has passed by; or, where a mirror is kept, the prefix of what is in that.
 
 mod asked;
+mod config;
 mod copies;
 mod drift;
 mod file;
 mod folder;
+mod mirror;
 pub(crate) mod output;
 mod plan;
 mod remote;
@@ -30,6 +32,7 @@ use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
 
 pub use asked::{ClusterRecord, DatabaseLimits, NodeRecord};
+pub use config::{ConfigurationFile, NodeConfiguration};
 pub(crate) use file::{SMALL, shard_header, view_header};
 pub use folder::NodeFolder;
 pub(crate) use source::{shard_facts, view_facts};
@@ -49,6 +52,10 @@ pub struct BackupOptions {
     pub threads: usize,
     /// Ask CouchDB for the limits of however many databases.
     pub limits: bool,
+    /// Save the nodes' configuration files, too: those in these folders or, where none are named, in the usual ones.
+    pub config: Option<Vec<PathBuf>>,
+    /// A folder that mirrors the files of nodes on other machines: only what is new comes over the network.
+    pub mirror: Option<PathBuf>,
 }
 
 /// A data folder as the user names it.
@@ -62,12 +69,14 @@ pub struct FolderArgument {
     pub files: Option<Arc<dyn NodeFiles>>,
     /// Its CouchDB, to be asked for what files do not hold; with name and password of a server admin.
     pub http: Option<Arc<Http>>,
+    /// Folders of its configuration, where they are others than those of all nodes.
+    pub config: Vec<PathBuf>,
 }
 
 impl FolderArgument {
     /// A folder of this machine.
     pub fn local(path: impl Into<PathBuf>, node: Option<String>) -> Self {
-        Self { path: path.into(), node, files: None, http: None }
+        Self { path: path.into(), node, files: None, http: None, config: Vec::new() }
     }
 }
 
@@ -97,6 +106,9 @@ pub struct BackupSummary {
     /// What CouchDB itself told, where it could be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterRecord>,
+    /// The nodes' configuration files, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<NodeConfiguration>,
 }
 
 /// A file that could not be saved.
@@ -135,7 +147,15 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let threads = parallel::threads(options.threads);
     let output = output::Output::create(&options.archive, options.overwrite)?;
     let asked = asked::Asked::new(&options.folders, reporter)?;
-    let folders = folder::open_all(&options.folders, &asked)?;
+    let mirror = options.mirror.as_deref().map(mirror::Mirror::open).transpose()?;
+    let folders = folder::open_all(&options.folders, &asked, mirror.as_ref())?;
+    if mirror.is_some() {
+        tell_unmirrored(&folders, reporter);
+    }
+    let config = match &options.config {
+        Some(wanted) => config::read(wanted, &options.folders, &folders)?,
+        None => config::Configuration::default(),
+    };
     reporter.phase("reading the shard maps", None);
     let begun = Instant::now();
     let mut plan = plan::Plan::make(&folders, threads, reporter)?;
@@ -152,11 +172,19 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let mut writer = ArchiveWriter::new(output.writer()?, WriterOptions { level: options.level, threads });
     let now = jiff::Timestamp::now().as_second().unsigned_abs();
     writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
+    let before = 1 + config.files.len() as u64;
+    for file in config.files {
+        writer.add_bytes(&file.entry, now, file.facts, &file.content)?;
+    }
 
     let views = plan.views(&folders)?;
+    let begun = Instant::now();
+    mirror::update(&folders, &views, &plan.shards, reporter)?;
+    if mirror.is_some() {
+        reporter.timing("mirror up to date", begun.elapsed().as_secs_f64());
+    }
     reporter.phase("saving view indexes", Some(views.len() as u64));
     let begun = Instant::now();
-    let before = 1;
     let streams =
         remote::Streams::start(&folders, views.iter().map(|view| (view.folder, view.path.as_str())))?;
     let sources = views.into_iter().map(|view| source::ViewSource {
@@ -205,6 +233,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     summary.nodes = metadata.backup.source.nodes_names;
     summary.date = metadata.backup.date;
     summary.cluster = cluster;
+    summary.config = config.nodes;
     let whole = summary.deleted_meanwhile.len() as u64;
     summary.databases = plan.databases.saturating_sub(whole);
     summary.created_meanwhile = drift::created_since(&plan.maps, threads)?;
@@ -216,6 +245,9 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
     let written = writer.finish(value)?;
     output.commit(written.out)?;
+    if let Some(mirror) = mirror {
+        mirror.finish()?;
+    }
     Ok(BackupResult { summary, content_bytes: written.content_bytes, archive_bytes: written.archive_bytes })
 }
 
@@ -251,6 +283,16 @@ fn add_all<W: std::io::Write + Send, S: EntrySource>(
             },
         }
     })
+}
+
+/// Tells of folders that a mirror is of no use for.
+fn tell_unmirrored(folders: &[NodeFolder], reporter: &dyn Reporter) {
+    let local = folders.iter().filter(|folder| folder.mirror.is_none()).map(NodeFolder::shown);
+    let local: Vec<String> = local.collect();
+    if !local.is_empty() {
+        let text = format!("{} is read from this machine: the mirror is not used for that", local.join(", "));
+        reporter.notice(&Notice { severity: Severity::Warning, text });
+    }
 }
 
 /// Tells what did not go as usual. Problems are told by whoever prints the result.

@@ -245,6 +245,16 @@ impl plan::Plan {
                 text: format!("{db} was deleted while the backup ran and is not restored"),
             });
         }
+        if !self.configured.is_empty() {
+            reporter.notice(&Notice {
+                severity: Severity::Warning,
+                text: format!(
+                    "configuration files are never restored; the archive has some of {} (`couchcopy info` lists them, \
+                     `couchcopy cat` shows one)",
+                    self.configured.join(", ")
+                ),
+            });
+        }
         if self.orphans > 0 {
             reporter.notice(&Notice {
                 severity: Severity::Info,

@@ -34,6 +34,8 @@ pub struct SiteNode {
     pub via: Vec<PluginReference>,
     /// Where its CouchDB is asked.
     pub http: HttpAddress,
+    /// Folders of its configuration there, where the user has told.
+    pub config: Vec<PathBuf>,
 }
 
 /// A node as the command line names it.

@@ -213,7 +213,7 @@ impl Listed {
                     damage: None,
                 });
             }
-            (_, Facts::Metadata) => {}
+            (_, Facts::Metadata | Facts::Config { .. }) => {}
             _ => self.ignored += 1,
         }
     }

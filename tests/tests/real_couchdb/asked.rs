@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use couchcopy_tests::lab::{Cluster, Ended, Installation, PASSWORD, Size, binary, couchcopy, run, wait_for};
+use couchcopy_tests::lab::{
+    Cluster, Ended, Installation, PASSWORD, Size, USER, binary, couchcopy, run, wait_for,
+};
 use couchcopy_tests::{Result, content, fixtures};
 use serde_json::{Value, json};
 
@@ -94,5 +96,36 @@ fn limits_that_a_compaction_lost_come_back() -> Result<()> {
     let (_, ended) = backup(&source, PASSWORD, str::to_owned)?;
     assert!(ended.stderr.contains("does not answer"), "{ended:?}");
     ended.success()?;
+    Ok(())
+}
+
+#[test]
+fn a_node_is_asked_at_the_address_given() -> Result<()> {
+    let Some(couchdb) = Installation::find() else { return Ok(()) };
+    let source = Cluster::fresh(&couchdb, Size { nodes: 1, q: 2, n: 1 })?;
+    let node = &source.nodes[0];
+    let (archive, cluster) = (source.dir().join("url.tar.gz"), source.dir().join("cluster.toml"));
+    fs::write(
+        &cluster,
+        format!("[[node]]\nhost = \"localhost\"\ndata = \"/nowhere\"\nurl = \"{}\"\n", node.url()),
+    )?;
+    let argument = format!("localhost,{}", node.data.display());
+    let with_password = format!("{USER}:{PASSWORD}@{argument}");
+    let url = node.url();
+    // The address by itself, or from the cluster file, of which the argument knows the rest better.
+    for arguments in [
+        vec!["backup", "--overwrite", "--url", url.as_str(), with_password.as_str()],
+        vec!["backup", "--overwrite", "--cluster", cluster.to_str().ok_or("a path")?, with_password.as_str()],
+    ] {
+        let mut command = Command::new(binary()?);
+        let ended = run(command.args(arguments).arg(&archive).env_remove("COUCHCOPY_PASSWORD"))?;
+        assert!(!format!("{ended:?}").contains(PASSWORD), "{ended:?}");
+        ended.success()?;
+        assert_eq!(summary(&archive)?["cluster"]["nodes"][0]["name"], json!(node.name));
+    }
+    let two = ["backup", "--url", &url, &argument, "localhost,/elsewhere", "none.tar.gz"];
+    let ended = couchcopy(&two)?;
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(ended.stderr.contains("--url"), "{ended:?}");
     Ok(())
 }

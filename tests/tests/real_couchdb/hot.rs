@@ -84,6 +84,18 @@ fn every_backup_over_ssh_of_a_busy_cluster_is_a_state_that_existed() -> Result<(
     })
 }
 
+#[test]
+fn every_backup_with_a_mirror_of_a_busy_cluster_is_a_state_that_existed() -> Result<()> {
+    let Some(far) = Far::start()? else { return Ok(()) };
+    let mirror = far.path("mirror").display().to_string();
+    check(RUNS_FROM_FAR, &|source, name| {
+        let archive = far.path(name);
+        let nodes: Vec<String> = source.nodes.iter().map(|node| far.node(&node.data)).collect();
+        let how = ["--json", "--threads=2", "--level=12", "--rsync-reuse-dir", &mirror];
+        Ok((archive.clone(), far.backup(&nodes, &archive, &how)?))
+    })
+}
+
 /// Saves a cluster under load, restores every archive and holds it against what was written.
 fn check(runs: usize, how: BackUp<'_>) -> Result<()> {
     let Some(couchdb) = Installation::find() else { return Ok(()) };

@@ -14,7 +14,7 @@ use couchcopy_tests::{Result, fixtures};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
-use super::started::{backup, restore, start_and_check};
+use super::started::{restore, start_and_check};
 
 /// A node as the Python couchcopy wants it: on this machine's own address, started and stopped by commands.
 struct Scripted {
@@ -136,6 +136,9 @@ fn restored_by_python(
     assert!(told.contains("is now restored"), "{told}");
     let restored = read_over_http(&target.node.http)?;
     assert_eq!(compare(expected, &restored), [""; 0], "{}", archive.display());
+    // It unpacks whatever is in an archive into the data folder; the configuration has no place there.
+    let unpacked = fixtures::files_below(&target.node.data)?;
+    assert!(!unpacked.iter().any(|path| path.contains("config") || path.ends_with(".ini")), "{unpacked:?}");
     query_zoo(&target.node.http)
 }
 
@@ -149,9 +152,12 @@ fn save(source: &mut Node, python: &Path, ours: &Path, theirs: &Path) -> Result<
     fill_zoo(&source.http)?;
     wait_until_settled(std::slice::from_ref(source), query_zoo)?;
     let expected = read_over_http(&source.http)?;
-    let node = fixtures::Node { name: source.name.clone(), data: source.data.clone() };
-    backup(&[node], ours)?;
     let data = format!("localhost,{}", source.data.display());
+    let told = couchcopy(&["backup", "--with-config", "--json", &data, &ours.display().to_string()])?;
+    assert!(told.stdout.contains(".ini") && told.stdout.contains("[admins]"), "{told:?}");
+    assert!(!format!("{told:?}").contains(PASSWORD), "{told:?}");
+    told.success()?;
+    couchcopy(&["verify".as_ref(), ours.as_os_str()])?.success()?;
     run(Command::new(python).arg("backup").arg(data).arg(theirs))?.success()?;
     source.stop()?;
     Ok(expected)

@@ -13,13 +13,14 @@ use couchcopy_tests::managers::{Sshd, find_program, write_program};
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
-/// Takes ssh's place: counts the bytes that come over it and cuts the connection as told.
+/// Takes ssh's place: counts the bytes that come over it and cuts the connection, or kills who waits for it, as told.
 ///
-/// Every line of the file `cuts` is for one call that runs tar: the number of bytes after which it is cut, or `-`.
+/// Every line of the file `cuts` is for one call that brings files: the number of bytes after which it is cut, or `-`; with a
+/// `k` in front whoever called is killed then.
 const WRAPPER: &str = r#"#!/bin/sh
 here=${0%/*}
 limit=-
-case "$*" in *"tar -c"*)
+case "$*" in *"tar -c"*|*"tail -v -c"*)
   if [ -s "$here/cuts" ]; then
     limit=$(head -n 1 "$here/cuts")
     tail -n +2 "$here/cuts" >"$here/cuts.new"
@@ -27,13 +28,15 @@ case "$*" in *"tar -c"*)
   fi ;;
 esac
 real() { PATH=$real_path ssh "$@"; echo $? >"$here/code.$$"; }
+count() { { tee /dev/fd/3 | wc -c >>"$here/bytes"; } 3>&1; }
 if [ "$limit" = - ]; then
-  real "$@" | { tee /dev/fd/3 | wc -c >>"$here/bytes"; } 3>&1
+  real "$@" | count
   code=$(cat "$here/code.$$")
   rm "$here/code.$$"
   exit "$code"
 fi
-real "$@" | head -c "$limit"
+real "$@" | head -c "${limit#k}" | count
+case "$limit" in k*) kill -9 "$PPID" ;; esac
 exit 255
 "#;
 
@@ -93,13 +96,17 @@ impl Far {
         self.run(&arguments)
     }
 
-    /// Cuts the next connections on which tar runs, each after so many bytes.
+    /// Cuts the next connections that bring files, each after so many bytes.
     pub(crate) fn cut(&self, after: &[Option<u64>]) -> Result<()> {
         let line = |bytes: &Option<u64>| bytes.map_or("-\n".to_owned(), |bytes| format!("{bytes}\n"));
         Ok(fs::write(self.wrapper.join("cuts"), after.iter().map(line).collect::<String>())?)
     }
 
-    #[allow(dead_code)]
+    /// Kills whoever waits for the connection number `call` that brings files, counted from 0, after so many bytes.
+    pub(crate) fn kill(&self, call: usize, after: u64) -> Result<()> {
+        Ok(fs::write(self.wrapper.join("cuts"), format!("{}k{after}\n", "-\n".repeat(call)))?)
+    }
+
     /// Bytes that came since this was asked last.
     pub(crate) fn received(&self) -> Result<u64> {
         let file = self.wrapper.join("bytes");

@@ -47,7 +47,7 @@ fn check(archive: &Path, oracle: &str, credentials: Option<&[&str]>) -> Result<(
         )?;
         let nothing = again["no_changes"] == json!(true) || again["history"][0]["docs_written"] == json!(0);
         assert!(nothing, "{name}: {again}");
-        let found = read_databases_over_http(http, &[target.clone()])?;
+        let found = read_databases_over_http(http, std::slice::from_ref(&target))?;
         arrived.insert(name.clone(), found[&target].clone());
     }
     let replicated = |databases: Map<String, Value>| -> Value {

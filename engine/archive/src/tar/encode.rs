@@ -2,6 +2,7 @@
 
 use super::number::{Number, read_number, write_number};
 use super::{BLOCK, padding};
+use crate::names::is_config;
 
 const NAME_FIELD: usize = 100;
 /// Name that GNU tar gives to the entry before one with a long name.
@@ -16,7 +17,8 @@ pub(crate) fn header_length(name: &str) -> usize {
     BLOCK + content + padding(content as u64) + BLOCK
 }
 
-/// Appends the headers of a file: owner root, mode 0644, `mtime` in seconds since 1970.
+/// Appends the headers of a file: owner root, mode 0644 (0600 for configuration, which holds passwords), `mtime` in seconds
+/// since 1970.
 pub(crate) fn push_header(out: &mut Vec<u8>, name: &str, size: u64, mtime: u64) {
     if name.len() > NAME_FIELD {
         let content = name.len() as u64 + 1;
@@ -37,7 +39,7 @@ fn block(name: &str, size: u64, mtime: u64, kind: u8) -> [u8; BLOCK] {
     for (to, from) in block[..NAME_FIELD].iter_mut().zip(name.bytes()) {
         *to = from;
     }
-    block[100..108].copy_from_slice(b"0000644\0");
+    block[100..108].copy_from_slice(if is_config(name) { b"0000600\0" } else { b"0000644\0" });
     block[108..116].copy_from_slice(b"0000000\0");
     block[116..124].copy_from_slice(b"0000000\0");
     write_number(&mut block[124..136], size);

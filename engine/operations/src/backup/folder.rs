@@ -13,6 +13,7 @@ use node::NodeFiles;
 
 use super::FolderArgument;
 use super::asked::Asked;
+use super::mirror::{Mirror, NodeMirror};
 use super::remote;
 use crate::error::{OperationError, Result};
 
@@ -24,6 +25,8 @@ pub struct NodeFolder {
     pub name: Option<String>,
     /// How its files are reached; `None`: they are opened by their paths.
     pub(super) remote: Option<Arc<dyn NodeFiles>>,
+    /// Where files of another machine are mirrored, if they are.
+    pub(super) mirror: Option<NodeMirror>,
     /// Its shard maps as they were when the backup began. The file may grow or be replaced, this stays.
     pub(super) maps: std::result::Result<Database<MapsBytes>, CouchFileError>,
     /// When `_dbs.couch` was last changed, in seconds since 1970.
@@ -61,9 +64,23 @@ impl NodeFolder {
         shown(self.remote.as_deref(), &self.path.join(path))
     }
 
+    /// Whether its files come through streams.
+    pub(super) fn is_streamed(&self) -> bool {
+        self.remote.is_some() && self.mirror.is_none()
+    }
+
+    /// Where a file of it can be opened on this machine, by its path below the folder; `None` where it cannot.
+    pub(super) fn near(&self, path: &str) -> Option<PathBuf> {
+        match (&self.remote, &self.mirror) {
+            (None, _) => Some(self.path.join(path)),
+            (Some(_), Some(mirror)) => Some(mirror.folder.join(path)),
+            (Some(_), None) => None,
+        }
+    }
+
     /// Opens `_dbs.couch` as it is now; gives when it was last changed, too. `None` where it is not there.
     pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
-        open_maps(self.remote.as_deref(), &self.path)
+        open_maps(self.remote.as_deref(), self.mirror.as_ref(), &self.path)
     }
 }
 
@@ -79,9 +96,15 @@ fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
 /// Opens all folders.
 ///
 /// Fails where a path is no data folder, or where two are the same node.
-pub(super) fn open_all(arguments: &[FolderArgument], asked: &Asked<'_>) -> Result<Vec<NodeFolder>> {
-    let folders: Vec<NodeFolder> =
-        arguments.iter().map(|argument| open(argument, asked.name_of(argument))).collect::<Result<_>>()?;
+pub(super) fn open_all(
+    arguments: &[FolderArgument],
+    asked: &Asked<'_>,
+    mirror: Option<&Mirror>,
+) -> Result<Vec<NodeFolder>> {
+    let folders: Vec<NodeFolder> = arguments
+        .iter()
+        .map(|argument| open(argument, asked.name_of(argument), mirror))
+        .collect::<Result<_>>()?;
     let mut seen: HashMap<&str, String> = HashMap::new();
     for folder in &folders {
         if let Some(name) = &folder.name
@@ -97,9 +120,21 @@ pub(super) fn open_all(arguments: &[FolderArgument], asked: &Asked<'_>) -> Resul
     Ok(folders)
 }
 
-fn open_maps(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
-    if let Some(files) = remote {
-        return remote::fetch_maps(files, folder);
+fn open_maps(
+    remote: Option<&dyn NodeFiles>,
+    mirror: Option<&NodeMirror>,
+    folder: &Path,
+) -> Result<Option<(MapsBytes, u64)>> {
+    match (remote, mirror) {
+        (None, _) => {}
+        (Some(files), None) => return remote::fetch_maps(files, folder),
+        (Some(files), Some(mirror)) => {
+            let opened = mirror.open_maps()?;
+            if opened.is_none() {
+                remote::refuse_unreadable(files, folder)?;
+            }
+            return Ok(opened.map(|(bytes, mtime)| (MapsBytes::new(bytes), mtime)));
+        }
     }
     let path = folder.join(SHARD_MAPS);
     let failed = |e| OperationError::io("read", &path, e);
@@ -113,10 +148,14 @@ fn open_maps(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<Option<(Ma
     Ok(Some((bytes, super::file::unix_seconds(mtime))))
 }
 
-fn open(argument: &FolderArgument, told: Option<&str>) -> Result<NodeFolder> {
+fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
     let FolderArgument { path, node, files, .. } = argument;
     let remote = files.clone().filter(|files| files.streams().is_some());
-    let Some((bytes, mtime)) = open_maps(remote.as_deref(), path)? else {
+    let mirror = match (&remote, mirror) {
+        (Some(files), Some(mirror)) => Some(mirror.of_node(files, path)?),
+        _ => None,
+    };
+    let Some((bytes, mtime)) = open_maps(remote.as_deref(), mirror.as_ref(), path)? else {
         return Err(OperationError::refused(
             format!(
                 "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
@@ -129,5 +168,5 @@ fn open(argument: &FolderArgument, told: Option<&str>) -> Result<NodeFolder> {
     let name = node.clone().or_else(|| told.map(str::to_owned)).or_else(|| {
         maps.as_ref().ok().and_then(|maps| maps.header().epochs.first().map(|epoch| epoch.node.clone()))
     });
-    Ok(NodeFolder { path: path.clone(), name, remote, maps, maps_mtime: mtime })
+    Ok(NodeFolder { path: path.clone(), name, remote, mirror, maps, maps_mtime: mtime })
 }

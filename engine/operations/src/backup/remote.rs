@@ -21,6 +21,7 @@ use couchfile::read_at::FileBytes;
 use node::{NodeError, NodeFiles};
 
 pub(super) use self::copies::order_all;
+pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Taken, Tell};
 use self::passing::{BrokenOff, Passed, Passing};
 use super::file::{self, FileFailure, IndexHeader, ShardHeader};
@@ -39,7 +40,7 @@ const MAPS_IN_MEMORY: u64 = 16 << 20;
 /// Fetches `_dbs.couch`; gives when it was last changed, too. `None` where it is not there. Tries again where the connection
 /// breaks, as streams do: this is what a backup ends with.
 pub(super) fn fetch_maps(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
-    for pause in lane::PAUSES {
+    for pause in PAUSES {
         match fetch_maps_once(files, folder) {
             Err(OperationError::Node(error)) if matches!(*error, NodeError::Connection { .. }) => {
                 std::thread::sleep(pause);
@@ -84,29 +85,30 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
         return Err(OperationError::io("write a file in", std::env::temp_dir(), e));
     }
     if fetched.is_none() {
-        // tar leaves out what it may not read; that must not look like a folder that is none.
-        let listed = files.list(folder)?;
-        let place = format!("{}:{}", files.node(), folder.display());
-        match listed {
-            None => {
-                return Err(OperationError::refused(
-                    format!("there is no folder {place}, or it may not be entered"),
-                    "Give the folder that `[couchdb] database_dir` names in the node's configuration. If only root or \
-                     CouchDB's user may enter it, give --use-sudo.",
-                ));
-            }
-            Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => {
-                return Err(OperationError::refused(
-                    format!(
-                        "{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"
-                    ),
-                    "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
-                ));
-            }
-            Some(_) => {}
-        }
+        refuse_unreadable(files, folder)?;
     }
     Ok(fetched)
+}
+
+/// Fails where the shard maps did not come because the folder, or they, may not be read: tar leaves that out, and it must not
+/// look like a folder that is none.
+pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<()> {
+    let listed = files.list(folder)?;
+    let place = format!("{}:{}", files.node(), folder.display());
+    match listed {
+        None => Err(OperationError::refused(
+            format!("there is no folder {place}, or it may not be entered"),
+            "Give the folder that `[couchdb] database_dir` names in the node's configuration. If only root or \
+             CouchDB's user may enter it, give --use-sudo.",
+        )),
+        Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => {
+            Err(OperationError::refused(
+                format!("{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"),
+                "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
+            ))
+        }
+        Some(_) => Ok(()),
+    }
 }
 
 /// The paths of all view indexes of a node below its data folder, and of whatever else lies among them.
@@ -189,9 +191,9 @@ impl Streams {
         wanted: impl Iterator<Item = (u16, &'f str)>,
     ) -> Result<Self> {
         let mut paths: HashMap<u16, Vec<String>> = HashMap::new();
-        if folders.iter().any(|folder| folder.remote.is_some()) {
+        if folders.iter().any(NodeFolder::is_streamed) {
             for (number, path) in wanted {
-                if folders[usize::from(number)].remote.is_some() {
+                if folders[usize::from(number)].is_streamed() {
                     paths.entry(number).or_default().push(path.to_owned());
                 }
             }
@@ -274,10 +276,11 @@ impl Streams {
                 Err(FileFailure::Damaged(_)) => {}
                 done => return done.map_err(Absence::File),
             },
-            Some(Taken::NotThere) if gone().map_err(Absence::Node)? => {
+            Some(Taken::Failed) => return Err(Absence::Node(cut_off())),
+            // Nobody waits for what is deleted, on this node or the next one.
+            Some(Taken::NotThere) | None if gone().map_err(Absence::Node)? => {
                 return Err(Absence::File(FileFailure::Missing));
             }
-            Some(Taken::Failed) => return Err(Absence::Node(cut_off())),
             Some(Taken::NotThere) | None => {}
         }
         alone::shard(files, &folder.path, path, buf, &self.notices.tell())

@@ -1,6 +1,7 @@
 //! The files of the nodes as the archive takes them, opened on its threads.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{BoxError, EntrySource, Facts, LateFacts, Opened};
@@ -8,7 +9,7 @@ use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::read_at::{Prefix, ReadAt};
 
 use super::drift::LatestMaps;
-use super::file::{self, FileFailure, IndexHeader, ShardHeader};
+use super::file::{self, Content, FileFailure, IndexHeader, ShardHeader};
 use super::folder::NodeFolder;
 use super::plan::{Maps, PlannedShard, PlannedView};
 use super::remote::{self, Absence, Fetched, Streams};
@@ -95,19 +96,19 @@ impl EntrySource for ViewSource<'_> {
         let Some(DataFile::View { shard, signature }) = DataFile::parse(path) else {
             return Ok(Opened::Skip);
         };
-        if folder.remote.is_some() {
+        let (Some(near), Some(near_shard)) = (folder.near(path), folder.near(&shard.path())) else {
             return self.open_remote(shard, signature, buf);
-        }
+        };
         let left_out = |why: &str| {
             self.findings.note(|found| found.views_left_out.push(format!("{path} ({why})")));
             Ok(Opened::Skip)
         };
-        let content = match file::read_view(&folder.path.join(path), buf) {
+        let content = match file::read_view(&near, buf) {
             Ok(content) => content,
             // Deleted with its design document, or swapped by a compaction this moment.
             Err(FileFailure::Missing) => return Ok(Opened::Skip),
             Err(FileFailure::Unreadable(e)) => {
-                return Err(OperationError::io("read", folder.path.join(path), e).into());
+                return Err(OperationError::io("read", near, e).into());
             }
             Err(FileFailure::Damaged(e)) => return left_out(&e.to_string()),
         };
@@ -116,10 +117,12 @@ impl EntrySource for ViewSource<'_> {
         }
         // CouchDB trusts an index that is ahead of its database, and never indexes what then is added. Only a database
         // that was put back to an older state has such an index: this header is read after the index.
-        match file::peek_shard(&folder.path.join(shard.path())) {
+        match file::peek_shard(&near_shard) {
             Ok(header)
                 if content.header.seq <= header.seq && content.header.purge_seq <= header.purge_seq => {}
             Ok(_) => return left_out("it is ahead of its database"),
+            // Asked of its node it may come. Whoever restores holds the two against each other.
+            Err(_) if folder.remote.is_some() => {}
             Err(_) => return left_out("its shard cannot be read"),
         }
         let facts = view_facts(shard, signature, folder.name.clone(), &content.header);
@@ -275,6 +278,14 @@ impl EntrySource for ShardSource<'_, '_> {
             let folder = &self.folders[usize::from(number)];
             buf.clear();
             if folder.remote.is_some() {
+                if let Some(near) = folder.near(path)
+                    && let Some(content) = mirrored(&near, buf)?
+                {
+                    let facts = shard_facts(shard, folder.name.clone(), content.header);
+                    self.findings.note(|found| found.shards += 1);
+                    return Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large));
+                }
+                buf.clear();
                 match self.fetch(number, &shard, buf)? {
                     Ok(opened) => return Ok(opened),
                     Err(failure) => {
@@ -308,6 +319,20 @@ impl EntrySource for ShardSource<'_, '_> {
         let problem = FileProblem { path: path.clone(), problem: failures.join("; ") };
         self.findings.note(|found| found.problems.push(problem));
         Ok(Opened::Skip)
+    }
+}
+
+/// Reads a shard out of the mirror. One that is missing there, or no whole database, has to be asked of its node, and is
+/// fetched anew by the next backup.
+fn mirrored(path: &Path, buf: &mut Vec<u8>) -> Result<Option<Content<ShardHeader>>, OperationError> {
+    match file::read_settled_shard(path, buf) {
+        Ok(content) => Ok(Some(content)),
+        Err(FileFailure::Missing) => Ok(None),
+        Err(FileFailure::Damaged(_)) => {
+            std::fs::remove_file(path).map_err(|e| OperationError::io("remove", path, e))?;
+            Ok(None)
+        }
+        Err(FileFailure::Unreadable(e)) => Err(OperationError::io("read", path, e)),
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) sources: HashSet<String>,
     /// Which databases are wanted.
     pub(super) chosen: Chosen,
+    /// Nodes whose configuration files are in the archive; they are not written.
+    pub(super) configured: Vec<String>,
     /// Databases whose maps are not written, though they are wanted.
     skipped: HashSet<String>,
     /// Shards of databases that get another name, by their path in the archive.
@@ -52,6 +54,8 @@ impl Plan {
     pub(super) fn make(survey: &Survey, options: &RestoreOptions) -> Result<Self> {
         let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
         let chosen = Chosen::of(&options.selection, || present(survey))?;
+        let summary = survey.summary.iter();
+        plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
         plan.skipped.extend(survey.deleted_meanwhile().iter().cloned());
         let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
         let numbers: HashMap<&str, u16> =

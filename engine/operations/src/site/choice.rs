@@ -50,7 +50,7 @@ impl PluginChoice {
         let NodeArgument { id, data, http } = argument;
         let usual = id.host.iter().map(|_| PluginReference::new(DEFAULT_ACCESS)).collect();
         let service = self.chosen_service()?.unwrap_or_else(|| PluginReference::new(DEFAULT_SERVICE));
-        Ok(SiteNode { via: self.ways(usual), id, data, service, http })
+        Ok(SiteNode { via: self.ways(usual), id, data, service, http, config: Vec::new() })
     }
 
     /// A node of a cluster file, with what the command line says instead.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use plugin_host::{NodeId, PluginReference};
 use serde::Deserialize;
 
-use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, HttpAddress, SiteNode};
+use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, HttpAddress, NodeArgument, SiteNode};
 use crate::error::{OperationError, Result};
 
 /// The nodes of a cluster.
@@ -39,8 +39,24 @@ struct Node {
     host: Option<String>,
     data: Option<PathBuf>,
     url: Option<String>,
+    #[serde(default)]
+    config: Folders,
     service: Option<Plugin>,
     via: Option<Vec<Plugin>>,
+}
+
+/// One folder, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Folders {
+    One(PathBuf),
+    Several(Vec<PathBuf>),
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
 }
 
 /// `"systemd:unit=couchdb"` or `{ plugin = "systemd", unit = "couchdb" }`.
@@ -105,6 +121,10 @@ impl ClusterFile {
                 id: NodeId { name: node.name, host },
                 data: node.data,
                 http,
+                config: match node.config {
+                    Folders::One(folder) => vec![folder],
+                    Folders::Several(folders) => folders,
+                },
                 service: reference(service).map_err(in_node)?,
                 via: via.into_iter().map(reference).collect::<Result<_, _>>().map_err(in_node)?,
             };
@@ -122,6 +142,28 @@ impl ClusterFile {
             let mut on_host = self.nodes.iter().filter(|node| node.id.host.as_deref() == Some(name));
             on_host.next().filter(|_| on_host.next().is_none())
         })
+    }
+}
+
+impl ClusterFile {
+    /// The node that an argument is about, by its name or host, with what the argument says of it instead of what the file does.
+    /// `None` where the file has none, or several on that host.
+    pub fn refined(&self, argument: &NodeArgument) -> Option<SiteNode> {
+        let by_name = argument.id.name.as_deref().and_then(|name| {
+            self.nodes
+                .iter()
+                .find(|node| node.id.name.as_deref() == Some(name) && node.id.host == argument.id.host)
+        });
+        let by_host = || {
+            let mut on_host = self.nodes.iter().filter(|node| node.id.host == argument.id.host);
+            on_host.next().filter(|_| on_host.next().is_none())
+        };
+        let mut node = by_name.or_else(by_host)?.clone();
+        node.id.name = argument.id.name.clone().or(node.id.name);
+        node.data = argument.data.clone().or(node.data);
+        node.http.port = argument.http.port.or(node.http.port);
+        node.http.credentials = argument.http.credentials.clone().or(node.http.credentials);
+        Some(node)
     }
 }
 
@@ -167,10 +209,12 @@ mod tests {
             host = "db1.example.com"
             data = "/var/lib/couchdb"
             url = "http://10.0.0.1:5985"
+            config = "/srv/couchdb/etc"
 
             [[node]]
             name = "couchdb@db2"
             host = "db2.example.com"
+            config = ["/etc/couchdb", "/etc/couchdb/more"]
             via = [{ plugin = "ssh", port = 2222, options = ["-F", "/etc/my config"] }]
             service = { plugin = "docker", container = "couch", timeout = 30 }
 
@@ -192,10 +236,36 @@ mod tests {
             PluginReference::new("docker").with("container", "couch").with("timeout", "30")
         );
         assert_eq!((third.id.host.as_deref(), third.via.len()), (None, 0));
+        assert_eq!(first.config, [PathBuf::from("/srv/couchdb/etc")]);
+        assert_eq!((second.config.len(), third.config.len()), (2, 0));
         assert_eq!((first.http.port, second.http.port), (Some(5985), None));
         assert_eq!(file.node("couchdb@db2"), Some(second));
         assert_eq!(file.node("db1.example.com"), Some(first));
         assert_eq!(file.node("db3"), None);
+    }
+
+    #[test]
+    fn an_argument_says_more_of_a_node() {
+        let file = ClusterFile::parse(
+            "[[node]]\nname = 'a@db1'\nhost = 'db1'\ndata = '/d'\nservice = 'runit'\n[[node]]\nhost = 'localhost'\n\
+             [[node]]\nname = 'b@db2'\nhost = 'db2'\n[[node]]\nname = 'c@db2'\nhost = 'db2'\n",
+        )
+        .unwrap();
+        let argument = |host: Option<&str>, name: Option<&str>| NodeArgument {
+            id: NodeId { name: name.map(str::to_owned), host: host.map(str::to_owned) },
+            data: Some("/other".into()),
+            http: HttpAddress { port: Some(81), ..HttpAddress::default() },
+        };
+        let node = file.refined(&argument(Some("db1"), None)).unwrap();
+        assert_eq!((node.id.name.as_deref(), node.service.name.as_str()), (Some("a@db1"), "runit"));
+        assert_eq!((node.data, node.http.port), (Some("/other".into()), Some(81)));
+        assert_eq!(file.refined(&argument(None, Some("d@here"))).unwrap().id.name.as_deref(), Some("d@here"));
+        assert_eq!(
+            file.refined(&argument(Some("db2"), Some("c@db2"))).unwrap().id.name.as_deref(),
+            Some("c@db2")
+        );
+        assert_eq!(file.refined(&argument(Some("db2"), None)), None);
+        assert_eq!(file.refined(&argument(Some("db3"), Some("a@db1"))), None);
     }
 
     #[test]

@@ -128,6 +128,7 @@ mod tests {
             service: PluginReference::new("systemd"),
             via: Vec::new(),
             http: HttpAddress { credentials, ..HttpAddress::default() },
+            config: Vec::new(),
         }
     }
 

@@ -70,7 +70,7 @@ impl Pass<'_> {
             found.bytes += entry.size;
             self.reporter.advance(found.files, found.bytes);
             let Some((root, file)) = located else {
-                found.ignored += 1;
+                found.ignored += u64::from(!entry.name.starts_with(archive::CONFIG));
                 return Ok(None);
             };
             note_root(&mut found.root, root)?;

@@ -12,7 +12,7 @@ use super::super::file::SMALL;
 use super::passing::{Passing, passage};
 
 /// Pauses before a stream that broke is begun anew; the count begins again with every file that came.
-pub(super) const PAUSES: [Duration; 3] =
+pub(in crate::backup) const PAUSES: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
 /// Takes notices from any thread.
