@@ -17,8 +17,8 @@ use operations::verify::{VerifyResult, verify};
 
 use crate::arguments::{Arguments, Backup, Command};
 use crate::cluster;
-use crate::load_command;
 use crate::exit::Outcome;
+use crate::load_command;
 use crate::look_commands;
 use crate::output::{Output, bytes, count};
 use crate::plugin_commands;

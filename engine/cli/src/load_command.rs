@@ -60,12 +60,7 @@ pub(crate) struct Load {
 }
 
 /// Carries it out.
-pub(crate) fn load(
-    command: &Load,
-    threads: usize,
-    output: &Output,
-    reporter: &Terminal,
-) -> Result<Outcome> {
+pub(crate) fn load(command: &Load, threads: usize, output: &Output, reporter: &Terminal) -> Result<Outcome> {
     reporter.heed(interrupt::flag_saying(if reporter.is_quiet() { "" } else { "stopping CouchDB …" })?);
     let (user, password) = match command.admin.as_deref().map(|admin| admin.split_once(':').ok_or(admin)) {
         None => (None, None),

@@ -153,7 +153,8 @@ fn admin((user, password): &(Option<String>, Option<String>)) -> Result<Admin> {
 
 /// 32 random hexadecimal digits.
 fn random() -> Result<String> {
-    random_uuid().map_err(|e| OperationError::io("ask the system for", "random bytes", std::io::Error::other(e)))
+    random_uuid()
+        .map_err(|e| OperationError::io("ask the system for", "random bytes", std::io::Error::other(e)))
 }
 
 /// Restores the archive for one node.

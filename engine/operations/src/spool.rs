@@ -26,8 +26,8 @@ impl Spool {
 
     /// An empty one in this folder.
     pub(crate) fn within(folder: &Path) -> Result<Self> {
-        let file = tempfile::tempfile_in(folder)
-            .map_err(|e| OperationError::io("create a file in", folder, e))?;
+        let file =
+            tempfile::tempfile_in(folder).map_err(|e| OperationError::io("create a file in", folder, e))?;
         Ok(Self { file: Arc::new(file), folder: folder.to_owned() })
     }
 

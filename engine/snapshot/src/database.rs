@@ -173,7 +173,8 @@ impl SnapshotDatabase {
     pub fn documents_before(&self, id: &[u8]) -> Result<u64> {
         let mut count = 0u64;
         for (number, file) in self.files()?.into_iter().enumerate() {
-            let before = file.reduce_before(TreeKind::Id, Key::Bytes(id)).map_err(|e| self.damaged(number, e))?;
+            let before =
+                file.reduce_before(TreeKind::Id, Key::Bytes(id)).map_err(|e| self.damaged(number, e))?;
             count = count.saturating_add(before.count);
         }
         Ok(count)

@@ -141,10 +141,9 @@ fn of_tar_through_a_pipe() -> Result<()> {
     let new = cluster.dir().join("new.tar.gz");
     let script = "cd \"$1\" && find data -type f | sort -r | tar -cf - -T - --transform s,^,opt/couchdb/, \
                   | \"$0\" unbrand /dev/stdin \"$2\" --json";
-    let told = run_program(
-        Command::new("sh").args(["-c", script]).arg(binary()?).arg(cluster.dir()).arg(&new),
-    )?
-    .success()?;
+    let told =
+        run_program(Command::new("sh").args(["-c", script]).arg(binary()?).arg(cluster.dir()).arg(&new))?
+            .success()?;
     let told: Value = serde_json::from_str(&told)?;
     assert_eq!(told["ignored_files"], 1);
     check(&new, &told, &shard_maps(data)?, &fixtures::oracle("single-node")?)
@@ -180,7 +179,10 @@ fn what_is_there_is_kept_unless_told_otherwise() -> Result<()> {
     backup(0, &cluster.folders(), &archive)?;
     let before = fs::read(&archive)?;
     let refused = unbrand(5, &archive, &archive)?;
-    assert!(refused["error"]["remedy"].as_str().is_some_and(|text| text.contains("--overwrite")), "{refused}");
+    assert!(
+        refused["error"]["remedy"].as_str().is_some_and(|text| text.contains("--overwrite")),
+        "{refused}"
+    );
     assert!(fs::read(&archive)? == before);
 
     let told = json(0, &["unbrand", text(&archive), text(&archive), "--overwrite"])?;

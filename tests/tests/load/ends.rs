@@ -137,7 +137,5 @@ fn by_kill() -> Result<()> {
     load.signal(Signal::KILL)?;
     assert_eq!(load.wait()?.code, None);
     wait_until_gone(told.pid)?;
-    wait_for("all that CouchDB had started to end", START, || {
-        Ok(group(told.pid)?.is_empty().then_some(()))
-    })
+    wait_for("all that CouchDB had started to end", START, || Ok(group(told.pid)?.is_empty().then_some(())))
 }

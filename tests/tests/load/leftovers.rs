@@ -39,7 +39,8 @@ fn with_a_couchdb_that_still_runs() -> Result<()> {
     let archive = single_node(dir.path())?;
     let mut killed = Load::start(&couchdb, dir.path(), &archive, &[])?;
     let told = killed.wait_until_up()?;
-    let guards: Vec<i32> = group(told.pid)?.into_iter().filter(|pid| command_line(*pid).starts_with("sh ")).collect();
+    let guards: Vec<i32> =
+        group(told.pid)?.into_iter().filter(|pid| command_line(*pid).starts_with("sh ")).collect();
     assert_eq!(guards.len(), 1);
     for pid in guards.into_iter().chain([killed.pid()]) {
         kill_process(Pid::from_raw(pid).ok_or("a process with the number 0")?, Signal::KILL)?;

@@ -111,7 +111,8 @@ fn what_people_are_told() -> Result<()> {
     let answers = || -> Result<bool> {
         for name in private_folders(dir.path())? {
             let uri = fs::read_to_string(dir.path().join(name).join("couch.uri")).unwrap_or_default();
-            let address = uri.trim().trim_start_matches("http://").trim_end_matches('/').parse::<SocketAddr>();
+            let address =
+                uri.trim().trim_start_matches("http://").trim_end_matches('/').parse::<SocketAddr>();
             if let Ok(address) = address
                 && Http::anonymous(address).ask("GET", "/_up", None).is_ok_and(|answer| answer.is_success())
             {
@@ -192,7 +193,10 @@ fn refusals() -> Result<()> {
         assert_eq!(load(&[], &nonsense)?.code, Some(4));
         assert_eq!(load(&[], &dir.path().join("none"))?.code, Some(7));
         let missing = dir.path().join("missing").display().to_string();
-        assert_eq!(couchcopy(&["load", "--tmp-dir", &missing, &archive.display().to_string()])?.code, Some(7));
+        assert_eq!(
+            couchcopy(&["load", "--tmp-dir", &missing, &archive.display().to_string()])?.code,
+            Some(7)
+        );
     }
     assert_eq!(load(&["--port", "0"], &archive)?.code, Some(2));
     assert_eq!(private_folders(dir.path())?, [""; 0]);

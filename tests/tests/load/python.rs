@@ -64,13 +64,16 @@ fn loads_without_changing_a_shard_map() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let archive = single_node(dir.path())?;
     let new = dir.path().join("new.tar.gz");
-    let told = couchcopy(&["unbrand".as_ref(), archive.as_os_str(), new.as_os_str(), "--json".as_ref()])?.success()?;
-    let node = serde_json::from_str::<serde_json::Value>(&told)?["node"].as_str().ok_or("no node")?.to_owned();
+    let told = couchcopy(&["unbrand".as_ref(), archive.as_os_str(), new.as_os_str(), "--json".as_ref()])?
+        .success()?;
+    let node =
+        serde_json::from_str::<serde_json::Value>(&told)?["node"].as_str().ok_or("no node")?.to_owned();
     let told = load(&couchdb, &python, &new)?;
     assert!(told.contains("already good"), "{told}");
     assert!(told.contains(&format!("\"cluster_nodes\":[\"{node}\"]")), "{told}");
     for db in ["q1n1", "views"] {
-        let line = told.lines().find(|line| line.contains(&format!("\"db_name\":\"{db}\""))).unwrap_or_default();
+        let line =
+            told.lines().find(|line| line.contains(&format!("\"db_name\":\"{db}\""))).unwrap_or_default();
         assert!(line.contains("doc_count") && !line.contains("\"doc_count\":0,"), "{told}");
     }
     assert!(fs::metadata(&new)?.len() > 0);

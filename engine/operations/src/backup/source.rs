@@ -186,7 +186,12 @@ impl ViewSource<'_> {
 }
 
 /// What the manifest tells of a view index.
-pub(crate) fn view_facts(shard: ShardName, signature: String, node: Option<String>, header: &IndexHeader) -> Facts {
+pub(crate) fn view_facts(
+    shard: ShardName,
+    signature: String,
+    node: Option<String>,
+    header: &IndexHeader,
+) -> Facts {
     Facts::View {
         db: shard.db,
         range: shard.range.to_string(),

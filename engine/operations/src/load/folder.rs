@@ -135,9 +135,9 @@ pub(super) fn lock(folder: &Path) -> Result<Option<File>> {
 
 /// Fails where a path cannot stand in CouchDB's configuration: it would take another folder for its own, and be empty.
 fn check_path(path: &Path) -> Result<()> {
-    let fine = path.to_str().is_some_and(|text| {
-        text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !text.contains(" ;")
-    });
+    let fine = path
+        .to_str()
+        .is_some_and(|text| text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') && !text.contains(" ;"));
     if fine {
         return Ok(());
     }

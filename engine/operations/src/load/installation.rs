@@ -56,7 +56,9 @@ impl Installation {
         });
         found.ok_or_else(|| {
             let usual = usual.display();
-            missing(format!("no CouchDB is installed on this machine: there is none in {usual} and none in PATH"))
+            missing(format!(
+                "no CouchDB is installed on this machine: there is none in {usual} and none in PATH"
+            ))
         })
     }
 

@@ -70,7 +70,8 @@ fn remove_one(path: &Path) -> Result<bool> {
 
 fn is_old(path: &Path) -> bool {
     let changed = std::fs::symlink_metadata(path).and_then(|found| found.modified());
-    changed.is_ok_and(|changed| SystemTime::now().duration_since(changed).is_ok_and(|age| age > IN_THE_MAKING))
+    changed
+        .is_ok_and(|changed| SystemTime::now().duration_since(changed).is_ok_and(|age| age > IN_THE_MAKING))
 }
 
 /// Ends the CouchDB of a folder, if it is still the process that was noted there.
@@ -84,7 +85,11 @@ fn end_process(folder: &Path) -> Result<()> {
         }
         if begun.elapsed() > GONE {
             return Err(OperationError::refused(
-                format!("the CouchDB with the process number {} in {} does not end", process.pid, folder.display()),
+                format!(
+                    "the CouchDB with the process number {} in {} does not end",
+                    process.pid,
+                    folder.display()
+                ),
                 "End it by hand.",
             ));
         }

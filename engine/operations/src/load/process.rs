@@ -69,8 +69,7 @@ impl Process {
         for name in NOT_PASSED_ON {
             command.env_remove(name);
         }
-        let child =
-            command.spawn().map_err(|e| OperationError::io("start", couchdb.program(), e))?;
+        let child = command.spawn().map_err(|e| OperationError::io("start", couchdb.program(), e))?;
         let process = Self { child, gone: false };
         if let Some(identity) = Identity::of(process.pid()) {
             let file = path.join(PROCESS);

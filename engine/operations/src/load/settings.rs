@@ -140,10 +140,7 @@ impl Settings<'_> {
 /// Refuses what CouchDB's configuration cannot hold as the name and the password of an admin.
 pub(super) fn check_admin(user: &str, password: &str) -> Result<()> {
     let plain = |text: &str| {
-        !text.is_empty()
-            && text.trim() == text
-            && !text.chars().any(char::is_control)
-            && !text.contains(" ;")
+        !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control) && !text.contains(" ;")
     };
     let hash = ["-hashed-", "-pbkdf2-", "-pbkdf2:"].iter().any(|start| password.starts_with(start));
     if !plain(user) || user.contains([':', '=', ' ']) || user.starts_with(['[', ';']) {
@@ -167,11 +164,9 @@ mod tests {
 
     #[test]
     fn what_would_mean_something_else_is_refused() {
-        for (user, password) in [
-            ("admin", "simple"),
-            ("anna@example.com", "with space; = and [sign]"),
-            ("ädmin", "pässword"),
-        ] {
+        for (user, password) in
+            [("admin", "simple"), ("anna@example.com", "with space; = and [sign]"), ("ädmin", "pässword")]
+        {
             assert!(check_admin(user, password).is_ok(), "{user} {password}");
         }
         for (user, password) in [
@@ -187,7 +182,10 @@ mod tests {
             ("a", "-pbkdf2-00,00,1"),
         ] {
             let error = check_admin(user, password).unwrap_err();
-            assert!(password.is_empty() || !error.to_string().contains(password) || password == "x", "{error}");
+            assert!(
+                password.is_empty() || !error.to_string().contains(password) || password == "x",
+                "{error}"
+            );
         }
     }
 }

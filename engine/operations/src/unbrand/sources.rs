@@ -12,8 +12,8 @@ use couchfile::read_at::{Prefix, ReadAt};
 use super::maps::NewMaps;
 use super::now;
 use super::sequential::Passed;
-use crate::error::OperationError;
 use crate::backup::{FileProblem, SMALL, shard_facts, shard_header, view_facts, view_header};
+use crate::error::OperationError;
 
 /// What the threads find out.
 #[derive(Debug, Default, Clone)]
