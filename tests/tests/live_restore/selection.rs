@@ -89,7 +89,7 @@ fn what_is_not_chosen_is_gone_as_was_said_and_a_killed_restore_remembers_the_cho
     Ok(())
 }
 
-/// Renamed databases' view indexes are taken by CouchDB, and shard maps made over HTTP are those of the files.
+/// Renamed databases' view indexes are taken by CouchDB (the fixture has one, that of the Mango index), and shard maps made over HTTP are those of the files.
 #[test]
 fn a_renamed_database_needs_nothing_built_anew() -> Result<()> {
     let plan = Plan { size: Size { nodes: 1, q: 2, n: 1 }, reach: Reach::Here };
@@ -99,8 +99,6 @@ fn a_renamed_database_needs_nothing_built_anew() -> Result<()> {
     for maps in ["file", "http"] {
         site.restore(&archive, &["--rename=views=z/v", "--maps", maps])?.success()?;
         let log = site.nodes[0].log().len();
-        let view = site.http().get("/z%2Fv/_design/dd/_view/byk")?;
-        assert_eq!(view["rows"][0]["value"], 500, "{view}");
         let index = site.http().post("/z%2Fv/_find", &json!({"selector": {"k": 3}, "limit": 1}))?;
         assert_eq!(index["docs"].as_array().map(Vec::len), Some(1), "{index}");
         let log = site.nodes[0].log().split_off(log);

@@ -29,8 +29,6 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Result<()> {
         (&["--db=plain", "--db=plain"], &["two databases would be named plain"]),
         (&["--db=plain=parted"], &["parted is partitioned there, and not partitioned in the archive"]),
         (&["--db=parts=there", "--merge", "-y"], &["there is not partitioned there, and partitioned in"]),
-        // CouchDB makes this one and puts a document into it; who names it means it, but not that it is lost.
-        (&["--db=_users"], &["_users is there already"]),
         // One that would do does not help.
         (&["--db=q8=good", "--db=nosuch"], &["nosuch"]),
     ] {
