@@ -19,13 +19,6 @@ const FRESH: Duration = Duration::from_secs(3);
 pub(super) struct LatestMaps(Mutex<Option<(Instant, Arc<Database<MapsBytes>>)>>);
 
 impl LatestMaps {
-    /// Whether shard maps that were fetched after the backup began, whenever that was, do without the database: one that is gone
-    /// with its suffix does not come back.
-    fn knew_it_gone(&self, db: &str, suffix: &str) -> Result<bool> {
-        let latest = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        latest.map_or(Ok(false), |(_, database)| is_gone(&database, db, suffix))
-    }
-
     /// Shard maps that were read at this moment or later; of this machine, where that costs nothing, the present ones.
     fn since(&self, maps: &Maps<'_>, moment: Instant) -> Result<Arc<Database<MapsBytes>>> {
         let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,18 +47,12 @@ fn maps_now(maps: &Maps<'_>) -> Result<Database<MapsBytes>> {
 /// Whether the database with this name and suffix was gone at some moment up to three seconds before this one, or later:
 /// deleted, or another one of that name in its place.
 pub(super) fn was_deleted(maps: &Maps<'_>, latest: &LatestMaps, db: &str, suffix: &str) -> Result<bool> {
-    if latest.knew_it_gone(db, suffix)? {
-        return Ok(true);
-    }
     let now = Instant::now();
     is_gone(&*latest.since(maps, now.checked_sub(FRESH).unwrap_or(now))?, db, suffix)
 }
 
 /// The same at this moment or later.
 pub(super) fn is_deleted(maps: &Maps<'_>, latest: &LatestMaps, db: &str, suffix: &str) -> Result<bool> {
-    if latest.knew_it_gone(db, suffix)? {
-        return Ok(true);
-    }
     is_gone(&*latest.since(maps, Instant::now())?, db, suffix)
 }
 
