@@ -1,8 +1,8 @@
 //! The folder that a loaded CouchDB lives in, and that goes with it.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -39,6 +39,7 @@ impl PrivateFolder {
         loop {
             let path = tempfile::Builder::new()
                 .prefix(PREFIX)
+                .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(&within)
                 .map_err(|e| OperationError::io("create a folder in", &within, e))?
                 .keep();
@@ -156,8 +157,6 @@ fn port_of(text: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
