@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
+use crate::selection::Selection;
 use crate::restore::{Lasting, RestoreOptions, RestoreResult, Target, restore_folders};
 
 use folder::PrivateFolder;
@@ -170,6 +171,7 @@ fn unpack(
         copies: Some(1),
         fresh_uuids: false,
         skip_damaged: options.skip_damaged,
+        selection: Selection::default(),
         threads: options.threads,
     };
     let restored = restore_folders(&restore, Lasting::ForNow, reporter);

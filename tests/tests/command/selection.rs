@@ -6,7 +6,7 @@ use couchcopy_tests::{Result, fixtures};
 use serde_json::{Map, Value, json};
 
 use super::checks::{Asked, check};
-use super::run::{Targets, backup, expect, json, names, restore, text, unpack};
+use super::run::{Targets, backup, expect, names, restore, text, unpack};
 
 /// New names and who gets one.
 const RENAMED: [(&str, &str); 3] = [

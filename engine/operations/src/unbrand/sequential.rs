@@ -122,6 +122,8 @@ pub(super) fn write(
         deleted_meanwhile: summary.deleted_meanwhile,
         created_meanwhile: summary.created_meanwhile,
         cluster: summary.cluster,
+        // Configuration files are no data: they are not taken along.
+        config: Vec::new(),
     };
     let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
     let written = writer.finish(value)?;
