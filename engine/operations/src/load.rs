@@ -21,8 +21,8 @@ use serde::Serialize;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
-use crate::selection::Selection;
 use crate::restore::{Lasting, RestoreOptions, RestoreResult, Target, restore_folders};
+use crate::selection::Selection;
 
 use folder::PrivateFolder;
 pub use installation::Installation;

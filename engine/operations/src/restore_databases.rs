@@ -304,14 +304,13 @@ impl PlannedDatabases {
             target.create(shape)?;
             sender.step("database made");
         }
-        let note = match found {
-            Found::Unfinished(note) => note.clone(),
-            _ => {
-                let note = Note::new(&self.snapshot, names, self.options.merge && *found == Found::Documents);
-                target.put_note(&note)?;
-                sender.step("note written");
-                note
-            }
+        let note = if let Found::Unfinished(note) = found {
+            note.clone()
+        } else {
+            let note = Note::new(&self.snapshot, names, self.options.merge && *found == Found::Documents);
+            target.put_note(&note)?;
+            sender.step("note written");
+            note
         };
         if !note.merge {
             target.lift_revs_limit(source.revs_limit()?)?;

@@ -55,7 +55,9 @@ fn fill(arena: &Arena) -> Result<()> {
     }
     attach(arena, &format!("{odd}/large/bytes"), "application/octet-stream", &noise(3, 24 << 20))?;
     let mut text = noise(4, 22 << 20);
-    text.iter_mut().for_each(|byte| *byte = b'a' + *byte % 16);
+    for byte in &mut text {
+        *byte = b'a' + *byte % 16;
+    }
     attach(arena, &format!("{odd}/large/text"), "text/plain", &text)?;
     attach(arena, &format!("{odd}/large/last-is-empty"), "application/octet-stream", b"")?;
     for i in 0..40 {

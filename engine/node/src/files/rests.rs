@@ -236,7 +236,7 @@ mod tests {
                     assert!(output[..cut].ends_with(b" <==\n") && whole.starts_with(&found), "{cut}");
                 }
                 Err(e) => {
-                    assert!(matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData))
+                    assert!(matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData));
                 }
             }
         }

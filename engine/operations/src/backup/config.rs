@@ -248,7 +248,7 @@ fn is_file(entry: &FileEntry) -> bool {
 }
 
 fn is_ini(name: &str) -> bool {
-    name.ends_with(".ini")
+    Path::new(name).extension().is_some_and(|ending| ending == "ini")
 }
 
 /// The name of a node's file in the archive.

@@ -12,6 +12,7 @@
 
 mod node;
 
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -227,7 +228,7 @@ fn folder_name(node: &str, data: &Path) -> String {
     if name.len() > LONGEST_NAME {
         let end = (0..=LONGEST_NAME).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
         name.truncate(end);
-        name.push_str(&format!(",{:08x}", crc32fast::hash(whole.as_bytes())));
+        let _ = write!(name, ",{:08x}", crc32fast::hash(whole.as_bytes()));
     }
     name
 }

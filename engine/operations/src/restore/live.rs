@@ -193,7 +193,7 @@ impl PlannedRestore {
             Some(first) => first.http.databases()?,
             None => Vec::new(),
         };
-        Ok(Self { learned, proofs, databases_now, ..planned })
+        Ok(Self { learned, databases_now, proofs, ..planned })
     }
 
     /// Plans without looking at the nodes.

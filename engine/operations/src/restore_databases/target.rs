@@ -144,12 +144,12 @@ impl<'h> Target<'h> {
         let answer = self.http.ask(Method::GET, &self.path(""), None)?;
         match answer.status {
             404 => Ok(None),
-            _ => Ok(Some(self.expect(Method::GET, "", answer)?.body)),
+            _ => Ok(Some(self.expect(&Method::GET, "", answer)?.body)),
         }
     }
 
     /// An answer that has to be a success.
-    fn expect(&self, method: Method, rest: &str, answer: Answer) -> Result<Answer> {
+    fn expect(&self, method: &Method, rest: &str, answer: Answer) -> Result<Answer> {
         if answer.is_success() {
             return Ok(answer);
         }
@@ -178,7 +178,7 @@ impl<'h> Target<'h> {
                 "Give the command again to see what is there.",
             ));
         }
-        self.expect(Method::PUT, &rest, answer).map(|_| ())
+        self.expect(&Method::PUT, &rest, answer).map(|_| ())
     }
 
     fn note(&self) -> Result<Option<Note>> {
@@ -186,7 +186,7 @@ impl<'h> Target<'h> {
         let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
         match answer.status {
             404 => Ok(None),
-            _ => Ok(Note::read(&self.expect(Method::GET, &rest, answer)?.body)),
+            _ => Ok(Note::read(&self.expect(&Method::GET, &rest, answer)?.body)),
         }
     }
 
@@ -202,12 +202,12 @@ impl<'h> Target<'h> {
         if answer.status == 404 {
             return Ok(());
         }
-        let found = self.expect(Method::GET, &rest, answer)?.body;
+        let found = self.expect(&Method::GET, &rest, answer)?.body;
         let rest = format!("{rest}?rev={}", encode(found["_rev"].as_str().unwrap_or_default()));
         let answer = self.http.ask(Method::DELETE, &self.path(&rest), None)?;
         match answer.status {
             404 => Ok(()),
-            _ => self.expect(Method::DELETE, &rest, answer).map(|_| ()),
+            _ => self.expect(&Method::DELETE, &rest, answer).map(|_| ()),
         }
     }
 
@@ -217,7 +217,7 @@ impl<'h> Target<'h> {
         let rest = format!("/_local/{}", encode(name));
         let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
         if answer.status != 404 {
-            let mut found = self.expect(Method::GET, &rest, answer)?.body;
+            let mut found = self.expect(&Method::GET, &rest, answer)?.body;
             let rev = found.as_object_mut().and_then(|members| members.shift_remove("_rev"));
             if let Some(members) = document.as_object_mut() {
                 members.shift_remove("_rev");
@@ -230,7 +230,7 @@ impl<'h> Target<'h> {
             members.shift_remove("_rev");
         }
         let answer = self.http.ask(Method::PUT, &self.path(&rest), Some(&document))?;
-        self.expect(Method::PUT, &rest, answer)?;
+        self.expect(&Method::PUT, &rest, answer)?;
         Ok(true)
     }
 
@@ -280,6 +280,6 @@ impl<'h> Target<'h> {
 
     fn put(&self, rest: &str, value: &Value) -> Result<()> {
         let answer = self.http.ask(Method::PUT, &self.path(rest), Some(value))?;
-        self.expect(Method::PUT, rest, answer).map(|_| ())
+        self.expect(&Method::PUT, rest, answer).map(|_| ())
     }
 }

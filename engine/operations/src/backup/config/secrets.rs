@@ -22,7 +22,7 @@ pub(super) fn secrets_of(file_name: &str, content: &[u8]) -> Vec<String> {
             found.push(secret);
         }
     };
-    if file_name.ends_with(".ini") {
+    if std::path::Path::new(file_name).extension().is_some_and(|ending| ending == "ini") {
         let mut section = "";
         let mut section_in_comments = "";
         for line in lines {
