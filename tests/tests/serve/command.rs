@@ -45,7 +45,7 @@ fn what_makes_no_sense_is_refused() -> Result<()> {
     let port = taken.local_addr()?.port().to_string();
     for (arguments, code, told) in [
         (vec!["serve", archive, "--port", &port], 5, "another port"),
-        (vec!["serve", archive, "--bind", "0.0.0.0", "--port", "0"], 5, "--without-password"),
+        (vec!["serve", archive, "--bind", "0.0.0.0", "--port", "0"], 5, "everybody who reaches"),
         (vec!["serve", archive, "--user", "a"], 5, "no password"),
         (vec!["serve", archive, "--user", "a:b", "--password-file", archive], 5, "colon"),
         (vec!["serve", archive, "--user", "a", "--password-file", "/nosuch"], 7, "/nosuch"),

@@ -19,6 +19,8 @@ use crate::options::{Authentication, OnProblem, Options};
 
 /// Largest body of a request, in bytes. Those who ask for more than fits ask twice.
 const LARGEST_BODY: usize = 16 << 20;
+/// Bytes that are read of the body of a request that is refused.
+const REFUSED_BODY: usize = 64 << 10;
 /// Bodies larger than this are dealt with two at a time.
 const LARGE_BODY: usize = 256 << 10;
 /// How long a client may take to send a body.
@@ -83,12 +85,22 @@ impl Handler {
 
     async fn dispatch(&self, request: Request) -> Result<Answer, HttpError> {
         let (parts, body) = request.into_parts();
-        let is_open = parts.uri.path() == "/_up";
-        match &self.user {
-            Some(_) if is_open => {}
-            Some(user) => authentication::check(user, &parts.headers)?,
-            None if self.is_private => authentication::check_host(&parts.headers)?,
-            None => {}
+        // A login with a cookie comes without basic authentication: it is told that there are no cookies.
+        let is_open = match parts.uri.path() {
+            "/_up" => true,
+            "/_session" => parts.method == Method::POST,
+            _ => false,
+        };
+        let allowed = match &self.user {
+            Some(_) if is_open => Ok(()),
+            Some(user) => authentication::check(user, &parts.headers),
+            None if self.is_private => authentication::check_host(&parts.headers),
+            None => Ok(()),
+        };
+        if let Err(refused) = allowed {
+            // A connection that is closed with a small body unread takes the answer with it.
+            let _ = tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, REFUSED_BODY)).await;
+            return Err(refused);
         }
         let mut call = Call::parse(parts.method.as_str(), &parts.uri, parts.headers)?;
         call.body = self.read_body(&call, body).await?;
