@@ -98,7 +98,7 @@ fn of_four_nodes() -> Result<()> {
 #[test]
 fn of_many_databases() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let built = build::build(&plan(8000, 0, 1), &dir.path().join("node"))?;
+    let built = build::build(&plan(5000, 0, 1), &dir.path().join("node"))?;
     let data = built.folders[0].path.as_path();
     assert!(fs::metadata(data.join(SHARD_MAPS))?.len() > 1 << 20);
     let (archive, new) = (dir.path().join("backup.tar.gz"), dir.path().join("new.tar.gz"));
