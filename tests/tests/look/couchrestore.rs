@@ -11,19 +11,20 @@ use serde_json::{Map, Value, json};
 
 use super::samples;
 
-/// What JavaScript makes of numbers, and CouchDB of attachments that come as Base64: a whole number without point, other bytes when it
-/// compresses them anew.
+/// What JavaScript makes of numbers (a whole one has no point, the last digit of others may differ), and couchrestore of
+/// attachments: it sends them without their type, so that CouchDB does not compress them.
 fn as_javascript_has_it(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            if let Some(whole) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15) {
-                *value = json!(whole as i64);
+            if let Some(float) = number.as_f64() {
+                *value = json!(format!("{float:.12e}"));
             }
         }
         Value::Array(items) => items.iter_mut().for_each(as_javascript_has_it),
         Value::Object(members) => {
             if members.contains_key("content_type") && members.contains_key("data") {
                 members.shift_remove("digest");
+                members.shift_remove("content_type");
             }
             members.values_mut().for_each(as_javascript_has_it);
         }

@@ -107,6 +107,20 @@ fn json(
         .map_err(|e| OperationError::database(shown(database, document.id()), e))
 }
 
+/// Appends JSON with everything that is not ASCII escaped: couchrestore reads its input in pieces, and spoils a character that two of
+/// them share.
+fn push_ascii(out: &mut Vec<u8>, json: &[u8]) {
+    for c in String::from_utf8_lossy(json).chars() {
+        if c.is_ascii() {
+            out.push(c as u8);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+        }
+    }
+}
+
 /// Puts documents on lines.
 struct Lines<'o> {
     format: DumpFormat,
@@ -136,7 +150,7 @@ impl Lines<'_> {
             return write(self.out, b"\n");
         }
         self.batch.push(if self.in_batch == 0 { b'[' } else { b',' });
-        self.batch.extend_from_slice(document);
+        push_ascii(&mut self.batch, document);
         self.in_batch += 1;
         if self.in_batch >= BATCH || self.batch.len() >= BATCH_BYTES { self.end() } else { Ok(()) }
     }
@@ -149,5 +163,19 @@ impl Lines<'_> {
             self.in_batch = 0;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_ascii_is_escaped() {
+        let json = serde_json::json!({"é☃": "a\u{1f600}"});
+        let mut out = Vec::new();
+        push_ascii(&mut out, json.to_string().as_bytes());
+        assert_eq!(out, br#"{"\u00e9\u2603":"a\ud83d\ude00"}"#);
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&out).unwrap(), json);
     }
 }
