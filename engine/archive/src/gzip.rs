@@ -112,18 +112,11 @@ impl Inflater {
         size: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), &'static str> {
-        let (Some(body), Some(trailer)) =
-            (member.get(HEADER..member.len().saturating_sub(TRAILER)), member.last_chunk::<TRAILER>())
-        else {
-            return Err("it is too short for gzip");
-        };
-        if !member.starts_with(&[0x1f, 0x8b, 8, 0]) {
-            return Err("no gzip member begins here");
-        }
+        let (body, trailer) = parts(member)?;
         if content_size(member) != Some(size as u32) {
             return Err("its content is longer or shorter than expected");
         }
-        out.clear();
+        // What was in it is overwritten, or an error is told.
         out.resize(size, 0);
         match self.0.deflate_decompress(body, out) {
             Ok(length) if length == size => {}
@@ -138,6 +131,41 @@ impl Inflater {
         }
         Ok(())
     }
+
+    /// The first `end` bytes of what `member` holds, `size` bytes in all, without unpacking much more; `None` where that
+    /// fails. No checksum is compared.
+    pub(crate) fn beginning<'a>(
+        &mut self,
+        member: &[u8],
+        size: usize,
+        end: usize,
+        out: &'a mut Vec<u8>,
+    ) -> Option<&'a [u8]> {
+        // libdeflate stops where a match or a stored block does not fit into what is left, so with this much more room
+        // everything before has been written by then.
+        const LARGEST_STEP: usize = (64 << 10) + 1024;
+        let (body, _) = parts(member).ok()?;
+        out.resize(size.min(end.saturating_add(LARGEST_STEP)), 0);
+        match self.0.deflate_decompress(body, out) {
+            Ok(length) => out.get(..end.min(length)),
+            Err(libdeflater::DecompressionError::InsufficientSpace) => out.get(..end),
+            Err(libdeflater::DecompressionError::BadData) => None,
+        }
+        .filter(|content| content.len() == end)
+    }
+}
+
+/// What is packed in a member, and what comes after it.
+fn parts(member: &[u8]) -> Result<(&[u8], &[u8; TRAILER]), &'static str> {
+    let (Some(body), Some(trailer)) =
+        (member.get(HEADER..member.len().saturating_sub(TRAILER)), member.last_chunk::<TRAILER>())
+    else {
+        return Err("it is too short for gzip");
+    };
+    if !member.starts_with(&[0x1f, 0x8b, 8, 0]) {
+        return Err("no gzip member begins here");
+    }
+    Ok((body, trailer))
 }
 
 /// What the last four bytes of a member say of the size of its content (modulo 2^32).
@@ -167,6 +195,30 @@ mod tests {
                 for cut in (0..member.len()).step_by(step) {
                     assert!(Inflater::new().member(&member[..cut], content.len(), &mut out).is_err());
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_a_member() {
+        let noise: Vec<u8> = (0..300_000u64)
+            .map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17) >> 23) as u8)
+            .collect();
+        let text = "a line that comes again and again\n".repeat(10_000).into_bytes();
+        let both = [&noise[..100_000], &text, &noise].concat();
+        for (level, kind) in [(0, Kind::Packed), (0, Kind::Chunk), (1, Kind::Packed), (6, Kind::Chunk)] {
+            for content in [&noise, &text, &both, &Vec::new()] {
+                let member = Deflater::new(level).member(content, kind);
+                let mut out = vec![0xee; 50_000];
+                for end in (0..content.len()).step_by(997).chain([content.len()]) {
+                    let mut inflater = Inflater::new();
+                    let found = inflater.beginning(&member, content.len(), end, &mut out);
+                    assert_eq!(found, Some(&content[..end]), "{end} of {}", content.len());
+                }
+                assert_eq!(
+                    Inflater::new().beginning(&member, content.len(), content.len() + 1, &mut out),
+                    None
+                );
             }
         }
     }

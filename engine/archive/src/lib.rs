@@ -14,6 +14,7 @@ mod facts;
 mod footer;
 mod gzip;
 mod hash;
+mod line;
 mod manifest;
 mod names;
 mod reader;

@@ -1,5 +1,6 @@
 //! Opens an archive, and reads one that has a table of contents.
 
+mod cache;
 mod entries;
 mod entry_reader;
 mod indexed;

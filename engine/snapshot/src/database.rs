@@ -1,6 +1,7 @@
 //! A database of an archive: its shards put together.
 
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use couchfile::btree::{Key, TreeKind};
@@ -26,6 +27,14 @@ pub struct SnapshotDatabase {
     shards: Vec<Shard>,
     /// `_revs_limit` and `_purged_infos_limit` that CouchDB told, where it was asked.
     limits: (Option<u64>, Option<u64>),
+    /// Bytes of memory that its open shards take, as the snapshot counts them.
+    held: AtomicU64,
+}
+
+impl Drop for SnapshotDatabase {
+    fn drop(&mut self) {
+        self.snapshot.release(self.held.load(Ordering::Relaxed));
+    }
 }
 
 struct Shard {
@@ -60,7 +69,7 @@ impl SnapshotDatabase {
     pub(crate) fn new(snapshot: Arc<Snapshot>, map: ShardMap, limits: &Value) -> Self {
         let shards = map.shards().map(|name| Shard { name, file: OnceLock::new() }).collect();
         let limits = (limits["revs_limit"].as_u64(), limits["purged_infos_limit"].as_u64());
-        Self { snapshot, map, shards, limits }
+        Self { snapshot, map, shards, limits, held: AtomicU64::new(0) }
     }
 
     /// Its name.
@@ -305,13 +314,22 @@ impl SnapshotDatabase {
             return Ok(file);
         }
         let path = shard.name.path();
-        let source = self.snapshot.files().open(&path)?.ok_or_else(|| Error::MissingShard {
+        let (source, held) = self.snapshot.files().open(&path)?.ok_or_else(|| Error::MissingShard {
             archive: self.snapshot.name().to_owned(),
             db: self.map.db.clone(),
             path: path.clone(),
         })?;
         let file = Database::open(source).map_err(|e| self.snapshot.damaged(path, e))?;
-        Ok(shard.file.get_or_init(|| file))
+        let mut is_new = false;
+        let file = shard.file.get_or_init(|| {
+            is_new = true;
+            file
+        });
+        if is_new {
+            self.held.fetch_add(held, Ordering::Relaxed);
+            self.snapshot.hold(held);
+        }
+        Ok(file)
     }
 
     fn damaged(&self, number: usize, e: CouchFileError) -> Error {

@@ -17,15 +17,25 @@ pub(crate) enum Files {
     Spooled(Spooled),
 }
 
+/// What an open file takes beside its content, in bytes.
+const OPEN_FILE: u64 = 2 << 10;
+
 impl Files {
-    /// Opens the file with this path below the data folder; `None` where there is no such file.
-    pub(crate) fn open(&self, path: &str) -> Result<Option<AnySource>> {
+    /// Opens the file with this path below the data folder; gives it and how many bytes of memory it takes while it is open.
+    /// `None` where there is no such file.
+    pub(crate) fn open(&self, path: &str) -> Result<Option<(AnySource, u64)>> {
         match self {
             Self::Indexed(archive) => match archive.find(&format!("data/{path}"))? {
-                Some(entry) => Ok(Some(Box::new(archive.open_entry(&entry)?))),
+                Some(entry) => {
+                    let file = archive.open_entry(&entry)?;
+                    let held = OPEN_FILE.saturating_add(file.bytes_in_memory());
+                    Ok(Some((Box::new(file), held)))
+                }
                 None => Ok(None),
             },
-            Self::Spooled(spooled) => Ok(spooled.open(path).map(|part| Box::new(part) as AnySource)),
+            Self::Spooled(spooled) => {
+                Ok(spooled.open(path).map(|part| (Box::new(part) as AnySource, OPEN_FILE)))
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! An archive opened for reading.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{Archive, METADATA};
@@ -11,6 +13,7 @@ use couchfile::database::Database;
 use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
 use couchfile::shard_map::ShardMap;
+use lru::LruCache;
 
 use crate::database::SnapshotDatabase;
 use crate::document::Document;
@@ -21,8 +24,10 @@ use crate::open::{AnySource, Files};
 use crate::spooled::Spooled;
 use crate::walk::{Flow, Walk};
 
-/// Databases that are kept open.
-const OPEN_DATABASES: usize = 128;
+/// Databases that are kept open, at most.
+const OPEN_DATABASES: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Bytes of their files that are kept in memory.
+const OPEN_BYTES: u64 = 48 << 20;
 /// The largest `metadata.yaml` that is looked at, in bytes.
 const METADATA_MAX: u64 = 1 << 20;
 /// What the file with the shard maps is called in errors.
@@ -58,14 +63,10 @@ pub struct Snapshot {
     deleted_meanwhile: BTreeSet<String>,
     /// Limits that CouchDB told when the backup was made, by database: a compaction may have lost them in the files.
     limits: serde_json::Value,
-    opened: Mutex<Opened>,
-}
-
-/// Databases that were asked for, with the time of the last use.
-#[derive(Default)]
-struct Opened {
-    databases: HashMap<String, (Arc<SnapshotDatabase>, u64)>,
-    clock: u64,
+    /// Databases that were asked for.
+    opened: Mutex<LruCache<String, Arc<SnapshotDatabase>>>,
+    /// Bytes of databases' files in memory, opened ones and those that are only still in use.
+    held: AtomicU64,
 }
 
 impl Snapshot {
@@ -92,7 +93,7 @@ impl Snapshot {
                 (archive.name().to_owned(), Files::Spooled(spooled), metadata, summary, identity)
             }
         };
-        let source = files.open(SHARD_MAPS)?.ok_or_else(|| Error::NoMaps { archive: name.clone() })?;
+        let (source, _) = files.open(SHARD_MAPS)?.ok_or_else(|| Error::NoMaps { archive: name.clone() })?;
         let maps = Database::open(source).map_err(|source| Error::Database {
             archive: name.clone(),
             what: MAPS.into(),
@@ -114,7 +115,8 @@ impl Snapshot {
             name,
             files,
             maps,
-            opened: Mutex::default(),
+            opened: Mutex::new(LruCache::new(OPEN_DATABASES)),
+            held: AtomicU64::new(0),
         }))
     }
 
@@ -204,23 +206,33 @@ impl Snapshot {
 
     fn kept(&self, name: &str) -> Option<Arc<SnapshotDatabase>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.clock += 1;
-        let clock = opened.clock;
-        let (database, used) = opened.databases.get_mut(name)?;
-        *used = clock;
-        Some(Arc::clone(database))
+        opened.get(name).cloned()
     }
 
     fn keep(&self, name: &str, database: &Arc<SnapshotDatabase>) {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.clock += 1;
-        let clock = opened.clock;
-        opened.databases.insert(name.to_owned(), (Arc::clone(database), clock));
-        if opened.databases.len() > OPEN_DATABASES {
-            let oldest =
-                opened.databases.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
-            oldest.and_then(|name| opened.databases.remove(&name));
+        let closed = opened.push(name.to_owned(), Arc::clone(database));
+        drop(opened);
+        drop(closed);
+    }
+
+    /// Counts a file's bytes that are in memory from now on, and closes the databases used longest ago where these are too
+    /// many.
+    pub(crate) fn hold(&self, bytes: u64) {
+        let mut held = self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        while bytes > 0 && held > OPEN_BYTES {
+            let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+            // The last one stays: it is the one that is asked for now.
+            let closed = if opened.len() > 1 { opened.pop_lru() } else { return };
+            drop(opened);
+            drop(closed);
+            held = self.held.load(Ordering::Relaxed);
         }
+    }
+
+    /// Counts bytes no longer that [`Self::hold`] counted.
+    pub(crate) fn release(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Entries {
     archive: Arc<Inner>,
     prefix: String,
     next_block: usize,
-    block: Vec<u8>,
+    block: Arc<Vec<u8>>,
     position: usize,
     /// Where the last entry's line lies in the block.
     line: std::ops::Range<usize>,
@@ -79,7 +79,7 @@ impl Entries {
             archive,
             prefix: prefix.to_owned(),
             next_block: block,
-            block: Vec::new(),
+            block: Arc::default(),
             position: 0,
             line: 0..0,
             order: if block == 0 { NameOrder::default() } else { NameOrder::in_the_middle() },
@@ -90,9 +90,11 @@ impl Entries {
 
     fn next_entry(&mut self) -> Result<Option<Entry>> {
         loop {
-            if self.position >= self.block.len() && !self.read_block()? {
-                self.check_totals()?;
-                return Ok(None);
+            while self.position >= self.block.len() {
+                if !self.read_block()? {
+                    self.check_totals()?;
+                    return Ok(None);
+                }
             }
             let start = self.position;
             let rest = self.block.get(start..).unwrap_or_default();
@@ -116,7 +118,7 @@ impl Entries {
                     continue;
                 }
             }
-            let entry: Entry = serde_json::from_slice(line).map_err(unreadable)?;
+            let entry = crate::line::read(line).map_err(unreadable)?;
             self.check(&entry)?;
             return Ok(Some(entry));
         }
@@ -137,7 +139,13 @@ impl Entries {
         self.next_block += 1;
         self.position = 0;
         let size = ContentSize::Exactly(block.size);
-        self.archive.members.read(block.offset, block.length, size, &mut self.block)?;
+        // Who looks for names comes again; who wants all of them does not.
+        if self.prefix.is_empty() {
+            let content = Arc::make_mut(&mut self.block);
+            self.archive.members.read(block.offset, block.length, size, content)?;
+        } else {
+            self.block = self.archive.cached(block.offset, block.length, size)?;
+        }
         if self.block.last() != Some(&b'\n') {
             return Err(self.inconsistent("a manifest block does not end with a line"));
         }
@@ -153,7 +161,45 @@ impl Entries {
         if let Some(totals) = &mut self.totals {
             totals.hasher.update(&self.block);
         }
+        if !begun && !self.prefix.is_empty() {
+            self.position = self.lines_before_prefix();
+            if self.position > 0 {
+                self.order = NameOrder::in_the_middle();
+            }
+        }
         Ok(true)
+    }
+
+    /// Where in the block the lines end whose names come before the prefix: they need not be looked at one by one.
+    fn lines_before_prefix(&self) -> usize {
+        let block = self.block.as_slice();
+        let line_end = |from: usize| {
+            block
+                .get(from..)
+                .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
+                .map(|n| from + n + 1)
+        };
+        if METADATA.starts_with(&self.prefix) {
+            return 0;
+        }
+        // metadata.yaml, the first line of all, is not in order.
+        let mut low = if self.next_block == 1 { line_end(0).unwrap_or(0) } else { 0 };
+        // The lines that begin before `low` come before the prefix, those that begin at or after `high` do not.
+        let mut high = block.len();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let before = block.get(low..middle).unwrap_or_default();
+            let start = before.iter().rposition(|byte| *byte == b'\n').map_or(low, |n| low + n + 1);
+            let Some(end) = line_end(start) else { return low };
+            let line = block.get(start..end).unwrap_or_default();
+            let Ok(NameOnly { name }) = serde_json::from_slice(line) else { return low };
+            if *name < *self.prefix {
+                low = end;
+            } else {
+                high = start;
+            }
+        }
+        low
     }
 
     fn check(&mut self, entry: &Entry) -> Result<()> {

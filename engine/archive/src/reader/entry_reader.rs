@@ -62,6 +62,14 @@ impl EntryReader {
         })
     }
 
+    /// Bytes of memory that it takes until it is closed; what readers share is not counted.
+    pub fn bytes_in_memory(&self) -> u64 {
+        match &self.content {
+            Content::Whole(content) => content.len() as u64,
+            Content::Chunks(chunks) => (chunks.members.len() * size_of::<(u64, u32)>()) as u64,
+        }
+    }
+
     /// Gives the whole content piece by piece, past the cache.
     pub(super) fn read_all(&self, mut take: impl FnMut(&[u8])) -> Result<()> {
         match &self.content {

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use couchfile::read_at::ReadAt;
 
+use super::cache::Cache;
 use super::entries::Entries;
 use super::entry_reader::EntryReader;
-use super::members::{Cache, ContentSize, Members};
+use super::members::{ContentSize, Members};
 use crate::entry::{Entry, Location, PACK_SLACK};
 use crate::error::{ArchiveError, Result};
 use crate::footer::{self, FOOTER_LENGTH, Footer};
 use crate::gzip::longest_member;
+use crate::tar::padding;
 use crate::toc::{MAX_TOC, Toc};
 
 /// Bytes of decompressed members that are kept for [`EntryReader`]s.
-const CACHE_BYTES: usize = 32 << 20;
+///
+/// Enough for the shard maps and the manifest of some 100,000 databases, which every look into an archive goes through.
+const CACHE_BYTES: usize = 72 << 20;
 
 /// An archive with a table of contents. Cheap to clone.
 #[derive(Clone)]
@@ -151,13 +155,30 @@ impl Inner {
         let Location::Packed { member, length, skip } = entry.at else {
             return Ok(None);
         };
-        let content = self.cached(member, length, ContentSize::UpTo(self.toc.chunk_size + PACK_SLACK))?;
-        let (_, content) = self.members.check_packed(entry, skip, &content, member)?;
-        Ok(Some(content.to_vec()))
+        let size = ContentSize::UpTo(self.toc.chunk_size + PACK_SLACK);
+        let verified = |content: &[u8]| {
+            self.members.check_packed(entry, skip, content, member).map(|(_, bytes)| bytes.to_vec())
+        };
+        let content = match self.cache.get((member, length), size) {
+            Some(content) => content,
+            None if self.cache.comes_again((member, length)) => self.cached(member, length, size)?,
+            None => {
+                // Only as much as it takes: the entry's own hash verifies it. Where that fails, the whole member is read to
+                // tell what is wrong.
+                let end = skip.saturating_add(entry.size).saturating_add(padding(entry.size) as u64) as usize;
+                let found =
+                    self.members.read_beginning(member, length, size, end, |content| verified(content).ok());
+                match found {
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => self.cached(member, length, size)?,
+                }
+            }
+        };
+        verified(&content).map(Some)
     }
 
     /// The content of a member, out of the cache where it is there.
     pub(super) fn cached(&self, offset: u64, length: u64, size: ContentSize) -> Result<Arc<Vec<u8>>> {
-        self.cache.read(&self.members, offset, length, size)
+        self.cache.read(&self.members, (offset, length), size)
     }
 }

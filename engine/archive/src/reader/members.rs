@@ -1,6 +1,5 @@
 //! Members of an archive file, read and checked one by one.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use couchfile::read_at::ReadAt;
@@ -18,23 +17,48 @@ pub(crate) enum ContentSize {
     UpTo(u64),
 }
 
+impl ContentSize {
+    pub(super) fn fits(self, size: u64) -> bool {
+        match self {
+            Self::Exactly(told) => size == told,
+            Self::UpTo(limit) => size <= limit,
+        }
+    }
+}
+
+/// Tools that are kept for later, at most.
+const SPARE_TOOLS: usize = 8;
+
 /// The archive file.
 pub(crate) struct Members {
     source: Arc<dyn ReadAt>,
     name: String,
+    /// For members that are read now and then, by any thread.
+    spare: Mutex<Vec<Tools>>,
 }
 
-/// Reads members one after the other without new memory.
-pub(super) struct MemberReader<'a> {
-    members: &'a Members,
+/// What it takes to read members without new memory.
+struct Tools {
     inflater: Inflater,
     compressed: Vec<u8>,
     content: Vec<u8>,
 }
 
+/// Reads members one after the other without new memory.
+pub(super) struct MemberReader<'a> {
+    members: &'a Members,
+    tools: Tools,
+}
+
+impl Tools {
+    fn new() -> Self {
+        Self { inflater: Inflater::new(), compressed: Vec::new(), content: Vec::new() }
+    }
+}
+
 impl Members {
     pub(super) fn new(source: Arc<dyn ReadAt>, name: &str) -> Self {
-        Self { source, name: name.to_owned() }
+        Self { source, name: name.to_owned(), spare: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -60,22 +84,49 @@ impl Members {
         size: ContentSize,
         content: &mut Vec<u8>,
     ) -> Result<()> {
-        self.read_with(&mut Inflater::new(), &mut Vec::new(), offset, length, size, content)
+        self.with_tools(|tools| {
+            let told = self.fetch(offset, length, size, &mut tools.compressed)?;
+            tools
+                .inflater
+                .member(&tools.compressed, told, content)
+                .map_err(|reason| self.damaged(offset, reason))
+        })
     }
 
-    fn read_with(
+    /// Gives `take` the content of the member at `offset` up to `end`; `None` where it has to be read whole.
+    ///
+    /// The member's checksum stays unchecked: what it holds has to be verified otherwise.
+    pub(super) fn read_beginning<T>(
         &self,
-        inflater: &mut Inflater,
-        compressed: &mut Vec<u8>,
         offset: u64,
         length: u64,
         size: ContentSize,
-        content: &mut Vec<u8>,
-    ) -> Result<()> {
-        let damaged = |reason: &str| ArchiveError::member(&self.name, offset, reason);
+        end: usize,
+        take: impl FnOnce(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        self.with_tools(|tools| {
+            let told = self.fetch(offset, length, size, &mut tools.compressed).ok()?;
+            take(tools.inflater.beginning(&tools.compressed, told, end, &mut tools.content)?)
+        })
+    }
+
+    fn with_tools<T>(&self, work: impl FnOnce(&mut Tools) -> T) -> T {
+        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = spare().pop();
+        let mut tools = tools.unwrap_or_else(Tools::new);
+        let done = work(&mut tools);
+        let mut spare = spare();
+        if spare.len() < SPARE_TOOLS {
+            spare.push(tools);
+        }
+        done
+    }
+
+    /// Reads a member as it is in the file; gives the size of its content, which may be allocated.
+    fn fetch(&self, offset: u64, length: u64, size: ContentSize, compressed: &mut Vec<u8>) -> Result<usize> {
         let (ContentSize::Exactly(limit) | ContentSize::UpTo(limit)) = size;
         if length > longest_member(limit) {
-            return Err(damaged("it is longer than its content could make it"));
+            return Err(self.damaged(offset, "it is longer than its content could make it"));
         }
         if offset.checked_add(length).is_none_or(|end| end > self.length()) {
             return Err(ArchiveError::truncated(
@@ -83,20 +134,23 @@ impl Members {
                 format!("before the {length} bytes at byte {offset} that its table of contents tells of"),
             ));
         }
-        compressed.clear();
         compressed.resize(length as usize, 0);
         self.read_raw(offset, compressed)?;
         let told = match size {
             ContentSize::Exactly(size) => size,
-            ContentSize::UpTo(_) => {
-                content_size(compressed).map(u64::from).ok_or_else(|| damaged("it is too short for gzip"))?
-            }
+            ContentSize::UpTo(_) => content_size(compressed)
+                .map(u64::from)
+                .ok_or_else(|| self.damaged(offset, "it is too short for gzip"))?,
         };
         // Neither number decides alone what is allocated.
         if told > limit || told > largest_content(length) {
-            return Err(damaged("its content claims an absurd size"));
+            return Err(self.damaged(offset, "its content claims an absurd size"));
         }
-        inflater.member(compressed, told as usize, content).map_err(damaged)
+        Ok(told as usize)
+    }
+
+    fn damaged(&self, offset: u64, reason: &str) -> ArchiveError {
+        ArchiveError::member(&self.name, offset, reason)
     }
 
     /// Checks headers, padding and hash of an entry in a packed member with this content; gives its time and
@@ -156,102 +210,14 @@ pub(super) fn chunk_sizes(size: u64, chunk_size: u64, index: u64) -> (u64, u64) 
 
 impl<'a> MemberReader<'a> {
     pub(super) fn new(members: &'a Members) -> Self {
-        Self { members, inflater: Inflater::new(), compressed: Vec::new(), content: Vec::new() }
+        Self { members, tools: Tools::new() }
     }
 
     /// The content of the member at `offset`.
     pub(super) fn read(&mut self, offset: u64, length: u64, size: u64) -> Result<&[u8]> {
-        let size = ContentSize::Exactly(size);
-        self.members.read_with(
-            &mut self.inflater,
-            &mut self.compressed,
-            offset,
-            length,
-            size,
-            &mut self.content,
-        )?;
-        Ok(&self.content)
-    }
-}
-
-/// Decompressed members, those used last.
-pub(super) struct Cache {
-    capacity: usize,
-    state: Mutex<CacheState>,
-}
-
-/// The content of a member.
-struct Kept {
-    content: Arc<Vec<u8>>,
-    /// Time of the last use.
-    used: u64,
-}
-
-#[derive(Default)]
-struct CacheState {
-    /// By offset and length of the member.
-    members: HashMap<(u64, u64), Kept>,
-    bytes: usize,
-    clock: u64,
-}
-
-impl Cache {
-    /// A cache of up to `capacity` bytes.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::default() }
-    }
-
-    fn get(&self, offset: u64, length: u64) -> Option<Arc<Vec<u8>>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.clock += 1;
-        let clock = state.clock;
-        let kept = state.members.get_mut(&(offset, length))?;
-        kept.used = clock;
-        Some(Arc::clone(&kept.content))
-    }
-
-    fn put(&self, offset: u64, length: u64, content: &Arc<Vec<u8>>) {
-        /// What a small member costs beside its content.
-        const OVERHEAD: usize = 256;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.clock += 1;
-        let clock = state.clock;
-        let weight = |content: &Vec<u8>| content.len() + OVERHEAD;
-        state.bytes += weight(content);
-        let kept = Kept { content: Arc::clone(content), used: clock };
-        if let Some(old) = state.members.insert((offset, length), kept) {
-            state.bytes -= weight(&old.content);
-        }
-        while state.bytes > self.capacity {
-            let oldest = state.members.iter().min_by_key(|(_, kept)| kept.used).map(|(key, _)| *key);
-            let Some(old) = oldest.and_then(|key| state.members.remove(&key)) else {
-                break;
-            };
-            state.bytes -= weight(&old.content);
-        }
-    }
-
-    /// The content of a member of `members`, out of the cache where it is there.
-    pub(super) fn read(
-        &self,
-        members: &Members,
-        offset: u64,
-        length: u64,
-        size: ContentSize,
-    ) -> Result<Arc<Vec<u8>>> {
-        if let Some(content) = self.get(offset, length) {
-            let fits = match size {
-                ContentSize::Exactly(size) => content.len() == size,
-                ContentSize::UpTo(size) => content.len() <= size,
-            };
-            if fits {
-                return Ok(content);
-            }
-        }
-        let mut content = Vec::new();
-        members.read(offset, length, size, &mut content)?;
-        let content = Arc::new(content);
-        self.put(offset, length, &content);
+        let Tools { inflater, compressed, content } = &mut self.tools;
+        let told = self.members.fetch(offset, length, ContentSize::Exactly(size), compressed)?;
+        inflater.member(compressed, told, content).map_err(|reason| self.members.damaged(offset, reason))?;
         Ok(content)
     }
 }
@@ -259,21 +225,6 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_cache_keeps_what_was_used_last_within_its_bytes() {
-        let cache = Cache::new(4 * 1256);
-        for offset in 0..4 {
-            cache.put(offset, 1, &Arc::new(vec![0; 1000]));
-        }
-        assert!(cache.get(0, 1).is_some());
-        cache.put(4, 1, &Arc::new(vec![0; 1000]));
-        assert!(cache.get(1, 1).is_none());
-        assert!(cache.get(0, 1).is_some());
-        cache.put(5, 1, &Arc::new(vec![0; 100_000]));
-        assert!(cache.get(5, 1).is_none(), "larger than the cache");
-        assert_eq!(cache.state.lock().unwrap().bytes, 0);
-    }
 
     #[test]
     fn chunks_of_an_entry() {

@@ -1,0 +1,138 @@
+//! Decompressed members that are kept.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+
+use super::members::{ContentSize, Members};
+use crate::error::Result;
+
+/// Members whose last use is remembered though their content was not kept.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// Members' memory that is kept for others, at most.
+const SPARE: usize = 4;
+
+/// Offset in the file and length of a member.
+type Place = (u64, u64);
+
+/// Decompressed members, those used last.
+pub(super) struct Cache {
+    capacity: usize,
+    state: Mutex<CacheState>,
+}
+
+struct CacheState {
+    members: LruCache<Place, Arc<Vec<u8>>>,
+    bytes: usize,
+    remembered: LruCache<Place, ()>,
+    /// Memory of members that went, for those to come: what one thread allocates and another frees comes back late.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Cache {
+    /// A cache of up to `capacity` bytes.
+    pub(super) fn new(capacity: usize) -> Self {
+        let state = CacheState {
+            members: LruCache::unbounded(),
+            bytes: 0,
+            remembered: LruCache::new(REMEMBERED),
+            spare: Vec::new(),
+        };
+        Self { capacity, state: Mutex::new(state) }
+    }
+
+    /// The content of a member, where it is kept.
+    pub(super) fn get(&self, place: Place, size: ContentSize) -> Option<Arc<Vec<u8>>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = state.members.get(&place)?;
+        size.fits(content.len() as u64).then(|| Arc::clone(content))
+    }
+
+    /// Whether this member was asked for a short time ago: whoever comes back to it goes through what it holds.
+    pub(super) fn comes_again(&self, place: Place) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.remembered.put(place, ()).is_some()
+    }
+
+    fn put(&self, place: Place, content: &Arc<Vec<u8>>) {
+        /// What a small member costs beside its content.
+        const OVERHEAD: usize = 256;
+        let weight = |content: &Vec<u8>| content.len() + OVERHEAD;
+        let mut evicted = Vec::new();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bytes += weight(content);
+        if let Some(old) = state.members.put(place, Arc::clone(content)) {
+            state.bytes -= weight(&old);
+            evicted.push(old);
+        }
+        while state.bytes > self.capacity {
+            let Some((_, old)) = state.members.pop_lru() else { break };
+            state.bytes -= weight(&old);
+            evicted.push(old);
+        }
+        for old in evicted {
+            if state.spare.len() < SPARE
+                && let Some(old) = Arc::into_inner(old)
+            {
+                state.spare.push(old);
+            }
+        }
+    }
+
+    /// Memory for a member of about this size, without much waste.
+    fn spare(&self, size: ContentSize) -> Vec<u8> {
+        let (ContentSize::Exactly(size) | ContentSize::UpTo(size)) = size;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = state.spare.iter().position(|spare| spare.capacity() as u64 / 2 <= size);
+        fitting.map(|at| state.spare.swap_remove(at)).unwrap_or_default()
+    }
+
+    /// The content of a member of `members`, out of the cache where it is there; else it is kept from now on.
+    pub(super) fn read(&self, members: &Members, place: Place, size: ContentSize) -> Result<Arc<Vec<u8>>> {
+        if let Some(content) = self.get(place, size) {
+            return Ok(content);
+        }
+        let mut content = self.spare(size);
+        members.read(place.0, place.1, size, &mut content)?;
+        let content = Arc::new(content);
+        self.put(place, &content);
+        Ok(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: ContentSize = ContentSize::UpTo(u64::MAX);
+
+    #[test]
+    fn the_cache_keeps_what_was_used_last_within_its_bytes() {
+        let cache = Cache::new(4 * 1256);
+        for offset in 0..4 {
+            cache.put((offset, 1), &Arc::new(vec![0; 1000]));
+        }
+        assert!(cache.get((0, 1), ANY).is_some());
+        cache.put((4, 1), &Arc::new(vec![0; 1000]));
+        assert!(cache.get((1, 1), ANY).is_none());
+        assert!(cache.get((0, 1), ANY).is_some());
+        assert!(cache.get((0, 1), ContentSize::Exactly(999)).is_none(), "of another size");
+        cache.put((5, 1), &Arc::new(vec![0; 100_000]));
+        assert!(cache.get((5, 1), ANY).is_none(), "larger than the cache");
+        assert_eq!(cache.state.lock().unwrap().bytes, 0);
+    }
+
+    #[test]
+    fn members_that_come_again() {
+        let cache = Cache::new(0);
+        assert!(!cache.comes_again((0, 1)));
+        assert!(!cache.comes_again((1, 1)));
+        assert!(cache.comes_again((0, 1)));
+        for offset in 2..66 {
+            assert!(!cache.comes_again((offset, 1)));
+        }
+        assert!(!cache.comes_again((0, 1)), "too long ago");
+    }
+}
