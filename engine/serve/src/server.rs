@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::options::Options;
 
-/// Threads that read archives. More requests wait.
+/// Requests that are being answered, those whose clients take their time among them. More wait.
 const READERS: usize = 32;
 
 /// Why nothing is served.

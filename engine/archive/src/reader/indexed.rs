@@ -18,7 +18,7 @@ use crate::toc::{MAX_TOC, Toc};
 /// Bytes of decompressed members that are kept for [`EntryReader`]s.
 ///
 /// Enough for the shard maps and the manifest of some 100,000 databases, which every look into an archive goes through.
-const CACHE_BYTES: usize = 72 << 20;
+const CACHE_BYTES: usize = 64 << 20;
 
 /// An archive with a table of contents. Cheap to clone.
 #[derive(Clone)]

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use serde_json::Value;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::body::{Idle, Message};
 use super::error::{Failure, HttpError};
+use super::turn::Turn;
 
 /// Size of a piece, in bytes. An answer that is not larger goes out whole.
 const PIECE: usize = 32 << 10;
@@ -47,6 +49,7 @@ pub(crate) struct Done(());
 pub(crate) struct Reply {
     starter: Starter,
     is_head: bool,
+    turn: Turn,
 }
 
 /// Sends the answer's start, if none has been sent.
@@ -61,6 +64,7 @@ pub(crate) struct Out {
     head: Option<Head>,
     buffer: Vec<u8>,
     sender: Option<mpsc::Sender<Message>>,
+    turn: Turn,
 }
 
 impl Head {
@@ -106,10 +110,10 @@ impl Starter {
 
 impl Reply {
     /// A way to answer, what tells an error in its place, and where the answer comes out.
-    pub(crate) fn new(is_head: bool) -> (Self, Starter, oneshot::Receiver<Answer>) {
+    pub(crate) fn new(is_head: bool, turn: Turn) -> (Self, Starter, oneshot::Receiver<Answer>) {
         let (sender, receiver) = oneshot::channel();
         let starter = Starter(Arc::new(Mutex::new(Some(sender))));
-        (Self { starter: starter.clone(), is_head }, starter, receiver)
+        (Self { starter: starter.clone(), is_head, turn }, starter, receiver)
     }
 
     /// Answers with a whole body.
@@ -137,8 +141,8 @@ impl Reply {
 
     /// Answers with a body that is written bit by bit.
     pub(crate) fn stream(self, head: Head) -> Out {
-        let Self { starter, is_head } = self;
-        Out { starter, is_head, head: Some(head), buffer: Vec::new(), sender: None }
+        let Self { starter, is_head, turn } = self;
+        Out { starter, is_head, head: Some(head), buffer: Vec::new(), sender: None, turn }
     }
 }
 
@@ -191,9 +195,15 @@ impl Out {
         self.send(Message::Data(piece.into()))
     }
 
-    fn send(&self, message: Message) -> Result<(), Failure> {
+    fn send(&mut self, message: Message) -> Result<(), Failure> {
         let sender = self.sender.as_ref().ok_or(Failure::Gone)?;
-        sender.blocking_send(message).map_err(|_| Failure::Gone)
+        match sender.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Failure::Gone),
+            Err(TrySendError::Full(message)) => {
+                self.turn.pause(|| sender.blocking_send(message))?.map_err(|_| Failure::Gone)
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every request goes through: who asks, how much, and the headers of every answer.
 
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::READERS;
 use super::authentication;
 use super::cors::CorsRules;
 use crate::api::{self, Site};
-use crate::http::{Answer, Call, Failure, Head, HttpError, Reply, into_body};
+use crate::http::{Answer, Call, Failure, Head, HttpError, Reply, Turns, into_body};
 use crate::options::{Authentication, OnProblem, Options};
 
 /// Largest body of a request, in bytes. Those who ask for more than fits ask twice.
@@ -41,6 +42,7 @@ pub(super) struct Handler {
     cors: Option<CorsRules>,
     on_problem: OnProblem,
     readers: Arc<Semaphore>,
+    turns: Turns,
     large_bodies: Semaphore,
     stopped: watch::Receiver<bool>,
     requests: AtomicU64,
@@ -56,6 +58,7 @@ impl Handler {
             on_problem: Arc::clone(&options.on_problem),
             cors: options.cors.as_ref().map(CorsRules::new),
             readers: Arc::new(Semaphore::new(READERS)),
+            turns: Turns::new(std::thread::available_parallelism().map_or(2, NonZero::get) + 1),
             large_bodies: Semaphore::new(2),
             stopped,
             requests: AtomicU64::new(0),
@@ -128,7 +131,8 @@ impl Handler {
         let permit = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| unavailable())?;
         let site = Arc::clone(&self.site);
         let on_problem = Arc::clone(&self.on_problem);
-        let (reply, starter, answer) = Reply::new(call.is_head);
+        let turn = self.turns.next().await.map_err(|_| unavailable())?;
+        let (reply, starter, answer) = Reply::new(call.is_head, turn);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             match api::answer(&site, &call, reply) {
