@@ -317,7 +317,7 @@ impl PlannedDatabases {
             sender.step("limit lifted");
         }
         let ask_first = matches!(found, Found::Unfinished(_) | Found::Documents);
-        pass::documents(source, sender, ask_first, reporter)?;
+        pass::documents(source, sender, info.file_size, ask_first, reporter)?;
         if self.options.local {
             local::send(source, sender)?;
         }

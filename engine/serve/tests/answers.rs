@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use common::{Server, archive, options, parse};
 use serde_json::{Value, json};
@@ -303,6 +303,29 @@ fn local_documents_live_here() {
         (0..20).map(|i| put(&format!("/locals/_local/{i}"), &large).status).find(|&status| status != 201);
     assert_eq!(refused, Some(507));
     assert_eq!(put("/locals/_local/y", &"x".repeat(2_000_000)).status, 413);
+}
+
+#[test]
+fn bodies_may_be_compressed() {
+    let server = Server::of(SINGLE);
+    let packed = |text: &[u8]| {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(text).unwrap();
+        packer.finish().unwrap()
+    };
+    let headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
+    let ask = |body: &[u8]| server.ask("POST", "/plain/_find", &headers, body);
+    let query = json!({"selector": {}, "limit": 1}).to_string();
+    let answer = ask(&packed(query.as_bytes()));
+    assert_eq!((answer.status, answer.json()["docs"].as_array().unwrap().len()), (200, 1));
+    for body in [query.as_bytes(), &packed(query.as_bytes())[..20], b""] {
+        assert_eq!(ask(body).status, 400);
+    }
+    // What unpacks to very much is no way around the limit.
+    assert_eq!(ask(&packed(&vec![b' '; 17 << 20])).status, 413);
+    let other = [("Content-Type", "application/json"), ("Content-Encoding", "br")];
+    let refused = server.ask("POST", "/plain/_find", &other, query.as_bytes());
+    assert_eq!(refused.error().0, 415);
 }
 
 #[test]

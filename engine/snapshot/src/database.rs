@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use couchfile::btree::{Key, TreeKind};
+use couchfile::btree::{Cursor, Key, TreeKind};
 use couchfile::data_dir::{ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::document::{self, LocalDocument};
@@ -231,12 +231,8 @@ impl SnapshotDatabase {
             return Ok(());
         }
         for (number, file) in files.iter().enumerate() {
-            let failed = |e| self.damaged(number, e);
-            let from = Key::Seq(since.of(number).saturating_add(1));
-            let mut cursor = file.cursor_from(TreeKind::Seq, from).map_err(failed)?;
-            while let Some(entry) = cursor.next_entry().map_err(failed)? {
-                let document =
-                    Document::from_seq_tree(file, entry.key, entry.value.to_vec()).map_err(failed)?;
+            for document in self.shard_changes(number, since.of(number))? {
+                let document = document?;
                 reached.0[number] = document.seq();
                 if each(&document, &reached)? == Flow::Stop {
                     return Ok(());
@@ -245,6 +241,15 @@ impl SnapshotDatabase {
             reached.0[number] = reached.0[number].max(file.header().update_seq);
         }
         Ok(())
+    }
+
+    /// The documents of one shard that changed after `since`, in the order of the changes.
+    pub fn shard_changes(&self, number: usize, since: u64) -> Result<ShardChanges<'_>> {
+        let file = self.file(number)?;
+        let cursor = file
+            .cursor_from(TreeKind::Seq, Key::Seq(since.saturating_add(1)))
+            .map_err(|e| self.damaged(number, e))?;
+        Ok(ShardChanges { database: self, number, file, cursor: Some(cursor) })
     }
 
     /// Looks a local document up; `id` has `_local/` in front.
@@ -335,6 +340,33 @@ impl SnapshotDatabase {
     fn damaged(&self, number: usize, e: CouchFileError) -> Error {
         let what = self.shards.get(number).map_or_else(|| self.map.db.clone(), |shard| shard.name.path());
         self.snapshot.damaged(what, e)
+    }
+}
+
+/// The changes of one shard. Ends after the first error.
+pub struct ShardChanges<'d> {
+    database: &'d SnapshotDatabase,
+    number: usize,
+    file: &'d Database<AnySource>,
+    cursor: Option<Cursor<'d, AnySource>>,
+}
+
+impl<'d> Iterator for ShardChanges<'d> {
+    type Item = Result<Document<'d>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = match self.cursor.as_mut()?.next_entry() {
+            Ok(Some(entry)) => Document::from_seq_tree(self.file, entry.key, entry.value.to_vec()),
+            Ok(None) => {
+                self.cursor = None;
+                return None;
+            }
+            Err(e) => Err(e),
+        };
+        if found.is_err() {
+            self.cursor = None;
+        }
+        Some(found.map_err(|e| self.database.damaged(self.number, e)))
     }
 }
 

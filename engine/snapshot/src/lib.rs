@@ -17,7 +17,7 @@ mod snapshot;
 mod spooled;
 mod walk;
 
-pub use database::{Info, SnapshotDatabase};
+pub use database::{Info, ShardChanges, SnapshotDatabase};
 pub use document::{Document, RevisionStatus};
 pub use error::{Error, Result};
 pub use since::Since;

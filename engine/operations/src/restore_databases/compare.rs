@@ -1,20 +1,25 @@
 //! Whether everything has arrived.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use snapshot::{Info, SnapshotDatabase};
 
 use super::sender::Sender;
-use super::windows::{Window, beginning};
+use super::windows::{self, Revisions};
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::report::Reporter;
 
-/// Shards compared at a time.
+/// Requests at a time.
 const THREADS: usize = 4;
 /// Revisions named in an error.
 const TOLD: usize = 5;
+/// How long copies may lag behind those that have answered for them.
+const LAG: Duration = Duration::from_secs(90);
+/// Between two looks at them.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Fails unless every leaf revision of every document is there, but for those that are known to have been refused.
 pub(super) fn documents(
@@ -22,39 +27,40 @@ pub(super) fn documents(
     sender: &Sender<'_>,
     reporter: &dyn Reporter,
 ) -> Result<()> {
-    let shards = source.map().by_range.len();
-    let (next, seen) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let lost: Mutex<(Vec<String>, u64)> = Mutex::default();
-    let work = || -> Result<()> {
-        loop {
-            let shard = next.fetch_add(1, Ordering::Relaxed);
-            if shard >= shards {
-                return Ok(());
-            }
-            let mut since = beginning(source, shard);
-            loop {
-                sender.check_interrupted()?;
-                let window = Window::read(source, &since, |_| true)?;
-                for (id, revs) in window.missing(sender)? {
-                    for rev in revs.iter().filter(|rev| !sender.is_refused(&id, rev)) {
-                        let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
-                        lost.1 += 1;
-                        if lost.0.len() < TOLD {
-                            lost.0.push(format!("{id} {rev}"));
-                        }
-                    }
-                }
-                let count = window.revisions.len() as u64;
-                reporter.advance(seen.fetch_add(count, Ordering::Relaxed) + count, 0);
-                since = window.next;
-                if window.is_last {
-                    break;
-                }
-            }
-        }
+    // In the order of the ids, so that CouchDB reads every node of its trees once.
+    let last: Mutex<Option<String>> = Mutex::default();
+    let next = || -> Result<Option<Revisions<Vec<String>>>> {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((revisions, id)) = windows::in_order(source, last.as_deref())? else { return Ok(None) };
+        *last = Some(id);
+        Ok(Some(revisions))
     };
-    let threads = vec![(); THREADS.min(shards.max(1))];
-    parallel::all_at_once(&threads, |_, ()| work()).into_iter().collect::<Result<()>>()?;
+    let seen = AtomicU64::new(0);
+    let lost: Mutex<(Vec<String>, u64)> = Mutex::default();
+    let begun = Instant::now();
+    let work = || -> Result<()> {
+        while let Some(revisions) = next()? {
+            sender.check_interrupted()?;
+            let mut missing = lacking(&revisions, sender)?;
+            // CouchDB has answered for what two of three copies have, and may ask the third.
+            while !missing.is_empty() && begun.elapsed() < LAG {
+                std::thread::sleep(PAUSE);
+                sender.check_interrupted()?;
+                missing = lacking(&missing, sender)?;
+            }
+            for (id, rev) in missing.iter().flat_map(|(id, revs)| revs.iter().map(move |rev| (id, rev))) {
+                let mut lost = lost.lock().unwrap_or_else(PoisonError::into_inner);
+                lost.1 += 1;
+                if lost.0.len() < TOLD {
+                    lost.0.push(format!("{id} {rev}"));
+                }
+            }
+            let count = revisions.len() as u64;
+            reporter.advance(seen.fetch_add(count, Ordering::Relaxed) + count, 0);
+        }
+        Ok(())
+    };
+    parallel::all_at_once(&[(); THREADS], |_, ()| work()).into_iter().collect::<Result<()>>()?;
     let (told, lost) = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
     // Of very many refused revisions not all are remembered.
     if lost <= sender.refused_revisions().saturating_sub(sender.remembered()) {
@@ -64,6 +70,16 @@ pub(super) fn documents(
         format!("{lost} revisions are not in {} after all was sent: {}", sender.target.name, told.join(", ")),
         "Somebody else may have purged them, or deleted the database meanwhile. Give the same command again.",
     ))
+}
+
+/// Those of these revisions that the database lacks and that are not known to have been refused.
+fn lacking(revisions: &Revisions<Vec<String>>, sender: &Sender<'_>) -> Result<Revisions<Vec<String>>> {
+    let missing = windows::missing(revisions, sender)?;
+    let expected = missing.into_iter().map(|(id, revs)| {
+        let revs: Vec<String> = revs.into_iter().filter(|rev| !sender.is_refused(&id, rev)).collect();
+        (id, revs)
+    });
+    Ok(expected.filter(|(_, revs)| !revs.is_empty()).collect())
 }
 
 /// Fails where there are fewer documents than in the archive. There may be more: others may write already.

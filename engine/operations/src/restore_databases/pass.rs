@@ -17,8 +17,15 @@ use super::windows::{Window, beginning};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 
-/// Shards read at a time. Documents of one request belong to one shard, so that CouchDB writes them in one go.
+/// Shards read at a time, at most. Documents of one request belong to one shard, so that CouchDB writes them in one go.
 const READERS: usize = 3;
+/// Pieces of a file, of 1 MiB, whose documents are sent in the order of their ids, all readers together. So many of them the
+/// archive keeps unpacked.
+const PIECES: u64 = 48;
+/// How much larger than a byte a piece is, as a power of two.
+const PIECE_BITS: u32 = 20;
+/// Documents that are put in order at a time.
+const IN_ORDER: usize = 50_000;
 /// Requests at a time.
 const SENDERS: usize = 4;
 /// Requests that are ready before they can be sent.
@@ -46,14 +53,22 @@ impl Parcel {
     }
 }
 
-/// Sends all documents but design documents; where `ask_first`, only the revisions that are missing.
+/// Sends all documents but design documents; where `ask_first`, only the revisions that are missing. `bytes` is the size of
+/// the database's files.
 pub(super) fn documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    bytes: u64,
     ask_first: bool,
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let shards = source.map().by_range.len();
+    // Rather one shard in order than several without.
+    let of_shard = bytes / (shards as u64).max(1) >> PIECE_BITS;
+    let readers = (PIECES / of_shard.saturating_add(1)).clamp(1, READERS.min(shards.max(1)) as u64);
+    // In as few windows as possible, of the same size: a small one would touch as much of the tree as a large one.
+    let most = PIECES / readers;
+    let pieces = (of_shard + 1).div_ceil((of_shard + 1).div_ceil(most)) as usize;
     let next = AtomicUsize::new(0);
     let work = Work { stop: AtomicBool::new(false), failure: Mutex::new(None), read: AtomicU64::new(0) };
     let (queue, parcels) = sync_channel::<Parcel>(READY);
@@ -62,7 +77,7 @@ pub(super) fn documents(
         for _ in 0..SENDERS {
             scope.spawn(|| work.send_all(&parcels, sender, reporter));
         }
-        for _ in 0..READERS.min(shards) {
+        for _ in 0..readers {
             let queue = queue.clone();
             let (next, work) = (&next, &work);
             scope.spawn(move || {
@@ -74,8 +89,11 @@ pub(super) fn documents(
                     let mut give = |parcel| work.queue(&queue, parcel);
                     let mut reader = Reader { source, sender, bulk: Bulk::default(), give: &mut give };
                     let read = |count| work.count(count);
-                    let done =
-                        if ask_first { reader.lacking(shard, &read) } else { reader.all(shard, &read) };
+                    let done = if ask_first {
+                        reader.lacking(shard, &read)
+                    } else {
+                        reader.all(shard, pieces, &read)
+                    };
                     if let Err(error) = done {
                         break Err(error);
                     }
@@ -152,15 +170,40 @@ struct Reader<'r, 's> {
 
 impl Reader<'_, '_> {
     /// All documents of a shard.
-    fn all(&mut self, shard: usize, read: &dyn Fn(u64)) -> Result<()> {
-        self.source.changes(&beginning(self.source, shard), false, |document, _| {
-            read(1);
-            if !document.id().starts_with(DESIGN) {
-                self.document(document, None)?;
+    ///
+    /// They lie in the file in the order of their changes, and are sent, as far as memory reaches, in the order of their ids: a
+    /// CouchDB that gets them in any other order writes its tree of ids again and again, which takes three times as long.
+    fn all(&mut self, shard: usize, pieces: usize, read: &dyn Fn(u64)) -> Result<()> {
+        let mut changes = self.source.shard_changes(shard, 0)?;
+        loop {
+            let (mut window, mut places) = (Vec::new(), HashSet::new());
+            while window.len() < IN_ORDER
+                && places.len() < pieces
+                && let Some(document) = changes.next()
+            {
+                let document = document?;
+                if !document.id().starts_with(DESIGN) {
+                    places.extend(self.places(&document)?);
+                    window.push(document);
+                }
             }
-            Ok::<Flow, OperationError>(Flow::On)
+            if window.is_empty() {
+                return self.finish();
+            }
+            window.sort_by(|a, b| a.id().cmp(b.id()));
+            for document in &window {
+                self.document(document, None)?;
+                read(1);
+            }
+        }
+    }
+
+    /// The pieces of the file that hold a document's leaves.
+    fn places(&self, document: &Document<'_>) -> Result<Vec<u64>> {
+        let revisions = document.revisions().map_err(|e| {
+            OperationError::database(format!("{} of {}", document.id(), self.source.name()), e)
         })?;
-        self.finish()
+        Ok(revisions.leaves().filter_map(|leaf| Some(leaf.stored?.summary? >> PIECE_BITS)).collect())
     }
 
     /// The revisions of a shard that the database lacks.

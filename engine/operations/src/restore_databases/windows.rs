@@ -1,10 +1,10 @@
-//! The revisions of a shard's documents, some hundred documents at a time, and which of them a database lacks.
+//! The revisions of documents, some hundred documents at a time, and which of them a database lacks.
 
 use std::collections::{HashMap, HashSet};
 
 use node::{Body, Method};
 use serde_json::{Map, Value};
-use snapshot::{Document, Flow, Since, SnapshotDatabase};
+use snapshot::{Document, Flow, Since, SnapshotDatabase, Walk};
 
 use super::sender::Sender;
 use crate::error::{OperationError, Result};
@@ -13,10 +13,13 @@ use crate::error::{OperationError, Result};
 const DOCUMENTS: usize = 2000;
 const REVISIONS: usize = 5000;
 
-/// Some documents in a row.
+/// Leaf revisions by id.
+pub(super) type Revisions<T> = HashMap<String, T>;
+
+/// Some documents of a shard in a row.
 pub(super) struct Window {
-    /// Leaf revisions by id.
-    pub(super) revisions: HashMap<String, Vec<String>>,
+    /// Their leaf revisions.
+    pub(super) revisions: Revisions<Vec<String>>,
     /// Where the next window begins.
     pub(super) next: Since,
     /// Whether there is none.
@@ -58,31 +61,59 @@ impl Window {
         Ok(window)
     }
 
-    /// The revisions that the database lacks, by id.
-    pub(super) fn missing(&self, sender: &Sender<'_>) -> Result<HashMap<String, HashSet<String>>> {
-        if self.revisions.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let path = sender.target.path("/_revs_diff");
-        let asked: Map<String, Value> =
-            self.revisions.iter().map(|(id, revs)| (id.clone(), revs.clone().into())).collect();
-        let text = serde_json::to_vec(&asked)
-            .map_err(|e| OperationError::Bug(format!("revisions that make no JSON: {e}")))?;
-        let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), text.len() as u64)?;
-        let rows = answer.body.as_object().filter(|_| answer.is_success());
-        let Some(rows) = rows else {
-            return Err(sender.target.error(&format!("POST {path}"), answer.status, answer.reason()));
-        };
-        let missing = |row: &Value| -> HashSet<String> {
-            row["missing"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|rev| Some(rev.as_str()?.to_owned()))
-                .collect()
-        };
-        Ok(rows.iter().map(|(id, row)| (id.clone(), missing(row))).collect())
+    /// The revisions that the database lacks.
+    pub(super) fn missing(&self, sender: &Sender<'_>) -> Result<Revisions<HashSet<String>>> {
+        missing(&self.revisions, sender)
     }
+}
+
+/// Leaf revisions of the documents whose ids come after `after`, as many as are asked for at a time, and the last id; `None` where
+/// there are no more.
+pub(super) fn in_order(
+    source: &SnapshotDatabase,
+    after: Option<&str>,
+) -> Result<Option<(Revisions<Vec<String>>, String)>> {
+    // Nothing comes between an id and the same with a zero byte.
+    let start = after.map(|id| [id.as_bytes(), &[0]].concat());
+    let (mut revisions, mut last, mut count) = (Revisions::new(), None, 0);
+    source.documents(&Walk { start, ..Walk::default() }, |document| {
+        let leaves = leaves(source, document)?;
+        count += leaves.len();
+        last = Some(document.id().to_owned());
+        revisions.insert(document.id().to_owned(), leaves);
+        let goes_on = revisions.len() < DOCUMENTS && count < REVISIONS;
+        Ok::<Flow, OperationError>(if goes_on { Flow::On } else { Flow::Stop })
+    })?;
+    Ok(last.map(|last| (revisions, last)))
+}
+
+/// The revisions that the database lacks.
+pub(super) fn missing(
+    revisions: &Revisions<Vec<String>>,
+    sender: &Sender<'_>,
+) -> Result<Revisions<HashSet<String>>> {
+    if revisions.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let path = sender.target.path("/_revs_diff");
+    let asked: Map<String, Value> =
+        revisions.iter().map(|(id, revs)| (id.clone(), revs.clone().into())).collect();
+    let text = serde_json::to_vec(&asked)
+        .map_err(|e| OperationError::Bug(format!("revisions that make no JSON: {e}")))?;
+    let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), text.len() as u64)?;
+    let rows = answer.body.as_object().filter(|_| answer.is_success());
+    let Some(rows) = rows else {
+        return Err(sender.target.error(&format!("POST {path}"), answer.status, answer.reason()));
+    };
+    let missing = |row: &Value| -> HashSet<String> {
+        row["missing"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|rev| Some(rev.as_str()?.to_owned()))
+            .collect()
+    };
+    Ok(rows.iter().map(|(id, row)| (id.clone(), missing(row))).collect())
 }
 
 fn leaves(source: &SnapshotDatabase, document: &Document<'_>) -> Result<Vec<String>> {

@@ -1,5 +1,6 @@
 //! What every request goes through: who asks, how much, and the headers of every answer.
 
+use std::io::Read;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,10 +119,29 @@ impl Handler {
             return Err(too_large());
         }
         let read = tokio::time::timeout(BODY_PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
-        match read {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(_)) => Err(too_large()),
-            Err(_) => Err(HttpError::new(408, "timeout", "The request's body took too long to arrive.")),
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) => return Err(too_large()),
+            Err(_) => {
+                return Err(HttpError::new(408, "timeout", "The request's body took too long to arrive."));
+            }
+        };
+        match call.header("content-encoding").unwrap_or("identity") {
+            "identity" => Ok(bytes),
+            "gzip" => {
+                let _turn = self.large_bodies.acquire().await;
+                let mut unpacked = Vec::new();
+                let unpacking = flate2::read::GzDecoder::new(&*bytes);
+                unpacking.take(LARGEST_BODY as u64 + 1).read_to_end(&mut unpacked).map_err(|_| {
+                    HttpError::bad_request("The request's body is not the gzip that it says it is.")
+                })?;
+                if unpacked.len() > LARGEST_BODY { Err(too_large()) } else { Ok(unpacked.into()) }
+            }
+            other => Err(HttpError::new(
+                415,
+                "bad_content_type",
+                format!("{other} is not a supported content encoding."),
+            )),
         }
     }
 
