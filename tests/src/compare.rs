@@ -5,6 +5,21 @@ use serde_json::Value;
 /// Longest piece of a value that is quoted, in characters.
 const QUOTED: usize = 100;
 
+/// Writes numbers so that those are equal that a program in JavaScript does not tell apart: a whole one has no point there, and
+/// the last digit of others may differ. Twice is as good as once.
+pub fn with_numbers_of_javascript(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64() {
+                *value = Value::String(format!("{float:.12e}"));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(with_numbers_of_javascript),
+        Value::Object(members) => members.values_mut().for_each(with_numbers_of_javascript),
+        _ => {}
+    }
+}
+
 /// Where and how two values differ, one line each; empty where they are equal. The order of an object's members does
 /// not matter.
 pub fn compare(a: &Value, b: &Value) -> Vec<String> {

@@ -4,6 +4,8 @@
 mod alike;
 #[path = "serve/command.rs"]
 mod command;
+#[path = "serve/couchbackup.rs"]
+mod couchbackup;
 #[path = "serve/oracle.rs"]
 mod oracle;
 #[path = "serve/pouchdb.rs"]

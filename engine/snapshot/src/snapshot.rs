@@ -140,16 +140,6 @@ impl Snapshot {
         &self.identity
     }
 
-    /// Number of databases.
-    pub fn database_count(&self) -> Result<u64> {
-        let mut count = 0;
-        self.databases(&Walk::default(), |_| {
-            count += 1;
-            Ok::<Flow, Error>(Flow::On)
-        })?;
-        Ok(count)
-    }
-
     /// Calls `each` with the names of databases.
     pub fn databases<E: From<Error>>(
         &self,

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::archives::LAB_ADMIN;
 
-/// Takes connections and counts them, until it is dropped with the test.
-struct Target {
+/// The other end: takes connections and counts them, until it is dropped with the test.
+struct OtherEnd {
     address: std::net::SocketAddr,
     connections: &'static AtomicUsize,
 }
 
-impl Target {
+impl OtherEnd {
     fn new() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
@@ -38,7 +38,7 @@ impl Target {
 #[test]
 fn do_not_start() -> Result<()> {
     let Some(couchdb) = Installation::find() else { return Ok(()) };
-    let target = Target::new()?;
+    let other_end = OtherEnd::new()?;
     let dir = tempfile::tempdir()?;
     let archive = dir.path().join("backup.tar.gz");
     let size = Size { nodes: 1, q: 2, n: 1 };
@@ -52,8 +52,9 @@ fn do_not_start() -> Result<()> {
     http.put("/orders/one", &json!({"value": 1}))?;
     let replication = |name: &str| {
         json!({
-            "source": format!("http://admin:password@127.0.0.1:1/{name}"),
-            "target": format!("http://{}/{name}", target.address),
+            // The source is what a replicator looks at first.
+            "source": format!("http://{}/{name}", other_end.address),
+            "target": format!("http://admin:password@127.0.0.1:1/{name}"),
             "continuous": true,
         })
     };
@@ -70,18 +71,18 @@ fn do_not_start() -> Result<()> {
     let node = &restored.folders()[0];
     let to = format!("{},{}", node.data.display(), node.name);
     couchcopy(&["restore", "--offline", &archive.display().to_string(), &to])?.success()?;
-    let before = target.count();
+    let before = other_end.count();
     let begun = Instant::now();
     restored.start()?;
-    wait_for("the replication to start where nothing keeps it", Duration::from_secs(60), || {
-        Ok((target.count() > before).then_some(()))
+    wait_for("the replication to start where nothing keeps it", Duration::from_secs(120), || {
+        Ok((other_end.count() > before).then_some(()))
     })?;
     let it_takes = begun.elapsed();
     drop(restored);
 
     let begun = Instant::now();
     let mut load = Load::start(&couchdb, dir.path(), &archive, &LAB_ADMIN)?;
-    let before = target.count();
+    let before = other_end.count();
     let told = load.wait_until_up()?;
     let http = told.http();
     // Nor does what is new. A state of an older version is taken out of a document by whoever works on it.
@@ -92,7 +93,7 @@ fn do_not_start() -> Result<()> {
     assert!(!asked.is_success(), "{asked:?}");
     while begun.elapsed() < it_takes * 3 + Duration::from_secs(5) {
         std::thread::sleep(Duration::from_millis(100));
-        assert_eq!(target.count(), before);
+        assert_eq!(other_end.count(), before);
     }
     assert_eq!(http.get("/_active_tasks")?, json!([]));
     assert_eq!(http.get("/_replicator/new")?["_replication_state"], "triggered");

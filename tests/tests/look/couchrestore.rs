@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use couchcopy_tests::Result;
-use couchcopy_tests::compare::compare;
+use couchcopy_tests::compare::{compare, with_numbers_of_javascript};
 use couchcopy_tests::lab::{
     Cluster, Installation, PASSWORD, Size, USER, binary, npm_packages, read_over_http,
 };
@@ -11,22 +11,18 @@ use serde_json::{Map, Value, json};
 
 use super::samples;
 
-/// What JavaScript makes of numbers (a whole one has no point, the last digit of others may differ), and couchrestore of
-/// attachments: it sends them without their type, so that CouchDB does not compress them.
-fn as_javascript_has_it(value: &mut Value) {
+/// What couchrestore makes of documents: numbers of JavaScript, and attachments without their type, so that CouchDB does not
+/// compress them.
+fn as_couchrestore_has_it(value: &mut Value) {
+    with_numbers_of_javascript(value);
     match value {
-        Value::Number(number) => {
-            if let Some(float) = number.as_f64() {
-                *value = json!(format!("{float:.12e}"));
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(as_javascript_has_it),
+        Value::Array(items) => items.iter_mut().for_each(as_couchrestore_has_it),
         Value::Object(members) => {
             if members.contains_key("content_type") && members.contains_key("data") {
                 members.shift_remove("digest");
                 members.shift_remove("content_type");
             }
-            members.values_mut().for_each(as_javascript_has_it);
+            members.values_mut().for_each(as_couchrestore_has_it);
         }
         _ => {}
     }
@@ -69,7 +65,7 @@ fn couchrestore_brings_back_every_leaf() -> Result<()> {
             for key in NOT_DUMPED {
                 database.shift_remove(key);
             }
-            database.values_mut().for_each(as_javascript_has_it);
+            database.values_mut().for_each(as_couchrestore_has_it);
         }
     }
     assert_eq!(compare(&json!(expected), &json!(found)), Vec::<String>::new());

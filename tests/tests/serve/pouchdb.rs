@@ -1,10 +1,10 @@
 //! PouchDB replicates from `couchcopy serve`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use couchcopy_tests::compare::compare;
-use couchcopy_tests::lab::{encode, run, skipped};
+use couchcopy_tests::lab::{encode, npm_packages, run};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::Value;
 
@@ -25,7 +25,7 @@ const DATABASES: [&str; 8] = [
 
 #[test]
 fn everything_arrives() -> Result<()> {
-    let Some(home) = installed()? else { return Ok(()) };
+    let Some(home) = npm_packages(&["pouchdb@9"])? else { return Ok(()) };
     let dir = tempfile::tempdir()?;
     let served = Served::start(&[&backup(&fixtures::single_node()?, dir.path())?], &[])?;
     let expected = fixtures::oracle("single-node")?;
@@ -55,29 +55,4 @@ fn without_digests(value: Value) -> Value {
         Value::Array(items) => Value::Array(items.into_iter().map(without_digests).collect()),
         other => other,
     }
-}
-
-/// Where PouchDB is installed: in the target folder, by npm, when it is first needed.
-fn installed() -> Result<Option<PathBuf>> {
-    for program in ["node", "npm"] {
-        if Command::new(program).arg("--version").output().is_err() {
-            skipped(&format!("no {program}, which PouchDB needs"));
-            return Ok(None);
-        }
-    }
-    let test = std::env::current_exe()?;
-    let home = test.ancestors().nth(3).ok_or("a test outside of a target folder")?.join("pouchdb");
-    if !home.join("node_modules/pouchdb").is_dir() {
-        std::fs::create_dir_all(&home)?;
-        let mut command = Command::new("npm");
-        command
-            .args(["install", "--no-save", "--no-audit", "--no-fund", "--prefix"])
-            .arg(&home)
-            .arg("pouchdb@9");
-        if let Err(e) = run(&mut command).and_then(|ended| ended.success().map(drop)) {
-            skipped(&format!("npm does not install PouchDB: {e}"));
-            return Ok(None);
-        }
-    }
-    Ok(Some(home))
 }

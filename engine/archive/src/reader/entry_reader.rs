@@ -65,7 +65,7 @@ impl EntryReader {
     /// Bytes of memory that it takes until it is closed; what readers share is not counted.
     pub fn bytes_in_memory(&self) -> u64 {
         match &self.content {
-            Content::Whole(content) => content.len() as u64,
+            Content::Whole(content) => content.len(),
             Content::Chunks(chunks) => (chunks.members.len() * size_of::<(u64, u32)>()) as u64,
         }
     }

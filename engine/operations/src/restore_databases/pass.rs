@@ -64,7 +64,7 @@ pub(super) fn documents(
 ) -> Result<()> {
     let shards = source.map().by_range.len();
     // Rather one shard in order than several without.
-    let of_shard = bytes / (shards as u64).max(1) >> PIECE_BITS;
+    let of_shard = (bytes / (shards as u64).max(1)) >> PIECE_BITS;
     let readers = (PIECES / of_shard.saturating_add(1)).clamp(1, READERS.min(shards.max(1)) as u64);
     // In as few windows as possible, of the same size: a small one would touch as much of the tree as a large one.
     let most = PIECES / readers;

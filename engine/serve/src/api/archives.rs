@@ -1,7 +1,6 @@
 //! `GET /_backup/archives`: what archives are served.
 
 use serde_json::{Value, json};
-use snapshot::{Flow, Walk};
 
 use super::context::Context;
 use super::route::only_get;
@@ -13,18 +12,13 @@ pub(super) fn list(context: Context<'_>, reply: Reply) -> Result<Done, Failure> 
     let archive = |(index, archive): (usize, &super::Archive)| -> Result<Value, Failure> {
         let snapshot = &archive.snapshot;
         let about = snapshot.about();
-        let mut databases = 0u64;
-        archive.databases(&Walk::default(), |_| {
-            databases += 1;
-            Ok(Flow::On)
-        })?;
         Ok(json!({
             "number": index + 1,
             "name": snapshot.name(),
             "date": about.date,
             "nodes": about.nodes,
             "made_by": about.made_by,
-            "databases": databases,
+            "databases": archive.database_count()?,
             "manifest": snapshot.is_indexed(),
             "root": format!("/_backup/archives/{}/", index + 1),
         }))

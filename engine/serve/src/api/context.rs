@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use couchfile::error::CouchFileError;
 use snapshot::{Flow, Snapshot, SnapshotDatabase, Walk};
@@ -29,6 +29,8 @@ pub(crate) struct Archive {
     pub(crate) locals: Locals,
     /// The only databases that are shown, where not all are.
     only: Option<Arc<BTreeSet<String>>>,
+    /// Number of databases that are shown, once they have been counted.
+    count: OnceLock<u64>,
 }
 
 /// A request, and where it goes.
@@ -53,6 +55,7 @@ impl Site {
         let archives = options.archives.iter().map(|snapshot| Archive {
             snapshot: Arc::clone(snapshot),
             locals: Locals::default(),
+            count: OnceLock::new(),
             only: only.clone(),
         });
         let user = options.authentication.as_ref().map(|user| user.name.clone());
@@ -79,6 +82,19 @@ impl Archive {
         mut each: impl FnMut(&str) -> Result<Flow, Failure>,
     ) -> Result<(), Failure> {
         self.snapshot.databases(walk, |name| if self.shows(name) { each(name) } else { Ok(Flow::On) })
+    }
+
+    /// Number of databases that are shown. Goes through all of them the first time.
+    pub(crate) fn database_count(&self) -> Result<u64, Failure> {
+        if let Some(count) = self.count.get() {
+            return Ok(*count);
+        }
+        let mut count = 0;
+        self.databases(&Walk::default(), |_| {
+            count += 1;
+            Ok(Flow::On)
+        })?;
+        Ok(*self.count.get_or_init(|| count))
     }
 
     fn shows(&self, name: &str) -> bool {
