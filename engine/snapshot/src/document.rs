@@ -92,6 +92,11 @@ impl<'f> Document<'f> {
         self.deleted
     }
 
+    /// Bytes of memory that it takes: id and revisions, no bodies.
+    pub fn bytes_in_memory(&self) -> usize {
+        size_of::<Self>() + self.id.capacity() + self.value.capacity()
+    }
+
     /// Sizes of its leaves and attachments; may be too large after a purge.
     pub fn sizes(&self) -> Result<Sizes> {
         Ok(self.info()?.sizes)

@@ -13,7 +13,7 @@ use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 use super::bulk::Bulk;
 use super::multipart::{KeptMultipart, Multipart};
 use super::sender::Sender;
-use super::windows::{Window, beginning};
+use super::windows::{self, Window, beginning};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 
@@ -24,8 +24,9 @@ const READERS: usize = 3;
 const PIECES: u64 = 48;
 /// How much larger than a byte a piece is, as a power of two.
 const PIECE_BITS: u32 = 20;
-/// Documents that are put in order at a time.
-const IN_ORDER: usize = 50_000;
+/// Bytes of documents, without their bodies, that are put in order at a time, all readers together. A document with a thousand
+/// revisions has tens of thousands of them.
+const IN_ORDER: usize = 24 << 20;
 /// Requests at a time.
 const SENDERS: usize = 4;
 /// Requests that are ready before they can be sent.
@@ -69,6 +70,7 @@ pub(super) fn documents(
     // In as few windows as possible, of the same size: a small one would touch as much of the tree as a large one.
     let most = PIECES / readers;
     let pieces = (of_shard + 1).div_ceil((of_shard + 1).div_ceil(most)) as usize;
+    let limits = WindowLimits { pieces, bytes: IN_ORDER / readers as usize };
     let next = AtomicUsize::new(0);
     let work = Work { stop: AtomicBool::new(false), failure: Mutex::new(None), read: AtomicU64::new(0) };
     let (queue, parcels) = sync_channel::<Parcel>(READY);
@@ -92,7 +94,7 @@ pub(super) fn documents(
                     let done = if ask_first {
                         reader.lacking(shard, &read)
                     } else {
-                        reader.all(shard, pieces, &read)
+                        reader.all(shard, limits, &read)
                     };
                     if let Err(error) = done {
                         break Err(error);
@@ -160,6 +162,15 @@ impl Work {
     }
 }
 
+/// How many documents are put in order at a time.
+#[derive(Debug, Clone, Copy)]
+struct WindowLimits {
+    /// Pieces of the file that hold their bodies.
+    pieces: usize,
+    /// Bytes that they take without their bodies.
+    bytes: usize,
+}
+
 /// Makes requests of documents.
 struct Reader<'r, 's> {
     source: &'r SnapshotDatabase,
@@ -173,19 +184,22 @@ impl Reader<'_, '_> {
     ///
     /// They lie in the file in the order of their changes, and are sent, as far as memory reaches, in the order of their ids: a
     /// CouchDB that gets them in any other order writes its tree of ids again and again, which takes three times as long.
-    fn all(&mut self, shard: usize, pieces: usize, read: &dyn Fn(u64)) -> Result<()> {
+    fn all(&mut self, shard: usize, limits: WindowLimits, read: &dyn Fn(u64)) -> Result<()> {
         let mut changes = self.source.shard_changes(shard, 0)?;
         loop {
-            let (mut window, mut places) = (Vec::new(), HashSet::new());
-            while window.len() < IN_ORDER
-                && places.len() < pieces
+            let (mut window, mut places, mut bytes) = (Vec::new(), HashSet::new(), 0);
+            while bytes < limits.bytes
+                && places.len() < limits.pieces
                 && let Some(document) = changes.next()
             {
                 let document = document?;
-                if !document.id().starts_with(DESIGN) {
-                    places.extend(self.places(&document)?);
-                    window.push(document);
+                if document.id().starts_with(DESIGN) {
+                    read(1);
+                    continue;
                 }
+                places.extend(self.places(&document)?);
+                bytes += document.bytes_in_memory();
+                window.push(document);
             }
             if window.is_empty() {
                 return self.finish();
@@ -212,7 +226,7 @@ impl Reader<'_, '_> {
         loop {
             self.sender.check_interrupted()?;
             let window = Window::read(self.source, &since, |id| !id.starts_with(DESIGN))?;
-            let missing = window.missing(self.sender)?;
+            let missing = windows::missing(&window.revisions, self.sender)?;
             read(window.revisions.len() as u64);
             if !missing.is_empty() {
                 let end = window.next.of(shard);

@@ -60,11 +60,6 @@ impl Window {
         })?;
         Ok(window)
     }
-
-    /// The revisions that the database lacks.
-    pub(super) fn missing(&self, sender: &Sender<'_>) -> Result<Revisions<HashSet<String>>> {
-        missing(&self.revisions, sender)
-    }
 }
 
 /// Leaf revisions of the documents whose ids come after `after`, as many as are asked for at a time, and the last id; `None` where
