@@ -6,7 +6,7 @@ use serde_json::Value;
 const QUOTED: usize = 100;
 
 /// Writes numbers so that those are equal that a program in JavaScript does not tell apart: a whole one has no point there, and
-/// the last digit of others may differ. Twice is as good as once.
+/// the last digit of others may differ.
 pub fn with_numbers_of_javascript(value: &mut Value) {
     match value {
         Value::Number(number) => {
