@@ -58,6 +58,7 @@ impl Sample {
             empty: 1,
             docs: DOCS,
             doc_size: 300,
+            revisions: 1,
             q: 1,
             copies: 1,
             nodes: vec!["couchdb@127.0.8.1".into()],

@@ -43,6 +43,7 @@ fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
         empty: 0,
         docs: 1,
         doc_size: 200,
+        revisions: 1,
         q: 1,
         copies: 1,
         nodes: vec![shop::NODE.into()],

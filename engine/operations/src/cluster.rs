@@ -1,12 +1,10 @@
 //! The same work on several nodes at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use node::Node;
 
 use crate::error::Result;
 use crate::parallel;
-use crate::report::Reporter;
+use crate::report::Steps;
 
 /// Does something for every node at once; gives what came of each, in their order.
 pub(crate) fn on_each<T: Send>(
@@ -24,20 +22,9 @@ pub(crate) fn on_all<T: Send>(
     on_each(nodes, work).into_iter().collect()
 }
 
-/// Counts the steps of a change, whichever node and thread they belong to.
-pub(crate) struct Steps<'r> {
-    reporter: &'r dyn Reporter,
-    number: AtomicU64,
-}
-
-impl<'r> Steps<'r> {
-    pub(crate) fn new(reporter: &'r dyn Reporter) -> Self {
-        Self { reporter, number: AtomicU64::new(0) }
-    }
-
-    /// A step is behind us.
+impl Steps<'_> {
+    /// A step is behind us on a node.
     pub(crate) fn done(&self, what: &str, node: &Node) {
-        let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
-        self.reporter.step(number, &format!("{what} on {}", node.shown()));
+        self.count(&format!("{what} on {}", node.shown()));
     }
 }

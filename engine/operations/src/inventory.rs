@@ -113,10 +113,7 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
     Ok(Overview {
         date: metadata.map(|m| m.backup.date.clone()).filter(|date| !date.is_empty()),
         nodes: if told.is_empty() { nodes.into_iter().collect() } else { told },
-        made_by: metadata.map(|m| match &m.couchcopy.implementation {
-            Some(implementation) => format!("couchcopy {} ({implementation})", m.couchcopy.version),
-            None => format!("couchcopy {} (Python)", m.couchcopy.version),
-        }),
+        made_by: metadata.and_then(|m| m.couchcopy.shown()),
         manifest: survey.is_indexed(),
         databases,
         shards: survey.shards.len() as u64,

@@ -1,5 +1,7 @@
 //! How an operation tells of its progress while it runs.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::Serialize;
 
 /// Something that the user should know, though the operation goes on.
@@ -46,6 +48,23 @@ pub trait Reporter: Sync {
     /// consequence was done.
     fn is_interrupted(&self) -> bool {
         false
+    }
+}
+
+/// Counts the steps of a change, whichever node, database and thread they belong to, so that tests can end it after each.
+pub(crate) struct Steps<'r> {
+    reporter: &'r dyn Reporter,
+    number: AtomicU64,
+}
+
+impl<'r> Steps<'r> {
+    pub(crate) fn new(reporter: &'r dyn Reporter) -> Self {
+        Self { reporter, number: AtomicU64::new(0) }
+    }
+
+    /// A step is behind us.
+    pub(crate) fn count(&self, what: &str) {
+        self.reporter.step(self.number.fetch_add(1, Ordering::SeqCst) + 1, what);
     }
 }
 

@@ -24,11 +24,11 @@ use serde::Serialize;
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 
 use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use crate::report::{Notice, Reporter, Severity, Steps};
 use crate::selection::{Rename, check_new_name};
 
 use note::Note;
-use sender::{Sender, Steps};
+use sender::Sender;
 use target::{Found, Target};
 
 /// What to bring back, and how.

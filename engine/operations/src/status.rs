@@ -4,9 +4,9 @@ use node::Node;
 use plugin_host::State;
 use serde::Serialize;
 
-use crate::cluster::{Steps, on_all, on_each};
+use crate::cluster::{on_all, on_each};
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Reporter, Steps};
 use crate::restore::live::remove_all;
 use crate::swap::{self, Situation};
 

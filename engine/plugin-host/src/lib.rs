@@ -38,7 +38,7 @@ pub use plugin::{Plugin, Settings};
 pub use process::{Inherited, run_inherited};
 pub use reference::{PluginReference, ReferenceError};
 pub use service::{NodeId, ServicePlugin};
-pub use text::printable;
+pub use text::{is_unprintable, printable};
 
 /// Joins words into one line that a POSIX shell, and a plugin's setting, parts into the very same words; `None` where one
 /// holds a NUL.

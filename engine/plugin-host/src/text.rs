@@ -20,7 +20,7 @@ pub fn printable(text: &str) -> String {
 
 /// Whether it would not be seen for what it is: control characters, which a terminal obeys, those that turn the direction of
 /// text, and those that take no room at all.
-pub(crate) fn is_unprintable(c: char) -> bool {
+pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

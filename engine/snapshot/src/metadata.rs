@@ -43,6 +43,15 @@ pub struct Program {
     pub implementation: Option<String>,
 }
 
+impl Program {
+    /// The program as people call it, e.g. `couchcopy 0.2.4 (Python)`; `None` where no version is told.
+    pub fn shown(&self) -> Option<String> {
+        // The Python couchcopy says nothing of what it is.
+        let implementation = self.implementation.as_deref().unwrap_or("Python");
+        (!self.version.is_empty()).then(|| format!("couchcopy {} ({implementation})", self.version))
+    }
+}
+
 /// A version may look like a number to YAML.
 fn version_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     use serde_yaml_ng::Value;

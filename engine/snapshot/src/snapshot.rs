@@ -235,13 +235,8 @@ fn map_body(maps: &Database<AnySource>, doc: &DocInfo<'_>) -> couchfile::error::
 
 fn about(metadata: Option<Metadata>) -> About {
     let Some(metadata) = metadata else { return About::default() };
-    let program = &metadata.couchcopy;
     About {
-        made_by: match &program.implementation {
-            _ if program.version.is_empty() => None,
-            Some(implementation) => Some(format!("couchcopy {} ({implementation})", program.version)),
-            None => Some(format!("couchcopy {} (Python)", program.version)),
-        },
+        made_by: metadata.couchcopy.shown(),
         date: Some(metadata.backup.date).filter(|date| !date.is_empty()),
         nodes: metadata.backup.source.nodes_names,
     }

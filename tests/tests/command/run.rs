@@ -114,6 +114,7 @@ pub(crate) fn plan(databases: u64, docs: u64, nodes: usize) -> Plan {
         empty: 0,
         docs,
         doc_size: 200,
+        revisions: 1,
         q: 2,
         copies: nodes,
         nodes: (1..=nodes).map(|i| format!("couchdb@127.0.8.{i}")).collect(),

@@ -99,6 +99,7 @@ fn by_ctrl_c_before_couchdb_runs() -> Result<()> {
         empty: 0,
         docs: 1,
         doc_size: 200,
+        revisions: 1,
         q: 2,
         copies: 1,
         nodes: vec!["couchdb@127.0.8.1".into()],

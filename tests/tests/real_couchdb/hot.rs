@@ -146,6 +146,7 @@ fn bystanders(source: &mut Cluster) -> Result<Vec<String>> {
         empty: 20,
         docs: 4,
         doc_size: 1000,
+        revisions: 1,
         q: 2,
         copies: 1,
         nodes: source.nodes.iter().map(|node| node.name.clone()).collect(),

@@ -53,6 +53,7 @@ pub(crate) fn large(nodes: usize) -> Plan {
         empty: 2,
         docs: 6000,
         doc_size: 900,
+        revisions: 1,
         q: 2,
         copies: nodes,
         nodes: (1..=nodes).map(|i| format!("couchdb@127.0.8.{i}")).collect(),

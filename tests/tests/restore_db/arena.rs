@@ -1,16 +1,22 @@
 //! A cluster, and the command for it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
-    Cluster, Ended, Http, Installation, PASSWORD, Size, binary, read_databases_over_http, run,
+    Cluster, Ended, Http, Installation, PASSWORD, Size, binary, read_databases_over_http, run, wait_for,
     wait_until_synchronised,
 };
 use couchcopy_tests::live::back_up;
 use serde_json::{Map, Value};
+
+/// Most memory that the command may ever have resident, in KiB.
+const MEMORY: u64 = 256 << 10;
+/// How long a command may take whose memory is watched.
+const LIMIT: Duration = Duration::from_secs(110);
 
 /// A running cluster.
 pub(super) struct Arena {
@@ -99,6 +105,26 @@ pub(super) fn renamed<'n>(
         found.insert(to.to_owned(), content.clone());
     }
     Ok(found.into())
+}
+
+/// Runs a command; it has to succeed, and never to have more memory resident than it may.
+pub(super) fn within_memory(command: &mut Command) -> Result<()> {
+    let log = tempfile::NamedTempFile::new()?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.reopen()?);
+    let mut child = command.spawn()?;
+    let mut peak = 0;
+    let status = wait_for("its end", LIMIT, || {
+        if let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) {
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+            peak = peak.max(now.unwrap_or(0));
+        }
+        Ok(child.try_wait()?)
+    })?;
+    assert!(status.success(), "{status}: {}", std::fs::read_to_string(log.path())?);
+    println!("at most {} MiB", peak >> 10);
+    assert!((1..MEMORY).contains(&peak), "{peak} KiB");
+    Ok(())
 }
 
 /// Bytes that look random.

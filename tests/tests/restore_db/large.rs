@@ -1,17 +1,10 @@
 //! Attachments of every size and kind, documents of every shape, little memory.
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{encode, wait_for};
+use couchcopy_tests::lab::encode;
 use serde_json::{Value, json};
 
-use super::arena::{Arena, noise, renamed};
-
-/// Most memory that the command may ever have resident, in KiB.
-const MEMORY: u64 = 256 << 10;
-const LIMIT: Duration = Duration::from_secs(110);
+use super::arena::{Arena, noise, renamed, within_memory};
 
 /// Uploads an attachment, as a client that streams would.
 fn attach(arena: &Arena, path: &str, content_type: &str, bytes: &[u8]) -> Result<()> {
@@ -103,21 +96,6 @@ fn attachments_and_revisions_of_every_kind_in_little_memory() -> Result<()> {
     assert_eq!(deep.as_array().map(Vec::len), Some(1500));
     arena.cluster.wait_until_synchronised()?;
     let archive = arena.back_up()?;
-    let log = arena.path("stderr");
-    let mut command = arena.command(&archive, &[&format!("--db={name}=copy/of+it")])?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
-    let mut child = command.spawn()?;
-    let mut peak = 0;
-    let status = wait_for("its end", LIMIT, || {
-        if let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) {
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let now = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-            peak = peak.max(now.unwrap_or(0));
-        }
-        Ok(child.try_wait()?)
-    })?;
-    assert!(status.success(), "{status}: {}", std::fs::read_to_string(&log)?);
-    println!("at most {} MiB", peak >> 10);
-    assert!((1..MEMORY).contains(&peak), "{peak} KiB");
+    within_memory(&mut arena.command(&archive, &[&format!("--db={name}=copy/of+it")])?)?;
     arena.check(&renamed(&oracle, [(name, "copy/of+it")])?)
 }

@@ -40,6 +40,10 @@ pub struct Arguments {
     #[arg(long, value_name = "BYTES")]
     pub doc_size: Option<u64>,
 
+    /// How many revisions of each document are known; of all but the last only the ids are
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub revisions: u64,
+
     /// How many ranges (shards) each database is cut into
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub q: u32,
@@ -100,6 +104,7 @@ impl Arguments {
             empty: self.empty,
             docs: self.docs,
             doc_size,
+            revisions: self.revisions,
             q: self.q,
             copies: self.copies.unwrap_or(COPIES.min(nodes.len())),
             nodes,
@@ -141,6 +146,8 @@ mod tests {
             &["--copies", "2"][..],
             &["--copies", "0"],
             &["--q", "0"],
+            &["--revisions", "0"],
+            &["--revisions", "1001"],
             &["--nodes", "0"],
             &["--nodes", "256"],
             &["--node", "a@b", "--node", "a@b"],

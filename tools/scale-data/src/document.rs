@@ -5,7 +5,7 @@ use std::io::Write;
 use couchfile::data_dir::document_hash;
 use couchfile::document::Encoding;
 use couchfile::term::Encoder;
-use couchfile::writer::{NewAttachment, NewBody, NewDocument};
+use couchfile::writer::{NewAttachment, NewBody, NewDocument, NewRevision};
 
 use crate::plan::{Attachments, Plan};
 use crate::random::{Random, mix};
@@ -25,6 +25,7 @@ pub struct Documents<'a> {
     random: Random,
     first_id: u64,
     size: u64,
+    revisions: u64,
     attachments: Attachments,
 }
 
@@ -32,7 +33,8 @@ impl<'a> Documents<'a> {
     pub(crate) fn new(plan: &Plan, words: &'a Words, database: &str) -> Self {
         let mut random = Random::new(plan.seed, &["documents", database]);
         let first_id = random.next();
-        Self { words, random, first_id, size: plan.doc_size, attachments: plan.attachments }
+        let Plan { doc_size: size, revisions, attachments, .. } = *plan;
+        Self { words, random, first_id, size, revisions, attachments }
     }
 
     /// Id of document number `i`; no two have the same.
@@ -51,7 +53,20 @@ impl<'a> Documents<'a> {
         let term = self.body(i, &mut random);
         let attachments =
             (0..self.attachments.per_document).map(|n| self.attachment(n, &mut random)).collect();
-        NewDocument::first(id.as_bytes(), NewBody { term, deleted: false, attachments })
+        let body = NewBody { term, deleted: false, attachments };
+        if self.revisions <= 1 {
+            return NewDocument::first(id.as_bytes(), body);
+        }
+        let before = self.revisions as usize - 1;
+        let ancestors = (0..before).map(|number| NewRevision {
+            generation: number as u64 + 1,
+            id: random.bytes(16),
+            parent: number.checked_sub(1),
+            body: None,
+        });
+        let mut document = NewDocument { id: id.as_bytes().to_vec(), revisions: ancestors.collect() };
+        document.edit(before - 1, body).expect("an ancestor was made");
+        document
     }
 
     /// An object such as `{"type":"note","n":7,"created":"2024-05-06T07:08:09Z","tags":["ab","cde"],"text":"…"}`.
@@ -79,7 +94,7 @@ impl<'a> Documents<'a> {
                 content_type: "text/plain".into(),
                 original_len: text.len() as u64,
                 data: gzip(&text),
-                revpos: 1,
+                revpos: self.revisions,
                 encoding: Encoding::Gzip,
             }
         } else {
@@ -88,7 +103,7 @@ impl<'a> Documents<'a> {
                 content_type: "image/jpeg".into(),
                 original_len: len as u64,
                 data: random.bytes(len),
-                revpos: 1,
+                revpos: self.revisions,
                 encoding: Encoding::Identity,
             }
         }
@@ -120,6 +135,7 @@ mod tests {
             empty: 0,
             docs: 1000,
             doc_size,
+            revisions: 1,
             q: 1,
             copies: 1,
             nodes: vec!["a@b".into()],
@@ -158,6 +174,17 @@ mod tests {
         };
         assert_eq!(make("a"), make("a"));
         assert_ne!(make("a"), make("b"));
+    }
+
+    #[test]
+    fn only_the_last_of_many_revisions_has_a_body() {
+        let words = Words::new(1);
+        let plan = Plan { revisions: 3, ..plan(300) };
+        let document = Documents::new(&plan, &words, "a").document(0, "x");
+        let known: Vec<_> =
+            document.revisions.iter().map(|rev| (rev.generation, rev.parent, rev.body.is_some())).collect();
+        assert_eq!(known, [(1, None, false), (2, Some(0), false), (3, Some(1), true)]);
+        assert!(document.revisions.iter().all(|rev| rev.id.len() == 16));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::random::Random;
 const MAX_NODES: usize = 255;
 /// Largest number of ranges, CouchDB's own limit for `q` being much lower in practice.
 const MAX_Q: u32 = 4096;
+/// Largest number of revisions: CouchDB forgets those beyond `_revs_limit`, 1000 if nothing else is set.
+const MAX_REVISIONS: u64 = 1000;
 /// First time of creation of a database, in unix seconds.
 const CREATED: u64 = 1_700_000_000;
 /// Databases are created within so many seconds.
@@ -36,6 +38,8 @@ pub struct Plan {
     pub docs: u64,
     /// Bytes of JSON of a document, on average.
     pub doc_size: u64,
+    /// Known revisions of each document, one after the other; only the last one has a body.
+    pub revisions: u64,
     /// Ranges of each database.
     pub q: u32,
     /// Copies of each range.
@@ -57,6 +61,9 @@ impl Plan {
         }
         if self.q == 0 || self.q > MAX_Q {
             return fail(format!("a database has 1 to {MAX_Q} ranges"));
+        }
+        if self.revisions == 0 || self.revisions > MAX_REVISIONS {
+            return fail(format!("a document has 1 to {MAX_REVISIONS} revisions"));
         }
         if self.copies == 0 || self.copies > self.nodes.len() {
             let nodes = self.nodes.len();

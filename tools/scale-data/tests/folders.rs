@@ -19,6 +19,7 @@ fn plan(nodes: usize, copies: usize) -> Plan {
         empty: 0,
         docs: 37,
         doc_size: 300,
+        revisions: 1,
         q: 3,
         copies,
         nodes: (1..=nodes).map(|i| format!("couchdb{i}@127.0.0.{i}")).collect(),

@@ -124,7 +124,7 @@ impl Row {
         match style {
             ListStyle::Text => {
                 let deleted = if self.deleted { "  (deleted)" } else { "" };
-                // An id is any text; what would move a terminal's cursor is shown as an escape.
+                // An id is any text; what a terminal would obey, or nobody would see, is shown as an escape.
                 let id: String = self.id.chars().flat_map(shown_char).collect();
                 let row =
                     format!("{:>11} {:>9}  {:<35} {id}{deleted}\n", self.bytes, self.conflicts, self.rev);
@@ -147,5 +147,5 @@ impl Row {
 }
 
 fn shown_char(c: char) -> Vec<char> {
-    if c.is_control() { c.escape_default().collect() } else { vec![c] }
+    if plugin_host::is_unprintable(c) { c.escape_default().collect() } else { vec![c] }
 }

@@ -13,7 +13,7 @@ use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 use super::bulk::Bulk;
 use super::multipart::{KeptMultipart, Multipart};
 use super::sender::Sender;
-use super::windows::{self, Window, beginning};
+use super::windows::{self, Window, beginning, unreadable};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 
@@ -214,9 +214,7 @@ impl Reader<'_, '_> {
 
     /// The pieces of the file that hold a document's leaves.
     fn places(&self, document: &Document<'_>) -> Result<Vec<u64>> {
-        let revisions = document.revisions().map_err(|e| {
-            OperationError::database(format!("{} of {}", document.id(), self.source.name()), e)
-        })?;
+        let revisions = document.revisions().map_err(unreadable(self.source, document))?;
         Ok(revisions.leaves().filter_map(|leaf| Some(leaf.stored?.summary? >> PIECE_BITS)).collect())
     }
 
@@ -247,10 +245,7 @@ impl Reader<'_, '_> {
 
     /// The leaf revisions of a document, or some of them.
     fn document(&mut self, document: &Document<'_>, only: Option<&HashSet<String>>) -> Result<()> {
-        let name = self.source.name();
-        let leaves = document
-            .leaves()
-            .map_err(|e| OperationError::database(format!("{} of {name}", document.id()), e))?;
+        let leaves = document.leaves().map_err(unreadable(self.source, document))?;
         for leaf in &leaves {
             let rev = leaf.to_string();
             if only.is_some_and(|only| !only.contains(&rev)) {
@@ -260,7 +255,7 @@ impl Reader<'_, '_> {
                 Ok(()) => {}
                 Err(Problem::Other(error)) => return Err(error),
                 Err(Problem::Damage(e @ CouchFileError::Io { .. })) => {
-                    return Err(OperationError::database(format!("{} of {name}", document.id()), e));
+                    return Err(unreadable(self.source, document)(e));
                 }
                 // The rest can still be had.
                 Err(Problem::Damage(damage)) => self.sender.refuse(document.id(), &rev, damage.to_string()),

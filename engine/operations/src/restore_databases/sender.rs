@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Refused;
 use super::target::Target;
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::Steps;
 
 /// How long a request that fails is sent again: a node may be restarted meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -22,18 +22,6 @@ const ANSWER: Duration = Duration::from_secs(300);
 const SLOW: u64 = 100 << 10;
 /// Refused revisions that are told one by one.
 const TOLD: usize = 1000;
-
-/// Counts steps, so that tests can end a restore after each.
-pub(super) struct Steps<'r> {
-    reporter: &'r dyn Reporter,
-    number: AtomicU64,
-}
-
-impl<'r> Steps<'r> {
-    pub(super) fn new(reporter: &'r dyn Reporter) -> Self {
-        Self { reporter, number: AtomicU64::new(0) }
-    }
-}
 
 /// Writes to one database.
 pub(super) struct Sender<'s> {
@@ -66,8 +54,7 @@ impl<'s> Sender<'s> {
 
     /// A step is behind us.
     pub(super) fn step(&self, what: &str) {
-        let number = self.steps.number.fetch_add(1, Ordering::SeqCst) + 1;
-        self.steps.reporter.step(number, &format!("{what}: {}", self.target.name));
+        self.steps.count(&format!("{what}: {}", self.target.name));
     }
 
     /// Fails where the user has had enough.

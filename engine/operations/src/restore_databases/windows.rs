@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use couchfile::error::CouchFileError;
 use node::{Body, Method};
 use serde_json::{Map, Value};
 use snapshot::{Document, Flow, Since, SnapshotDatabase, Walk};
@@ -111,9 +112,15 @@ pub(super) fn missing(
     Ok(rows.iter().map(|(id, row)| (id.clone(), missing(row))).collect())
 }
 
+/// The error for a document of the archive that cannot be read.
+pub(super) fn unreadable(
+    source: &SnapshotDatabase,
+    document: &Document<'_>,
+) -> impl FnOnce(CouchFileError) -> OperationError {
+    move |error| OperationError::database(format!("{} of {}", document.id(), source.name()), error)
+}
+
 fn leaves(source: &SnapshotDatabase, document: &Document<'_>) -> Result<Vec<String>> {
-    let tree = document
-        .revisions()
-        .map_err(|e| OperationError::database(format!("{} of {}", document.id(), source.name()), e))?;
+    let tree = document.revisions().map_err(unreadable(source, document))?;
     Ok(tree.leaves().map(ToString::to_string).collect())
 }

@@ -6,9 +6,9 @@ use std::time::Instant;
 use node::Node;
 
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps};
-use crate::cluster::{Steps, on_all};
+use crate::cluster::on_all;
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Reporter, Steps};
 use crate::restore::RestoreResult;
 use crate::swap::{self, Journal, NodeState, Situation};
 

@@ -5,9 +5,9 @@ use std::time::Instant;
 use node::{Node, NodeStreams, Owner};
 
 use super::{MapsBy, PlannedRestore};
-use crate::cluster::{Steps, on_all};
+use crate::cluster::on_all;
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Reporter, Steps};
 use crate::restore::destination::Destination;
 use crate::restore::staging::Staging;
 use crate::restore::visitor::WrittenFiles;

@@ -7,9 +7,9 @@ use node::Node;
 
 use super::{MapsBy, PlannedRestore, maps_http, warn};
 use crate::agreement::{self, Agreement};
-use crate::cluster::{Steps, on_all, on_each};
+use crate::cluster::{on_all, on_each};
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Reporter, Steps};
 use crate::swap::{self, Journal, NodeState, Phase, Places, Situation};
 
 /// How long nodes may take to answer after the old data is back, before that is told.
