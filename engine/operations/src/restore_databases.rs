@@ -4,15 +4,16 @@
 //! A note in the database says what is being restored into it until all of it is there: a restore that was interrupted is given
 //! again, asks what is missing and sends that. Nothing is stopped, and no other database is touched.
 
+mod batches;
 mod bulk;
 mod compare;
 mod local;
 mod multipart;
 mod note;
+mod order;
 mod pass;
 mod sender;
 mod target;
-mod windows;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -299,6 +300,8 @@ impl PlannedDatabases {
         let documents = planned.documents();
         let shown =
             if names.from == names.to { names.to.clone() } else { format!("{} as {}", names.from, names.to) };
+        let unpacked = order::unpacked(source, info.file_size, sender, reporter)?;
+        let source = unpacked.as_ref().unwrap_or(source);
         reporter.phase(&format!("restoring {shown}"), Some(documents));
         if *found == Found::Nothing {
             target.create(shape)?;
@@ -322,7 +325,7 @@ impl PlannedDatabases {
             local::send(source, sender)?;
         }
         // They come last: a function in them that validates documents would judge those that were valid before it was there.
-        pass::design_documents(source, sender)?;
+        pass::design_documents(source, sender, ask_first)?;
         sender.step("design documents sent");
         reporter.timing(&format!("{shown} sent"), begun.elapsed().as_secs_f64());
 

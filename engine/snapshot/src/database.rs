@@ -1,10 +1,11 @@
 //! A database of an archive: its shards put together.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use couchfile::btree::{Cursor, Key, TreeKind};
+use couchfile::btree::{Key, TreeKind};
 use couchfile::data_dir::{ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::document::{self, LocalDocument};
@@ -14,10 +15,12 @@ use serde_json::{Value, json};
 
 use crate::document::Document;
 use crate::error::{Error, Result};
+use crate::iterators::{InOrder, ShardChanges};
 use crate::lanes::Lanes;
 use crate::open::AnySource;
 use crate::since::Since;
 use crate::snapshot::Snapshot;
+use crate::unpacked::unpack;
 use crate::walk::{Flow, Walk};
 
 /// A database of an archive. Its shards are opened when they are needed.
@@ -27,6 +30,8 @@ pub struct SnapshotDatabase {
     shards: Vec<Shard>,
     /// `_revs_limit` and `_purged_infos_limit` that CouchDB told, where it was asked.
     limits: (Option<u64>, Option<u64>),
+    /// Whether its files were unpacked.
+    unpacked: bool,
     /// Bytes of memory that its open shards take, as the snapshot counts them.
     held: AtomicU64,
 }
@@ -69,7 +74,29 @@ impl SnapshotDatabase {
     pub(crate) fn new(snapshot: Arc<Snapshot>, map: ShardMap, limits: &Value) -> Self {
         let shards = map.shards().map(|name| Shard { name, file: OnceLock::new() }).collect();
         let limits = (limits["revs_limit"].as_u64(), limits["purged_infos_limit"].as_u64());
-        Self { snapshot, map, shards, limits, held: AtomicU64::new(0) }
+        Self { snapshot, map, shards, limits, unpacked: false, held: AtomicU64::new(0) }
+    }
+
+    /// Whether its files can be read at any place without unpacking much more than what is asked for.
+    pub fn is_unpacked(&self) -> bool {
+        self.unpacked || !self.snapshot.is_indexed()
+    }
+
+    /// The same database with its files unpacked into nameless ones in a folder, which are gone with it. `None` where `go_on`,
+    /// which is asked after every MiB, said that this was enough.
+    pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Option<Self>> {
+        let Some(files) = unpack(self, self.shards.len(), folder, go_on)? else { return Ok(None) };
+        let shards = self.shards.iter().zip(files);
+        Ok(Some(Self {
+            snapshot: Arc::clone(&self.snapshot),
+            map: self.map.clone(),
+            shards: shards
+                .map(|(shard, file)| Shard { name: shard.name.clone(), file: file.into() })
+                .collect(),
+            limits: self.limits,
+            unpacked: true,
+            held: AtomicU64::new(0),
+        }))
     }
 
     /// Its name.
@@ -165,17 +192,21 @@ impl SnapshotDatabase {
         walk: &Walk,
         mut each: impl FnMut(&Document<'_>) -> Result<Flow, E>,
     ) -> Result<(), E> {
-        let files = self.files()?;
-        let failed = |(number, e)| self.damaged(number, e);
-        let mut lanes = Lanes::new(files.iter().copied(), TreeKind::Id, walk).map_err(failed)?;
-        while let Some(entry) = lanes.next().map_err(failed)? {
-            let document = Document::from_id_tree(files[entry.lane], &entry.key, entry.value)
-                .map_err(|e| self.damaged(entry.lane, e))?;
+        for found in self.in_order(walk)? {
+            let (_, document) = found?;
             if each(&document)? == Flow::Stop {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// The documents of a walk over the ids, one by one.
+    pub fn in_order(&self, walk: &Walk) -> Result<InOrder<'_>> {
+        let files = self.files()?;
+        let lanes = Lanes::new(files.iter().copied(), TreeKind::Id, walk);
+        let lanes = lanes.map_err(|(number, e)| self.damaged(number, e))?;
+        Ok(InOrder::new(self, files, lanes))
     }
 
     /// Number of documents that are not deleted and whose ids come before `id`. Takes little time, however many there are.
@@ -249,7 +280,7 @@ impl SnapshotDatabase {
         let cursor = file
             .cursor_from(TreeKind::Seq, Key::Seq(since.saturating_add(1)))
             .map_err(|e| self.damaged(number, e))?;
-        Ok(ShardChanges { database: self, number, file, cursor: Some(cursor) })
+        Ok(ShardChanges::new(self, number, file, cursor))
     }
 
     /// Looks a local document up; `id` has `_local/` in front.
@@ -313,7 +344,7 @@ impl SnapshotDatabase {
     }
 
     /// A shard's file, opened when it is first asked for.
-    fn file(&self, number: usize) -> Result<&Database<AnySource>> {
+    pub(crate) fn file(&self, number: usize) -> Result<&Database<AnySource>> {
         let shard = &self.shards[number];
         if let Some(file) = shard.file.get() {
             return Ok(file);
@@ -337,36 +368,9 @@ impl SnapshotDatabase {
         Ok(file)
     }
 
-    fn damaged(&self, number: usize, e: CouchFileError) -> Error {
+    pub(crate) fn damaged(&self, number: usize, e: CouchFileError) -> Error {
         let what = self.shards.get(number).map_or_else(|| self.map.db.clone(), |shard| shard.name.path());
         self.snapshot.damaged(what, e)
-    }
-}
-
-/// The changes of one shard. Ends after the first error.
-pub struct ShardChanges<'d> {
-    database: &'d SnapshotDatabase,
-    number: usize,
-    file: &'d Database<AnySource>,
-    cursor: Option<Cursor<'d, AnySource>>,
-}
-
-impl<'d> Iterator for ShardChanges<'d> {
-    type Item = Result<Document<'d>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let found = match self.cursor.as_mut()?.next_entry() {
-            Ok(Some(entry)) => Document::from_seq_tree(self.file, entry.key, entry.value.to_vec()),
-            Ok(None) => {
-                self.cursor = None;
-                return None;
-            }
-            Err(e) => Err(e),
-        };
-        if found.is_err() {
-            self.cursor = None;
-        }
-        Some(found.map_err(|e| self.database.damaged(self.number, e)))
     }
 }
 

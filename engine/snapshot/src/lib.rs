@@ -9,17 +9,20 @@
 mod database;
 mod document;
 mod error;
+mod iterators;
 mod lanes;
 pub mod metadata;
 mod open;
 mod since;
 mod snapshot;
 mod spooled;
+mod unpacked;
 mod walk;
 
-pub use database::{Info, ShardChanges, SnapshotDatabase};
+pub use database::{Info, SnapshotDatabase};
 pub use document::{Document, RevisionStatus};
 pub use error::{Error, Result};
+pub use iterators::{InOrder, ShardChanges};
 pub use since::Since;
 pub use snapshot::{About, OpenOptions, Snapshot};
 pub use walk::{Flow, Walk};

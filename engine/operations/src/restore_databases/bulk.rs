@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::sender::{Sender, reason};
 use crate::error::{OperationError, Result};
 
-/// Bytes and documents of a request, about. Larger ones have to be held in memory on both sides, and a CouchDB takes longer for
-/// the same documents: with a thousand of one shard a fifth.
-const BYTES: usize = 1 << 20;
+/// Bytes and documents of a request, at most and about. Larger ones have to be held in memory on both sides, and a CouchDB takes
+/// longer for the same documents: with a thousand of one shard a fifth.
+pub(super) const BYTES: usize = 1 << 20;
 const DOCUMENTS: usize = 500;
 
 const BEGIN: &[u8] = b"{\"new_edits\":false,\"docs\":[";
@@ -33,8 +33,9 @@ impl Bulk {
         self.ends.is_empty()
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.text.len() >= BYTES || self.ends.len() >= DOCUMENTS
+    /// Whether it is to be sent, where it may have so many bytes.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        self.text.len() >= bytes || self.ends.len() >= DOCUMENTS
     }
 
     fn documents(&self) -> Vec<&[u8]> {
@@ -119,8 +120,8 @@ mod tests {
             serde_json::json!({})
         );
         assert_eq!(names(documents[2]).unwrap(), ("c".into(), "1-x".into()));
-        assert!(!bulk.is_full());
+        assert!(!bulk.is_full(BYTES));
         bulk.add(&vec![b' '; BYTES]);
-        assert!(bulk.is_full());
+        assert!(bulk.is_full(BYTES));
     }
 }

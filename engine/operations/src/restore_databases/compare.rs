@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use snapshot::{Info, SnapshotDatabase};
+use snapshot::{Info, SnapshotDatabase, Walk};
 
+use super::batches::{self, Batches, Revisions};
 use super::sender::Sender;
-use super::windows::{self, Revisions};
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::report::Reporter;
@@ -28,12 +28,13 @@ pub(super) fn documents(
     reporter: &dyn Reporter,
 ) -> Result<()> {
     // In the order of the ids, so that CouchDB reads every node of its trees once.
-    let last: Mutex<Option<String>> = Mutex::default();
+    let batches = Batches::new(source, &Walk::default())?;
     let next = || -> Result<Option<Revisions<Vec<String>>>> {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((revisions, id)) = windows::in_order(source, last.as_deref())? else { return Ok(None) };
-        *last = Some(id);
-        Ok(Some(revisions))
+        let batch = batches.next()?;
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        batches::revisions(source, batch.iter().map(|(_, document)| document)).map(Some)
     };
     let seen = AtomicU64::new(0);
     let lost: Mutex<(Vec<String>, u64)> = Mutex::default();
@@ -74,7 +75,7 @@ pub(super) fn documents(
 
 /// Those of these revisions that the database lacks and that are not known to have been refused.
 fn lacking(revisions: &Revisions<Vec<String>>, sender: &Sender<'_>) -> Result<Revisions<Vec<String>>> {
-    let missing = windows::missing(revisions, sender)?;
+    let missing = batches::missing(revisions, sender)?;
     let expected = missing.into_iter().map(|(id, revs)| {
         let revs: Vec<String> = revs.into_iter().filter(|rev| !sender.is_refused(&id, rev)).collect();
         (id, revs)

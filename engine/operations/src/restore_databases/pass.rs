@@ -1,36 +1,29 @@
 //! One pass over a database's documents: read on some threads, sent on others.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
-use snapshot::{Document, Flow, SnapshotDatabase, Walk};
+use snapshot::{Document, SnapshotDatabase, Walk};
 
-use super::bulk::Bulk;
+use super::batches::{self, Batch, Batches, DOCUMENTS, unreadable};
+use super::bulk::{self, Bulk};
 use super::multipart::{KeptMultipart, Multipart};
+use super::order::Order;
 use super::sender::Sender;
-use super::windows::{self, Window, beginning, unreadable};
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
 
-/// Shards read at a time, at most. Documents of one request belong to one shard, so that CouchDB writes them in one go.
-const READERS: usize = 3;
-/// Pieces of a file, of 1 MiB, whose documents are sent in the order of their ids, all readers together. So many of them the
-/// archive keeps unpacked.
-const PIECES: u64 = 48;
-/// How much larger than a byte a piece is, as a power of two.
-const PIECE_BITS: u32 = 20;
-/// Bytes of documents, without their bodies, that are put in order at a time, all readers together. A document with a thousand
-/// revisions has tens of thousands of them.
-const IN_ORDER: usize = 24 << 20;
 /// Requests at a time.
 const SENDERS: usize = 4;
 /// Requests that are ready before they can be sent.
 const READY: usize = 2;
+/// Bytes of the requests that a reader makes, all shards together.
+const BULKS: usize = 8 << 20;
 /// Attachments of a document that are sent within it, in bytes.
 const INLINE: u64 = 256 << 10;
 /// Attachments of a document that are held in memory, in bytes; larger ones are sent while they are read.
@@ -63,15 +56,7 @@ pub(super) fn documents(
     ask_first: bool,
     reporter: &dyn Reporter,
 ) -> Result<()> {
-    let shards = source.map().by_range.len();
-    // Rather one shard in order than several without.
-    let of_shard = (bytes / (shards as u64).max(1)) >> PIECE_BITS;
-    let readers = (PIECES / of_shard.saturating_add(1)).clamp(1, READERS.min(shards.max(1)) as u64);
-    // In as few windows as possible, of the same size: a small one would touch as much of the tree as a large one.
-    let most = PIECES / readers;
-    let pieces = (of_shard + 1).div_ceil((of_shard + 1).div_ceil(most)) as usize;
-    let limits = WindowLimits { pieces, bytes: IN_ORDER / readers as usize };
-    let next = AtomicUsize::new(0);
+    let order = Order::of(source, bytes)?;
     let work = Work { stop: AtomicBool::new(false), failure: Mutex::new(None), read: AtomicU64::new(0) };
     let (queue, parcels) = sync_channel::<Parcel>(READY);
     let parcels = Mutex::new(parcels);
@@ -79,27 +64,13 @@ pub(super) fn documents(
         for _ in 0..SENDERS {
             scope.spawn(|| work.send_all(&parcels, sender, reporter));
         }
-        for _ in 0..readers {
+        for _ in 0..order.readers() {
             let queue = queue.clone();
-            let (next, work) = (&next, &work);
+            let (order, work) = (&order, &work);
             scope.spawn(move || {
-                work.note(loop {
-                    let shard = next.fetch_add(1, Ordering::Relaxed);
-                    if shard >= shards {
-                        break Ok(());
-                    }
-                    let mut give = |parcel| work.queue(&queue, parcel);
-                    let mut reader = Reader { source, sender, bulk: Bulk::default(), give: &mut give };
-                    let read = |count| work.count(count);
-                    let done = if ask_first {
-                        reader.lacking(shard, &read)
-                    } else {
-                        reader.all(shard, limits, &read)
-                    };
-                    if let Err(error) = done {
-                        break Err(error);
-                    }
-                });
+                let mut give = |parcel| work.queue(&queue, parcel);
+                let mut reader = Reader::new(source, sender, Kind::Ordinary, &mut give);
+                work.note(reader.all(order, ask_first, &|count| work.count(count)));
             });
         }
         drop(queue);
@@ -107,16 +78,16 @@ pub(super) fn documents(
     work.failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// Sends all design documents, one after the other.
-pub(super) fn design_documents(source: &SnapshotDatabase, sender: &Sender<'_>) -> Result<()> {
+/// Sends all design documents, one after the other; where `ask_first`, only the revisions that are missing.
+pub(super) fn design_documents(
+    source: &SnapshotDatabase,
+    sender: &Sender<'_>,
+    ask_first: bool,
+) -> Result<()> {
     let mut give = |parcel: Parcel| parcel.send(sender);
-    let mut reader = Reader { source, sender, bulk: Bulk::default(), give: &mut give };
-    source.documents(&Walk::prefix(DESIGN), |document| {
-        sender.check_interrupted()?;
-        reader.document(document, None)?;
-        Ok::<Flow, OperationError>(Flow::On)
-    })?;
-    reader.finish()
+    let mut reader = Reader::new(source, sender, Kind::Design, &mut give);
+    let order = Order::Ids(Batches::new(source, &Walk::prefix(DESIGN))?);
+    reader.all(&order, ask_first, &|_| ())
 }
 
 /// What readers and senders share.
@@ -162,96 +133,100 @@ impl Work {
     }
 }
 
-/// How many documents are put in order at a time.
-#[derive(Debug, Clone, Copy)]
-struct WindowLimits {
-    /// Pieces of the file that hold their bodies.
-    pieces: usize,
-    /// Bytes that they take without their bodies.
-    bytes: usize,
+/// Which documents are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Design,
+    /// All others.
+    Ordinary,
 }
 
 /// Makes requests of documents.
 struct Reader<'r, 's> {
     source: &'r SnapshotDatabase,
     sender: &'r Sender<'s>,
-    bulk: Bulk,
+    kind: Kind,
+    /// One for each shard: CouchDB writes what belongs to one shard in one go.
+    bulks: Vec<Bulk>,
     give: &'r mut dyn FnMut(Parcel) -> Result<()>,
 }
 
-impl Reader<'_, '_> {
-    /// All documents of a shard.
-    ///
-    /// They lie in the file in the order of their changes, and are sent, as far as memory reaches, in the order of their ids: a
-    /// CouchDB that gets them in any other order writes its tree of ids again and again, which takes three times as long.
-    fn all(&mut self, shard: usize, limits: WindowLimits, read: &dyn Fn(u64)) -> Result<()> {
-        let mut changes = self.source.shard_changes(shard, 0)?;
-        loop {
-            let (mut window, mut places, mut bytes) = (Vec::new(), HashSet::new(), 0);
-            while bytes < limits.bytes
-                && places.len() < limits.pieces
-                && let Some(document) = changes.next()
-            {
-                let document = document?;
-                if document.id().starts_with(DESIGN) {
-                    read(1);
-                    continue;
+impl<'r, 's> Reader<'r, 's> {
+    fn new(
+        source: &'r SnapshotDatabase,
+        sender: &'r Sender<'s>,
+        kind: Kind,
+        give: &'r mut dyn FnMut(Parcel) -> Result<()>,
+    ) -> Self {
+        let bulks = source.map().by_range.iter().map(|_| Bulk::default()).collect();
+        Self { source, sender, kind, bulks, give }
+    }
+
+    /// Documents in an order, as many as this reader gets of them.
+    fn all(&mut self, order: &Order<'_>, ask_first: bool, read: &dyn Fn(u64)) -> Result<()> {
+        match order {
+            Order::Ids(batches) => loop {
+                let batch = batches.next()?;
+                if batch.is_empty() {
+                    break;
                 }
-                places.extend(self.places(&document)?);
-                bytes += document.bytes_in_memory();
-                window.push(document);
-            }
-            if window.is_empty() {
-                return self.finish();
-            }
-            window.sort_by(|a, b| a.id().cmp(b.id()));
-            for document in &window {
-                self.document(document, None)?;
-                read(1);
-            }
-        }
-    }
-
-    /// The pieces of the file that hold a document's leaves.
-    fn places(&self, document: &Document<'_>) -> Result<Vec<u64>> {
-        let revisions = document.revisions().map_err(unreadable(self.source, document))?;
-        Ok(revisions.leaves().filter_map(|leaf| Some(leaf.stored?.summary? >> PIECE_BITS)).collect())
-    }
-
-    /// The revisions of a shard that the database lacks.
-    fn lacking(&mut self, shard: usize, read: &dyn Fn(u64)) -> Result<()> {
-        let mut since = beginning(self.source, shard);
-        loop {
-            self.sender.check_interrupted()?;
-            let window = Window::read(self.source, &since, |id| !id.starts_with(DESIGN))?;
-            let missing = windows::missing(&window.revisions, self.sender)?;
-            read(window.revisions.len() as u64);
-            if !missing.is_empty() {
-                let end = window.next.of(shard);
-                self.source.changes(&since, false, |document, reached| {
-                    if let Some(revs) = missing.get(document.id()) {
-                        self.document(document, Some(revs))?;
+                self.batch(&batch, ask_first, read)?;
+            },
+            Order::Changes(windows) => {
+                while let Some(mut shard) = windows.next_shard()? {
+                    loop {
+                        let window: Batch<'_> = shard.next()?;
+                        if window.is_empty() {
+                            break;
+                        }
+                        for batch in window.chunks(DOCUMENTS) {
+                            self.batch(batch, ask_first, read)?;
+                        }
                     }
-                    let ended = !window.is_last && reached.of(shard) >= end;
-                    Ok::<Flow, OperationError>(if ended { Flow::Stop } else { Flow::On })
-                })?;
-            }
-            since = window.next;
-            if window.is_last {
-                return self.finish();
+                }
             }
         }
+        self.finish()
+    }
+
+    fn batch(&mut self, batch: &[(usize, Document<'_>)], ask_first: bool, read: &dyn Fn(u64)) -> Result<()> {
+        self.sender.check_interrupted()?;
+        let is_design = self.kind == Kind::Design;
+        let of_kind = || batch.iter().filter(|(_, document)| document.id().starts_with(DESIGN) == is_design);
+        let missing = if ask_first {
+            let revisions = batches::revisions(self.source, of_kind().map(|(_, document)| document))?;
+            Some(batches::missing(&revisions, self.sender)?)
+        } else {
+            None
+        };
+        for (shard, document) in of_kind() {
+            match &missing {
+                None => self.document(*shard, document, None)?,
+                Some(missing) => {
+                    if let Some(revs) = missing.get(document.id()) {
+                        self.document(*shard, document, Some(revs))?;
+                    }
+                }
+            }
+        }
+        read(batch.len() as u64);
+        Ok(())
     }
 
     /// The leaf revisions of a document, or some of them.
-    fn document(&mut self, document: &Document<'_>, only: Option<&HashSet<String>>) -> Result<()> {
+    fn document(
+        &mut self,
+        shard: usize,
+        document: &Document<'_>,
+        only: Option<&HashSet<String>>,
+    ) -> Result<()> {
         let leaves = document.leaves().map_err(unreadable(self.source, document))?;
         for leaf in &leaves {
             let rev = leaf.to_string();
             if only.is_some_and(|only| !only.contains(&rev)) {
                 continue;
             }
-            match self.revision(document, leaf) {
+            match self.revision(shard, document, leaf) {
                 Ok(()) => {}
                 Err(Problem::Other(error)) => return Err(error),
                 Err(Problem::Damage(e @ CouchFileError::Io { .. })) => {
@@ -261,10 +236,16 @@ impl Reader<'_, '_> {
                 Err(Problem::Damage(damage)) => self.sender.refuse(document.id(), &rev, damage.to_string()),
             }
         }
-        if self.bulk.is_full() { self.flush() } else { Ok(()) }
+        let most = (BULKS / self.bulks.len()).min(bulk::BYTES);
+        if self.bulks[shard].is_full(most) { self.flush(shard) } else { Ok(()) }
     }
 
-    fn revision(&mut self, document: &Document<'_>, leaf: &Revision<'_>) -> Result<(), Problem> {
+    fn revision(
+        &mut self,
+        shard: usize,
+        document: &Document<'_>,
+        leaf: &Revision<'_>,
+    ) -> Result<(), Problem> {
         let attachments =
             if has_attachments(leaf) { document.summary(leaf)?.attachments } else { Vec::new() };
         let size = attachments.iter().fold(0u64, |sum, attachment| sum.saturating_add(attachment.stored_len));
@@ -273,7 +254,7 @@ impl Reader<'_, '_> {
         if inline {
             let attachments = AttachmentForm::InlineAfter(0);
             let options = JsonOptions { revs: true, attachments, ..JsonOptions::default() };
-            self.bulk.add(&document.json(leaf, options)?);
+            self.bulks[shard].add(&document.json(leaf, options)?);
             return Ok(());
         }
         let request = Multipart::new(document, leaf, &attachments)?;
@@ -284,13 +265,18 @@ impl Reader<'_, '_> {
         request.stream(document, &attachments, self.sender).map_err(Problem::Other)
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self, shard: usize) -> Result<()> {
         self.sender.check_interrupted()?;
-        (self.give)(Parcel::Bulk(std::mem::take(&mut self.bulk)))
+        (self.give)(Parcel::Bulk(std::mem::take(&mut self.bulks[shard])))
     }
 
     fn finish(&mut self) -> Result<()> {
-        if self.bulk.is_empty() { Ok(()) } else { self.flush() }
+        for shard in 0..self.bulks.len() {
+            if !self.bulks[shard].is_empty() {
+                self.flush(shard)?;
+            }
+        }
+        Ok(())
     }
 }
 
