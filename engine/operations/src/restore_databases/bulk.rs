@@ -1,5 +1,7 @@
 //! Many documents in one request.
 
+use std::borrow::Cow;
+
 use node::{Body, Method};
 use serde_json::Value;
 
@@ -17,14 +19,20 @@ const END: &[u8] = b"]}";
 /// Documents to be written as replication writes them.
 #[derive(Debug, Default)]
 pub(super) struct Bulk {
-    /// Their JSON, one after the other.
+    /// The request without its end.
     text: Vec<u8>,
-    /// Where each of them ends.
+    /// Where each document ends.
     ends: Vec<usize>,
 }
 
 impl Bulk {
     pub(super) fn add(&mut self, document: &[u8]) {
+        if self.is_empty() {
+            self.text.reserve(BYTES);
+            self.text.extend_from_slice(BEGIN);
+        } else {
+            self.text.push(b',');
+        }
         self.text.extend_from_slice(document);
         self.ends.push(self.text.len());
     }
@@ -39,17 +47,22 @@ impl Bulk {
     }
 
     fn documents(&self) -> Vec<&[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let starts = std::iter::once(BEGIN.len()).chain(self.ends.iter().map(|end| end + 1));
         starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end]).collect()
     }
 
     /// Writes them. Those that CouchDB does not take are noted.
-    pub(super) fn send(&self, sender: &Sender<'_>) -> Result<()> {
+    pub(super) fn send(mut self, sender: &Sender<'_>) -> Result<()> {
         let path = sender.target.path("/_bulk_docs");
+        self.text.extend_from_slice(END);
         // Where CouchDB refuses a request as a whole, one of its documents is why: halves are sent until it is found.
         let mut todo = vec![self.documents()];
         while let Some(mut documents) = todo.pop() {
-            let text = request(&documents);
+            let text = if documents.len() == self.ends.len() {
+                Cow::Borrowed(self.text.as_slice())
+            } else {
+                Cow::Owned(request(&documents))
+            };
             let size = text.len() as u64;
             let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), size)?;
             if answer.is_success() {
@@ -111,6 +124,7 @@ mod tests {
             bulk.add(text);
         }
         let documents = bulk.documents();
+        assert_eq!(request(&documents), [&bulk.text, END].concat());
         let parsed: Value = serde_json::from_slice(&request(&documents)).unwrap();
         let expected =
             serde_json::json!({"new_edits": false, "docs": [{"_id": "a"}, {}, {"_id": "c", "_rev": "1-x"}]});

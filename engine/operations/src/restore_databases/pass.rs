@@ -39,7 +39,7 @@ enum Parcel {
 }
 
 impl Parcel {
-    fn send(&self, sender: &Sender<'_>) -> Result<()> {
+    fn send(self, sender: &Sender<'_>) -> Result<()> {
         match self {
             Self::Bulk(bulk) => bulk.send(sender),
             Self::Document(document) => document.send(sender),
