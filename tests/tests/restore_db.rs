@@ -6,8 +6,6 @@
 mod arena;
 #[path = "restore_db/content.rs"]
 mod content;
-#[path = "restore_db/deep.rs"]
-mod deep;
 #[path = "restore_db/far.rs"]
 mod far;
 #[path = "restore_db/interrupted.rs"]
@@ -18,3 +16,5 @@ mod large;
 mod merge;
 #[path = "restore_db/refusals.rs"]
 mod refusals;
+#[path = "restore_db/scale.rs"]
+mod scale;

@@ -18,16 +18,12 @@ pub struct RevId<'a>(pub &'a [u8]);
 
 impl fmt::Display for RevId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece: a restore writes millions of them.
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let Ok(bytes) = <[u8; 16]>::try_from(self.0) else {
+        // In one piece: a restore writes millions of them. Only 16 bytes make 32 digits.
+        let mut digits = [0; 32];
+        if hex::encode_to_slice(self.0, &mut digits).is_err() {
             return f.write_str(&String::from_utf8_lossy(self.0));
-        };
-        let mut text = [0; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
