@@ -207,30 +207,44 @@ impl Update<'_> {
                 file.seek(SeekFrom::End(0))?;
                 Ok(file)
             });
-            let written = opened.map_err(CopyError::Write).and_then(|file| {
-                let rest = FileStat { size: stat.size - keep, ..*stat };
-                copy(content, file, rest, &mut |bytes| {
-                    self.came += bytes;
-                    (self.step)(0, bytes);
-                })
-            });
-            match written {
-                Ok(()) => {
-                    self.finish(*number);
-                    Ok(true)
-                }
-                Err(CopyError::Read(e)) => Err(e),
-                Err(CopyError::Write(e)) => {
-                    failed = Some(OperationError::io("write", path, e));
-                    Ok(false)
-                }
-            }
+            let rest = FileStat { size: stat.size - keep, ..*stat };
+            self.take(*number, &path, opened, content, rest, &mut failed)
         });
         if let Some(failed) = failed {
             return Err(failed);
         }
         fetched?;
         Ok(grown.into_iter().map(|grown| grown.number).filter(|&number| !self.done[number]).collect())
+    }
+
+    /// Appends what comes to the file of this number, which was opened for it. `false` where that cannot be written here, with
+    /// the reason in `failed`; an error where it cannot be had from the node.
+    fn take(
+        &mut self,
+        number: usize,
+        path: &Path,
+        opened: io::Result<File>,
+        content: &mut dyn Read,
+        stat: FileStat,
+        failed: &mut Option<OperationError>,
+    ) -> io::Result<bool> {
+        let written = opened.map_err(CopyError::Write).and_then(|file| {
+            copy(content, file, stat, &mut |bytes| {
+                self.came += bytes;
+                (self.step)(0, bytes);
+            })
+        });
+        match written {
+            Ok(()) => {
+                self.finish(number);
+                Ok(true)
+            }
+            Err(CopyError::Read(e)) => Err(e),
+            Err(CopyError::Write(e)) => {
+                *failed = Some(OperationError::io("write", path, e));
+                Ok(false)
+            }
+        }
     }
 
     /// Fetches whole files.
@@ -243,23 +257,8 @@ impl Update<'_> {
             // Nobody asked for anything else.
             let Ok(found) = wanted.binary_search(&path) else { return Ok(true) };
             let path = mirror.folder.join(&path);
-            let written = create(&path).map_err(CopyError::Write).and_then(|file| {
-                copy(content, file, FileStat { size, mtime }, &mut |bytes| {
-                    self.came += bytes;
-                    (self.step)(0, bytes);
-                })
-            });
-            match written {
-                Ok(()) => {
-                    self.finish(numbers[found]);
-                    Ok(true)
-                }
-                Err(CopyError::Read(e)) => Err(e),
-                Err(CopyError::Write(e)) => {
-                    failed = Some(OperationError::io("write", path, e));
-                    Ok(false)
-                }
-            }
+            let stat = FileStat { size, mtime };
+            self.take(numbers[found], &path, create(&path), content, stat, &mut failed)
         });
         if let Some(failed) = failed {
             return Err(failed);
