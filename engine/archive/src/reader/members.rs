@@ -27,7 +27,7 @@ impl ContentSize {
 }
 
 /// Tools that are kept for later, at most.
-const SPARE_TOOLS: usize = 8;
+const SPARE_TOOLS: usize = 4;
 
 /// The archive file.
 pub(crate) struct Members {
