@@ -14,7 +14,7 @@ use super::sender::Sender;
 use crate::error::Result;
 use crate::report::{Notice, Reporter, Severity};
 
-/// Shards read at a time, at most, in the order of changes.
+/// Threads that read, at most; in the order of changes each has a shard of its own.
 const READERS: usize = 3;
 /// Pieces of a file, of 1 MiB, whose documents are put in order, all readers together. So many of them the archive keeps unpacked.
 const PIECES: u64 = 48;
