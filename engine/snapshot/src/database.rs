@@ -85,18 +85,20 @@ impl SnapshotDatabase {
     /// The same database with its files unpacked into nameless ones in a folder, which are gone with it. `None` where `go_on`,
     /// which is asked after every MiB, said that this was enough.
     pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Option<Self>> {
-        let Some(files) = unpack(self, self.shards.len(), folder, go_on)? else { return Ok(None) };
-        let shards = self.shards.iter().zip(files);
-        Ok(Some(Self {
+        let closed = |shard: &Shard| Shard { name: shard.name.clone(), file: OnceLock::new() };
+        let copy = Self {
             snapshot: Arc::clone(&self.snapshot),
             map: self.map.clone(),
-            shards: shards
-                .map(|(shard, file)| Shard { name: shard.name.clone(), file: file.into() })
-                .collect(),
+            shards: self.shards.iter().map(closed).collect(),
             limits: self.limits,
             unpacked: true,
             held: AtomicU64::new(0),
-        }))
+        };
+        let take = |number: usize, file| {
+            copy.shards[number].file.get_or_init(|| file);
+        };
+        let whole = unpack(self, self.shards.len(), folder, &take, go_on)?;
+        Ok(whole.then_some(copy))
     }
 
     /// Its name.

@@ -4,7 +4,6 @@ use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
@@ -17,42 +16,41 @@ use crate::open::AnySource;
 /// Bytes copied at a time: as much as a member of an archive holds.
 const PIECE: u64 = 1 << 20;
 
-/// Copies the files of the first `count` shards into nameless ones in a folder, on as many threads as there are cores. They are
-/// gone when they are closed. `None` where `go_on`, which is asked between two pieces, said that this was enough.
+/// Gives `take` a copy of the file of each of `count` shards in a nameless file in a folder, on as many threads as there are
+/// cores. `false` where `go_on`, which is asked between two pieces, said that this was enough.
 pub(crate) fn unpack(
     database: &SnapshotDatabase,
     count: usize,
     folder: &Path,
+    take: &(dyn Fn(usize, Database<AnySource>) + Sync),
     go_on: &(dyn Fn() -> bool + Sync),
-) -> Result<Option<Vec<Database<AnySource>>>> {
+) -> Result<bool> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Database<AnySource>)>> = Mutex::default();
     let work = || -> Result<bool> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= count {
                 return Ok(true);
             }
-            let Some(copy) = copy(database, number, folder, go_on)? else { return Ok(false) };
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((number, copy));
+            match copy(database, number, folder, go_on) {
+                Ok(Some(file)) => take(number, file),
+                ended => {
+                    // The others begin with no further file.
+                    next.store(count, Ordering::Relaxed);
+                    return ended.map(|_| false);
+                }
+            }
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(count);
-    let ended: Vec<Result<bool>> = std::thread::scope(|scope| {
+    let ended: Result<Vec<bool>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     });
-    for ended in ended {
-        if !ended? {
-            return Ok(None);
-        }
-    }
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(number, _)| *number);
-    Ok(Some(done.into_iter().map(|(_, file)| file).collect()))
+    Ok(ended?.into_iter().all(|whole| whole))
 }
 
 fn copy(
