@@ -3,6 +3,7 @@
 mod cache;
 mod entries;
 mod entry_reader;
+mod index;
 mod indexed;
 pub(crate) mod members;
 mod visit;

@@ -15,7 +15,7 @@ pub struct EntryInfo<'a> {
     /// BLAKE3 of the content: always known for [`Visitor::small`], and known for [`Visitor::large`] where
     /// there is a manifest.
     pub blake3: Option<blake3::Hash>,
-    /// What the manifest tells, where there is one.
+    /// What the manifest tells, where there is one and all of it was read.
     pub entry: Option<&'a Entry>,
 }
 

@@ -149,7 +149,7 @@ fn a_visit_reads_only_what_is_wanted() {
     let archive = indexed(&write(&entries, 2, 1, chunk));
     for wanted in ["small01", "sized", ".view", "nothing"] {
         let collector = Collector::default();
-        archive.visit(2, &|entry| entry.name.contains(wanted), &collector).unwrap();
+        archive.visit(2, &|name| name.contains(wanted), &collector).unwrap();
         let mut expected = entries.clone();
         expected.retain(|name, _| name.contains(wanted));
         assert_eq!(collector.contents.into_inner().unwrap(), expected, "{wanted}");

@@ -185,7 +185,7 @@ fn write(
     let begun = Instant::now();
     let writer = visitor::Writer::new(survey, plan, options, destinations, reporter);
     let visited = flusher::flushing(destinations, || match &survey.archive {
-        Archive::Indexed(archive) => archive.visit(threads, &|entry| writer.wants(&entry.name), &writer),
+        Archive::Indexed(archive) => archive.visit(threads, &|name| writer.wants(name), &writer),
         Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
     });
     visited?.map_err(OperationError::from_visit)?;

@@ -188,10 +188,10 @@ impl Listed {
     }
 
     fn add(&mut self, entry: Entry) {
-        let file = entry.name.strip_prefix("data/").and_then(DataFile::parse);
-        match (file, entry.facts) {
+        let path = entry.name.strip_prefix("data/");
+        match (path.and_then(DataFile::parse), entry.facts) {
             (Some(DataFile::ShardMaps), _) => self.maps = Some(entry.name),
-            (Some(DataFile::Shard(shard)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
+            (Some(DataFile::Shard(_)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
                 let facts = ShardFacts {
                     size: entry.size,
                     seq,
@@ -201,7 +201,7 @@ impl Listed {
                     node: node.map(String::into_boxed_str),
                     damage: None,
                 };
-                self.shards.insert(shard.path().into_boxed_str(), facts);
+                self.shards.insert(path.unwrap_or_default().into(), facts);
             }
             (Some(DataFile::View { shard, signature }), Facts::View { node, seq, purge_seq, .. }) => {
                 self.views.entry(shard.path().into_boxed_str()).or_default().push(ViewFacts {

@@ -25,9 +25,8 @@ impl Files {
     /// `None` where there is no such file.
     pub(crate) fn open(&self, path: &str) -> Result<Option<(AnySource, u64)>> {
         match self {
-            Self::Indexed(archive) => match archive.find(&format!("data/{path}"))? {
-                Some(entry) => {
-                    let file = archive.open_entry(&entry)?;
+            Self::Indexed(archive) => match archive.open(&format!("data/{path}"))? {
+                Some(file) => {
                     let held = OPEN_FILE.saturating_add(file.bytes_in_memory());
                     Ok(Some((Box::new(file), held)))
                 }

@@ -27,7 +27,7 @@ use crate::walk::{Flow, Walk};
 /// Databases that are kept open, at most.
 const OPEN_DATABASES: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 /// Bytes of their files that are kept in memory.
-const OPEN_BYTES: u64 = 12 << 20;
+const OPEN_BYTES: u64 = 32 << 20;
 /// The largest `metadata.yaml` that is looked at, in bytes.
 const METADATA_MAX: u64 = 1 << 20;
 /// What the file with the shard maps is called in errors.

@@ -9,6 +9,7 @@ use super::indexed::Inner;
 use super::members::ContentSize;
 use crate::entry::Entry;
 use crate::error::{ArchiveError, Result};
+use crate::line;
 use crate::names::{METADATA, NameOrder, OrderError};
 
 /// The entries of an archive, or those with a prefix. Ends after the first error.
@@ -16,11 +17,15 @@ pub struct Entries {
     archive: Arc<Inner>,
     prefix: String,
     next_block: usize,
+    /// Number of the block before which it ends; there may be fewer.
+    end_block: usize,
     block: Arc<Vec<u8>>,
     position: usize,
     /// Where the last entry's line lies in the block.
     line: std::ops::Range<usize>,
     order: NameOrder,
+    /// Whether entries have facts.
+    facts: bool,
     /// Where all entries are asked for: the sums, compared in the end.
     totals: Option<Totals>,
     finished: bool,
@@ -49,19 +54,23 @@ impl Entries {
         if prefix.is_empty() {
             return Self::all(archive);
         }
-        // The first line is metadata.yaml, whatever comes after it.
-        let block = if METADATA.starts_with(prefix) {
-            0
-        } else {
-            let rest = archive.toc.manifest.get(1..).unwrap_or_default();
-            rest.partition_point(|block| block.first.as_str() <= prefix)
-        };
+        let block = if METADATA.starts_with(prefix) { 0 } else { archive.block_of(prefix) };
         Self::from_block(archive, prefix, block)
     }
 
     /// All entries from a block of the manifest on; totals and hash of the whole are not compared.
     pub(super) fn from_block_on(archive: Arc<Inner>, block: usize) -> Self {
         Self::from_block(archive, "", block)
+    }
+
+    /// The entries of one block of the manifest.
+    pub(super) fn of_block(archive: Arc<Inner>, block: usize) -> Self {
+        Self { end_block: block.saturating_add(1), ..Self::from_block(archive, "", block) }
+    }
+
+    /// The same entries, where they lie and nothing else: their facts are [`Facts::Other`](crate::Facts::Other).
+    pub(super) fn without_facts(self) -> Self {
+        Self { facts: false, ..self }
     }
 
     /// Number of the block that the last entry came from.
@@ -79,10 +88,12 @@ impl Entries {
             archive,
             prefix: prefix.to_owned(),
             next_block: block,
+            end_block: usize::MAX,
             block: Arc::default(),
             position: 0,
             line: 0..0,
             order: if block == 0 { NameOrder::default() } else { NameOrder::in_the_middle() },
+            facts: true,
             totals: None,
             finished: false,
         }
@@ -103,10 +114,10 @@ impl Entries {
             };
             self.position = start + length + 1;
             self.line = start..start + length;
-            let line = rest.get(..length).unwrap_or_default();
+            let text = rest.get(..length).unwrap_or_default();
             let unreadable = |error| self.inconsistent(&format!("a manifest line cannot be read: {error}"));
             if !self.prefix.is_empty() {
-                let name = serde_json::from_slice::<NameOnly>(line).map_err(unreadable)?.name;
+                let name = serde_json::from_slice::<NameOnly>(text).map_err(unreadable)?.name;
                 if !name.starts_with(&self.prefix) {
                     // metadata.yaml stands before all others, and is none of them.
                     if (name != METADATA && *name > *self.prefix) || METADATA.starts_with(&self.prefix) {
@@ -118,7 +129,8 @@ impl Entries {
                     continue;
                 }
             }
-            let entry = crate::line::read(line).map_err(unreadable)?;
+            let read = if self.facts { line::read(text) } else { line::read_place(text) };
+            let entry = read.map_err(unreadable)?;
             self.check(&entry)?;
             return Ok(Some(entry));
         }
@@ -128,6 +140,9 @@ impl Entries {
         let Some(block) = self.archive.toc.manifest.get(self.next_block) else {
             return Ok(false);
         };
+        if self.next_block >= self.end_block {
+            return Ok(false);
+        }
         let begun = !self.block.is_empty();
         if begun
             && self.totals.is_none()

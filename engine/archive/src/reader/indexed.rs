@@ -7,6 +7,7 @@ use couchfile::read_at::ReadAt;
 use super::cache::Cache;
 use super::entries::Entries;
 use super::entry_reader::EntryReader;
+use super::index::{BlockIndex, Indexes};
 use super::members::{ContentSize, Members};
 use crate::entry::{Entry, Location, PACK_SLACK};
 use crate::error::{ArchiveError, Result};
@@ -15,10 +16,12 @@ use crate::gzip::longest_member;
 use crate::tar::padding;
 use crate::toc::{MAX_TOC, Toc};
 
-/// Bytes of decompressed members that are kept for [`EntryReader`]s.
-///
-/// Enough for the shard maps and the manifest of some 100,000 databases, which every look into an archive goes through.
-const CACHE_BYTES: usize = 64 << 20;
+/// Bytes of decompressed members that are kept for [`EntryReader`]s. Enough for the shard maps of some 100,000 databases, which
+/// every look into an archive goes through.
+const CACHE_BYTES: usize = 40 << 20;
+
+/// Bytes of the index of the manifest that are kept for who opens entries by their names. Enough for some 200,000 entries.
+const INDEX_BYTES: usize = 28 << 20;
 
 /// An archive with a table of contents. Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +36,7 @@ pub(crate) struct Inner {
     /// Offset of the member with the table of contents.
     pub(super) toc_offset: u64,
     pub(super) cache: Cache,
+    indexes: Indexes,
 }
 
 impl IndexedArchive {
@@ -61,7 +65,8 @@ impl IndexedArchive {
         members.read(offset, length, ContentSize::UpTo(MAX_TOC), &mut content)?;
         let toc = Toc::parse(&content, offset).map_err(|reason| ArchiveError::inconsistent(name, reason))?;
         let cache = Cache::new(CACHE_BYTES);
-        Ok(Some(Self { inner: Arc::new(Inner { members, toc, toc_offset: offset, cache }) }))
+        let indexes = Indexes::new(INDEX_BYTES);
+        Ok(Some(Self { inner: Arc::new(Inner { members, toc, toc_offset: offset, cache, indexes }) }))
     }
 
     /// What errors call the archive: its path.
@@ -105,6 +110,16 @@ impl IndexedArchive {
         }
     }
 
+    /// Opens the data entry of this name for reading at any offset, as [`Self::open_entry`] does; `None` where there is none.
+    ///
+    /// For many names in any order: of blocks of the manifest that were read, what this takes is kept.
+    pub fn open(&self, name: &str) -> Result<Option<EntryReader>> {
+        let block = self.inner.block_of(name);
+        let entries = || Entries::of_block(Arc::clone(&self.inner), block).without_facts();
+        let index = self.inner.indexes.get(block, || BlockIndex::new(entries()))?;
+        index.find(name).map(|entry| self.open_entry(&entry)).transpose()
+    }
+
     /// The content of an entry of at most `limit` bytes, its tar header and hash verified.
     pub fn read(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
         if entry.size > limit {
@@ -137,6 +152,13 @@ impl IndexedArchive {
 }
 
 impl Inner {
+    /// Number of the block of the manifest that tells of the data entry of this name, or where those with this prefix begin.
+    pub(super) fn block_of(&self, name: &str) -> usize {
+        // The first line is metadata.yaml, whatever comes after it.
+        let rest = self.toc.manifest.get(1..).unwrap_or_default();
+        rest.partition_point(|block| block.first.as_str() <= name)
+    }
+
     /// Fails where an entry cannot be of this archive.
     pub(super) fn check_entry(&self, entry: &Entry) -> Result<()> {
         entry

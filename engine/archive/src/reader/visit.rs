@@ -69,27 +69,29 @@ impl IndexedArchive {
     /// Gives all entries that are `wanted` to a visitor, on `threads` threads (0: as many as there are cores).
     ///
     /// Every entry given is verified: checksum of the member, tar header, padding, hash. Members with nothing
-    /// wanted are not read. `wanted` is called once per entry. The archive is gone through at as many places at
+    /// wanted are not read. `wanted` is called once per entry, with its name, and what the manifest tells beyond places
+    /// and hashes is not read. The archive is gone through at as many places at
     /// once as there are threads, so that they seldom meet in one folder, whose lock would make them wait.
     pub fn visit(
         &self,
         threads: usize,
-        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        wanted: &(dyn Fn(&str) -> bool + Sync),
         visitor: &dyn Visitor,
     ) -> Result<()> {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        self.visit_in_parts(threads, threads, wanted, visitor)
+        self.visit_in_parts(threads, threads, false, wanted, visitor)
     }
 
-    /// Cuts the manifest into parts of whole blocks, one thread each to go through it.
+    /// Cuts the manifest into parts of whole blocks, one thread each to go through it, with or without its facts.
     fn visit_in_parts(
         &self,
         threads: usize,
         parts: usize,
-        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        facts: bool,
+        wanted: &(dyn Fn(&str) -> bool + Sync),
         visitor: &dyn Visitor,
     ) -> Result<()> {
         let blocks = self.inner.toc.manifest.len();
@@ -102,7 +104,7 @@ impl IndexedArchive {
             for worker in 0..threads {
                 let mut receivers = receivers.clone();
                 receivers.rotate_left(worker % parts);
-                scope.spawn(|| work(&self.inner, receivers, visitor, &failure));
+                scope.spawn(|| work(&self.inner, receivers, facts, visitor, &failure));
             }
             drop(receivers);
             let handles: Vec<_> = senders
@@ -116,6 +118,7 @@ impl IndexedArchive {
                             archive: &self.inner,
                             sender,
                             failure,
+                            facts,
                             pack: None,
                             walked: Walked::default(),
                         };
@@ -157,7 +160,7 @@ impl IndexedArchive {
             threads => threads,
         };
         // In one part: only whoever reads all of the manifest can compare its hash and totals.
-        self.visit_in_parts(threads, 1, &|_| true, visitor)?;
+        self.visit_in_parts(threads, 1, true, &|_| true, visitor)?;
         self.check_manifest_members()
     }
 
@@ -198,6 +201,8 @@ struct Dispatcher<'a, 'v> {
     archive: &'a Inner,
     sender: Sender<Unit<'v>>,
     failure: &'a Failure,
+    /// Whether the visitor gets to know what the manifest tells.
+    facts: bool,
     pack: Option<PackedUnit>,
     walked: Walked,
 }
@@ -226,11 +231,12 @@ impl<'v> Dispatcher<'_, 'v> {
         &mut self,
         archive: &IndexedArchive,
         blocks: std::ops::Range<usize>,
-        wanted: &(dyn Fn(&Entry) -> bool + Sync),
+        wanted: &(dyn Fn(&str) -> bool + Sync),
         visitor: &'v dyn Visitor,
     ) -> Result<()> {
         let all = blocks.start == 0 && blocks.end >= self.archive.toc.manifest.len();
-        let mut entries = if all { archive.entries() } else { archive.entries_from_block(blocks.start) };
+        let entries = if all { archive.entries() } else { archive.entries_from_block(blocks.start) };
+        let mut entries = if self.facts { entries } else { entries.without_facts() };
         let mut begun = blocks.start == 0;
         while let Some(entry) = entries.next() {
             if self.failure.is_there() {
@@ -246,7 +252,7 @@ impl<'v> Dispatcher<'_, 'v> {
             if !begun {
                 continue;
             }
-            let is_wanted = wanted(&entry);
+            let is_wanted = wanted(&entry.name);
             match entry.at {
                 Location::Packed { member, length, skip } => {
                     self.add_packed(entry, is_wanted, member, length, skip)?;
@@ -314,7 +320,7 @@ impl<'v> Dispatcher<'_, 'v> {
             size: entry.size,
             mtime,
             blake3: Some(entry.blake3),
-            entry: Some(&entry),
+            entry: self.facts.then_some(&entry),
         };
         let Some(sink) = visitor.large(&info).map_err(ArchiveError::Visit)? else {
             return Ok(());
@@ -341,7 +347,13 @@ impl<'v> Dispatcher<'_, 'v> {
 }
 
 /// Takes units, those of the first channel before all others, until all channels are done.
-fn work(archive: &Inner, mut channels: Vec<Receiver<Unit<'_>>>, visitor: &dyn Visitor, failure: &Failure) {
+fn work(
+    archive: &Inner,
+    mut channels: Vec<Receiver<Unit<'_>>>,
+    facts: bool,
+    visitor: &dyn Visitor,
+    failure: &Failure,
+) {
     let mut reader = MemberReader::new(&archive.members);
     while let Some(unit) = next_unit(&mut channels) {
         // What was sent before the failure is still to be taken off the channel.
@@ -349,7 +361,7 @@ fn work(archive: &Inner, mut channels: Vec<Receiver<Unit<'_>>>, visitor: &dyn Vi
             continue;
         }
         let result = match unit {
-            Unit::Packed(pack) => visit_pack(archive, &mut reader, &pack, visitor),
+            Unit::Packed(pack) => visit_pack(archive, &mut reader, &pack, facts, visitor),
             Unit::Chunk { large, index, offset, length } => {
                 visit_chunk(archive, &mut reader, &large, index, offset, length)
             }
@@ -387,6 +399,7 @@ fn visit_pack(
     archive: &Inner,
     reader: &mut MemberReader<'_>,
     pack: &PackedUnit,
+    facts: bool,
     visitor: &dyn Visitor,
 ) -> Result<()> {
     let content = reader.read(pack.offset, pack.length, pack.size)?;
@@ -403,7 +416,7 @@ fn visit_pack(
             size: entry.size,
             mtime,
             blake3: Some(entry.blake3),
-            entry: Some(entry),
+            entry: facts.then_some(entry),
         };
         visitor.small(&info, bytes).map_err(ArchiveError::Visit)?;
     }

@@ -53,10 +53,17 @@ struct Wanted<'p> {
     file: DataFile,
     /// Its path below the data folder in the archive.
     path: String,
-    /// The one that it gets.
-    new_path: String,
+    /// The one that it gets, where that is another.
+    new_path: Option<String>,
     targets: &'p [u16],
     uuids: CopyUuids,
+}
+
+impl Wanted<'_> {
+    /// The path that it gets below the data folder.
+    fn new_path(&self) -> &str {
+        self.new_path.as_ref().unwrap_or(&self.path)
+    }
 }
 
 impl<'r> Writer<'r> {
@@ -83,7 +90,9 @@ impl<'r> Writer<'r> {
 
     /// Whether an entry of the archive is to be written.
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.targets(name).is_some()
+        // Of most names the plan alone tells.
+        let planned = |path| self.plan.shards.contains_key(path);
+        name.strip_prefix(self.survey.root.as_str()).is_some_and(planned) || self.targets(name).is_some()
     }
 
     /// What to do with an entry of the archive; `None` where it is not to be written.
@@ -94,7 +103,7 @@ impl<'r> Writer<'r> {
         // Whoever follows the database of the old name must not take this one for it.
         let keep_first = !self.options.fresh_uuids && renamed.is_none();
         let uuids = CopyUuids::new(copies, keep_first).map_err(unusable(&path))?;
-        let new_path = renamed.map_or_else(|| path.clone(), |file| file.path());
+        let new_path = renamed.map(|file| file.path());
         Ok(Some(Wanted { file, path, new_path, targets, uuids }))
     }
 
@@ -175,7 +184,7 @@ impl Visitor for Writer<'_> {
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
-            self.destinations[usize::from(target)].put(&wanted.new_path, parts)
+            self.destinations[usize::from(target)].put(wanted.new_path(), parts)
         };
         if let DataFile::Shard(name) = &wanted.file {
             let database = Database::open(content).map_err(&failed)?;
@@ -199,8 +208,8 @@ impl Visitor for Writer<'_> {
         for (number, &target) in wanted.targets.iter().enumerate() {
             match self.destinations[usize::from(target)].folder() {
                 Some(staging) => {
-                    let path = staging.path_of(&wanted.new_path);
-                    files.push((number, staging.create_file(&wanted.new_path)?, path));
+                    let path = staging.path_of(wanted.new_path());
+                    files.push((number, staging.create_file(wanted.new_path())?, path));
                 }
                 None => streams.push(number),
             }
@@ -307,7 +316,7 @@ impl Writer<'_> {
     fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
         let end = self.end_of(wanted, number, bytes)?;
         let destination = &self.destinations[usize::from(wanted.targets[number])];
-        destination.copy(&wanted.new_path, bytes, end.keep, &end.bytes)
+        destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
     }
 
     /// Sends the large files that streams have not got yet, to all nodes at once.
