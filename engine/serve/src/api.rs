@@ -14,6 +14,7 @@ mod find;
 mod local;
 mod local_docs;
 mod multipart;
+mod page;
 mod revision;
 mod revs_diff;
 mod route;

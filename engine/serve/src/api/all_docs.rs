@@ -10,6 +10,7 @@ use snapshot::{Document, Flow, Walk};
 use super::context::{Context, Db};
 use super::document_query::Shown;
 use super::document_text::{DocumentText, string};
+use super::page::{Page, Row};
 use super::view_arguments::ViewArguments;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
 
@@ -117,26 +118,18 @@ fn write_range(
         write!(out, ",\"update_seq\":\"{}\"", db.0.info()?.update_seq)?;
     }
     out.write_all(b",\"rows\":[\r\n")?;
-    let (mut skip, mut left) = (arguments.skip, arguments.limit.unwrap_or(u64::MAX));
-    let mut first = true;
+    let mut page = Page::of(arguments, b",\r\n");
     if let Some(walk) = range {
         db.0.documents(&walk, |doc| -> Result<Flow, Failure> {
             out.check()?;
             if doc.is_deleted() {
                 return Ok(Flow::On);
             }
-            if skip > 0 {
-                skip -= 1;
-                return Ok(Flow::On);
+            match page.next(out)? {
+                Row::Shown => write_row(db, doc, arguments, out)?,
+                Row::Skipped => {}
+                Row::Beyond => return Ok(Flow::Stop),
             }
-            if left == 0 {
-                return Ok(Flow::Stop);
-            }
-            left -= 1;
-            if !std::mem::take(&mut first) {
-                out.write_all(b",\r\n")?;
-            }
-            write_row(db, doc, arguments, out)?;
             Ok(Flow::On)
         })?;
     }

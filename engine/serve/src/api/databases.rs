@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use snapshot::Flow;
 
 use super::context::{Context, Db};
+use super::page::{Page, Row};
 use super::view_arguments::ViewArguments;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply, etag_matches, opaque_etag};
 
@@ -58,22 +59,14 @@ fn list(
     }
     let mut out = reply.stream(Head::json(200).with("etag", etag));
     out.write_all(b"[")?;
-    let (mut skip, mut left) = (arguments.skip, arguments.limit.unwrap_or(u64::MAX));
-    let mut first = true;
+    let mut page = Page::of(&arguments, b",");
     if let Some(walk) = arguments.range("") {
         archive.databases(&walk, |name| {
-            if skip > 0 {
-                skip -= 1;
-                return Ok(Flow::On);
+            match page.next(&mut out)? {
+                Row::Shown => each(&mut out, name)?,
+                Row::Skipped => {}
+                Row::Beyond => return Ok(Flow::Stop),
             }
-            if left == 0 {
-                return Ok(Flow::Stop);
-            }
-            left -= 1;
-            if !std::mem::take(&mut first) {
-                out.write_all(b",")?;
-            }
-            each(&mut out, name)?;
             Ok(Flow::On)
         })?;
     }

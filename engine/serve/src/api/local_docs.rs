@@ -11,6 +11,7 @@ use snapshot::{Flow, SnapshotDatabase};
 
 use super::all_docs::read_queries;
 use super::context::{Context, Db};
+use super::page::{Page, Row};
 use super::view_arguments::ViewArguments;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
 
@@ -46,8 +47,7 @@ fn write_list(
     out: &mut Out,
 ) -> Result<(), Failure> {
     out.write_all(b"{\"total_rows\":null,\"offset\":null,\"rows\":[\r\n")?;
-    let mut rows =
-        Rows { arguments, out, skip: arguments.skip, left: arguments.limit.unwrap_or(u64::MAX), first: true };
+    let mut rows = Rows { arguments, out, page: Page::of(arguments, b",\r\n") };
     match &arguments.keys {
         Some(keys) => {
             let wanted = |key: &&Value| key.as_str().is_some_and(|id| id.starts_with("_local/"));
@@ -125,15 +125,15 @@ fn text(id: &[u8]) -> String {
 struct Rows<'r> {
     arguments: &'r ViewArguments,
     out: &'r mut Out,
-    skip: u64,
-    left: u64,
-    first: bool,
+    page: Page,
 }
 
 impl Rows<'_> {
     fn write(&mut self, id: &str, doc: &Value) -> Result<Flow, Failure> {
-        if !self.takes_one()? {
-            return Ok(if self.left == 0 { Flow::Stop } else { Flow::On });
+        match self.next()? {
+            Row::Shown => {}
+            Row::Skipped => return Ok(Flow::On),
+            Row::Beyond => return Ok(Flow::Stop),
         }
         let mut row = json!({"id": id, "key": id, "value": {"rev": doc["_rev"]}});
         if self.arguments.include_docs {
@@ -144,26 +144,14 @@ impl Rows<'_> {
     }
 
     fn missing(&mut self, key: &Value) -> Result<Flow, Failure> {
-        if self.takes_one()? {
+        if self.next()? == Row::Shown {
             write!(self.out, "{}", json!({"key": key, "error": "not_found"}))?;
         }
         Ok(Flow::On)
     }
 
-    /// Whether the next row is written; then what comes before it is.
-    fn takes_one(&mut self) -> Result<bool, Failure> {
+    fn next(&mut self) -> Result<Row, Failure> {
         self.out.check()?;
-        if self.skip > 0 {
-            self.skip -= 1;
-            return Ok(false);
-        }
-        if self.left == 0 {
-            return Ok(false);
-        }
-        self.left -= 1;
-        if !std::mem::take(&mut self.first) {
-            self.out.write_all(b",\r\n")?;
-        }
-        Ok(true)
+        self.page.next(self.out)
     }
 }
