@@ -89,9 +89,17 @@ fn random_access_reads_any_part() {
             assert_eq!(buf, content[from..to]);
         }
         assert!(reader.read_exact_at(&mut [0], content.len() as u64).is_err());
+        let opened = archive.open(name).unwrap();
+        assert_eq!(opened.is_some(), name != METADATA, "{name}");
+        if let Some(opened) = opened {
+            let mut buf = vec![0; content.len()];
+            opened.read_exact_at(&mut buf, 0).unwrap();
+            assert_eq!((opened.len(), &buf), (content.len() as u64, content), "{name}");
+        }
     }
     for name in ["", "a", "data/shards/none", "data/shards/00000000-ffffffff/sized", "metadata.yam", "z"] {
         assert!(archive.find(name).unwrap().is_none(), "{name}");
+        assert!(archive.open(name).unwrap().is_none(), "{name}");
     }
     let large = archive.find("data/shards/00000000-ffffffff/sized10.1795355234.couch").unwrap().unwrap();
     assert!(matches!(archive.read(&large, 100), Err(ArchiveError::TooLarge { limit: 100, .. })));
@@ -109,6 +117,28 @@ fn many() -> (Vec<u8>, usize) {
     });
     writer.add_all(sources, &|_| {}).unwrap();
     (writer.finish(serde_json::Value::Null).unwrap().out, count as usize)
+}
+
+#[test]
+fn names_are_looked_up_in_what_is_kept_of_the_manifest() {
+    let (bytes_of_archive, count) = many();
+    let source = Counting::new(bytes_of_archive);
+    let archive = IndexedArchive::from_source(source.clone(), "counted").unwrap().unwrap();
+    let manifest: u64 = archive.toc().manifest.iter().map(|block| block.length).sum();
+    let name = |index| format!("data/shards/00000000-ffffffff/db{index:06}.1795355234.couch");
+    let missing = |index| name(index).replace(".1795355234.", ".1795355235.");
+    source.take_count();
+    for round in 0..2 {
+        for index in 0..count {
+            assert!(archive.open(&missing(index)).unwrap().is_none());
+        }
+        assert_eq!(source.take_count(), if round == 0 { manifest } else { 0 });
+    }
+    for index in (0..count).step_by(97) {
+        let mut buf = vec![0; 1000];
+        archive.open(&name(index)).unwrap().unwrap().read_exact_at(&mut buf, 0).unwrap();
+        assert_eq!(buf, bytes(index as u64, 1000));
+    }
 }
 
 #[test]
