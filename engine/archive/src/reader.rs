@@ -6,6 +6,7 @@ mod entry_reader;
 mod index;
 mod indexed;
 pub(crate) mod members;
+mod recent;
 mod visit;
 
 use std::fs::File;

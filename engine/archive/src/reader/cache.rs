@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lru::LruCache;
 
 use super::members::{ContentSize, Members};
+use super::recent::Recent;
 use crate::error::Result;
 
 /// Members whose last use is remembered though their content was not kept.
@@ -19,13 +20,11 @@ type Place = (u64, u64);
 
 /// Decompressed members, those used last.
 pub(super) struct Cache {
-    capacity: usize,
     state: Mutex<CacheState>,
 }
 
 struct CacheState {
-    members: LruCache<Place, Arc<Vec<u8>>>,
-    bytes: usize,
+    members: Recent<Place, Arc<Vec<u8>>>,
     remembered: LruCache<Place, ()>,
     /// Memory of members that went, for those to come: what one thread allocates and another frees comes back late.
     spare: Vec<Vec<u8>>,
@@ -35,12 +34,11 @@ impl Cache {
     /// A cache of up to `capacity` bytes.
     pub(super) fn new(capacity: usize) -> Self {
         let state = CacheState {
-            members: LruCache::unbounded(),
-            bytes: 0,
+            members: Recent::new(capacity),
             remembered: LruCache::new(REMEMBERED),
             spare: Vec::new(),
         };
-        Self { capacity, state: Mutex::new(state) }
+        Self { state: Mutex::new(state) }
     }
 
     /// The content of a member, where it is kept.
@@ -59,20 +57,9 @@ impl Cache {
     fn put(&self, place: Place, content: &Arc<Vec<u8>>) {
         /// What a small member costs beside its content.
         const OVERHEAD: usize = 256;
-        let weight = |content: &Vec<u8>| content.len() + OVERHEAD;
-        let mut evicted = Vec::new();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.bytes += weight(content);
-        if let Some(old) = state.members.put(place, Arc::clone(content)) {
-            state.bytes -= weight(&old);
-            evicted.push(old);
-        }
-        while state.bytes > self.capacity {
-            let Some((_, old)) = state.members.pop_lru() else { break };
-            state.bytes -= weight(&old);
-            evicted.push(old);
-        }
-        for old in evicted {
+        let gone = state.members.put(place, Arc::clone(content), content.len() + OVERHEAD);
+        for old in gone {
             if state.spare.len() < SPARE
                 && let Some(old) = Arc::into_inner(old)
             {
@@ -121,7 +108,7 @@ mod tests {
         assert!(cache.get((0, 1), ContentSize::Exactly(999)).is_none(), "of another size");
         cache.put((5, 1), &Arc::new(vec![0; 100_000]));
         assert!(cache.get((5, 1), ANY).is_none(), "larger than the cache");
-        assert_eq!(cache.state.lock().unwrap().bytes, 0);
+        assert_eq!(cache.state.lock().unwrap().members.bytes(), 0);
     }
 
     #[test]

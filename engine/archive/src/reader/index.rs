@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lru::LruCache;
-
+use super::recent::Recent;
 use crate::entry::{Entry, Location};
 use crate::error::Result;
 use crate::facts::Facts;
@@ -96,21 +95,13 @@ fn common_prefix<'a>(one: &'a str, other: &str) -> &'a str {
     one.get(..end.unwrap_or(shorter)).unwrap_or_default()
 }
 
-/// The indexes of the blocks that were asked for last.
-pub(super) struct Indexes {
-    capacity: usize,
-    state: Mutex<State>,
-}
-
-struct State {
-    blocks: LruCache<usize, Arc<BlockIndex>>,
-    bytes: usize,
-}
+/// The indexes of the blocks that were asked for last, by the numbers of the blocks.
+pub(super) struct Indexes(Mutex<Recent<usize, Arc<BlockIndex>>>);
 
 impl Indexes {
     /// Keeps up to `capacity` bytes.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::new(State { blocks: LruCache::unbounded(), bytes: 0 }) }
+        Self(Mutex::new(Recent::new(capacity)))
     }
 
     /// The index of a block; `make` makes it where it is not kept.
@@ -119,21 +110,14 @@ impl Indexes {
         block: usize,
         make: impl FnOnce() -> Result<BlockIndex>,
     ) -> Result<Arc<BlockIndex>> {
-        let state = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = state().blocks.get(&block).cloned();
+        let recent = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = recent().get(&block).cloned();
         if let Some(kept) = kept {
             return Ok(kept);
         }
         let index = Arc::new(make()?);
-        let mut state = state();
-        state.bytes += index.bytes();
-        if let Some(old) = state.blocks.put(block, Arc::clone(&index)) {
-            state.bytes -= old.bytes();
-        }
-        while state.bytes > self.capacity {
-            let Some((_, old)) = state.blocks.pop_lru() else { break };
-            state.bytes -= old.bytes();
-        }
+        let gone = recent().put(block, Arc::clone(&index), index.bytes());
+        drop(gone);
         Ok(index)
     }
 }
@@ -215,6 +199,6 @@ mod tests {
         assert!(made, "the one used longest ago went");
         let large = Location::Large { start: 0, header: 9, chunks: vec![1; 10_000] };
         indexes.get(4, || BlockIndex::new([Ok(entry("data/shards/l", large))].into_iter())).unwrap();
-        assert_eq!(indexes.state.lock().unwrap().bytes, 0, "chunks count, and nothing else is left");
+        assert_eq!(indexes.0.lock().unwrap().bytes(), 0, "chunks count, and nothing else is left");
     }
 }
