@@ -85,7 +85,8 @@ fn build() -> Result<PathBuf> {
     let target = profile_dir.parent().ok_or("a test outside of a target folder")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "couchcopy", "--profile", profile])
+        // The whole workspace: for the package alone, cargo would build its dependencies again with other features.
+        .args(["build", "--quiet", "--workspace", "--bin", "couchcopy", "--profile", profile])
         .arg("--manifest-path")
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .arg("--target-dir")
