@@ -16,6 +16,6 @@ pub(crate) use reduction::flag;
 pub(crate) use split::split_keys;
 
 pub use backwards::BackwardCursor;
-pub use cursor::{Cursor, Entry};
+pub use cursor::{Cursor, Entry, Fault, LostKeys};
 pub use key::Key;
 pub use reduction::{Reduction, Sizes, TreeKind};

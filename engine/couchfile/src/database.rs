@@ -108,6 +108,16 @@ impl<R: ReadAt> Database<R> {
         Cursor::starting_at(&self.blocks, kind, self.root(kind), from.encode())
     }
 
+    /// A cursor over one of the trees, in key order, that goes around damaged nodes; see [`Cursor::skipping`].
+    pub fn cursor_around_damage(&self, kind: TreeKind) -> Result<Cursor<'_, R>> {
+        Cursor::skipping(&self.blocks, kind, self.root(kind))
+    }
+
+    /// The same from the first entry on whose key is not less than `from`.
+    pub fn cursor_around_damage_from(&self, kind: TreeKind, from: Key<'_>) -> Result<Cursor<'_, R>> {
+        Cursor::skipping_from(&self.blocks, kind, self.root(kind), from.encode())
+    }
+
     /// A cursor over one of the trees against the order of its keys: from the last entry on whose key is not greater than
     /// `from`, without it from the last one.
     pub fn cursor_back(&self, kind: TreeKind, from: Option<Key<'_>>) -> Result<BackwardCursor<'_, R>> {
@@ -343,6 +353,11 @@ impl<R: ReadAt> Database<R> {
     /// The properties: a list of pairs as a term.
     pub fn props(&self) -> Result<Option<TermBytes<'static>>> {
         self.pointed_term(self.header.props_ptr, "properties")
+    }
+
+    /// The table of which sequence was reached when, as a term. CouchDB's versions after 3.5 keep one.
+    pub fn time_seq(&self) -> Result<Option<TermBytes<'static>>> {
+        self.pointed_term(self.header.time_seq_ptr, "time table")
     }
 
     fn pointed_term(&self, ptr: Option<u64>, what: &'static str) -> Result<Option<TermBytes<'static>>> {

@@ -48,9 +48,17 @@ pub enum CouchFileError {
         /// "database" or "view index".
         expected: &'static str,
     },
-    /// The header was written by a CouchDB that this version does not know, or by one older than 0.10.
+    /// The header was written by a CouchDB older than 0.10.
     #[error("the header (offset {offset}) has {what}, which CouchDB 3.5 does not open either")]
     Unsupported {
+        /// Where the header lies.
+        offset: u64,
+        /// Disk version found.
+        what: String,
+    },
+    /// The header was written by a CouchDB that this version does not know yet. The file is not damaged.
+    #[error("written by a newer CouchDB: its header (offset {offset}) has {what}")]
+    Newer {
         /// Where the header lies.
         offset: u64,
         /// Disk version or tuple size found.

@@ -27,6 +27,8 @@ use crate::read_at::ReadAt;
 const MAX_HEADER: u64 = 1 << 20;
 /// Blocks looked at per read when searching backwards.
 const SEARCH_STEP: u64 = 64;
+/// Blocks passed over at once, at most, where nothing but a hole is found: each larger step doubles up to here.
+const HOLE_STEP: u64 = 1 << 20;
 
 /// A header whose checksum is right.
 #[derive(Debug, Clone)]
@@ -58,6 +60,18 @@ pub fn find_before<R: ReadAt>(blocks: &Blocks<R>, limit: u64) -> Result<Option<R
     while block > 0 {
         let first = block.saturating_sub(step);
         let start = first * BLOCK;
+        let end = len.min(block * BLOCK);
+        if step >= SEARCH_STEP && blocks.source().hole_end(start) >= end {
+            // A file system may leave gigabytes of nothing behind after a crash.
+            block = first;
+            step = (step * 2).clamp(SEARCH_STEP, HOLE_STEP);
+            continue;
+        }
+        if step > SEARCH_STEP {
+            // Data ends somewhere in this large step: look closer.
+            step = (step / 2).max(SEARCH_STEP);
+            continue;
+        }
         let raw = blocks.read_raw(start, (len - start).min((block - first) * BLOCK))?;
         for candidate in (first..block).rev() {
             if raw.get(((candidate - first) * BLOCK) as usize) == Some(&HEADER_PREFIX)
@@ -134,6 +148,28 @@ mod tests {
         assert_eq!(find_last(&Blocks::new(cut)).unwrap().unwrap().term, b"\x83first");
         assert!(find_last(&Blocks::new(Vec::new())).unwrap().is_none());
         assert!(find_last(&Blocks::new(vec![0; 9000])).unwrap().is_none());
+    }
+
+    #[test]
+    fn holes_of_any_size_are_passed_over() {
+        use crate::read_at::FileBytes;
+        use std::os::unix::fs::FileExt;
+        let header = encode(b"\x83last");
+        for hole in [1u64 << 20, 3 << 20, 20 << 30] {
+            // Data right before the hole that is no header, and a torn write behind it.
+            for garbage in [0usize, 700_000] {
+                let file = tempfile::tempfile().unwrap();
+                file.write_all_at(&[7; 9000], 0).unwrap();
+                file.write_all_at(&header, 3 * BLOCK).unwrap();
+                file.write_all_at(&vec![1; garbage], 4 * BLOCK).unwrap();
+                file.set_len(hole).unwrap();
+                file.write_all_at(&[1; 100], hole).unwrap();
+                let begun = std::time::Instant::now();
+                let found = find_last(&Blocks::new(FileBytes::new(file).unwrap())).unwrap().unwrap();
+                assert_eq!((found.offset, found.term.as_slice()), (3 * BLOCK, b"\x83last".as_slice()));
+                assert!(begun.elapsed().as_secs() < 5, "{hole}: {:?}", begun.elapsed());
+            }
+        }
     }
 
     #[test]

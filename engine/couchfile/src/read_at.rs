@@ -18,6 +18,12 @@ pub trait ReadAt: Send + Sync {
     /// Fails with [`io::ErrorKind::UnexpectedEof`] where `offset + buf.len()` is beyond [`ReadAt::len`].
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 
+    /// Where a hole ends that `offset` lies in: all bytes from there to that end are zeros, and nothing is stored of them. `offset`
+    /// itself where it lies in no hole, or nothing is known of holes.
+    fn hole_end(&self, offset: u64) -> u64 {
+        offset
+    }
+
     /// Whether there is nothing to read.
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -53,6 +59,17 @@ impl ReadAt for FileBytes {
         check_range(self.len, buf.len(), offset)?;
         self.file.read_exact_at(buf, offset)
     }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        // Every read says where it reads, so the place that this moves means nothing to anybody.
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(data) => data.min(self.len),
+            // No data behind it: a hole up to the end.
+            Err(rustix::io::Errno::NXIO) => self.len.max(offset),
+            // A file system that does not know of holes.
+            Err(_) => offset,
+        }
+    }
 }
 
 impl ReadAt for [u8] {
@@ -86,6 +103,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_exact_at(buf, offset)
     }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        (**self).hole_end(offset)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
@@ -96,6 +117,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_exact_at(buf, offset)
     }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        (**self).hole_end(offset)
+    }
 }
 
 impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
@@ -105,6 +130,10 @@ impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         (**self).read_exact_at(buf, offset)
+    }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        (**self).hole_end(offset)
     }
 }
 
@@ -131,6 +160,10 @@ impl<R: ReadAt> ReadAt for Prefix<R> {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         check_range(self.len, buf.len(), offset)?;
         self.inner.read_exact_at(buf, offset)
+    }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        self.inner.hole_end(offset).clamp(offset, self.len.max(offset))
     }
 }
 

@@ -145,6 +145,16 @@ impl<'a> RevTree<'a> {
         self.leaves().all(|leaf| leaf.stored.is_some_and(|stored| stored.deleted))
     }
 
+    /// Whether two trees hold the same revisions at the same places, whichever form each is written in: older files keep less of
+    /// sizes and attachments.
+    pub(crate) fn means_the_same(&self, other: &RevTree<'_>) -> bool {
+        let same = |(a, b): (&Revision<'_>, &Revision<'_>)| {
+            let stored = |r: &Revision<'_>| r.stored.map(|s| (s.deleted, s.summary, s.seq));
+            (a.generation, a.id.0, a.parent) == (b.generation, b.id.0, b.parent) && stored(a) == stored(b)
+        };
+        self.revisions.len() == other.revisions.len() && self.revisions.iter().zip(&other.revisions).all(same)
+    }
+
     /// A revision's ids from itself to its oldest known ancestor.
     pub fn ancestry<'t>(&'t self, revision: &'t Revision<'a>) -> impl Iterator<Item = RevId<'a>> + 't {
         std::iter::successors(Some(revision), |revision| {

@@ -207,9 +207,9 @@ fn content_of(file: &Database<Vec<u8>>) -> Result<Vec<String>> {
 #[test]
 fn headers_of_the_future_are_refused() -> Result<()> {
     let nine = with_header(|elements| elements[1] = int(9))?;
-    assert!(matches!(Database::open(nine), Err(CouchFileError::Unsupported { .. })));
+    assert!(matches!(Database::open(nine), Err(CouchFileError::Newer { .. })));
     let long = with_header(|elements| elements.push(atom("extra")))?;
-    assert!(matches!(Database::open(long), Err(CouchFileError::Unsupported { .. })));
+    assert!(matches!(Database::open(long), Err(CouchFileError::Newer { .. })));
     Ok(())
 }
 

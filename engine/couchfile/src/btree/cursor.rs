@@ -22,6 +22,50 @@ pub struct Entry<'c> {
     pub value: &'c [u8],
 }
 
+/// Damage that a skipping cursor went around.
+#[derive(Debug)]
+pub struct Fault {
+    /// What is wrong.
+    pub why: CouchFileError,
+    /// The entries that were passed over; `None` where all entries were read and only what a node says of them is wrong.
+    pub lost: Option<LostKeys>,
+}
+
+/// Entries of a tree that cannot be read, because the node that holds them or one above it is damaged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostKeys {
+    /// The key before the first of them as an encoded term; `None` where they are the first of the tree.
+    pub after: Option<Vec<u8>>,
+    /// The key of the last of them as an encoded term; `None` where they are the last of the tree.
+    pub up_to: Option<Vec<u8>>,
+    /// How many there are, as the node above them says; 0 where nothing says it.
+    pub entries: u64,
+}
+
+impl LostKeys {
+    /// Whether a key is one of them, or would be.
+    pub fn contains(&self, key: &Key<'_>) -> bool {
+        let order = |raw: &[u8]| Key::decode(raw).map(|bound| key.order(&bound));
+        let begun = self.after.as_deref().is_none_or(|raw| order(raw) == Ok(Ordering::Greater));
+        let ended = self.up_to.as_deref().is_some_and(|raw| order(raw) == Ok(Ordering::Greater));
+        begun && !ended
+    }
+}
+
+impl std::fmt::Display for LostKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = |raw: &'_ Option<Vec<u8>>| {
+            raw.as_ref().and_then(|raw| Key::decode(raw).ok().map(|key| key.to_string()))
+        };
+        match (key(&self.after), key(&self.up_to)) {
+            (Some(after), Some(up_to)) => write!(f, "after {after} up to {up_to}"),
+            (Some(after), None) => write!(f, "after {after}"),
+            (None, Some(up_to)) => write!(f, "up to {up_to}"),
+            (None, None) => f.write_str("of the whole tree"),
+        }
+    }
+}
+
 /// A node on the way from the root to the present leaf.
 #[derive(Debug)]
 struct Frame {
@@ -52,6 +96,22 @@ pub struct Cursor<'f, R> {
     /// The first key wanted; entries below it are passed over.
     from: Option<Vec<u8>>,
     failed: bool,
+    /// Damage that was gone around; `None` where damage ends the walk.
+    faults: Option<Vec<Fault>>,
+}
+
+/// Where the walk met damage.
+enum Met {
+    /// In the top frame, whose other entries are lost.
+    InNode(CouchFileError),
+    /// In what a node says of its entries, which have all been read; its frame is gone.
+    InClaims(CouchFileError),
+}
+
+impl From<CouchFileError> for Met {
+    fn from(error: CouchFileError) -> Self {
+        Self::InNode(error)
+    }
 }
 
 impl<'f, R: ReadAt> Cursor<'f, R> {
@@ -65,11 +125,41 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
             last_key: None,
             from: None,
             failed: false,
+            faults: None,
         };
         if let Some(root) = root {
             cursor.descend(root.clone(), None, blocks.end())?;
         }
         Ok(cursor)
+    }
+
+    /// A cursor before a tree's first entry that goes around damaged nodes. [`Self::take_faults`] has what they were.
+    ///
+    /// Fails where the bytes cannot be read at all.
+    pub fn skipping(blocks: &'f Blocks<R>, kind: TreeKind, root: Option<&TreeState>) -> Result<Self> {
+        let mut cursor = Self::new(blocks, kind, None)?;
+        cursor.faults = Some(Vec::new());
+        if let Some(root) = root {
+            cursor.descend_or_skip(root.clone(), None, blocks.end())?;
+        }
+        Ok(cursor)
+    }
+
+    /// The same from the first entry on whose key, given as an encoded term, is not less than `from`.
+    pub fn skipping_from(
+        blocks: &'f Blocks<R>,
+        kind: TreeKind,
+        root: Option<&TreeState>,
+        from: Vec<u8>,
+    ) -> Result<Self> {
+        let mut cursor = Self::skipping(blocks, kind, root)?;
+        cursor.from = Some(from);
+        Ok(cursor)
+    }
+
+    /// The damage that was gone around since this was asked last. Complete when there are no more entries.
+    pub fn take_faults(&mut self) -> Vec<Fault> {
+        self.faults.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// A cursor before the first entry whose key, given as an encoded term, is not less than `from`. Subtrees before it
@@ -143,33 +233,89 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         if self.failed {
             return Ok(None);
         }
-        match self.advance() {
-            Ok(Some((key, value))) => {
-                let Some(frame) = self.frames.last() else { return Ok(None) };
-                let ptr = frame.ptr;
-                let key = Key::decode(&frame.term[key.0..key.1])
-                    .map_err(|e| CouchFileError::damaged(self.kind.name(), ptr, e))?;
-                Ok(Some(Entry { key, value: &frame.term[value.0..value.1] }))
-            }
-            Ok(None) => Ok(None),
-            Err(e) => {
+        let (key, value) = loop {
+            let met = match self.advance() {
+                Ok(Some(found)) => break found,
+                Ok(None) => return Ok(None),
+                Err(met) => met,
+            };
+            if let Err(error) = self.go_around(met) {
                 self.failed = true;
                 self.frames.clear();
-                Err(e)
+                return Err(error);
             }
+        };
+        let Some(frame) = self.frames.last() else { return Ok(None) };
+        let ptr = frame.ptr;
+        let key = Key::decode(&frame.term[key.0..key.1])
+            .map_err(|e| CouchFileError::damaged(self.kind.name(), ptr, e))?;
+        Ok(Some(Entry { key, value: &frame.term[value.0..value.1] }))
+    }
+
+    /// Notes damage and leaves it behind. Fails where damage ends the walk.
+    fn go_around(&mut self, met: Met) -> Result<()> {
+        let (why, in_node) = match met {
+            Met::InNode(why) => (why, true),
+            Met::InClaims(why) => (why, false),
+        };
+        let Some(faults) = &mut self.faults else { return Err(why) };
+        if why.is_io() {
+            return Err(why);
         }
+        if !in_node {
+            faults.push(Fault { why, lost: None });
+            return Ok(());
+        }
+        let Some(frame) = self.frames.pop() else { return Err(why) };
+        let read = frame.reduction.count.saturating_add(frame.reduction.deleted);
+        let entries = claimed_entries(self.kind, &frame.claimed).saturating_sub(read);
+        let lost = LostKeys { after: self.last_key.clone(), up_to: frame.claimed_last_key.clone(), entries };
+        faults.push(Fault { why, lost: Some(lost) });
+        self.believe(&frame.claimed, frame.claimed_last_key);
+        Ok(())
+    }
+
+    /// Takes for read what a node says of the damaged one below it, so that the nodes above can still be checked.
+    fn believe(&mut self, claimed: &TreeState, last_key: Option<Vec<u8>>) {
+        if last_key.is_some() {
+            self.last_key = last_key;
+        }
+        if let Some(parent) = self.frames.last_mut() {
+            if let Ok((reduction, _)) = Reduction::decode(self.kind, &claimed.reduction) {
+                parent.reduction = parent.reduction.plus(reduction);
+            }
+            let size = claimed.size.unwrap_or(0);
+            parent.size.0 = parent.size.0.saturating_add(size);
+            parent.size.1 = parent.size.1.saturating_add(size);
+        }
+    }
+
+    /// Goes down into a node or, where that is damaged and the cursor skips, around it.
+    fn descend_or_skip(&mut self, state: TreeState, last_key: Option<Vec<u8>>, below: u64) -> Result<()> {
+        if self.faults.is_none() {
+            return self.descend(state, last_key, below);
+        }
+        let Err(why) = self.descend(state.clone(), last_key.clone(), below) else { return Ok(()) };
+        if why.is_io() {
+            return Err(why);
+        }
+        let entries = claimed_entries(self.kind, &state);
+        let lost = LostKeys { after: self.last_key.clone(), up_to: last_key.clone(), entries };
+        self.faults.get_or_insert_default().push(Fault { why, lost: Some(lost) });
+        self.believe(&state, last_key);
+        Ok(())
     }
 
     /// Goes to the next entry; gives the places of its key and its value in the top frame's term.
     #[allow(clippy::type_complexity)]
-    fn advance(&mut self) -> Result<Option<((usize, usize), (usize, usize))>> {
+    fn advance(&mut self) -> Result<Option<((usize, usize), (usize, usize))>, Met> {
         loop {
             let Some(frame) = self.frames.last_mut() else { return Ok(None) };
             let ptr = frame.ptr;
             let name = self.kind.name();
             let damaged = |e: TermError| CouchFileError::damaged(name, ptr, e);
             if frame.left == 0 {
-                self.ascend()?;
+                self.ascend().map_err(Met::InClaims)?;
                 continue;
             }
             frame.left -= 1;
@@ -184,7 +330,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
                 decoder.skip().map_err(damaged)?;
                 let value = (key.1, base + decoder.position());
                 frame.pos = value.1;
-                if self.checking {
+                if self.checking || self.faults.is_some() {
                     let one =
                         Reduction::of_entry(self.kind, &frame.term[value.0..value.1]).map_err(damaged)?;
                     frame.reduction = frame.reduction.plus(one);
@@ -194,7 +340,8 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
                 if let Some(last) = &self.last_key
                     && Key::decode(last).map_err(damaged)?.order(&this) != Ordering::Less
                 {
-                    return Err(CouchFileError::damaged(name, ptr, format!("key {this} is out of order")));
+                    let why = format!("key {this} is out of order");
+                    return Err(CouchFileError::damaged(name, ptr, why).into());
                 }
                 match &mut self.last_key {
                     Some(last) => {
@@ -213,7 +360,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
             }
             let state = TreeState::decode(&mut decoder).map_err(damaged)?;
             let Some(state) = state else {
-                return Err(CouchFileError::damaged(name, ptr, "a pointer to nothing"));
+                return Err(CouchFileError::damaged(name, ptr, "a pointer to nothing").into());
             };
             frame.pos = base + decoder.position();
             let last_key = frame.term[key.0..key.1].to_vec();
@@ -223,13 +370,26 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
                     continue;
                 }
             }
-            self.descend(state, Some(last_key), ptr)?;
+            self.descend_or_skip(state, Some(last_key), ptr)?;
         }
     }
 
     /// Leaves the top node and holds it against what its parent said.
     fn ascend(&mut self) -> Result<()> {
         let Some(frame) = self.frames.pop() else { return Ok(()) };
+        let held = self.hold_against_claims(&frame);
+        // The entries have been read, whatever was said of them.
+        if held.is_err() && self.faults.is_some() {
+            self.believe(&frame.claimed, frame.claimed_last_key);
+        } else if let Some(parent) = self.frames.last_mut() {
+            parent.reduction = parent.reduction.plus(frame.reduction);
+            parent.size.0 = parent.size.0.saturating_add(frame.size.0);
+            parent.size.1 = parent.size.1.saturating_add(frame.size.1);
+        }
+        held
+    }
+
+    fn hold_against_claims(&self, frame: &Frame) -> Result<()> {
         let name = self.kind.name();
         let damaged = |why: String| CouchFileError::damaged(name, frame.ptr, why);
         let mut decoder = Decoder::new(&frame.term[frame.pos..]);
@@ -240,31 +400,33 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
                 return Err(damaged("its last key is not the one its parent names".into()));
             }
         }
-        if self.checking {
-            let (claimed, with_sizes) = Reduction::decode(self.kind, &frame.claimed.reduction)
-                .map_err(|e| damaged(format!("unreadable reduction: {e}")))?;
-            let found = frame.reduction;
-            let equal = self.kind == TreeKind::Local
-                || (claimed.count == found.count
-                    && claimed.deleted == found.deleted
-                    && (!with_sizes || claimed.sizes == found.sizes));
-            if !equal {
-                return Err(damaged(format!("its parent says {claimed:?}, its entries make {found:?}")));
-            }
-            if let Some(size) = frame.claimed.size
-                && !(frame.size.0..=frame.size.1).contains(&size)
-            {
-                return Err(damaged(format!(
-                    "its parent says {size} bytes of nodes, found {} to {}",
-                    frame.size.0, frame.size.1
-                )));
-            }
-            if let Some(parent) = self.frames.last_mut() {
-                parent.reduction = parent.reduction.plus(found);
-                parent.size.0 += frame.size.0;
-                parent.size.1 += frame.size.1;
-            }
+        if !self.checking {
+            return Ok(());
+        }
+        let (claimed, with_sizes) = Reduction::decode(self.kind, &frame.claimed.reduction)
+            .map_err(|e| damaged(format!("unreadable reduction: {e}")))?;
+        let found = frame.reduction;
+        let equal = self.kind == TreeKind::Local
+            || (claimed.count == found.count
+                && claimed.deleted == found.deleted
+                && (!with_sizes || claimed.sizes == found.sizes));
+        if !equal {
+            return Err(damaged(format!("its parent says {claimed:?}, its entries make {found:?}")));
+        }
+        if let Some(size) = frame.claimed.size
+            && !(frame.size.0..=frame.size.1).contains(&size)
+        {
+            return Err(damaged(format!(
+                "its parent says {size} bytes of nodes, found {} to {}",
+                frame.size.0, frame.size.1
+            )));
         }
         Ok(())
     }
+}
+
+/// How many entries a node says that the tree below it has; 0 where it does not say.
+fn claimed_entries(kind: TreeKind, claimed: &TreeState) -> u64 {
+    Reduction::decode(kind, &claimed.reduction)
+        .map_or(0, |(reduction, _)| reduction.count.saturating_add(reduction.deleted))
 }

@@ -48,8 +48,11 @@ impl Attachment {
     /// Reads `{Name, Type, Pieces, StoredLen, OriginalLen, RevPos, Md5, Encoding}` or one of its older forms.
     pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
         let size = decoder.tuple()?;
-        // `{Base, [{Property, Value}]}` is the form with further properties.
         if size == 2 {
+            if let Token::Binary(_) = decoder.peek()? {
+                return Self::decode_oldest(decoder);
+            }
+            // `{Base, [{Property, Value}]}` is the form with further properties.
             let attachment = Self::decode_base(decoder)?;
             decoder.skip()?;
             return Ok(attachment);
@@ -60,6 +63,25 @@ impl Attachment {
     fn decode_base(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
         let size = decoder.tuple()?;
         Self::decode_fields(decoder, size)
+    }
+
+    /// Reads `Name, {Type, Pieces, StoredLen}`, the form of the first CouchDBs.
+    fn decode_oldest(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
+        let name = String::from_utf8_lossy(decoder.binary()?).into_owned();
+        decoder.tuple_of(3)?;
+        let content_type = String::from_utf8_lossy(decoder.binary()?).into_owned();
+        let pieces = decode_pieces(decoder)?;
+        let stored_len = decoder.uint()?;
+        Ok(Self {
+            name,
+            content_type,
+            pieces,
+            stored_len,
+            original_len: stored_len,
+            revpos: 0,
+            md5: Vec::new(),
+            encoding: Encoding::Identity,
+        })
     }
 
     fn decode_fields(decoder: &mut Decoder<'_>, size: usize) -> Result<Self, TermError> {

@@ -17,6 +17,7 @@ const DEFAULT_LIMIT: u64 = 1000;
 
 // Positions in the tuple, counted from 0.
 const UPDATE_SEQ: usize = 2;
+const TIME_SEQ_PTR: usize = 3;
 const ID_TREE: usize = 4;
 const PURGE_TREE: usize = 7;
 const PURGE_SEQ_TREE: usize = 8;
@@ -37,6 +38,8 @@ pub struct DbHeader {
     pub disk_version: u64,
     /// Last sequence given out.
     pub update_seq: u64,
+    /// Where the table of times and sequences lies that CouchDB's versions after 3.5 keep; up to 3.5 the field is unused and 0.
+    pub time_seq_ptr: Option<u64>,
     /// Document id to document.
     pub id_tree: Option<TreeState>,
     /// Sequence to document.
@@ -93,14 +96,15 @@ pub struct HeaderEdit {
 impl DbHeader {
     /// Reads a header's term (with version byte) found at `offset`.
     ///
-    /// Fails for headers that CouchDB 3.5 refuses too: versions above 8 or below 4, more than 16 elements.
+    /// Fails for headers that CouchDB 3.5 refuses too: versions above 8 or with more than 16 elements, which are of a newer
+    /// CouchDB ([`CouchFileError::Newer`]), and versions below 4.
     pub fn decode(term: &[u8], offset: u64) -> Result<Self> {
         let damaged = |e: TermError| CouchFileError::damaged("database header", offset, e);
-        let unsupported = |what: String| CouchFileError::Unsupported { offset, what };
+        let newer = |what: String| CouchFileError::Newer { offset, what };
         let mut decoder = Decoder::versioned(term).map_err(damaged)?;
         let size = decoder.tuple().map_err(damaged)?;
         if size > FULL_SIZE {
-            return Err(unsupported(format!("{size} elements")));
+            return Err(newer(format!("{size} elements where CouchDB 3.5 knows {FULL_SIZE}")));
         }
         if size < 11 {
             return Err(CouchFileError::damaged(
@@ -126,8 +130,11 @@ impl DbHeader {
         };
 
         let disk_version = uint(1)?;
-        if !(4..=DISK_VERSION).contains(&disk_version) {
-            return Err(unsupported(format!("disk version {disk_version}")));
+        if disk_version > DISK_VERSION {
+            return Err(newer(format!("disk version {disk_version} where CouchDB 3.5 knows {DISK_VERSION}")));
+        }
+        if disk_version < 4 {
+            return Err(CouchFileError::Unsupported { offset, what: format!("disk version {disk_version}") });
         }
         let legacy = disk_version <= 6;
         let (purge_tree, purge_seq_tree, legacy_purge_seq, legacy_purged_docs) = if legacy {
@@ -147,6 +154,9 @@ impl DbHeader {
         Ok(Self {
             disk_version,
             update_seq: uint(UPDATE_SEQ)?,
+            time_seq_ptr: optional(TIME_SEQ_PTR)
+                .map_err(damaged)?
+                .filter(|&ptr| ptr > 0 && disk_version == DISK_VERSION),
             id_tree: tree(ID_TREE)?,
             seq_tree: tree(ID_TREE + 1)?,
             local_tree: tree(ID_TREE + 2)?,
@@ -359,7 +369,17 @@ mod tests {
             }
             e.finish()
         };
-        assert!(matches!(DbHeader::decode(&nine, 0), Err(CouchFileError::Unsupported { .. })));
+        assert!(matches!(DbHeader::decode(&nine, 0), Err(CouchFileError::Newer { .. })));
+        let seventeen = {
+            let mut e = Encoder::versioned();
+            e.tuple(17).atom(b"db_header").uint(8);
+            for _ in 0..15 {
+                e.uint(0);
+            }
+            e.finish()
+        };
+        let newer = DbHeader::decode(&seventeen, 0).unwrap_err();
+        assert!(newer.to_string().contains("written by a newer CouchDB"), "{newer}");
         assert!(DbHeader::decode(b"\x83\x68\x11", 0).is_err());
         assert!(DbHeader::decode(b"", 0).is_err());
     }
