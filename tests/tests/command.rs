@@ -7,6 +7,8 @@ mod checks;
 mod config;
 #[path = "command/damaged.rs"]
 mod damaged;
+#[path = "command/damaged_inside.rs"]
+mod damaged_inside;
 #[path = "command/hot.rs"]
 mod hot;
 #[path = "command/interrupted.rs"]

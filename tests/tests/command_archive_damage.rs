@@ -76,6 +76,7 @@ impl Sample {
             limits: false,
             config: None,
             mirror: None,
+            check: false,
         };
         assert!(backup(&options, &Silent)?.is_complete());
         let verified = verify(&archive, 1, &Silent)?;

@@ -7,6 +7,8 @@
 mod checks;
 #[path = "live_restore/content.rs"]
 mod content;
+#[path = "live_restore/damaged.rs"]
+mod damaged;
 #[path = "live_restore/examine.rs"]
 mod examine;
 #[path = "live_restore/interrupted.rs"]

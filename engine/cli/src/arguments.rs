@@ -125,6 +125,11 @@ pub(crate) struct Backup {
     #[arg(long, value_name = "DIR", requires = "with_config")]
     pub(crate) config_dir: Vec<PathBuf>,
 
+    /// Check the trees, bodies and attachments of every shard while it is saved. Where a copy is damaged, the copy of another given
+    /// node is saved. Of other machines, large shards pass through a temporary file beside the archive.
+    #[arg(long)]
+    pub(crate) check: bool,
+
     /// Keep a mirror of the nodes' files in this folder, a new one or that of an earlier backup: of files that it has, only
     /// what was appended since comes over the network. It takes as much room as the data; nodes on this machine do without.
     #[arg(long, visible_alias = "rsync-reuse-folder", value_name = "DIR")]

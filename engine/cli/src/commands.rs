@@ -122,6 +122,7 @@ fn backup_options(
         limits: command.limits,
         config: command.with_config.then(|| command.config_dir.clone()),
         mirror: command.rsync_reuse_dir.clone(),
+        check: command.check,
     };
     Ok((options, plugins))
 }
@@ -159,6 +160,11 @@ fn backup_text(result: &BackupResult, command: &Backup) -> String {
         let n = count(summary.problems.len() as u64, "file", "files");
         let _ = writeln!(text, "NOT SAVED, damaged or missing on the nodes: {n}");
         problems_text(&mut text, &summary.problems);
+    }
+    if !summary.damaged.is_empty() {
+        let n = count(summary.damaged.len() as u64, "shard", "shards");
+        let _ = writeln!(text, "SAVED, but DAMAGED: {n}");
+        problems_text(&mut text, &summary.damaged);
     }
     text
 }

@@ -112,7 +112,7 @@ pub(crate) fn restore(
         if archive.is_none() {
             return Err(OperationError::refused("no archive is named", "Give the archive, then the nodes."));
         }
-        let planned = PlannedRestore::make(&options, &mut nodes, told)?;
+        let mut planned = PlannedRestore::make(&options, &mut nodes, told)?;
         reporter.end();
         let description = planned.describe(&nodes);
         if command.dry_run {

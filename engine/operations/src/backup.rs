@@ -7,6 +7,7 @@
 //! known only when it has passed by; or, where a mirror is kept, the prefix of what is in that.
 
 mod asked;
+mod checking;
 mod config;
 mod copies;
 mod drift;
@@ -56,6 +57,8 @@ pub struct BackupOptions {
     pub config: Option<Vec<PathBuf>>,
     /// A folder that mirrors the files of nodes on other machines: only what is new comes over the network.
     pub mirror: Option<PathBuf>,
+    /// Check trees, bodies and attachments of shards while they are saved, and save another node's copy where one is damaged.
+    pub check: bool,
 }
 
 /// A data folder as the user names it.
@@ -103,6 +106,12 @@ pub struct BackupSummary {
     pub views_left_out: Vec<String>,
     /// Shards that could not be saved, and why.
     pub problems: Vec<FileProblem>,
+    /// Shards that were saved though they are damaged, where that was looked for: no given node has an intact copy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<FileProblem>,
+    /// Damaged copies of shards of which another, intact copy was saved, where that was looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged_copies: Vec<FileProblem>,
     /// What CouchDB itself told, where it could be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterRecord>,
@@ -135,7 +144,7 @@ pub struct BackupResult {
 impl BackupResult {
     /// Whether everything that belongs to the databases was saved.
     pub fn is_complete(&self) -> bool {
-        self.summary.problems.is_empty()
+        self.summary.problems.is_empty() && self.summary.damaged.is_empty()
     }
 }
 
@@ -213,6 +222,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
         shards.iter().map(|shard| (first_holder(shard), shard.path.as_str())),
     )?;
     let latest = drift::LatestMaps::default();
+    let checking = options.check.then(|| checking::Checking::new(threads, &options.archive));
     let sources = shards.into_iter().map(|shard| source::ShardSource {
         shard,
         folders: &folders,
@@ -220,6 +230,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
         latest: &latest,
         findings: &findings,
         streams: &streams,
+        checking: checking.as_ref(),
     });
     add_all(&mut writer, sources, &streams, reporter, &|progress| {
         first.fetch_min(progress.entries, std::sync::atomic::Ordering::Relaxed);
@@ -229,6 +240,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     drop(streams);
     reporter.timing("shards saved", begun.elapsed().as_secs_f64());
 
+    findings.refuse_newer()?;
     let mut summary = findings.into_summary();
     summary.nodes = metadata.backup.source.nodes_names;
     summary.date = metadata.backup.date;
@@ -240,6 +252,8 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     summary.problems.extend(plan.problems);
     summary.problems.sort();
     summary.problems.dedup();
+    summary.damaged.sort();
+    summary.damaged_copies.sort();
     tell(&summary, reporter);
 
     let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
@@ -303,6 +317,19 @@ fn tell(summary: &BackupSummary, reporter: &dyn Reporter) {
         format!("{}{more}", shown.join(", "))
     };
     let notice = |severity, text| reporter.notice(&Notice { severity, text });
+    for copy in &summary.damaged_copies {
+        notice(Severity::Warning, format!("{}: {}", copy.path, copy.problem));
+    }
+    if !summary.damaged_copies.is_empty() {
+        notice(
+            Severity::Warning,
+            format!(
+                "the archive has intact copies of these {} shards, but the nodes still have the damaged ones. To repair a node, \
+                 stop its CouchDB, move the damaged file away, start it again: CouchDB copies the shard from the other nodes",
+                summary.damaged_copies.len()
+            ),
+        );
+    }
     if !summary.deleted_meanwhile.is_empty() {
         notice(
             Severity::Warning,

@@ -168,7 +168,9 @@ impl OperationError {
                 snapshot::Error::SeveralFolders { .. } => ErrorKind::Refused,
                 _ => ErrorKind::Data,
             },
-            Self::Refused { .. } => ErrorKind::Refused,
+            Self::Refused { .. } | Self::Database { source: CouchFileError::Newer { .. }, .. } => {
+                ErrorKind::Refused
+            }
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
             Self::Plugin(error) => plugin_kind(error),
             Self::Build(_) => ErrorKind::Plugin,
@@ -193,6 +195,11 @@ impl OperationError {
                 "Use another copy of this archive. `couchcopy verify` tells whether an archive is whole.".into(),
             ),
             Self::Snapshot(error) => Some(error.remedy().into()),
+            Self::Database { source: CouchFileError::Newer { .. }, .. } => Some(
+                "The file is not damaged. Use a couchcopy that knows this CouchDB: update couchcopy on this machine and try \
+                 again."
+                    .into(),
+            ),
             Self::Database { .. } => Some(
                 "CouchDB would open this file as an empty database or not at all. Take it from another node or an \
                  older backup."

@@ -8,6 +8,7 @@ pub mod cat;
 mod cluster;
 mod documents;
 pub mod error;
+mod integrity;
 pub mod inventory;
 pub mod load;
 pub mod look;

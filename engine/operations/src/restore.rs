@@ -9,6 +9,7 @@ mod flusher;
 pub mod live;
 pub(crate) mod maps;
 mod plan;
+mod proof;
 mod shard;
 mod staging;
 mod visitor;
@@ -118,25 +119,36 @@ pub(crate) fn restore_folders(
     }
     let threads = parallel::threads(options.threads);
     let begun = Instant::now();
-    let survey = Survey::open(&options.archive, threads, reporter)?;
+    let mut survey = Survey::open(&options.archive, threads, reporter)?;
     reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
-    let begun = Instant::now();
-    let plan = plan::Plan::make(&survey, options)?;
-    plan.tell(reporter);
-    reporter.timing("restore planned", begun.elapsed().as_secs_f64());
-    let destinations: Vec<Destination> = options
-        .targets
-        .iter()
-        .zip(&plan.bytes)
-        .map(|(target, &bytes)| {
-            let staging = Staging::create(&target.folder, bytes)?;
-            Ok(Destination::Folder(match lasting {
-                Lasting::Durably => staging,
-                Lasting::ForNow => staging.for_now(),
-            }))
-        })
-        .collect::<Result<_>>()?;
-    let written = write(&survey, &plan, options, &destinations, true, reporter)?;
+    let (plan, destinations, written) = loop {
+        let begun = Instant::now();
+        let plan = plan::Plan::make(&survey, options)?;
+        plan.tell(reporter);
+        reporter.timing("restore planned", begun.elapsed().as_secs_f64());
+        let destinations: Vec<Destination> = options
+            .targets
+            .iter()
+            .zip(&plan.bytes)
+            .map(|(target, &bytes)| {
+                let staging = Staging::create(&target.folder, bytes)?;
+                Ok(Destination::Folder(match lasting {
+                    Lasting::Durably => staging,
+                    Lasting::ForNow => staging.for_now(),
+                }))
+            })
+            .collect::<Result<_>>()?;
+        match write(&survey, &plan, options, &destinations, true, reporter)? {
+            Ok(written) => break (plan, destinations, written),
+            Err(damage) => {
+                for staging in destinations.iter().filter_map(Destination::folder) {
+                    staging.discard()?;
+                }
+                damage.note_in(&mut survey);
+                tell_damage(&damage, reporter);
+            }
+        }
+    };
 
     reporter.phase("making the data durable", None);
     let begun = Instant::now();
@@ -165,7 +177,20 @@ pub(crate) fn restore_folders(
     })
 }
 
-/// Writes all files to their destinations, the shard maps too where they are wanted.
+/// Reports that damage was found, and what follows from it.
+fn tell_damage(damage: &proof::Damage, reporter: &dyn Reporter) {
+    reporter.notice(&Notice {
+        severity: Severity::Warning,
+        text: format!(
+            "damaged in the archive: {} shards, {} view indexes. Nothing was replaced; what was copied is removed",
+            damage.shards.len(),
+            damage.views.len()
+        ),
+    });
+}
+
+/// Writes all files to their destinations, the shard maps too where they are wanted, and checks each. Where one is damaged, that
+/// is what comes back, and what was written is good for nothing.
 fn write(
     survey: &Survey,
     plan: &plan::Plan,
@@ -173,7 +198,7 @@ fn write(
     destinations: &[Destination],
     maps: bool,
     reporter: &dyn Reporter,
-) -> Result<visitor::WrittenFiles> {
+) -> Result<std::result::Result<visitor::WrittenFiles, proof::Damage>> {
     let threads = parallel::threads(options.threads);
     if maps {
         reporter.phase("rewriting the shard maps", None);

@@ -325,7 +325,7 @@ impl PlannedDatabases {
             local::send(source, sender)?;
         }
         // They come last: a function in them that validates documents would judge those that were valid before it was there.
-        pass::design_documents(source, sender, ask_first)?;
+        pass::design_documents(source, sender, info.file_size, ask_first)?;
         sender.step("design documents sent");
         reporter.timing(&format!("{shown} sent"), begun.elapsed().as_secs_f64());
 

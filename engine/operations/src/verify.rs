@@ -95,7 +95,7 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
     let total = survey.shards.len() + survey.views.values().map(Vec::len).sum::<usize>() + 1;
     reporter.phase("verifying", Some(total as u64));
     let begun = Instant::now();
-    let visitor = visitor::Checker::new(&survey, &partitioned, result, reporter);
+    let visitor = visitor::Checker::new(&survey, &partitioned, result, threads, reporter);
     match &survey.archive {
         Archive::Indexed(archive) => archive.verify(threads, &visitor),
         Archive::Sequential(archive) => archive.visit(threads, &visitor).map(|_| ()),

@@ -29,6 +29,11 @@ const PATIENCE_FOR_GONE: usize = 4;
 /// After so many bad files the rest are believed sooner.
 const BAD_FILES_WAITED_FOR: u32 = 20;
 
+/// How the name of a finished compaction's file ends, behind the shard's name.
+pub(super) const COMPACTED: &str = ".compact";
+/// The same while the compaction is running.
+pub(super) const COMPACTING: &str = ".compact.data";
+
 /// How many files were waited for in vain.
 static WAITED_IN_VAIN: AtomicU32 = AtomicU32::new(0);
 
@@ -37,6 +42,13 @@ static WAITED_IN_VAIN: AtomicU32 = AtomicU32::new(0);
 pub(super) enum FileFailure {
     /// It is not there.
     Missing,
+    /// It is not there, but what a compaction that did not come to its end had copied is.
+    OnlyCompaction {
+        /// Name of the file beside it.
+        name: String,
+        /// Its length.
+        bytes: u64,
+    },
     /// It is there, but is no whole database.
     Damaged(CouchFileError),
     /// The system did not let us read it.
@@ -47,9 +59,21 @@ impl std::fmt::Display for FileFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Missing => f.write_str("the file is missing"),
+            Self::OnlyCompaction { name, bytes } => write!(
+                f,
+                "the file is missing, but {name} ({bytes} bytes) is beside it and holds what a compaction had copied. CouchDB \
+                 deletes it when it makes the shard again: copy it to a safe place first"
+            ),
             Self::Damaged(e) => write!(f, "{e}"),
             Self::Unreadable(e) => write!(f, "it cannot be read: {e}"),
         }
+    }
+}
+
+impl FileFailure {
+    /// Whether the file is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing | Self::OnlyCompaction { .. })
     }
 }
 
@@ -155,7 +179,8 @@ fn open(path: &Path) -> Result<(FileBytes, u64), FileFailure> {
     })
 }
 
-fn failure(error: CouchFileError) -> FileFailure {
+/// What an error says of the file.
+pub(super) fn failure(error: CouchFileError) -> FileFailure {
     match error {
         CouchFileError::Io { source, .. } if source.kind() != std::io::ErrorKind::UnexpectedEof => {
             FileFailure::Unreadable(source)
@@ -193,6 +218,8 @@ fn patiently<T>(
     let mut tried = 0;
     loop {
         let failure = match attempt(path) {
+            // No waiting makes it an older one.
+            Err(failure @ FileFailure::Damaged(CouchFileError::Newer { .. })) => return Err(failure),
             Err(failure @ (FileFailure::Missing | FileFailure::Damaged(_))) => failure,
             done => return done,
         };
@@ -208,7 +235,7 @@ fn patiently<T>(
                 return attempt(&compacted);
             }
             WAITED_IN_VAIN.fetch_add(1, Ordering::Relaxed);
-            return Err(failure);
+            return Err(if matches!(failure, FileFailure::Missing) { missing(path) } else { failure });
         }
         std::thread::sleep(PATIENCE[tried]);
         tried += 1;
@@ -217,9 +244,25 @@ fn patiently<T>(
 
 /// `X.couch.compact`: a finished compaction, about to be renamed.
 fn compacted(path: &Path) -> PathBuf {
+    beside(path, COMPACTED)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".compact");
+    name.push(ending);
     PathBuf::from(name)
+}
+
+/// What is to be said of a file that is not there.
+fn missing(path: &Path) -> FileFailure {
+    let unfinished = beside(path, COMPACTING);
+    match std::fs::symlink_metadata(&unfinished) {
+        Ok(found) if found.is_file() && found.len() > 0 => {
+            let name = unfinished.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            FileFailure::OnlyCompaction { name, bytes: found.len() }
+        }
+        _ => FileFailure::Missing,
+    }
 }
 
 /// Seconds since 1970; 0 for anything before.
@@ -234,6 +277,16 @@ mod tests {
 
     fn database() -> Vec<u8> {
         DatabaseWriter::new(Vec::new(), Settings::new("a".repeat(32), "n@h")).unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn what_a_compaction_left_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.couch");
+        std::fs::write(folder.path().join("x.couch.compact.data"), [7; 5000]).unwrap();
+        let failure = read_shard(&path, &mut Vec::new()).unwrap_err();
+        assert!(failure.is_missing());
+        assert!(failure.to_string().contains("x.couch.compact.data (5000 bytes)"), "{failure}");
     }
 
     #[test]

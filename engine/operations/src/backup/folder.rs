@@ -51,6 +51,10 @@ impl ReadAt for MapsBytes {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
         self.0.read_exact_at(buf, offset)
     }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        self.0.hole_end(offset)
+    }
 }
 
 impl NodeFolder {

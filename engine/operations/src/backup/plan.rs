@@ -6,6 +6,7 @@ use std::path::Path;
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
+use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
 
@@ -36,6 +37,8 @@ pub(super) struct PlannedShard {
     pub(super) path: String,
     /// Numbers of the folders whose node holds a copy, the one to be read first in front.
     pub(super) folders: Box<[u16]>,
+    /// Whether its documents are placed by the first part of their ids.
+    pub(super) partitioned: bool,
 }
 
 /// A view index to be saved.
@@ -91,7 +94,11 @@ impl<'f> Plan<'f> {
                 if holders.is_empty() {
                     nowhere.add(&shard, nodes);
                 }
-                shards.push(PlannedShard { path: shard.path(), folders: holders.into_boxed_slice() });
+                shards.push(PlannedShard {
+                    path: shard.path(),
+                    folders: holders.into_boxed_slice(),
+                    partitioned: map.is_partitioned(),
+                });
             }
             Ok(())
         })?;
@@ -220,6 +227,10 @@ fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<M
                 let what = || folder.shown_file("_dbs.couch");
                 counts.push(database.counts().map_err(|e| OperationError::database(what(), e))?);
                 readable.push((folder, database));
+            }
+            Err(CouchFileError::Newer { offset, what }) => {
+                let newer = CouchFileError::Newer { offset: *offset, what: what.clone() };
+                return Err(OperationError::database(folder.shown_file("_dbs.couch"), newer));
             }
             Err(e) => reporter.notice(&Notice {
                 severity: Severity::Problem,

@@ -23,7 +23,8 @@ use node::{NodeError, NodeFiles};
 pub(super) use self::copies::order_all;
 pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Taken, Tell};
-use self::passing::{BrokenOff, Passed, Passing};
+pub(super) use self::passing::Passing;
+use self::passing::{BrokenOff, Passed};
 use super::file::{self, FileFailure, IndexHeader, ShardHeader};
 use super::folder::{MapsBytes, NodeFolder};
 use crate::error::{OperationError, Result};
@@ -272,6 +273,9 @@ impl Streams {
         let Some(files) = &folder.remote else { return Err(Absence::File(FileFailure::Missing)) };
         match self.take(number, path) {
             Some(Taken::Arrived(arrived)) => match checked(arrived, buf, |buf| file::shard_header(&buf)) {
+                Err(newer @ FileFailure::Damaged(CouchFileError::Newer { .. })) => {
+                    return Err(Absence::File(newer));
+                }
                 // Made this moment, perhaps.
                 Err(FileFailure::Damaged(_)) => {}
                 done => return done.map_err(Absence::File),

@@ -5,9 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{BoxError, EntrySource, Facts, LateFacts, Opened};
+use couchfile::check::Report;
 use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::error::CouchFileError;
 use couchfile::read_at::{Prefix, ReadAt};
 
+use super::checking::Checking;
 use super::drift::LatestMaps;
 use super::file::{self, Content, FileFailure, IndexHeader, ShardHeader};
 use super::folder::NodeFolder;
@@ -28,6 +31,10 @@ struct Found {
     deleted: BTreeSet<String>,
     views_left_out: Vec<String>,
     problems: Vec<FileProblem>,
+    damaged: Vec<FileProblem>,
+    damaged_copies: Vec<FileProblem>,
+    /// A file of a newer CouchDB, which was found to be one only after it had passed.
+    newer: Option<OperationError>,
     views: u64,
     shards: u64,
 }
@@ -35,6 +42,12 @@ struct Found {
 impl Findings {
     fn note(&self, what: impl FnOnce(&mut Found)) {
         what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Fails where a file of a newer CouchDB has passed by.
+    pub(super) fn refuse_newer(&self) -> Result<(), OperationError> {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.newer.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn into_summary(self) -> BackupSummary {
@@ -46,6 +59,8 @@ impl Findings {
             deleted_meanwhile: found.deleted.into_iter().collect(),
             views_left_out: found.views_left_out,
             problems: found.problems,
+            damaged: found.damaged,
+            damaged_copies: found.damaged_copies,
             ..BackupSummary::default()
         }
     }
@@ -106,7 +121,7 @@ impl EntrySource for ViewSource<'_> {
         let content = match file::read_view(&near, buf) {
             Ok(content) => content,
             // Deleted with its design document, or swapped by a compaction this moment.
-            Err(FileFailure::Missing) => return Ok(Opened::Skip),
+            Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => return Ok(Opened::Skip),
             Err(FileFailure::Unreadable(e)) => {
                 return Err(OperationError::io("read", near, e).into());
             }
@@ -227,48 +242,130 @@ pub(super) struct ShardSource<'p, 'f> {
     pub(super) latest: &'p LatestMaps,
     pub(super) findings: &'p Findings,
     pub(super) streams: &'p Streams,
+    /// Where more than headers is looked at.
+    pub(super) checking: Option<&'p Checking>,
 }
 
+/// A copy of a shard that can be saved. The bytes of a small one are in the caller's buffer.
+struct Copy {
+    opened: Opened,
+    /// What is damaged in it, where that was looked for and found.
+    damage: Option<Report>,
+}
+
+/// A copy of a shard, or why that node has none.
+type Tried = Result<Copy, FileFailure>;
+
 impl ShardSource<'_, '_> {
-    /// A shard of another machine.
-    fn fetch(
-        &self,
-        number: u16,
-        shard: &ShardName,
-        buf: &mut Vec<u8>,
-    ) -> Result<Result<Opened, FileFailure>, OperationError> {
+    /// The copy of one node.
+    fn copy(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, OperationError> {
         let path = &self.shard.path;
+        let folder = &self.folders[usize::from(number)];
+        if folder.remote.is_none() {
+            let read = file::read_shard(&folder.path.join(path), buf);
+            return Ok(read.and_then(|content| self.checked(folder, shard, content, buf)));
+        }
+        if let Some(near) = folder.near(path)
+            && let Some(content) = mirrored(&near, buf)?
+        {
+            match self.checked(folder, shard, content, buf) {
+                Ok(Copy { damage: Some(_), .. }) => {
+                    // The node's file may be intact.
+                    std::fs::remove_file(&near).map_err(|e| OperationError::io("remove", near, e))?;
+                }
+                found => return Ok(found),
+            }
+        }
+        buf.clear();
+        self.fetch(number, shard, buf)
+    }
+
+    /// Checks what was read, where that is wanted.
+    fn checked(
+        &self,
+        folder: &NodeFolder,
+        shard: &ShardName,
+        content: Content<ShardHeader>,
+        buf: &[u8],
+    ) -> Tried {
+        let damage = match (self.checking, &content.large) {
+            (None, _) => None,
+            (Some(checking), Some(large)) => checking.damage(shard, self.shard.partitioned, large)?,
+            (Some(checking), None) => checking.damage(shard, self.shard.partitioned, &buf)?,
+        };
+        let facts = shard_facts(shard.clone(), folder.name.clone(), content.header);
+        let name = format!("{DATA}{}", self.shard.path);
+        Ok(Copy { opened: opened(name, content.mtime, facts, content.large), damage })
+    }
+
+    /// A shard of another machine.
+    fn fetch(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, OperationError> {
+        let path = &self.shard.path;
+        let folder = &self.folders[usize::from(number)];
         let gone = || drift::was_deleted(self.maps, self.latest, &shard.db, &shard.suffix);
         let fetched = match self.streams.shard(self.folders, number, path, buf, gone) {
             Ok(fetched) => fetched,
             Err(Absence::File(failure)) => return Ok(Err(failure)),
             Err(Absence::Node(error)) => return Err(error),
         };
-        let name = format!("{DATA}{path}");
-        let node = self.folders[usize::from(number)].name.clone();
-        Ok(Ok(match fetched {
+        let (content, passed, mtime) = match fetched {
             Fetched::Small { header, mtime } => {
-                self.findings.note(|found| found.shards += 1);
-                Opened::Small { name, mtime, facts: shard_facts(shard.clone(), node, header) }
+                let content = Content { header, mtime, large: None };
+                return Ok(self.checked(folder, shard, content, buf));
             }
-            Fetched::Large { content, passed, mtime } => {
-                let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
-                let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
-                    Ok(header) => {
-                        findings.note(|found| found.shards += 1);
-                        shard_facts(shard, node, header)
-                    }
-                    // It has gone into the archive by now. Without facts it is no shard of the database to a restore.
-                    Err(e) => {
-                        let problem = FileProblem { path, problem: e.to_string() };
-                        findings.note(|found| found.problems.push(problem));
-                        Facts::Other
+            Fetched::Large { content, passed, mtime } => (content, passed, mtime),
+        };
+        if let Some(checking) = self.checking {
+            let whole = checking.whole(&content, mtime)?;
+            return Ok(whole.and_then(|content| self.checked(folder, shard, content, buf)));
+        }
+        let name = format!("{DATA}{path}");
+        let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
+        let (node, shown) = (folder.name.clone(), folder.shown_file(&path));
+        let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
+            Ok(header) => shard_facts(shard, node, header),
+            // It has gone into the archive by now. Without facts it is no shard of the database to a restore.
+            Err(e) => {
+                findings.note(|found| {
+                    found.shards = found.shards.saturating_sub(1);
+                    if matches!(e, CouchFileError::Newer { .. }) {
+                        found.newer = Some(OperationError::database(shown, e));
+                    } else {
+                        found.problems.push(FileProblem { path, problem: e.to_string() });
                     }
                 });
-                Opened::Stream { name, mtime, data: Box::new(content), facts }
+                Facts::Other
             }
-        }))
+        });
+        let opened = Opened::Stream { name, mtime, data: Box::new(content), facts };
+        Ok(Ok(Copy { opened, damage: None }))
     }
+
+    /// Notes what becomes of a shard for which a copy was found, after others that were damaged.
+    fn note_saved(&self, folder: &NodeFolder, damage: Option<&Report>, damaged: Vec<(String, String)>) {
+        let path = &self.shard.path;
+        let from = folder.shown();
+        let copies = damaged.into_iter().filter(|(node, _)| *node != from);
+        self.findings.note(|found| {
+            found.shards += 1;
+            if let Some(damage) = damage {
+                let problem =
+                    format!("damaged on {from}, and no given node has an intact copy: {}", words(damage));
+                found.damaged.push(FileProblem { path: path.clone(), problem });
+                return;
+            }
+            found.damaged_copies.extend(copies.map(|(node, words)| FileProblem {
+                path: path.clone(),
+                problem: format!("damaged on {node} ({words}); the copy of {from} is saved"),
+            }));
+        });
+    }
+}
+
+fn words(damage: &Report) -> String {
+    /// So many problems of a copy are told in words.
+    const TOLD: usize = 5;
+    damage.in_words(TOLD)
 }
 
 impl EntrySource for ShardSource<'_, '_> {
@@ -279,41 +376,41 @@ impl EntrySource for ShardSource<'_, '_> {
         };
         let mut failures = Vec::new();
         let mut all_missing = true;
+        // The least damaged copy so far, with its bytes, and what is damaged of all copies.
+        let mut best: Option<(&NodeFolder, Opened, Report, Vec<u8>)> = None;
+        let mut damaged = Vec::new();
         for &number in &self.shard.folders {
             let folder = &self.folders[usize::from(number)];
             buf.clear();
-            if folder.remote.is_some() {
-                if let Some(near) = folder.near(path)
-                    && let Some(content) = mirrored(&near, buf)?
-                {
-                    let facts = shard_facts(shard, folder.name.clone(), content.header);
-                    self.findings.note(|found| found.shards += 1);
-                    return Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large));
+            match self.copy(number, &shard, buf)? {
+                Ok(Copy { opened, damage: None }) => {
+                    self.note_saved(folder, None, damaged);
+                    return Ok(opened);
                 }
-                buf.clear();
-                match self.fetch(number, &shard, buf)? {
-                    Ok(opened) => return Ok(opened),
-                    Err(failure) => {
-                        all_missing &= matches!(failure, FileFailure::Missing);
-                        failures.push(format!("{}: {failure}", folder.shown()));
-                        continue;
+                Ok(Copy { opened, damage: Some(report) }) => {
+                    damaged.push((folder.shown(), words(&report)));
+                    let is_better =
+                        best.as_ref().is_none_or(|(_, _, best, _)| report.problem_count < best.problem_count);
+                    if is_better {
+                        best = Some((folder, opened, report, std::mem::take(buf)));
                     }
-                }
-            }
-            match file::read_shard(&folder.path.join(path), buf) {
-                Ok(content) => {
-                    let facts = shard_facts(shard, folder.name.clone(), content.header);
-                    self.findings.note(|found| found.shards += 1);
-                    return Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large));
                 }
                 Err(FileFailure::Unreadable(e)) if e.kind() == std::io::ErrorKind::PermissionDenied => {
                     return Err(OperationError::io("read", folder.path.join(path), e).into());
                 }
+                Err(FileFailure::Damaged(e @ CouchFileError::Newer { .. })) => {
+                    return Err(OperationError::database(folder.shown_file(path), e).into());
+                }
                 Err(failure) => {
-                    all_missing &= matches!(failure, FileFailure::Missing);
-                    failures.push(format!("{}: {failure}", folder.path.display()));
+                    all_missing &= failure.is_missing();
+                    failures.push(format!("{}: {failure}", folder.shown()));
                 }
             }
+        }
+        if let Some((folder, opened, report, bytes)) = best {
+            *buf = bytes;
+            self.note_saved(folder, Some(&report), damaged);
+            return Ok(opened);
         }
         if all_missing && drift::is_deleted(self.maps, self.latest, &shard.db, &shard.suffix)? {
             self.findings.note(|found| {
@@ -332,12 +429,13 @@ impl EntrySource for ShardSource<'_, '_> {
 fn mirrored(path: &Path, buf: &mut Vec<u8>) -> Result<Option<Content<ShardHeader>>, OperationError> {
     match file::read_settled_shard(path, buf) {
         Ok(content) => Ok(Some(content)),
-        Err(FileFailure::Missing) => Ok(None),
+        // It is refused where it is asked of its node.
         Err(FileFailure::Damaged(_)) => {
             std::fs::remove_file(path).map_err(|e| OperationError::io("remove", path, e))?;
             Ok(None)
         }
         Err(FileFailure::Unreadable(e)) => Err(OperationError::io("read", path, e)),
+        Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => Ok(None),
     }
 }
 

@@ -19,7 +19,8 @@ use node::Node;
 use serde::Serialize;
 
 use super::plan::Plan;
-use super::{RestoreOptions, RestoreResult, Target, check_targets};
+use super::proof::Damage;
+use super::{RestoreOptions, RestoreResult, Target, check_targets, tell_damage};
 use crate::agreement::{Agreement, WaitOptions};
 use crate::error::{OperationError, Result};
 use crate::parallel;
@@ -28,6 +29,8 @@ use crate::report::{Notice, Reporter, Severity, Steps};
 use crate::selection::Selection;
 use crate::survey::Survey;
 use crate::swap::{Journal, JournalOptions};
+
+use stage::Staged;
 
 pub use resume::{resume, roll_back};
 pub(crate) use steps::remove_all;
@@ -142,6 +145,8 @@ pub struct PlannedRestore {
     /// What the offline restore would be told.
     restore: RestoreOptions,
     learned: Vec<Learned>,
+    /// What was found damaged while it was being staged, and is left out.
+    damage: Damage,
     /// Databases that the cluster has now; asked for only where not all of the archive is restored.
     databases_now: Vec<String>,
     /// What was found fine, and what not.
@@ -160,7 +165,7 @@ impl PlannedRestore {
         let (proofs, learned) = prove_all(nodes)?;
         proofs.refuse()?;
         reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
-        let planned = Self::of_archive(options, nodes, reporter)?;
+        let planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
         for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
             if let Some(free) = learned.free
                 && free < *bytes
@@ -195,10 +200,16 @@ impl PlannedRestore {
         Ok(Self { learned, databases_now, proofs, ..planned })
     }
 
-    /// Plans without looking at the nodes.
-    fn of_archive(options: &LiveOptions, nodes: &[Node], reporter: &dyn Reporter) -> Result<Self> {
+    /// Plans without looking at the nodes; `damage` is what is known to be damaged in the archive.
+    fn of_archive(
+        options: &LiveOptions,
+        damage: Damage,
+        nodes: &[Node],
+        reporter: &dyn Reporter,
+    ) -> Result<Self> {
         let begun = Instant::now();
-        let survey = Survey::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        let mut survey = Survey::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        damage.note_in(&mut survey);
         let targets = nodes
             .iter()
             .map(|node| {
@@ -227,6 +238,7 @@ impl PlannedRestore {
             plan,
             restore,
             learned: Vec::new(),
+            damage,
             databases_now: Vec::new(),
             proofs: Proofs::default(),
         })
@@ -278,7 +290,7 @@ impl PlannedRestore {
     /// `interrupted` set during the wait ends the wait and leaves everything as it is then; set before that it undoes what was
     /// done.
     pub fn carry_out(
-        &self,
+        &mut self,
         nodes: &[Node],
         interrupted: &AtomicBool,
         reporter: &dyn Reporter,
@@ -286,22 +298,31 @@ impl PlannedRestore {
         let begun = Instant::now();
         self.plan.tell(reporter);
         let steps = Steps::new(reporter);
-        let journals = self.journals()?;
-        let id = journals.first().map(|journal| journal.id.clone());
-        let staged = stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
-            if interrupted.load(Ordering::Relaxed) {
-                return Err(OperationError::refused(
-                    "interrupted before anything was replaced",
-                    "Give the same command again.",
-                ));
-            }
-            Ok(staged)
-        });
-        let (written, mut journals) = match staged {
-            Ok(staged) => staged,
-            Err(error) => {
-                steps::discard(nodes, id.as_deref(), &steps, reporter);
-                return Err(error);
+        let (written, mut journals) = loop {
+            let journals = self.journals()?;
+            let id = journals.first().map(|journal| journal.id.clone());
+            let discard = || steps::discard(nodes, id.as_deref(), &steps, reporter);
+            let staged = stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
+                if interrupted.load(Ordering::Relaxed) {
+                    return Err(OperationError::refused(
+                        "interrupted before anything was replaced",
+                        "Give the same command again.",
+                    ));
+                }
+                Ok(staged)
+            });
+            match staged {
+                Ok(Staged::Proven(written, journals)) => break (written, journals),
+                Ok(Staged::Damaged(damage)) => {
+                    tell_damage(&damage, reporter);
+                    discard();
+                    self.leave_out(damage)?;
+                    self.plan.tell(reporter);
+                }
+                Err(error) => {
+                    discard();
+                    return Err(error);
+                }
             }
         };
         let exchanged = steps::exchange(self, nodes, &mut journals, &steps, interrupted, reporter);
@@ -329,6 +350,17 @@ impl PlannedRestore {
         })
     }
 
+    /// Plans again without what was found damaged.
+    ///
+    /// Fails where databases are damaged and are not to be left out.
+    fn leave_out(&mut self, damage: Damage) -> Result<()> {
+        damage.note_in(&mut self.survey);
+        self.damage.shards.extend(damage.shards);
+        self.damage.views.extend(damage.views);
+        self.plan = Plan::make(&self.survey, &self.restore)?;
+        Ok(())
+    }
+
     /// The journals that this restore begins with, by node.
     fn journals(&self) -> Result<Vec<Journal>> {
         let id = couchfile::writer::random_uuid().map_err(|e| OperationError::database("no file", e))?;
@@ -341,6 +373,8 @@ impl PlannedRestore {
             skip_damaged: self.options.skip_damaged,
             maps_by_http: self.options.maps == MapsBy::Http,
             selection: self.options.selection.clone(),
+            damaged: self.damage.shards.clone(),
+            damaged_views: self.damage.views.clone(),
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
         let archive = (archive.display().to_string(), length);

@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) deleted_meanwhile: Vec<String>,
     /// Shards in the archive that no map names.
     pub(super) orphans: u64,
+    /// Databases of the archive whose documents are placed by the first part of their ids.
+    pub(super) partitioned: HashSet<Box<str>>,
     /// How many documents every database is to hold.
     pub(super) promised: Promised,
     /// The nodes that the archive's shard maps name.
@@ -90,7 +92,7 @@ impl Plan {
     }
 
     fn add(&mut self, planned: OfDatabase) {
-        let OfDatabase { db, name, skip, problems, shards, documents, sources, .. } = planned;
+        let OfDatabase { db, name, skip, problems, shards, documents, sources, partitioned, .. } = planned;
         if skip {
             return;
         }
@@ -100,6 +102,9 @@ impl Plan {
             return;
         }
         self.databases += 1;
+        if partitioned {
+            self.partitioned.insert(db.into_boxed_str());
+        }
         self.promised.add(&name, documents);
         for node in sources {
             if !self.sources.contains(&node) {
@@ -163,6 +168,8 @@ struct OfDatabase {
     shards: Vec<OfShard>,
     /// Deleted ones counted.
     documents: u64,
+    /// Whether its documents are placed by the first part of their ids.
+    partitioned: bool,
     /// The nodes that its map names in the archive.
     sources: Vec<String>,
     /// Its shards that are in the archive.
@@ -198,6 +205,7 @@ impl OfDatabase {
             problems: Vec::new(),
             shards: Vec::with_capacity(map.by_range.len()),
             documents: 0,
+            partitioned: map.is_partitioned(),
             sources: Vec::new(),
             archived: 0,
         };
@@ -219,7 +227,7 @@ impl OfDatabase {
             planned.archived += 1;
             planned.documents += facts.docs + facts.deleted;
             if let Some(damage) = &facts.damage {
-                planned.problems.push(format!("the range {} is damaged: {damage}", shard.range));
+                planned.problems.push(format!("{path} is damaged: {damage}"));
             }
             let mut of_shard = OfShard {
                 targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),

@@ -222,6 +222,11 @@ impl Staging {
         durable(&self.target)
     }
 
+    /// Removes everything that was written.
+    pub(super) fn discard(&self) -> Result<()> {
+        remove(&self.folder)
+    }
+
     fn name(&self, names: &[&str]) -> Result<()> {
         for &name in names {
             let from = self.folder.join(name);

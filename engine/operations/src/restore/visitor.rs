@@ -16,6 +16,7 @@ use couchfile::view::ViewIndex;
 use super::RestoreOptions;
 use super::destination::Destination;
 use super::plan::Plan;
+use super::proof::{Damage, Proof};
 use super::shard::{self, Copy, CopyUuids};
 use crate::backup::DatabaseLimits;
 use crate::error::{OperationError, Result};
@@ -38,6 +39,7 @@ pub(super) struct Writer<'r> {
     options: &'r RestoreOptions,
     destinations: &'r [Destination],
     reporter: &'r dyn Reporter,
+    proof: Proof<'r>,
     /// Shards of the archive that are done, with all their copies.
     done: AtomicU64,
     shards: AtomicU64,
@@ -80,6 +82,7 @@ impl<'r> Writer<'r> {
             options,
             destinations,
             reporter,
+            proof: Proof::new(plan, parallel::threads(options.threads)),
             done: AtomicU64::new(0),
             shards: AtomicU64::new(0),
             views: AtomicU64::new(0),
@@ -124,10 +127,10 @@ impl<'r> Writer<'r> {
         Some((file, path.to_owned(), targets))
     }
 
-    /// Tells what was written.
+    /// What was written, or what is damaged: then no node has all of it.
     ///
     /// Fails where a planned shard did not come by.
-    pub(super) fn finish(self) -> Result<WrittenFiles> {
+    pub(super) fn finish(self) -> Result<std::result::Result<WrittenFiles, Damage>> {
         let done = self.done.into_inner();
         if done != self.plan.shards.len() as u64 {
             return Err(OperationError::Bug(format!(
@@ -135,11 +138,25 @@ impl<'r> Writer<'r> {
                 self.plan.shards.len()
             )));
         }
-        Ok(WrittenFiles {
+        let damage = self.proof.into_damage();
+        if !damage.is_empty() {
+            return Ok(Err(damage));
+        }
+        Ok(Ok(WrittenFiles {
             shards: self.shards.into_inner(),
             views: self.views.into_inner(),
             bytes: self.bytes.into_inner(),
-        })
+        }))
+    }
+
+    /// Proves a file; `false` where it is not to be written, because it, or another one, is damaged.
+    fn proves(&self, wanted: &Wanted<'_>, content: &dyn ReadAt) -> Result<bool> {
+        let proven = match &wanted.file {
+            DataFile::Shard(shard) => self.proof.shard(shard, content),
+            DataFile::View { shard, signature } => self.proof.view(shard, signature, content),
+            DataFile::ShardMaps => Ok(true),
+        };
+        Ok(proven.map_err(unusable(&wanted.path))? && !self.proof.is_damaged())
     }
 
     /// Fails where nobody waits for the end.
@@ -182,6 +199,10 @@ impl Visitor for Writer<'_> {
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
         self.go_on()?;
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
+        if !self.proves(&wanted, &content)? {
+            self.count(&wanted, entry.size);
+            return Ok(());
+        }
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
             self.destinations[usize::from(target)].put(wanted.new_path(), parts)
@@ -218,8 +239,13 @@ impl Visitor for Writer<'_> {
         if !streams.is_empty() {
             if self.survey.is_indexed() {
                 // It can be read from the archive again, in order.
-                let later =
-                    Later { wanted: wanted.clone(), streams, entry: entry.name.to_owned(), size: entry.size };
+                let later = Later {
+                    wanted: wanted.clone(),
+                    streams,
+                    entry: entry.name.to_owned(),
+                    size: entry.size,
+                    is_checked: !files.is_empty(),
+                };
                 self.later.lock().unwrap_or_else(PoisonError::into_inner).push(later);
                 if files.is_empty() {
                     return Ok(None);
@@ -243,6 +269,8 @@ struct Later<'p> {
     /// Its name in the archive.
     entry: String,
     size: u64,
+    /// Whether it is checked where it goes into a folder.
+    is_checked: bool,
 }
 
 /// A large file: written to all folders chunk by chunk, then given its end.
@@ -274,6 +302,12 @@ impl LargeSink for LargeFile<'_, '_> {
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+        if !self.is_proven()? {
+            if let Some(size) = self.size {
+                self.writer.count(&self.wanted, size);
+            }
+            return Ok(());
+        }
         for (number, file, path) in &self.files {
             let io = |e| OperationError::io("write", path, e);
             let bytes = file.try_clone().and_then(FileBytes::new).map_err(io)?;
@@ -291,6 +325,20 @@ impl LargeSink for LargeFile<'_, '_> {
             self.writer.count(&self.wanted, size);
         }
         Ok(())
+    }
+}
+
+impl LargeFile<'_, '_> {
+    /// Proves what has been written, which all copies have in common.
+    fn is_proven(&self) -> Result<bool> {
+        let (file, path) = match (self.files.first(), &self.spool) {
+            (Some((_, file, path)), _) => (file, path.clone()),
+            (None, Some(spool)) => (spool, std::env::temp_dir()),
+            (None, None) => return Ok(true),
+        };
+        let bytes = file.try_clone().and_then(FileBytes::new);
+        let bytes = bytes.map_err(|e| OperationError::io("read", path, e))?;
+        self.writer.proves(&self.wanted, &bytes)
     }
 }
 
@@ -319,25 +367,46 @@ impl Writer<'_> {
         destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
     }
 
-    /// Sends the large files that streams have not got yet, to all nodes at once.
+    /// Sends the large files that streams have not got yet, to all nodes at once. Those that nobody has checked are checked
+    /// meanwhile: the way to the nodes is what takes the time.
     pub(super) fn send_later(&self) -> Result<()> {
         let Archive::Indexed(archive) = &self.survey.archive else { return Ok(()) };
         let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
+        let open = |file: &Later<'_>| -> Result<_> {
+            let entry = archive
+                .find(&file.entry)?
+                .ok_or_else(|| OperationError::Bug(format!("{} is in the archive no more", file.entry)))?;
+            Ok(archive.open_entry(&entry)?)
+        };
         let to = |target: usize| -> Result<()> {
             for file in &later {
+                if self.proof.is_damaged() {
+                    return Ok(());
+                }
                 let number =
                     file.streams.iter().find(|&&number| usize::from(file.wanted.targets[number]) == target);
                 let Some(&number) = number else { continue };
-                let entry = archive.find(&file.entry)?.ok_or_else(|| {
-                    OperationError::Bug(format!("{} is in the archive no more", file.entry))
-                })?;
-                self.send(&file.wanted, number, &archive.open_entry(&entry)?)?;
+                self.send(&file.wanted, number, &open(file)?)?;
             }
             Ok(())
         };
-        parallel::all_at_once(self.destinations, |target, _| to(target))
-            .into_iter()
-            .collect::<Result<()>>()?;
+        let check = || -> Result<()> {
+            for file in later.iter().filter(|file| !file.is_checked) {
+                self.go_on()?;
+                self.proves(&file.wanted, &open(file)?)?;
+            }
+            Ok(())
+        };
+        let (sent, checked) = std::thread::scope(|scope| {
+            let checking = scope.spawn(check);
+            let sent = parallel::all_at_once(self.destinations, |target, _| to(target));
+            (sent, checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        checked?;
+        // Of a damaged file the end cannot be made, perhaps: that it is damaged says more.
+        if !self.proof.is_damaged() {
+            sent.into_iter().collect::<Result<()>>()?;
+        }
         for file in &later {
             self.count(&file.wanted, file.size);
         }

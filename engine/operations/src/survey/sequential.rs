@@ -78,13 +78,18 @@ impl Pass<'_> {
         })
     }
 
-    fn add_shard(&self, shard: &ShardName, size: u64, content: &dyn ReadAt) {
-        let facts = shard_facts(size, content).unwrap_or_else(|e| ShardFacts {
-            size,
-            damage: Some(e.to_string().into_boxed_str()),
-            ..ShardFacts::default()
-        });
+    fn add_shard(&self, shard: &ShardName, size: u64, content: &dyn ReadAt) -> Result<()> {
+        let facts = match shard_facts(size, content) {
+            Ok(facts) => facts,
+            Err(e @ CouchFileError::Newer { .. }) => {
+                return Err(OperationError::database(format!("{} of the archive", shard.path()), e));
+            }
+            Err(e) => {
+                ShardFacts { size, damage: Some(e.to_string().into_boxed_str()), ..ShardFacts::default() }
+            }
+        };
         self.with(|found| found.shards.insert(shard.path().into_boxed_str(), facts));
+        Ok(())
     }
 
     fn add_view(&self, shard: &ShardName, signature: &str, size: u64, content: &dyn ReadAt) {
@@ -158,7 +163,7 @@ impl Visitor for Pass<'_> {
                 let copy: AnySource = Box::new(content.to_vec());
                 self.with(|found| found.maps = Some(copy));
             }
-            Some(DataFile::Shard(shard)) => self.add_shard(&shard, entry.size, &content),
+            Some(DataFile::Shard(shard)) => self.add_shard(&shard, entry.size, &content)?,
             Some(DataFile::View { shard, signature }) => {
                 self.add_view(&shard, &signature, entry.size, &content);
             }
@@ -212,7 +217,7 @@ impl LargeSink for End<'_> {
     fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.file {
-            DataFile::Shard(shard) => self.pass.add_shard(shard, self.size, &*tail),
+            DataFile::Shard(shard) => self.pass.add_shard(shard, self.size, &*tail)?,
             DataFile::View { shard, signature } => {
                 self.pass.add_view(shard, signature, self.size, &*tail);
             }

@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backup::FileProblem;
 use crate::selection::Selection;
 
 /// The version of a journal about everything that is in an archive.
 const VERSION: u32 = 1;
 /// That of one about a selection: who does not know of these must not finish it.
 const OF_SELECTION: u32 = 2;
+/// That of one that leaves out what was found damaged while it was staged.
+const OF_DAMAGED: u32 = 4;
 
 /// How far a restore has been decided on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +73,12 @@ pub struct JournalOptions {
     /// Which databases of the archive, and under which names.
     #[serde(default, skip_serializing_if = "Selection::is_everything")]
     pub selection: Selection,
+    /// Shards that were found damaged in the archive while it was staged; their databases are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<FileProblem>,
+    /// View indexes that were found damaged and are left out: the shard's path, the signature, what is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damaged_views: Vec<(String, String, String)>,
 }
 
 impl Journal {
@@ -81,8 +90,15 @@ impl Journal {
         node: String,
         options: JournalOptions,
     ) -> Self {
+        let version = if !options.damaged.is_empty() {
+            OF_DAMAGED
+        } else if options.selection.is_everything() {
+            VERSION
+        } else {
+            OF_SELECTION
+        };
         Self {
-            version: if options.selection.is_everything() { VERSION } else { OF_SELECTION },
+            version,
             id,
             phase: Phase::Staging,
             begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -98,9 +114,9 @@ impl Journal {
 
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is no journal: {e}"))?;
-        if journal.version != VERSION && journal.version != OF_SELECTION {
+        if ![VERSION, OF_SELECTION, OF_DAMAGED].contains(&journal.version) {
             return Err(format!(
-                "is of version {}, this couchcopy knows {VERSION} and {OF_SELECTION}",
+                "is of version {}, this couchcopy knows {VERSION}, {OF_SELECTION} and {OF_DAMAGED}",
                 journal.version
             ));
         }

@@ -121,6 +121,8 @@ pub(super) fn write(
         views_left_out,
         deleted_meanwhile: summary.deleted_meanwhile,
         created_meanwhile: summary.created_meanwhile,
+        damaged: summary.damaged,
+        damaged_copies: summary.damaged_copies,
         cluster: summary.cluster,
         // Configuration files are no data: they are not taken along.
         config: Vec::new(),

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use archive::{Archive, BoxError, Entry, EntryInfo, Facts, LargeSink, Visitor};
-use couchfile::check::{self, Placement};
+use couchfile::check::Placement;
 use couchfile::data_dir::DataFile;
-use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
-use couchfile::view::ViewIndex;
 
 use super::VerifyResult;
 use crate::error::OperationError;
+use crate::integrity;
+use crate::parallel;
 use crate::report::Reporter;
 use crate::spool::Spool;
 use crate::survey::{Survey, locate};
@@ -21,6 +21,7 @@ use crate::survey::{Survey, locate};
 pub(super) struct Checker<'s> {
     survey: &'s Survey,
     partitioned: &'s HashSet<String>,
+    checker: integrity::Checker,
     result: Mutex<(VerifyResult, u64, u64)>,
     reporter: &'s dyn Reporter,
 }
@@ -30,9 +31,11 @@ impl<'s> Checker<'s> {
         survey: &'s Survey,
         partitioned: &'s HashSet<String>,
         result: VerifyResult,
+        threads: usize,
         reporter: &'s dyn Reporter,
     ) -> Self {
-        Self { survey, partitioned, result: Mutex::new((result, 0, 0)), reporter }
+        let checker = integrity::Checker::new(parallel::threads(threads));
+        Self { survey, partitioned, checker, result: Mutex::new((result, 0, 0)), reporter }
     }
 
     pub(super) fn into_result(self) -> VerifyResult {
@@ -56,15 +59,17 @@ impl<'s> Checker<'s> {
         content: &dyn ReadAt,
     ) -> Result<(), BoxError> {
         let path = file.path();
+        let failed = |e: CouchFileError| -> BoxError {
+            match e {
+                CouchFileError::Newer { .. } => {
+                    OperationError::database(format!("{path} of the archive"), e).into()
+                }
+                e => e.into(),
+            }
+        };
         match file {
             DataFile::View { signature, .. } => {
-                let problem = match ViewIndex::open(content) {
-                    Ok(index) if hex::encode(&index.header.signature) != *signature => {
-                        Some("its signature is not its name".to_owned())
-                    }
-                    Ok(_) => None,
-                    Err(e) => Some(damage(e)?.to_string()),
-                };
+                let problem = integrity::view_problem(signature, content).map_err(failed)?;
                 self.with(size, |result| {
                     result.views += 1;
                     if let Some(problem) = problem {
@@ -80,85 +85,20 @@ impl<'s> Checker<'s> {
                     }),
                     _ => None,
                 };
-                let checked = Database::open(content).and_then(|database| {
-                    let mut report = check::check(&database, placement)?;
-                    for problem in disagreements(facts, &database)? {
-                        report.problem_count += 1;
-                        report.problems.push(problem);
+                let report = self.checker.database(content, placement, facts).map_err(failed)?;
+                self.with(size, |result| {
+                    if placement.is_some() {
+                        result.shards += 1;
+                        result.add(&report);
                     }
-                    Ok(report)
+                    for problem in report.told() {
+                        result.problem(path.clone(), problem);
+                    }
                 });
-                match checked {
-                    Ok(report) => self.with(size, |result| {
-                        if placement.is_some() {
-                            result.shards += 1;
-                            result.add(&report);
-                        }
-                        let told = report.problems.len() as u64;
-                        for problem in report.problems {
-                            result.problem(path.clone(), problem);
-                        }
-                        if report.problem_count > told {
-                            result.problem(path, format!("and {} more", report.problem_count - told));
-                        }
-                    }),
-                    Err(e) => {
-                        let problem = damage(e)?.to_string();
-                        self.with(size, |result| {
-                            result.shards += u64::from(placement.is_some());
-                            result.problem(path, problem);
-                        });
-                    }
-                }
             }
         }
         Ok(())
     }
-}
-
-/// Damage stays a problem of the file; a failed read ends the verification.
-fn damage(error: CouchFileError) -> Result<CouchFileError, BoxError> {
-    match error {
-        CouchFileError::Io { source, offset, wanted }
-            if source.kind() != std::io::ErrorKind::UnexpectedEof =>
-        {
-            Err(CouchFileError::Io { source, offset, wanted }.into())
-        }
-        other => Ok(other),
-    }
-}
-
-/// Where the manifest says something else than the file's header.
-fn disagreements<R: ReadAt>(
-    facts: Option<&Facts>,
-    database: &Database<R>,
-) -> Result<Vec<String>, CouchFileError> {
-    let header = database.header();
-    let counts = database.counts()?;
-    let mut found = Vec::new();
-    let mut compare = |what: &str, manifest: u64, file: u64| {
-        if manifest != file {
-            found.push(format!("the manifest says {what} {manifest}, the file {file}"));
-        }
-    };
-    match facts {
-        Some(Facts::Shard { seq, docs, deleted, header: offset, uuid, .. }) => {
-            compare("update sequence", *seq, header.update_seq);
-            compare("documents", *docs, counts.0);
-            compare("deleted documents", *deleted, counts.1);
-            compare("header at", *offset, database.header_offset());
-            if *uuid != header.uuid {
-                found.push("the manifest says another uuid than the file".into());
-            }
-        }
-        Some(Facts::ShardMaps { maps, seq, header: offset, .. }) => {
-            compare("shard maps", *maps, counts.0);
-            compare("update sequence", *seq, header.update_seq);
-            compare("header at", *offset, database.header_offset());
-        }
-        _ => {}
-    }
-    Ok(found)
 }
 
 impl Visitor for Checker<'_> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use couchfile::error::CouchFileError;
 use node::NodeFiles;
 
 use super::lane::{Arrived, Lane, Taken, Tell};
@@ -47,18 +48,35 @@ pub(super) fn shard(
                 continue;
             }
             Found::Nothing if i + 1 >= PATIENCE_FOR_GONE || last => {
-                failure = FileFailure::Missing;
+                failure = missing(files, folder, path);
                 break;
             }
             Found::Nothing => continue,
         };
         match checked(arrived, buf, |buf| file::shard_header(&buf)) {
+            Err(newer @ FileFailure::Damaged(CouchFileError::Newer { .. })) => {
+                return Err(Absence::File(newer));
+            }
             Err(damaged @ FileFailure::Damaged(_)) => failure = damaged,
             done => return done.map_err(Absence::File),
         }
     }
     WAITED_IN_VAIN.fetch_add(1, Ordering::Relaxed);
     Err(Absence::File(failure))
+}
+
+/// What is to be said of a file that is not there.
+fn missing(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str) -> FileFailure {
+    let unfinished = format!("{path}{}", file::COMPACTING);
+    let Some(streams) = files.streams() else { return FileFailure::Missing };
+    // It only adds to a message.
+    match streams.stats(folder, std::slice::from_ref(&unfinished)).ok().and_then(|mut stats| stats.pop()) {
+        Some(Some(stat)) if stat.size > 0 => {
+            let name = unfinished.rsplit('/').next().unwrap_or_default().to_owned();
+            FileFailure::OnlyCompaction { name, bytes: stat.size }
+        }
+        _ => FileFailure::Missing,
+    }
 }
 
 enum Found {
@@ -74,7 +92,7 @@ fn fetch(
     path: &str,
     tell: &Tell,
 ) -> Result<Found, OperationError> {
-    let paths = vec![path.to_owned(), format!("{path}.compact")];
+    let paths = vec![path.to_owned(), format!("{path}{}", file::COMPACTED)];
     let lane = Lane::start(Arc::clone(files), folder.to_owned(), paths, 2 * SMALL as usize, Arc::clone(tell))
         .map_err(|e| OperationError::io("start a thread for", folder, e))?;
     for (number, found) in [Found::Main as fn(Arrived) -> Found, Found::Compacted].into_iter().enumerate() {

@@ -10,6 +10,7 @@ use crate::cluster::on_all;
 use crate::error::{OperationError, Result};
 use crate::report::{Reporter, Steps};
 use crate::restore::RestoreResult;
+use crate::restore::proof::Damage;
 use crate::swap::{self, Journal, NodeState, Situation};
 
 /// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
@@ -60,7 +61,9 @@ pub fn resume(
         steps::undo(nodes, &steps, reporter)?;
         return PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter);
     }
-    let planned = PlannedRestore::of_archive(&options, nodes, reporter)?;
+    let damage =
+        Damage { shards: journal.options.damaged.clone(), views: journal.options.damaged_views.clone() };
+    let planned = PlannedRestore::of_archive(&options, damage, nodes, reporter)?;
     let steps = Steps::new(reporter);
     let exchanged = if is(&[Situation::Staged, Situation::Swapping]) {
         // One for each: a node without has been dealt with above.

@@ -9,19 +9,28 @@ use crate::cluster::on_all;
 use crate::error::{OperationError, Result};
 use crate::report::{Reporter, Steps};
 use crate::restore::destination::Destination;
+use crate::restore::proof::Damage;
 use crate::restore::staging::Staging;
 use crate::restore::visitor::WrittenFiles;
 use crate::restore::write;
 use crate::swap::{self, Journal, Places, Situation};
 
-/// Stages everything; gives what was written and the journals as they are then.
+/// What came of staging.
+pub(super) enum Staged {
+    /// Everything is there, and proven; the journals as they are then.
+    Proven(WrittenFiles, Vec<Journal>),
+    /// This is damaged in the archive. What was copied has to go.
+    Damaged(Damage),
+}
+
+/// Stages everything, and proves it.
 pub(super) fn stage(
     planned: &PlannedRestore,
     nodes: &[Node],
     mut journals: Vec<Journal>,
     steps: &Steps<'_>,
     reporter: &dyn Reporter,
-) -> Result<(WrittenFiles, Vec<Journal>)> {
+) -> Result<Staged> {
     let destinations = on_all(nodes, |i, node| {
         let places = Places::of(node);
         // What an earlier restore could not remove in the end is good for nothing.
@@ -34,6 +43,10 @@ pub(super) fn stage(
     })?;
     let maps = planned.options.maps == MapsBy::File;
     let written = write(&planned.survey, &planned.plan, &planned.restore, &destinations, maps, reporter)?;
+    let written = match written {
+        Ok(written) => written,
+        Err(damage) => return Ok(Staged::Damaged(damage)),
+    };
     reporter.phase("making the data durable", None);
     let begun = Instant::now();
     let staged = on_all(nodes, |i, node| {
@@ -49,7 +62,7 @@ pub(super) fn stage(
     })?;
     reporter.timing("data durable", begun.elapsed().as_secs_f64());
     journals.clone_from(&staged);
-    Ok((written, journals))
+    Ok(Staged::Proven(written, journals))
 }
 
 fn destination(node: &Node, places: &Places) -> Result<Destination> {
