@@ -71,10 +71,13 @@ pub(crate) fn dump(command: &Dump, threads: usize, reporter: &Terminal) -> Resul
         revs: command.revs,
         format: command.format.into(),
     };
-    to_output(|out| {
-        look::dump(&command.archive, &command.db, &options, threads, reporter, out)?;
+    let mut damaged = 0;
+    let outcome = to_output(|out| {
+        let dumped = look::dump(&command.archive, &command.db, &options, threads, reporter, out)?;
+        damaged = dumped.damaged;
         Ok(())
-    })
+    })?;
+    Ok(if damaged > 0 { Outcome::DoneWithProblems } else { outcome })
 }
 
 /// Prints what makes a shell complete names: the shell asks this program each time.

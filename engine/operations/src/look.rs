@@ -13,7 +13,7 @@ use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 use crate::error::{OperationError, Result};
 use crate::report::{Notice, Reporter, Severity};
 
-pub use dump::{DumpFormat, DumpOptions, dump};
+pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
 pub use get::{GetOptions, get};
 pub use list::{ListOptions, ListStyle, list};
 

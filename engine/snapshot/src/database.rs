@@ -1,11 +1,12 @@
 //! A database of an archive: its shards put together.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use couchfile::btree::{Key, TreeKind};
+use couchfile::btree::{Fault, Key, TreeKind};
 use couchfile::data_dir::{ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::document::{self, LocalDocument};
@@ -208,7 +209,30 @@ impl SnapshotDatabase {
         let files = self.files()?;
         let lanes = Lanes::new(files.iter().copied(), TreeKind::Id, walk);
         let lanes = lanes.map_err(|(number, e)| self.damaged(number, e))?;
-        Ok(InOrder::new(self, files, lanes))
+        Ok(InOrder::new(self, lanes))
+    }
+
+    /// The same around whatever is damaged: shards that cannot be opened, nodes of their trees, documents. Every damage comes as
+    /// an error among the documents ([`Error::is_damage`]).
+    pub fn in_order_around_damage(&self, walk: &Walk) -> Result<InOrder<'_>> {
+        let (files, damage) = self.readable_files()?;
+        let lanes = Lanes::around_damage(files, TreeKind::Id, walk);
+        let lanes = lanes.map_err(|(number, e)| self.damaged(number, e))?;
+        Ok(InOrder::around_damage(self, lanes, damage))
+    }
+
+    /// The shards that can be opened, with their numbers, and why the others cannot.
+    #[allow(clippy::type_complexity)]
+    fn readable_files(&self) -> Result<(Vec<(usize, &Database<AnySource>)>, VecDeque<Error>)> {
+        let (mut files, mut damage) = (Vec::new(), VecDeque::new());
+        for number in 0..self.shards.len() {
+            match self.file(number) {
+                Ok(file) => files.push((number, file)),
+                Err(e) if e.is_damage() => damage.push_back(e),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((files, damage))
     }
 
     /// Number of documents that are not deleted and whose ids come before `id`. Takes little time, however many there are.
@@ -282,7 +306,15 @@ impl SnapshotDatabase {
         let cursor = file
             .cursor_from(TreeKind::Seq, Key::Seq(since.saturating_add(1)))
             .map_err(|e| self.damaged(number, e))?;
-        Ok(ShardChanges::new(self, number, file, cursor))
+        Ok(ShardChanges::new(self, number, file, cursor, false))
+    }
+
+    /// The same around damaged nodes of the tree and damaged entries, which come as errors among the documents
+    /// ([`Error::is_damage`]).
+    pub fn shard_changes_around_damage(&self, number: usize) -> Result<ShardChanges<'_>> {
+        let file = self.file(number)?;
+        let cursor = file.cursor_around_damage(TreeKind::Seq).map_err(|e| self.damaged(number, e))?;
+        Ok(ShardChanges::new(self, number, file, cursor, true))
     }
 
     /// Looks a local document up; `id` has `_local/` in front.
@@ -319,6 +351,35 @@ impl SnapshotDatabase {
             }
         }
         Ok(())
+    }
+
+    /// Calls `each` with all local documents, and with whatever is damaged among them.
+    pub fn locals_around_damage<E: From<Error>>(
+        &self,
+        mut each: impl FnMut(Result<(&str, Value)>) -> Result<Flow, E>,
+    ) -> Result<(), E> {
+        let failed = |(number, e)| self.damaged(number, e);
+        // Shards that cannot be opened are told of where documents are read.
+        let (files, _) = self.readable_files()?;
+        let mut lanes = Lanes::around_damage(files, TreeKind::Local, &Walk::default()).map_err(failed)?;
+        loop {
+            let next = lanes.next().map_err(failed)?;
+            for (number, fault) in lanes.take_faults() {
+                if each(Err(self.lost(number, "local documents", fault)))? == Flow::Stop {
+                    return Ok(());
+                }
+            }
+            let Some(entry) = next else { return Ok(()) };
+            let raw = couchfile::btree::Entry { key: Key::Bytes(&entry.key), value: &entry.value };
+            let id = String::from_utf8_lossy(&entry.key);
+            let document = LocalDocument::from_entry(&raw)
+                .map_err(|e| CouchFileError::Invalid(format!("{id}: {e}")))
+                .and_then(|doc| local_value(&doc))
+                .map_err(|e| self.damaged(entry.lane, e));
+            if each(document.map(|document| (&*id, document)))? == Flow::Stop {
+                return Ok(());
+            }
+        }
     }
 
     /// Whether a local document is a note of CouchDB for itself (internal replication, purges of view indexes), which
@@ -368,6 +429,21 @@ impl SnapshotDatabase {
             self.snapshot.hold(held);
         }
         Ok(file)
+    }
+
+    /// The error for damage that was gone around in a shard's tree of `what`.
+    pub(crate) fn lost(&self, number: usize, what: &'static str, fault: Fault) -> Error {
+        let Some(lost) = fault.lost else { return self.damaged(number, fault.why) };
+        let path = self.shards.get(number).map_or_else(String::new, |shard| shard.name.path());
+        Error::Lost {
+            archive: self.snapshot.name().to_owned(),
+            db: self.map.db.clone(),
+            path,
+            what,
+            entries: lost.entries,
+            keys: lost.to_string(),
+            source: fault.why,
+        }
     }
 
     pub(crate) fn damaged(&self, number: usize, e: CouchFileError) -> Error {

@@ -22,6 +22,24 @@ pub enum Error {
         /// What is wrong with it.
         source: CouchFileError,
     },
+    /// A part of a database file is damaged; what lies in it cannot be read, and the rest can.
+    #[error("cannot read {entries} {what} of {db} {keys}: {path} in {archive}")]
+    Lost {
+        /// The archive's path.
+        archive: String,
+        /// The database.
+        db: String,
+        /// The shard's path below the data folder.
+        path: String,
+        /// "documents", "changes" or "local documents".
+        what: &'static str,
+        /// How many they are, as far as that is known.
+        entries: u64,
+        /// Which they are: the keys before and at the end of them.
+        keys: String,
+        /// What is wrong.
+        source: CouchFileError,
+    },
     /// It is no backup: there are no shard maps in it.
     #[error("{archive} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node")]
     NoMaps {
@@ -71,6 +89,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a part of the archive is damaged, so that the rest can still be read.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Database { source, .. } => {
+                !source.is_io() && !matches!(source, CouchFileError::Newer { .. })
+            }
+            Self::Lost { .. } | Self::MissingShard { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What to do now.
     pub fn remedy(&self) -> &'static str {
         match self {
@@ -88,7 +117,11 @@ impl Error {
                 "Unpack it and back the folders up as the nodes of one cluster: couchcopy backup localhost,DIR1 \
                  localhost,DIR2 NEW_ARCHIVE."
             }
-            Self::Database { .. } | Self::Map { .. } | Self::MissingShard { .. } => {
+            Self::Database { source: CouchFileError::Newer { .. }, .. } => {
+                "The file is not damaged. Use a couchcopy that knows this CouchDB: update couchcopy on this machine and try \
+                 again."
+            }
+            Self::Database { .. } | Self::Lost { .. } | Self::Map { .. } | Self::MissingShard { .. } => {
                 "Use another backup; `couchcopy verify` tells what is whole in this one."
             }
             Self::Spool { .. } => "Make room there, or name another folder in TMPDIR.",

@@ -1,6 +1,6 @@
 //! Goes through the same tree of several files at once, in the order of the keys.
 
-use couchfile::btree::{BackwardCursor, Cursor, Key, TreeKind};
+use couchfile::btree::{BackwardCursor, Cursor, Fault, Key, TreeKind};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 
@@ -14,6 +14,7 @@ enum Direction<'f> {
 
 /// One file's tree, and the entry that it is at.
 struct Lane<'f> {
+    number: usize,
     cursor: Direction<'f>,
     key: Vec<u8>,
     value: Vec<u8>,
@@ -30,6 +31,7 @@ pub(crate) struct Lanes<'f> {
 
 /// An entry of one of the files.
 pub(crate) struct LaneEntry {
+    /// The file's number.
     pub(crate) lane: usize,
     pub(crate) key: Vec<u8>,
     pub(crate) value: Vec<u8>,
@@ -53,12 +55,37 @@ impl<'f> Lanes<'f> {
                 (false, Some(from)) => file.cursor_from(kind, from).map(Direction::Forth),
                 (false, None) => file.cursor(kind).map(Direction::Forth),
             };
-            let cursor = cursor.map_err(|e| (number, e))?;
-            let mut lane = Lane { cursor, key: Vec::new(), value: Vec::new(), ended: false };
-            lane.advance().map_err(|e| (number, e))?;
-            lanes.push(lane);
+            lanes.push(Lane::begin(number, cursor)?);
         }
         Ok(Self { files: lanes, walk: walk.clone(), last: None })
+    }
+
+    /// The same over files with these numbers, in the order of the keys, around damaged nodes: see [`Self::take_faults`].
+    pub(crate) fn around_damage(
+        files: impl IntoIterator<Item = (usize, &'f Database<AnySource>)>,
+        kind: TreeKind,
+        walk: &Walk,
+    ) -> Result<Self, LaneError> {
+        let mut lanes = Vec::new();
+        for (number, file) in files {
+            let cursor = match &walk.start {
+                Some(from) => file.cursor_around_damage_from(kind, Key::Bytes(from)),
+                None => file.cursor_around_damage(kind),
+            };
+            lanes.push(Lane::begin(number, cursor.map(Direction::Forth))?);
+        }
+        Ok(Self { files: lanes, walk: walk.clone(), last: None })
+    }
+
+    /// The damage that was gone around since this was asked last, with the number of its file.
+    pub(crate) fn take_faults(&mut self) -> Vec<(usize, Fault)> {
+        let mut faults = Vec::new();
+        for lane in &mut self.files {
+            if let Direction::Forth(cursor) = &mut lane.cursor {
+                faults.extend(cursor.take_faults().into_iter().map(|fault| (lane.number, fault)));
+            }
+        }
+        faults
     }
 
     /// The next entry of the walk; `None` at its end.
@@ -70,9 +97,10 @@ impl<'f> Lanes<'f> {
                 .enumerate()
                 .filter(|(_, lane)| !lane.ended)
                 .min_by(|(_, a), (_, b)| self.walk.order(&a.key, &b.key))
-                .map(|(number, _)| number);
-            let Some(number) = ahead else { return Ok(None) };
-            let lane = &mut self.files[number];
+                .map(|(place, _)| place);
+            let Some(place) = ahead else { return Ok(None) };
+            let lane = &mut self.files[place];
+            let number = lane.number;
             if self.walk.is_past(&lane.key) {
                 return Ok(None);
             }
@@ -87,7 +115,15 @@ impl<'f> Lanes<'f> {
     }
 }
 
-impl Lane<'_> {
+impl<'f> Lane<'f> {
+    fn begin(number: usize, cursor: Result<Direction<'f>, CouchFileError>) -> Result<Self, LaneError> {
+        let failed = |e| (number, e);
+        let cursor = cursor.map_err(failed)?;
+        let mut lane = Self { number, cursor, key: Vec::new(), value: Vec::new(), ended: false };
+        lane.advance().map_err(failed)?;
+        Ok(lane)
+    }
+
     fn advance(&mut self) -> Result<(), CouchFileError> {
         let entry = match &mut self.cursor {
             Direction::Forth(cursor) => cursor.next_entry()?,

@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::Path;
 
 use couchfile::document::{AttachmentForm, JsonOptions};
+use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
 use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 
 use super::{open_database, shown, write};
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Notice, Reporter, Severity};
 
 /// Documents in a line of couchbackup's format.
 const BATCH: usize = 500;
@@ -44,7 +45,17 @@ pub struct DumpOptions {
     pub format: DumpFormat,
 }
 
-/// Writes the documents of a database in the order of their ids; gives their number. Memory: a document, or a line.
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DumpResult {
+    /// Documents written.
+    pub documents: u64,
+    /// Damaged documents, or parts of files, that were left out and reported.
+    pub damaged: u64,
+}
+
+/// Writes the documents of a database in the order of their ids. What is damaged is reported and left out. Memory: a document, or
+/// a line.
 pub fn dump(
     path: &Path,
     db: &str,
@@ -52,31 +63,115 @@ pub fn dump(
     threads: usize,
     reporter: &dyn Reporter,
     out: &mut dyn Write,
-) -> Result<u64> {
+) -> Result<DumpResult> {
     let database = open_database(path, db, threads, reporter)?;
-    reporter.phase("writing documents", Some(database.info()?.documents));
+    let mut damage = Damage { reporter, count: 0 };
+    // Where a shard cannot be opened, how many there are is not known.
+    let total = damage.or_none(database.info().map_err(OperationError::from))?;
+    reporter.phase("writing documents", total.map(|info| info.documents));
     let mut lines = Lines { format: options.format, batch: Vec::new(), in_batch: 0, out };
     lines.begin(options)?;
-    let mut count = 0;
-    database.documents(&Walk::default(), |document| {
-        for leaf in wanted(&database, document, options)? {
-            lines.put(&json(&database, document, &leaf, options)?)?;
-            count += 1;
+    let mut documents = 0;
+    for document in database.in_order_around_damage(&Walk::default())? {
+        let Some((_, document)) = damage.or_report(document.map_err(OperationError::from))? else {
+            continue;
+        };
+        let Some(leaves) = damage.or_report(wanted(&database, &document, options))? else { continue };
+        for leaf in leaves {
+            if let Some(json) = damage.or_report(json(&database, &document, &leaf, options))? {
+                lines.put(&json)?;
+                documents += 1;
+            }
         }
-        reporter.advance(count, 0);
-        Ok::<Flow, OperationError>(Flow::On)
-    })?;
+        reporter.advance(documents, 0);
+    }
     if options.local {
-        database.locals(&Walk::default(), |id, document| {
-            if !SnapshotDatabase::is_internal_local(id) {
+        database.locals_around_damage(|found| {
+            let found = damage.or_report(found.map_err(OperationError::from))?;
+            if let Some((id, document)) = found
+                && !SnapshotDatabase::is_internal_local(id)
+            {
                 lines.put(document.to_string().as_bytes())?;
-                count += 1;
+                documents += 1;
             }
             Ok::<Flow, OperationError>(Flow::On)
         })?;
     }
     lines.end()?;
-    Ok(count)
+    damage.end();
+    Ok(DumpResult { documents, damaged: damage.count })
+}
+
+/// So many damaged documents are reported one by one.
+const REPORTED: u64 = 100;
+
+/// Reports what is damaged, and goes on.
+struct Damage<'r> {
+    reporter: &'r dyn Reporter,
+    count: u64,
+}
+
+impl Damage<'_> {
+    /// What was read; `None` where it is damaged, which is reported.
+    fn or_report<T>(&mut self, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Err(error) if is_damage(&error) => {
+                self.count += 1;
+                if self.count <= REPORTED {
+                    self.notice(with_causes(&error));
+                }
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
+    /// The same without a report.
+    fn or_none<T>(&self, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Err(error) if is_damage(&error) => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn notice(&self, text: String) {
+        self.reporter.notice(&Notice { severity: Severity::Problem, text });
+    }
+
+    fn end(&self) {
+        if self.count > REPORTED {
+            self.notice(format!("{} more are damaged", self.count - REPORTED));
+        }
+        if self.count > 0 {
+            self.notice(
+                "what is damaged is not in the output; `couchcopy verify ARCHIVE` names all of it".into(),
+            );
+        }
+    }
+}
+
+fn is_damage(error: &OperationError) -> bool {
+    match error {
+        OperationError::Snapshot(error) => error.is_damage(),
+        OperationError::Database { source, .. } => {
+            !source.is_io() && !matches!(source, CouchFileError::Newer { .. })
+        }
+        _ => false,
+    }
+}
+
+/// An error with what it comes from, on one line.
+fn with_causes(error: &OperationError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// The leaves of a document that are written, the winner first.

@@ -21,25 +21,41 @@ pub(super) type Batch<'d> = Vec<(usize, Document<'d>)>;
 /// Leaf revisions by id.
 pub(super) type Revisions<T> = HashMap<String, T>;
 
-/// The documents of a walk, for several threads to take.
-pub(super) struct Batches<'d>(Mutex<InOrder<'d>>);
+/// The documents of a walk, for several threads to take. What is damaged is gone around and noted.
+pub(super) struct Batches<'d> {
+    documents: Mutex<InOrder<'d>>,
+    damage: Mutex<Vec<snapshot::Error>>,
+}
 
 impl<'d> Batches<'d> {
     pub(super) fn new(source: &'d SnapshotDatabase, walk: &Walk) -> Result<Self> {
-        Ok(Self(Mutex::new(source.in_order(walk)?)))
+        let documents = Mutex::new(source.in_order_around_damage(walk)?);
+        Ok(Self { documents, damage: Mutex::default() })
     }
 
     /// Those that come next; none at the end.
     pub(super) fn next(&self) -> Result<Batch<'d>> {
-        let mut documents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < DOCUMENTS && bytes < BYTES {
             let Some(found) = documents.next() else { break };
-            let (shard, document) = found?;
+            let (shard, document) = match found {
+                Ok(found) => found,
+                Err(e) if e.is_damage() => {
+                    self.damage.lock().unwrap_or_else(PoisonError::into_inner).push(e);
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
             bytes += document.bytes_in_memory();
             batch.push((shard, document));
         }
         Ok(batch)
+    }
+
+    /// What was found damaged so far.
+    pub(super) fn take_damage(&self) -> Vec<snapshot::Error> {
+        std::mem::take(&mut self.damage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -1,15 +1,23 @@
 //! Local documents: those that are not replicated.
 
-use snapshot::{Flow, SnapshotDatabase, Walk};
+use snapshot::{Flow, SnapshotDatabase};
 
 use super::note::ID;
 use super::sender::Sender;
 use crate::error::{OperationError, Result};
 
-/// Writes all of them but CouchDB's own and ours, as far as they are not there.
+/// Writes all of them but CouchDB's own and ours, as far as they are not there. Those that are damaged are reported.
 pub(super) fn send(source: &SnapshotDatabase, sender: &Sender<'_>) -> Result<()> {
-    source.locals(&Walk::default(), |id, document| {
+    source.locals_around_damage(|found| {
         sender.check_interrupted()?;
+        let (id, document) = match found {
+            Ok(found) => found,
+            Err(e) if e.is_damage() => {
+                sender.lose(&e);
+                return Ok(Flow::On);
+            }
+            Err(e) => return Err(OperationError::from(e)),
+        };
         if id != ID && !SnapshotDatabase::is_internal_local(id) {
             let written = sender.patiently(|| sender.target.put_local(id, document.clone()))?;
             sender.sent_local(u64::from(written));

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use snapshot::{Document, ShardChanges, SnapshotDatabase, Walk};
 
@@ -84,6 +85,25 @@ impl<'d> Order<'d> {
         Ok(Self::Changes(Windows::new(source, bytes)))
     }
 
+    /// An order that goes by the other of the two trees that hold all documents, for what is damaged in the one that this goes
+    /// by.
+    pub(super) fn other(&self, source: &'d SnapshotDatabase, bytes: u64) -> Result<Self> {
+        match self {
+            Self::Ids(_) => Ok(Self::Changes(Windows::new(source, bytes))),
+            Self::Changes(_) => Ok(Self::Ids(Batches::new(source, &Walk::default())?)),
+        }
+    }
+
+    /// What was found damaged so far.
+    pub(super) fn take_damage(&self) -> Vec<snapshot::Error> {
+        match self {
+            Self::Ids(batches) => batches.take_damage(),
+            Self::Changes(windows) => {
+                std::mem::take(&mut windows.damage.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        }
+    }
+
     /// How many threads read.
     pub(super) fn readers(&self) -> usize {
         match self {
@@ -103,6 +123,7 @@ pub(super) struct Windows<'d> {
     pieces: usize,
     /// Bytes that the documents of a window take without their bodies.
     bytes: usize,
+    damage: Mutex<Vec<snapshot::Error>>,
 }
 
 impl<'d> Windows<'d> {
@@ -115,7 +136,8 @@ impl<'d> Windows<'d> {
         let most = PIECES / readers;
         let pieces = (of_shard + 1).div_ceil((of_shard + 1).div_ceil(most)) as usize;
         let readers = readers as usize;
-        Self { source, next: AtomicUsize::new(0), readers, pieces, bytes: IN_ORDER / readers }
+        let bytes = IN_ORDER / readers;
+        Self { source, next: AtomicUsize::new(0), readers, pieces, bytes, damage: Mutex::default() }
     }
 
     /// A shard that nobody has taken yet.
@@ -124,7 +146,19 @@ impl<'d> Windows<'d> {
         if shard >= self.source.map().by_range.len() {
             return Ok(None);
         }
-        Ok(Some(Window { windows: self, shard, changes: self.source.shard_changes(shard, 0)? }))
+        let changes = match self.source.shard_changes_around_damage(shard) {
+            Ok(changes) => Some(changes),
+            Err(e) if e.is_damage() => {
+                self.note(e);
+                None
+            }
+            Err(e) => return Err(e.into()),
+        };
+        Ok(Some(Window { windows: self, shard, changes }))
+    }
+
+    fn note(&self, damage: snapshot::Error) {
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner).push(damage);
     }
 
     /// The pieces of the file that hold a document's leaves.
@@ -138,7 +172,8 @@ impl<'d> Windows<'d> {
 pub(super) struct Window<'w, 'd> {
     windows: &'w Windows<'d>,
     shard: usize,
-    changes: ShardChanges<'d>,
+    /// `None` where it cannot be opened.
+    changes: Option<ShardChanges<'d>>,
 }
 
 impl<'d> Window<'_, 'd> {
@@ -147,9 +182,16 @@ impl<'d> Window<'_, 'd> {
         let (mut window, mut places, mut bytes) = (Vec::new(), HashSet::new(), 0);
         while bytes < self.windows.bytes
             && places.len() < self.windows.pieces
-            && let Some(document) = self.changes.next()
+            && let Some(document) = self.changes.as_mut().and_then(Iterator::next)
         {
-            let document = document?;
+            let document = match document {
+                Ok(document) => document,
+                Err(e) if e.is_damage() => {
+                    self.windows.note(e);
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
             places.extend(self.windows.places(&document)?);
             bytes += document.bytes_in_memory();
             window.push((self.shard, document));

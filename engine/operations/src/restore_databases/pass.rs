@@ -16,7 +16,7 @@ use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Notice, Reporter, Severity};
 
 /// Requests at a time.
 const SENDERS: usize = 4;
@@ -57,6 +57,43 @@ pub(super) fn documents(
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let order = Order::of(source, bytes)?;
+    in_order(source, sender, &order, ask_first, reporter)?;
+    let damage = order.take_damage();
+    if damage.is_empty() {
+        return Ok(());
+    }
+    // What one tree hides the other one may show.
+    let other = order.other(source, bytes)?;
+    in_order(source, sender, &other, true, reporter)?;
+    tell_damage(damage, &other, sender, reporter);
+    Ok(())
+}
+
+/// Reports damage that was gone around, after the documents have been read through the other tree, too.
+fn tell_damage(
+    damage: Vec<snapshot::Error>,
+    other: &Order<'_>,
+    sender: &Sender<'_>,
+    reporter: &dyn Reporter,
+) {
+    let found_otherwise = other.take_damage().is_empty();
+    for error in damage {
+        if found_otherwise {
+            let text = format!("{error}; these documents were found another way, and nothing is missing");
+            reporter.notice(&Notice { severity: Severity::Warning, text });
+        } else {
+            sender.lose(&error);
+        }
+    }
+}
+
+fn in_order(
+    source: &SnapshotDatabase,
+    sender: &Sender<'_>,
+    order: &Order<'_>,
+    ask_first: bool,
+    reporter: &dyn Reporter,
+) -> Result<()> {
     let work = Work { stop: AtomicBool::new(false), failure: Mutex::new(None), read: AtomicU64::new(0) };
     let (queue, parcels) = sync_channel::<Parcel>(READY);
     let parcels = Mutex::new(parcels);
@@ -66,7 +103,7 @@ pub(super) fn documents(
         }
         for _ in 0..order.readers() {
             let queue = queue.clone();
-            let (order, work) = (&order, &work);
+            let work = &work;
             scope.spawn(move || {
                 let mut give = |parcel| work.queue(&queue, parcel);
                 let mut reader = Reader::new(source, sender, Kind::Ordinary, &mut give);
@@ -82,12 +119,18 @@ pub(super) fn documents(
 pub(super) fn design_documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    bytes: u64,
     ask_first: bool,
 ) -> Result<()> {
     let mut give = |parcel: Parcel| parcel.send(sender);
     let mut reader = Reader::new(source, sender, Kind::Design, &mut give);
     let order = Order::Ids(Batches::new(source, &Walk::prefix(DESIGN))?);
-    reader.all(&order, ask_first, &|_| ())
+    reader.all(&order, ask_first, &|_| ())?;
+    if order.take_damage().is_empty() {
+        return Ok(());
+    }
+    // Reported where all other documents were read.
+    reader.all(&order.other(source, bytes)?, true, &|_| ())
 }
 
 /// What readers and senders share.

@@ -128,6 +128,19 @@ impl<'s> Sender<'s> {
         }
     }
 
+    /// A part of the archive cannot be read, and what is in it is not brought back.
+    pub(super) fn lose(&self, damage: &snapshot::Error) {
+        let source = std::error::Error::source(damage).map_or_else(String::new, |e| format!(": {e}"));
+        let (which, entries) = match damage {
+            snapshot::Error::Lost { entries, what, keys, .. } => {
+                (format!("{entries} {what} {keys}"), (*entries).max(1))
+            }
+            _ => ("a part of the archive".to_owned(), 1),
+        };
+        self.refuse(&which, "", format!("{damage}{source}"));
+        self.refused_revisions.fetch_add(entries - 1, Ordering::Relaxed);
+    }
+
     /// Number of revisions that arrived.
     pub(super) fn revisions(&self) -> u64 {
         self.revisions.load(Ordering::Relaxed)
