@@ -16,7 +16,8 @@ use crate::plugin_arguments::{HttpFlags, PluginFlags};
     Give all nodes of the cluster, or a --cluster file that names them. Node names may differ from those in the \
     archive, and so may the number of nodes: every database keeps its ranges, properties, security and limits, and its copies are \
     spread over the nodes.\n\n\
-    What happens: everything is proven first. New data is copied beside the old one while CouchDB runs. Then all nodes are \
+    What happens: nodes and archive are checked first. New data is copied beside the old one while CouchDB runs, and each file \
+    is checked as `couchcopy verify` does: damage ends the restore before any node is stopped. Then all nodes are \
     stopped, old and new data change places by renaming, all nodes start. When they agree the old data is \
     removed. Whatever fails before that brings the old data back. A restore that was killed is finished with --resume or undone \
     with --roll-back; `couchcopy status` tells where it stands.\n\n\
@@ -48,7 +49,7 @@ pub(crate) struct Restore {
     #[arg(long)]
     pub(crate) fresh_uuids: bool,
 
-    /// Leave out databases that are damaged or incomplete in the archive instead of refusing.
+    /// Leave out databases that are damaged or incomplete in the archive instead of refusing. A running cluster loses them.
     #[arg(long)]
     pub(crate) skip_damaged: bool,
 
