@@ -4,6 +4,8 @@
 //!
 //! Where sshd or busybox is not installed, or a place for them cannot be had, that is told as skipped.
 
+#[path = "remote_backup/checked.rs"]
+mod checked;
 #[path = "remote_backup/config.rs"]
 mod config;
 #[path = "remote_backup/connection.rs"]

@@ -6,6 +6,8 @@
 mod arena;
 #[path = "restore_db/content.rs"]
 mod content;
+#[path = "restore_db/damaged.rs"]
+mod damaged;
 #[path = "restore_db/far.rs"]
 mod far;
 #[path = "restore_db/interrupted.rs"]
