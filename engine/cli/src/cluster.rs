@@ -121,8 +121,13 @@ fn completed(mut nodes: Vec<SiteNode>, http: &HttpFlags, ask: bool) -> Result<Ve
                 "Give each its own as `url` in a --cluster file, or as HOST:PORT.",
             ));
         };
-        let credentials = node.http.credentials.take();
-        node.http = HttpAddress { credentials, ..HttpAddress::parse(url)? };
+        let (credentials, ca) = (node.http.credentials.take(), node.http.ca.take());
+        node.http = HttpAddress { credentials, ca, ..HttpAddress::parse(url)? };
+    }
+    if let Some(ca) = &http.ca {
+        for node in &mut nodes {
+            node.http.ca = Some(ca.clone());
+        }
     }
     let mut sources = CredentialSources::of_environment(http.user.clone(), http.password_file.clone());
     if ask {

@@ -9,6 +9,7 @@ mod cluster;
 mod documents;
 pub mod error;
 mod integrity;
+pub mod identity;
 pub mod inventory;
 pub mod load;
 pub mod look;
