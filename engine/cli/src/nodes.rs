@@ -29,10 +29,15 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
     if host.is_empty() || host.starts_with('-') || host.chars().any(is_odd) {
         return Err(wrong());
     }
-    let credentials = credentials.map(|credentials| {
-        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        Credentials { user: decoded(user), password: decoded(password) }
-    });
+    let (mut user, mut known) = (None, None);
+    match credentials.map(|credentials| (credentials, credentials.split_once(':'))) {
+        Some((_, Some((user, password)))) => {
+            known = Some(Credentials { user: decoded(user), password: decoded(password) });
+        }
+        // Its password comes from elsewhere.
+        Some((name, None)) => user = Some(decoded(name)),
+        None => {}
+    }
     let data = parts.next().filter(|path| !path.is_empty()).map(PathBuf::from);
     let name = parts.next().filter(|name| !name.is_empty()).map(str::to_owned);
     let local = is_local(host);
@@ -45,7 +50,8 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
             scheme_given: tls.is_some(),
             host: http_host,
             port,
-            credentials,
+            credentials: known,
+            user,
             ca: None,
         },
     })
@@ -53,7 +59,9 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
 
 /// Whether a text that is no node's name in a cluster file is a node argument.
 pub(crate) fn says_more_than_a_name(text: &str) -> bool {
-    text.contains(',') || split_scheme(text).0.is_some() || text.rsplit_once('@').is_some_and(|(credentials, _)| credentials.contains(':'))
+    text.contains(',')
+        || split_scheme(text).0.is_some()
+        || text.rsplit_once('@').is_some_and(|(credentials, _)| credentials.contains(':'))
 }
 
 fn decoded(text: &str) -> String {
@@ -115,7 +123,12 @@ mod tests {
     fn urls_are_nodes() {
         for (text, url, host, data) in [
             ("http://db1:5984", "http://db1:5984", Some("db1"), None),
-            ("https://admin:p%40s@db1.example.com:6984/", "https://db1.example.com:6984", Some("db1.example.com"), None),
+            (
+                "https://admin:p%40s@db1.example.com:6984/",
+                "https://db1.example.com:6984",
+                Some("db1.example.com"),
+                None,
+            ),
             ("HTTPS://db1/,/d", "https://db1:6984", Some("db1"), Some("/d")),
             ("http://localhost:5985/,/d", "http://127.0.0.1:5985", None, Some("/d")),
             ("http://[fd00::1]:81", "http://[fd00::1]:81", Some("fd00::1"), None),
@@ -128,7 +141,11 @@ mod tests {
         }
         let parsed = site("https://admin:p%40s@db1:6984/").unwrap();
         assert_eq!(parsed.http.credentials.unwrap().password, "p@s");
-        for wrong in ["http://", "http:///d", "http://db1/couch", "ftp://db1", "http://u:secret@db1:6984/_utils"] {
+        let parsed = site("http://bob%40me@db1:5984").unwrap();
+        assert_eq!((parsed.http.user.as_deref(), parsed.http.credentials), (Some("bob@me"), None));
+        for wrong in
+            ["http://", "http:///d", "http://db1/couch", "ftp://db1", "http://u:secret@db1:6984/_utils"]
+        {
             let message = site(wrong).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
         }

@@ -333,12 +333,10 @@ impl Http {
     /// Asks once more, on a connection of its own: behind a load balancer somebody else may answer. `with_credentials` says
     /// whether name and password are sent.
     pub(crate) fn ask_afresh(&self, path: &str, with_credentials: bool, limit: Duration) -> Result<Answer> {
-        let route = self.taken.get().and_then(|taken| self.routes.get(*taken)).or_else(|| self.routes.first());
-        let no_answer = |problem: String| NodeError::NoAnswer {
-            node: self.node.clone(),
-            url: self.url.clone(),
-            problem,
-        };
+        let route =
+            self.taken.get().and_then(|taken| self.routes.get(*taken)).or_else(|| self.routes.first());
+        let no_answer =
+            |problem: String| NodeError::NoAnswer { node: self.node.clone(), url: self.url.clone(), problem };
         let route = route.ok_or_else(|| no_answer("no way leads there".into()))?;
         let client = route.fresh().map_err(no_answer)?;
         let credentials = self.credentials.as_ref().filter(|_| with_credentials);

@@ -54,6 +54,8 @@ pub(crate) struct Learned {
     pub(crate) name: Option<String>,
     pub(crate) version: Option<Version>,
     pub(crate) membership: Option<node::Membership>,
+    /// The nodes of its `[cluster] seedlist`.
+    pub(crate) seeds: BTreeSet<String>,
     /// What tells it from another CouchDB.
     pub(crate) identity: Option<Identity>,
     /// Databases that it has now.

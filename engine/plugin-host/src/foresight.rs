@@ -166,7 +166,8 @@ mod tests {
     use super::*;
 
     fn probed(programs: &[&str]) -> Vec<Option<Hindrance>> {
-        let output = std::process::Command::new("sh").args(["-c", PROBE, "sh"]).args(programs).output().unwrap();
+        let output =
+            std::process::Command::new("sh").args(["-c", PROBE, "sh"]).args(programs).output().unwrap();
         parse(&String::from_utf8(output.stdout).unwrap(), programs.len())
     }
 

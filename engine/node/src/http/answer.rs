@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_proxys_page_is_a_proxys() {
-        let page = b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>";
+        let page =
+            b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>";
         let answer = Answer::new(502, "nginx/1.22", None, page);
         assert!(answer.is_proxys_failure());
         assert_eq!(answer.reason(), "not CouchDB answers, but nginx/1.22: 502 Bad Gateway nginx");

@@ -76,7 +76,9 @@ fn without_answer(route: &Route, trouble: &Trouble) -> Presence {
         (Trouble::Refused | Trouble::Unreachable(_) | Trouble::Closed | Trouble::Other(_), _) => {
             Presence::Silent(trouble.text())
         }
-        (Trouble::Slow, _) => Presence::Answers("something takes connections, though it does not answer".into()),
+        (Trouble::Slow, _) => {
+            Presence::Answers("something takes connections, though it does not answer".into())
+        }
         (Trouble::NotHttp(_) | Trouble::NotTls(_) | Trouble::Certificate { .. }, _) => {
             Presence::Answers(trouble.text())
         }
@@ -115,7 +117,8 @@ mod tests {
     fn only_a_refused_connection_shows_that_nothing_listens() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         assert_eq!(look(free), Presence::Refused);
-        let couchdb = server("HTTP/1.1 401 Unauthorized\r\nServer: CouchDB/3.5.0\r\nContent-Length: 0\r\n\r\n");
+        let couchdb =
+            server("HTTP/1.1 401 Unauthorized\r\nServer: CouchDB/3.5.0\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(look(couchdb), Presence::Answers("CouchDB/3.5.0 answers with status 401".into()));
         let proxy = server("HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(look(proxy), Presence::Silent("a proxy answers 502".into()));

@@ -47,7 +47,8 @@ impl Trouble {
             }
             text = inner.to_string();
             // The client's own words for a connection that ended too early; it has no public type for this.
-            closed |= text.contains("connection closed before message completed") || text.contains("handshake eof");
+            closed |=
+                text.contains("connection closed before message completed") || text.contains("handshake eof");
             cause = inner.source();
         }
         let kind = connection.map(io::Error::kind);
@@ -87,7 +88,9 @@ impl Trouble {
     fn of_tls(error: &rustls::Error, host: &str) -> Self {
         let rustls::Error::InvalidCertificate(problem) = error else {
             return match error {
-                rustls::Error::InvalidMessage(_) => Self::NotTls("what answers there does not speak TLS".into()),
+                rustls::Error::InvalidMessage(_) => {
+                    Self::NotTls("what answers there does not speak TLS".into())
+                }
                 other => Self::NotTls(format!("TLS: {other}")),
             };
         };

@@ -54,8 +54,7 @@ impl ServerCertVerifier for Trusting {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let found =
-            self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let found = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match found {
             Err(rustls::Error::InvalidCertificate(problem))
                 if is_of_issuer_or_name(&problem) && self.given.contains(end_entity) =>

@@ -212,7 +212,9 @@ fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, Problem
 fn told(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, Problem)>) -> Vec<String> {
     let mut told: Vec<String> = wrong
         .iter()
-        .map(|((number, name), (_, problem))| format!("{name} on {}: {}", nodes[*number].shown(), problem.text))
+        .map(|((number, name), (_, problem))| {
+            format!("{name} on {}: {}", nodes[*number].shown(), problem.text)
+        })
         .collect();
     told.sort();
     let more = told.len().saturating_sub(TOLD);

@@ -24,9 +24,7 @@ pub(crate) fn compare(nodes: &[Asked<'_>], databases: u64) -> Result<Look> {
     let mut seen = 0u64;
     loop {
         let pages: Vec<Result<Vec<(String, String)>, NodeError>> =
-            parallel::all_at_once(nodes, |_, (_, http)| {
-                http.shard_map_revisions(start.as_deref(), PAGE + 1)
-            });
+            parallel::all_at_once(nodes, |_, (_, http)| http.shard_map_revisions(start.as_deref(), PAGE + 1));
         let mut answered = Vec::new();
         let mut failed = Vec::new();
         let mut lasting = false;

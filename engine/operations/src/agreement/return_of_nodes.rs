@@ -83,7 +83,12 @@ impl<'r> Return<'r> {
 
 impl Seen {
     /// Why the node is not back yet.
-    fn look(&mut self, node: &Node, identity: &Identity, exchanged: Option<Instant>) -> Result<Option<String>> {
+    fn look(
+        &mut self,
+        node: &Node,
+        identity: &Identity,
+        exchanged: Option<Instant>,
+    ) -> Result<Option<String>> {
         if let Some((since, reason)) = &self.rejected
             && since.elapsed() < REJECTIONS.1
         {
@@ -117,7 +122,9 @@ impl Seen {
             Ok(None) => Ok(None),
             // It was not up before either.
             Ok(Some(_)) if identity.not_up.is_some() => Ok(None),
-            Ok(Some(why)) => Ok(Some(format!("{} answers, and says that it is not up ({why})", node.shown()))),
+            Ok(Some(why)) => {
+                Ok(Some(format!("{} answers, and says that it is not up ({why})", node.shown())))
+            }
             Err(error) => Ok(Some(self.absent(node, error.to_string()))),
         }
     }

@@ -23,6 +23,16 @@ pub(super) fn membership(nodes: &[Node], learned: &[Learned], proofs: &mut Proof
     let names: BTreeSet<String> = nodes.iter().filter_map(|node| node.id.name.clone()).collect();
     for (node, of_node) in nodes.iter().zip(learned) {
         let Some(membership) = &of_node.membership else { continue };
+        let strangers: BTreeSet<String> = of_node.seeds.difference(&names).cloned().collect();
+        if !strangers.is_empty() {
+            proofs.problem(
+                node,
+                "membership",
+                format!("its seedlist names {}, which is not among the nodes given", list(&strangers)),
+                "CouchDB adds the nodes of `[cluster] seedlist` to the cluster at every start. Give these nodes too, or remove \
+                 them from the seedlist of every node, and then from the cluster.",
+            );
+        }
         if membership.cluster != names {
             proofs.problem(
                 node,
@@ -85,7 +95,11 @@ fn remedy(node: &Node, membership: &Membership, names: &BTreeSet<String>) -> Str
     }
     let strangers: BTreeSet<String> = names.difference(&membership.cluster).cloned().collect();
     if !strangers.is_empty() {
-        let _ = write!(remedy, " {} do not belong to its cluster: add them, or leave them out.", list(&strangers));
+        let _ = write!(
+            remedy,
+            " {} do not belong to its cluster: add them, or leave them out.",
+            list(&strangers)
+        );
     }
     remedy
 }

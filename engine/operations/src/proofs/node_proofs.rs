@@ -107,6 +107,9 @@ fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<()
     }
     learned.name = Some(name);
     learned.membership = Some(node.http.membership()?);
+    let seeds = node.http.config("cluster", "seedlist")?.unwrap_or_default();
+    learned.seeds =
+        seeds.split(',').map(str::trim).filter(|seed| !seed.is_empty()).map(str::to_owned).collect();
     learned.databases = node.http.get("/_node/_local/_dbs")?["doc_count"].as_u64();
     for key in ["database_dir", "view_index_dir"] {
         let Some(configured) = node.http.config("couchdb", key)? else { continue };

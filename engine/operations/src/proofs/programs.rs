@@ -13,12 +13,18 @@ pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
         let plugin = node.service.shown();
         let (found, remedy) = match doubt.hindrance {
             Hindrance::Missing => (
-                format!("there is no program for `{}`, which {plugin} runs to {}", doubt.command, doubt.purpose),
+                format!(
+                    "there is no program for `{}`, which {plugin} runs to {}",
+                    doubt.command, doubt.purpose
+                ),
                 "Install it, correct its path (absolute paths are safest), or name the plugin and settings that control CouchDB: \
                  --service.",
             ),
             Hindrance::NotExecutable => (
-                format!("the program of `{}`, which {plugin} runs to {}, may not be run", doubt.command, doubt.purpose),
+                format!(
+                    "the program of `{}`, which {plugin} runs to {}, may not be run",
+                    doubt.command, doubt.purpose
+                ),
                 "Make it executable (chmod +x) for the user that --via leads to, or be root: --use-sudo.",
             ),
             Hindrance::NotPermitted => (

@@ -24,6 +24,8 @@ pub struct HttpAddress {
     pub port: Option<u16>,
     /// Name and password of a server admin.
     pub credentials: Option<Credentials>,
+    /// The name alone, where the user has given no password with it.
+    pub user: Option<String>,
     /// A PEM file of certificates that are trusted there beside those that this machine trusts.
     pub ca: Option<PathBuf>,
 }

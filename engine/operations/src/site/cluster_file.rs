@@ -171,6 +171,7 @@ impl ClusterFile {
         }
         node.http.port = argument.http.port.or(node.http.port);
         node.http.credentials = argument.http.credentials.clone().or(node.http.credentials);
+        node.http.user = argument.http.user.clone().or(node.http.user);
         Some(node)
     }
 }
@@ -248,7 +249,10 @@ mod tests {
         assert_eq!(first.config, [PathBuf::from("/srv/couchdb/etc")]);
         assert_eq!((second.config.len(), third.config.len()), (2, 0));
         assert_eq!((first.http.port, second.http.port), (Some(5985), None));
-        assert_eq!((first.http.ca.clone(), second.http.ca.clone()), (Some("/etc/couchdb/ca.pem".into()), None));
+        assert_eq!(
+            (first.http.ca.clone(), second.http.ca.clone()),
+            (Some("/etc/couchdb/ca.pem".into()), None)
+        );
         assert_eq!(file.node("couchdb@db2"), Some(second));
         assert_eq!(file.node("db1.example.com"), Some(first));
         assert_eq!(file.node("db3"), None);

@@ -47,15 +47,16 @@ impl CredentialSources {
         };
         let mut asked: Option<Credentials> = None;
         for node in nodes.iter_mut().filter(|node| node.http.credentials.is_none()) {
-            let user = || self.user.clone().unwrap_or_else(|| USER.into());
+            let wanted = node.http.user.clone().or_else(|| self.user.clone());
+            let user = || wanted.clone().unwrap_or_else(|| USER.into());
             let host = node.http.endpoint(&node.id).host;
             let found = match &password {
                 Some(password) => Some(Credentials { user: user(), password: password.clone() }),
-                None => self.netrc(&host),
+                None => self.netrc(&host, wanted.as_deref()),
             };
             node.http.credentials = found.or_else(|| {
                 let ask = self.ask.as_ref()?;
-                if asked.is_none() {
+                if asked.as_ref().is_none_or(|asked| asked.user != user()) {
                     let user = user();
                     asked = ask(&user, &host).map(|password| Credentials { user, password });
                 }
@@ -65,9 +66,9 @@ impl CredentialSources {
         Ok(())
     }
 
-    fn netrc(&self, host: &str) -> Option<Credentials> {
+    fn netrc(&self, host: &str, user: Option<&str>) -> Option<Credentials> {
         let text = std::fs::read_to_string(self.netrc.as_ref()?).ok()?;
-        netrc::lookup(&text, host, self.user.as_deref())
+        netrc::lookup(&text, host, user)
     }
 }
 
@@ -116,6 +117,11 @@ mod tests {
         };
         assert_eq!(told(&nodes[0]), ("root".into(), "own".into()));
         assert_eq!(told(&nodes[1]), ("admin".into(), "from file".into()));
+        let mut nodes = [node(None)];
+        nodes[0].http.user = Some("bob".into());
+        let sources = CredentialSources { password: Some("p".into()), ..CredentialSources::default() };
+        sources.complete(&mut nodes).unwrap();
+        assert_eq!(told(&nodes[0]), ("bob".into(), "p".into()));
         let mut nodes = [node(None), node(None)];
         let ask = |user: &str, _: &str| Some(format!("asked for {user}"));
         let sources = CredentialSources { ask: Some(Box::new(ask)), ..CredentialSources::default() };

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use node::Node;
+use plugin_host::State;
 
 use super::standstill::Others;
 use super::steps::{Exchanged, discard};
@@ -19,6 +20,8 @@ const BACK: Duration = Duration::from_secs(120);
 /// The same where another CouchDB answers, or name and password are refused, which time does not change; and how long to wait
 /// before asking again then, for each refusal counts.
 const NEVER: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(2));
+/// When service plugins are asked whether nodes that do not answer run at all.
+const ASK_SERVICE: Duration = Duration::from_secs(20);
 /// How long a node goes on being looked at that was told to stop, answered all the same and so was not started: it may stop
 /// late.
 const LATE: Duration = Duration::from_secs(2);
@@ -166,7 +169,13 @@ fn wait_until_back(
             if late {
                 node.service.start()?;
             }
-            let never = matches!(who, Who::Another(_) | Who::Rejects(_));
+            let never = match &who {
+                Who::Another(_) | Who::Rejects(_) => true,
+                Who::Nobody(_) => {
+                    begun.elapsed() > ASK_SERVICE && matches!(node.service.status(), Ok(State::Stopped))
+                }
+                Who::Itself => false,
+            };
             let missing = match who {
                 Who::Itself => None,
                 Who::Nobody(why) | Who::Rejects(why) => Some(why),
