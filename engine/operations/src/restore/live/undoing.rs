@@ -17,8 +17,8 @@ use crate::swap::{self, NodeState, Places, Situation};
 
 /// How long nodes may take to answer after the old data is back, before that is told.
 const BACK: Duration = Duration::from_secs(120);
-/// The same where another CouchDB answers, or name and password are refused, which time does not change; and how long to wait
-/// before asking again then, for each refusal counts.
+/// The same where another CouchDB answers, name and password are refused, or the service has stopped, which time does not change;
+/// and how long to wait before asking again then, for each refusal counts.
 const NEVER: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(2));
 /// When service plugins are asked whether nodes that do not answer run at all.
 const ASK_SERVICE: Duration = Duration::from_secs(20);
@@ -205,6 +205,10 @@ fn wait_until_back(
             );
             return Ok(());
         }
-        std::thread::sleep(if never { NEVER.1 } else { Duration::from_millis(100) });
+        std::thread::sleep(match begun.elapsed() {
+            _ if never => NEVER.1,
+            elapsed if elapsed > ASK_SERVICE => NEVER.1,
+            _ => Duration::from_millis(100),
+        });
     }
 }
