@@ -417,4 +417,26 @@ mod tests {
         assert!(matches!(error, NodeError::NoAnswer { .. }), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
+
+    #[test]
+    fn a_proxy_that_does_not_get_through_is_asked_again() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let page =
+                "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 11\r\n\r\nBad Gateway";
+            let info = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n{\"name\":\"x\"}";
+            for text in [page, info, page, page, page, page] {
+                let mut connection = listener.accept().unwrap().0;
+                let _ = connection.read(&mut [0; 4096]);
+                let _ = connection.write_all(text.as_bytes());
+            }
+        });
+        let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port, ca: None };
+        let http = Http::new(&endpoint, None, None, "here".into()).unwrap();
+        assert_eq!(http.node_name().unwrap(), "x");
+        let error = http.node_name().unwrap_err();
+        assert!(matches!(error, NodeError::NotCouchDb { status: 502, .. }), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Who is asked, and how often: passwords, members that are gone, load balancers.
 
+use std::fs;
 use std::process::Command;
 
 use couchcopy_tests::Result;
@@ -96,5 +97,47 @@ fn a_load_balancer_in_place_of_a_node_is_named() -> Result<()> {
         assert!(name["found"].as_str().is_some_and(|found| found.contains(text)), "{text}: {name:#}");
     }
     assert!(name["remedy"].as_str().is_some_and(|remedy| remedy.contains("load balancer")), "{name:#}");
+    Ok(())
+}
+
+#[test]
+fn nodes_that_answer_and_do_not_see_each_other_are_named() -> Result<()> {
+    let Some(site) = site()? else { return Ok(()) };
+    let arguments = site.nodes[1].data.parent().ok_or("no folder")?.join("etc/vm.args");
+    let text = fs::read_to_string(&arguments)?;
+    assert!(text.contains("couchcopy-lab"), "{text}");
+    fs::write(&arguments, text.replace("couchcopy-lab", "another-cookie"))?;
+    site.control(1, "stop")?.success()?;
+    site.control(1, "start")?.success()?;
+    site.wait_until_up()?;
+    let [first, second] = [0, 1].map(|i| site.nodes[i].name.clone());
+    let shard = "00000000-ffffffff";
+    let map = json!({
+        "shard_suffix": [46, 49, 55, 48, 48, 48, 48, 48, 48, 48, 48],
+        "changelog": [["add", shard, first]],
+        "by_node": {first.clone(): [shard]},
+        "by_range": {shard: [first]},
+    });
+    site.nodes[0].http.put("/_node/_local/_dbs/alone", &map)?;
+    let ended = site.couchcopy(&["check", "--json"])?;
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    let proofs = proofs(&ended.stdout)?;
+    for (node, other) in [(&first, &second), (&second, &first)] {
+        let found = format!("it does not see {other}, though CouchDB of {other} answers");
+        let told = |proof: &&Value| proof["node"] == node.as_str() && proof["found"] == found.as_str();
+        let proof = proofs.iter().find(told).ok_or_else(|| format!("{found}: {proofs:#?}"))?;
+        assert!(proof["remedy"].as_str().is_some_and(|remedy| remedy.contains("cookie")), "{proof:#}");
+    }
+    let maps =
+        proofs.iter().find(|proof| proof["subject"] == "shard maps").ok_or("nothing about shard maps")?;
+    let found = maps["found"].as_str().unwrap_or_default();
+    assert!(found.contains(&format!("{second} has no shard map alone")), "{maps:#}");
+    let archive = site.path("archive.tar.gz").display().to_string();
+    let ended = site.couchcopy(&["backup", &archive])?;
+    for text in
+        [format!("{first} does not see {second}"), format!("{second} does not see {first}"), "alone".into()]
+    {
+        assert!(ended.stderr.contains(&text), "{text}: {ended:#?}");
+    }
     Ok(())
 }
