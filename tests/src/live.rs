@@ -5,9 +5,11 @@
 //! notices when the test is gone.
 
 mod control;
+mod forwarder;
 mod frozen;
 mod site;
 
 pub use control::Control;
+pub use forwarder::Forwarder;
 pub use frozen::Frozen;
 pub use site::{Plan, Reach, Site, back_up};

@@ -17,3 +17,7 @@ mod half;
 mod killed;
 #[path = "live_faults/services.rs"]
 mod services;
+#[path = "live_faults/stopping.rs"]
+mod stopping;
+#[path = "live_faults/waiting.rs"]
+mod waiting;

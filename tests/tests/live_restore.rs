@@ -19,5 +19,9 @@ mod maps;
 mod owned;
 #[path = "live_restore/selection.rs"]
 mod selection;
+#[path = "live_restore/tls.rs"]
+mod tls;
+#[path = "live_restore/who.rs"]
+mod who;
 #[path = "live_restore/writes.rs"]
 mod writes;

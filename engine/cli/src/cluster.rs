@@ -121,8 +121,14 @@ fn completed(mut nodes: Vec<SiteNode>, http: &HttpFlags, ask: bool) -> Result<Ve
                 "Give each its own as `url` in a --cluster file, or as HOST:PORT.",
             ));
         };
-        let credentials = node.http.credentials.take();
-        node.http = HttpAddress { credentials, ..HttpAddress::parse(url)? };
+        let before = std::mem::take(&mut node.http);
+        let (credentials, user, ca) = (before.credentials, before.user, before.ca);
+        node.http = HttpAddress { credentials, user, ca, ..HttpAddress::parse(url)? };
+    }
+    if let Some(ca) = &http.ca {
+        for node in &mut nodes {
+            node.http.ca = Some(ca.clone());
+        }
     }
     let mut sources = CredentialSources::of_environment(http.user.clone(), http.password_file.clone());
     if ask {

@@ -5,32 +5,39 @@ use std::path::PathBuf;
 use operations::error::OperationError;
 use operations::plugins::host::printable;
 use operations::restore::Target;
-use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port};
+use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port, split_scheme};
 
-/// Parses `[user:password@]HOST[:port][,DATA_DIR[,NODENAME]]`, couchcopy's form. `@`, `:` and `,` in name and password are
-/// percent-encoded; they are never repeated in a message. An IPv6 address stands in brackets.
+/// Parses `[http[s]://][user:password@]HOST[:port][/][,DATA_DIR[,NODENAME]]`, couchcopy's form or the URL of a CouchDB. `@`, `:` and
+/// `,` in name and password are percent-encoded; they are never repeated in a message. An IPv6 address stands in brackets.
 pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
     let mut parts = text.splitn(3, ',');
-    let place = parts.next().unwrap_or_default();
+    let (tls, place) = split_scheme(parts.next().unwrap_or_default());
+    let place = if tls.is_some() { place.trim_end_matches('/') } else { place };
     let (credentials, place) = match place.rsplit_once('@') {
         Some((credentials, place)) => (Some(credentials), place),
         None => (None, place),
     };
     let wrong = || {
         OperationError::refused(
-            "a node must be named as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME",
-            "For example: localhost, or admin:password@db1.example.com:5984,/opt/couchdb/data. `,`, `:` and `@` in a \
-             password are written %2C, %3A and %40.",
+            "a node must be named as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; HOST may be a URL without a path",
+            "For example: localhost, admin:password@db1.example.com:5984,/opt/couchdb/data, or \
+             https://db1.example.com:6984,/opt/couchdb/data. `,`, `:` and `@` in a password are written %2C, %3A and %40.",
         )
     };
     let (host, port) = split_port(place).ok_or_else(wrong)?;
-    if host.is_empty() || host.starts_with('-') || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    let is_odd = |c: char| c.is_control() || c.is_whitespace() || c == '/' || c == '?' || c == '#';
+    if host.is_empty() || host.starts_with('-') || host.chars().any(is_odd) {
         return Err(wrong());
     }
-    let credentials = credentials.map(|credentials| {
-        let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        Credentials { user: decoded(user), password: decoded(password) }
-    });
+    let (mut user, mut known) = (None, None);
+    match credentials.map(|credentials| (credentials, credentials.split_once(':'))) {
+        Some((_, Some((user, password)))) => {
+            known = Some(Credentials { user: decoded(user), password: decoded(password) });
+        }
+        // Its password comes from elsewhere.
+        Some((name, None)) => user = Some(decoded(name)),
+        None => {}
+    }
     let data = parts.next().filter(|path| !path.is_empty()).map(PathBuf::from);
     let name = parts.next().filter(|name| !name.is_empty()).map(str::to_owned);
     let local = is_local(host);
@@ -38,13 +45,23 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
     Ok(NodeArgument {
         id: NodeId { name, host: (!local).then(|| host.to_owned()) },
         data,
-        http: HttpAddress { tls: false, host: http_host, port, credentials },
+        http: HttpAddress {
+            tls: tls == Some(true),
+            scheme_given: tls.is_some(),
+            host: http_host,
+            port,
+            credentials: known,
+            user,
+            ca: None,
+        },
     })
 }
 
 /// Whether a text that is no node's name in a cluster file is a node argument.
 pub(crate) fn says_more_than_a_name(text: &str) -> bool {
-    text.contains(',') || text.rsplit_once('@').is_some_and(|(credentials, _)| credentials.contains(':'))
+    text.contains(',')
+        || split_scheme(text).0.is_some()
+        || text.rsplit_once('@').is_some_and(|(credentials, _)| credentials.contains(':'))
 }
 
 fn decoded(text: &str) -> String {
@@ -97,6 +114,38 @@ mod tests {
         assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("admin", "p@:,s"));
         assert_eq!(parsed.http.endpoint(&parsed.id).to_string(), "http://[fd00::1]:81");
         for wrong in ["", ",/d", "-oProxyCommand=x", "a b", "u:p@", "u:secret@db1:x,/d"] {
+            let message = site(wrong).unwrap_err().to_string();
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn urls_are_nodes() {
+        for (text, url, host, data) in [
+            ("http://db1:5984", "http://db1:5984", Some("db1"), None),
+            (
+                "https://admin:p%40s@db1.example.com:6984/",
+                "https://db1.example.com:6984",
+                Some("db1.example.com"),
+                None,
+            ),
+            ("HTTPS://db1/,/d", "https://db1:6984", Some("db1"), Some("/d")),
+            ("http://localhost:5985/,/d", "http://127.0.0.1:5985", None, Some("/d")),
+            ("http://[fd00::1]:81", "http://[fd00::1]:81", Some("fd00::1"), None),
+        ] {
+            let parsed = site(text).unwrap();
+            assert_eq!(parsed.http.endpoint(&parsed.id).to_string(), url, "{text}");
+            assert_eq!(parsed.id.host.as_deref(), host, "{text}");
+            assert_eq!(parsed.data, data.map(PathBuf::from), "{text}");
+            assert!(says_more_than_a_name(text), "{text}");
+        }
+        let parsed = site("https://admin:p%40s@db1:6984/").unwrap();
+        assert_eq!(parsed.http.credentials.unwrap().password, "p@s");
+        let parsed = site("http://bob%40me@db1:5984").unwrap();
+        assert_eq!((parsed.http.user.as_deref(), parsed.http.credentials), (Some("bob@me"), None));
+        for wrong in
+            ["http://", "http:///d", "http://db1/couch", "ftp://db1", "http://u:secret@db1:6984/_utils"]
+        {
             let message = site(wrong).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
         }

@@ -55,6 +55,11 @@ pub(crate) struct HttpFlags {
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 
+    /// A PEM file with the certificate of your own certificate authority, or with CouchDB's self-signed certificate: trusted for
+    /// https beside what this machine trusts. Each node can have its own as `ca` in the --cluster file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
     /// Speak with CouchDB through the way to the node: auto does where it does not answer directly.
     #[arg(long, value_enum, default_value_t = Tunnel::Auto, value_name = "WHEN")]
     pub(crate) tunnel: Tunnel,

@@ -14,7 +14,8 @@ use crate::plugin_arguments::{HttpFlags, PluginFlags};
 /// --offline, write them into empty folders.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A node is [user:password@]HOST[:port],DATA_DIR[,NODENAME]; `,` `:` `@` in a password are written %2C %3A %40. \
+    after_help = "A node is [user:password@]HOST[:port],DATA_DIR[,NODENAME]; `,` `:` `@` in a password are written %2C %3A %40. A URL can \
+    stand in place of the host: https://db1.example.com:6984,/opt/couchdb/data. \
     Give all nodes of the cluster, or a --cluster file that names them. Node names may differ from those in the \
     archive, and so may the number of nodes: every database keeps its ranges, properties, security and limits, and its copies are \
     spread over the nodes.\n\n\
@@ -139,7 +140,7 @@ impl SelectionFlags {
 #[derive(Debug, Args)]
 pub(crate) struct DatabaseFlags {
     /// Bring this database back into a running cluster over HTTP, under another name if one is given; repeat it for more. Nothing
-    /// is stopped, all other databases stay as they are. NODE is any one node, [user:password@]HOST[:port]. Given again after an
+    /// is stopped, all other databases stay as they are. NODE is any one node, [http[s]://][user:password@]HOST[:port]. Given again after an
     /// interruption it goes on.
     #[arg(
         long = "db",
@@ -230,7 +231,7 @@ pub(crate) struct Clean {
 /// Nodes, and how to reach them.
 #[derive(Debug, Args)]
 pub(crate) struct Nodes {
-    /// The nodes: [user:password@]HOST[:port],DATA_DIR[,NODENAME], or names of nodes in the --cluster file, whose nodes it is all
+    /// The nodes: [http[s]://][user:password@]HOST[:port],DATA_DIR[,NODENAME], or names of nodes in the --cluster file, whose nodes it is all
     /// without.
     #[arg(value_name = "NODE", required_unless_present = "cluster")]
     pub(crate) names: Vec<String>,

@@ -87,6 +87,34 @@ pub enum NodeError {
         /// What it said.
         reason: String,
     },
+    /// What answers does not speak as was expected, or its certificate is not accepted.
+    #[error("cannot speak with CouchDB of {node} at {url}: {problem}")]
+    Tls {
+        /// The node.
+        node: String,
+        /// Where it was asked, without credentials.
+        url: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// Somebody between us and CouchDB answered in its place.
+    #[error("at {url}, where CouchDB of {node} is expected, {server} answers {status} to {request}: {said}")]
+    NotCouchDb {
+        /// The node.
+        node: String,
+        /// Where it was asked, without credentials.
+        url: String,
+        /// Method and path.
+        request: String,
+        /// The status.
+        status: u16,
+        /// What the server calls itself.
+        server: String,
+        /// The beginning of what it said.
+        said: String,
+    },
     /// No way to the node can make a tunnel.
     #[error("no way to {node} can make a tunnel")]
     NoTunnel {
@@ -125,12 +153,23 @@ impl NodeError {
                  give --tunnel always."
                     .into()
             }
+            Self::Unauthorized { reason, .. } if reason.contains("temporarily locked") => {
+                "CouchDB has locked that name after too many wrong passwords. Wait five minutes, or restart that node; then give \
+                 the right password. `[chttpd_auth_lockout]` in its configuration sets the limits."
+                    .into()
+            }
             Self::Unauthorized { .. } => {
                 "Give name and password of a server admin: as user:password@host, in COUCHCOPY_PASSWORD, or by \
                  --password-file."
                     .into()
             }
             Self::Http { .. } => "Look into CouchDB's log on that node.".into(),
+            Self::Tls { remedy, .. } => remedy.clone(),
+            Self::NotCouchDb { .. } => {
+                "That is a proxy, a load balancer or another server. Give the address of the node's own CouchDB: HOST:PORT, --url, \
+                 `url` in the cluster file, or reach it through the node with --tunnel always."
+                    .into()
+            }
             Self::NoTunnel { .. } => {
                 "ssh can: reach the node with --via ssh, or leave out --tunnel always.".into()
             }

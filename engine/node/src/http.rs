@@ -1,11 +1,19 @@
 //! CouchDB's HTTP interface on one node.
 
+mod answer;
 pub(crate) mod api;
 mod body;
+mod gate;
+pub(crate) mod presence;
+mod trouble;
+mod trust;
 pub(crate) mod tunnel;
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,14 +22,24 @@ use reqwest::blocking::Client;
 use serde_json::Value;
 
 use crate::error::{NodeError, Result};
+use gate::Gate;
+use trouble::Trouble;
 use tunnel::Tunnel;
 
+pub use answer::{Answer, Foreign};
 pub use body::Body;
 
 /// How long an answer may take. CouchDB gives up on its own earlier.
 const ANSWER: Duration = Duration::from_secs(150);
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long to look whether somebody speaks HTTP where TLS was expected, or the other way round.
+const OTHER_SCHEME: Duration = Duration::from_secs(5);
+/// How long to wait before a request is sent again that a proxy did not get through to CouchDB.
+const PROXY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+/// Databases that `_dbs_info` tells of at a time, unless the node's configuration says otherwise.
+const DBS_INFO_PORTION: usize = 100;
 /// What stays as it is in a part of a path.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -54,6 +72,8 @@ pub struct Endpoint {
     pub host: String,
     /// The port.
     pub port: u16,
+    /// A PEM file of certificates that are trusted there beside those that this machine trusts.
+    pub ca: Option<PathBuf>,
 }
 
 impl fmt::Display for Endpoint {
@@ -67,35 +87,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// An answer, whatever its status.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// Its body; null where it is no JSON.
-    pub body: Value,
-    /// The header `Date`.
-    pub date: Option<String>,
-}
-
-impl Answer {
-    /// Whether the request was carried out.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// What CouchDB gave as the reason.
-    pub fn reason(&self) -> String {
-        let text = |key: &str| self.body[key].as_str().unwrap_or_default();
-        match (text("error"), text("reason")) {
-            ("", "") => "without a reason".into(),
-            (error, "") => error.to_owned(),
-            ("", reason) => reason.to_owned(),
-            (error, reason) => format!("{error}, {reason}"),
-        }
-    }
-}
-
 /// Speaks with one node. Connections are kept.
 pub struct Http {
     /// Ways to get there; the first one on which anybody answers is taken from then on.
@@ -104,52 +95,106 @@ pub struct Http {
     /// Of messages.
     url: String,
     credentials: Option<Credentials>,
+    gate: Gate,
+    /// How many databases are asked for at a time; less where the node refuses so many.
+    dbs_info_portion: AtomicUsize,
     node: String,
 }
 
 /// A way to CouchDB.
 struct Route {
     client: Client,
+    /// A client that makes a connection for every request.
+    fresh: OnceLock<Result<Client, String>>,
     /// Of requests: that of the tunnel, where there is one.
     base: String,
-    _tunnel: Option<Tunnel>,
+    endpoint: Endpoint,
+    tunnel: Option<Tunnel>,
+}
+
+impl Route {
+    fn new(endpoint: &Endpoint, tunnel: Option<Tunnel>) -> Result<Self, String> {
+        let address = tunnel.as_ref().map(Tunnel::address);
+        let base = match address {
+            // The certificate is for the node's name, so that is what the request has to go by.
+            Some(address) if endpoint.tls => {
+                Endpoint { port: address.port(), ..endpoint.clone() }.to_string()
+            }
+            Some(address) => format!("http://{address}"),
+            None => endpoint.to_string(),
+        };
+        let client = client(endpoint, address, true)?;
+        Ok(Self { client, fresh: OnceLock::new(), base, endpoint: endpoint.clone(), tunnel })
+    }
+
+    /// A client that keeps no connections: each request finds out anew who is there.
+    fn fresh(&self) -> Result<&Client, String> {
+        let address = self.tunnel.as_ref().map(Tunnel::address);
+        self.fresh.get_or_init(|| client(&self.endpoint, address, false)).as_ref().map_err(Clone::clone)
+    }
+
+    /// What is spoken there, if that is TLS where it was not expected or the other way round.
+    fn other_scheme(&self) -> Option<Endpoint> {
+        if self.tunnel.is_some() {
+            return None;
+        }
+        let other = Endpoint { tls: !self.endpoint.tls, ..self.endpoint.clone() };
+        // Nothing of consequence is sent.
+        let client = Client::builder().timeout(OTHER_SCHEME).no_proxy().danger_accept_invalid_certs(true);
+        client.build().ok()?.get(format!("{other}/")).send().ok().map(|_| other)
+    }
+}
+
+fn client(endpoint: &Endpoint, address: Option<SocketAddr>, keeps: bool) -> Result<Client, String> {
+    let mut builder = Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
+    if !keeps {
+        builder = builder.pool_max_idle_per_host(0);
+    }
+    if endpoint.tls {
+        if let Some(address) = address {
+            builder = builder.resolve(&endpoint.host, address);
+        }
+        if let Some(file) = &endpoint.ca {
+            let trusted = trust::with_authorities(file)
+                .map_err(|problem| format!("cannot use the certificates in {}: {problem}", file.display()))?;
+            builder = builder.use_preconfigured_tls(trusted);
+        }
+    }
+    builder.build().map_err(|e| Trouble::of(&e, &endpoint.host).text())
 }
 
 impl Http {
     /// Prepares to speak with a node; nothing is sent yet. `node` is what messages call it.
+    ///
+    /// Fails where the endpoint's file of certificates cannot be used.
     pub fn new(
         endpoint: &Endpoint,
         credentials: Option<Credentials>,
         tunnel: Option<Tunnel>,
         node: String,
     ) -> Result<Self> {
-        let url = endpoint.to_string();
-        let mut http = Self { routes: Vec::new(), taken: OnceLock::new(), url, credentials, node };
+        let mut http = Self {
+            routes: Vec::new(),
+            taken: OnceLock::new(),
+            url: endpoint.to_string(),
+            credentials,
+            gate: Gate::default(),
+            dbs_info_portion: AtomicUsize::new(DBS_INFO_PORTION),
+            node,
+        };
         http.add(endpoint, tunnel)?;
         Ok(http)
     }
 
     /// One more way to try where nobody has answered yet: CouchDB may not run right now, so which way leads to it shows later.
     pub fn add(&mut self, endpoint: &Endpoint, tunnel: Option<Tunnel>) -> Result<()> {
-        let failed = |e: reqwest::Error| NodeError::NoAnswer {
+        let route = Route::new(endpoint, tunnel).map_err(|problem| NodeError::Tls {
             node: self.node.clone(),
             url: self.url.clone(),
-            problem: told(&e),
-        };
-        let mut builder = Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
-        let mut base = endpoint.to_string();
-        if let Some(tunnel) = &tunnel {
-            let address = tunnel.address();
-            if endpoint.tls {
-                // The certificate is for the node's name, so that is what the request has to go by.
-                builder = builder.resolve(&endpoint.host, address);
-                base = Endpoint { port: address.port(), ..endpoint.clone() }.to_string();
-            } else {
-                base = format!("http://{address}");
-            }
-        }
-        let client = builder.build().map_err(failed)?;
-        self.routes.push(Route { client, base, _tunnel: tunnel });
+            problem,
+            remedy: "--ca and `ca` in the cluster file want a file with certificates in PEM form.".into(),
+        })?;
+        self.routes.push(route);
         Ok(())
     }
 
@@ -161,6 +206,11 @@ impl Http {
     /// Where it is asked, without credentials.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The name that it is asked by.
+    pub fn user(&self) -> Option<&str> {
+        self.credentials.as_ref().map(|credentials| credentials.user.as_str())
     }
 
     /// Whether name and password are known.
@@ -217,35 +267,116 @@ impl Http {
         body: Body<'_>,
         limit: Duration,
     ) -> Result<Answer> {
-        let mut request = route.client.request(method, format!("{}{path}", route.base)).timeout(limit);
-        if let Some(Credentials { user, password }) = &self.credentials {
+        let Some(credentials) = &self.credentials else {
+            return self.exchange(&route.client, route, method, path, body, limit, None);
+        };
+        let first = match self.gate.enter() {
+            Ok(first) => first,
+            Err(refused) => return Ok(refused),
+        };
+        let answer = self.exchange(&route.client, route, method, path, body, limit, Some(credentials))?;
+        self.gate.learn(first, &answer);
+        Ok(answer)
+    }
+
+    #[allow(clippy::too_many_arguments)] // One place where a request is sent.
+    fn exchange(
+        &self,
+        client: &Client,
+        route: &Route,
+        method: Method,
+        path: &str,
+        body: Body<'_>,
+        limit: Duration,
+        credentials: Option<&Credentials>,
+    ) -> Result<Answer> {
+        let mut request = client.request(method, format!("{}{path}", route.base)).timeout(limit);
+        if let Some(Credentials { user, password }) = credentials {
             request = request.basic_auth(user, Some(password));
         }
         let answered = body.put_into(request).send().and_then(|response| {
             let status = response.status().as_u16();
-            let date = response.headers().get("date").and_then(|date| date.to_str().ok().map(str::to_owned));
-            Ok((status, date, response.bytes()?))
+            let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+            let date = header("date").map(str::to_owned);
+            let server = header("server").unwrap_or_default().to_owned();
+            Ok(Answer::new(status, &server, date, &response.bytes()?))
         });
-        let (status, date, bytes) = answered.map_err(|e| NodeError::NoAnswer {
-            node: self.node.clone(),
-            url: self.url.clone(),
-            problem: told(&e),
-        })?;
-        Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null), date })
+        answered.map_err(|e| self.without_answer(route, &e))
+    }
+
+    /// The error for a request that got no answer.
+    fn without_answer(&self, route: &Route, error: &reqwest::Error) -> NodeError {
+        let (node, url) = (self.node.clone(), self.url.clone());
+        let trouble = Trouble::of(error, &route.endpoint.host);
+        if let Trouble::Certificate { problem, remedy } = trouble {
+            return NodeError::Tls { node, url, problem, remedy };
+        }
+        if trouble.may_be_of_scheme()
+            && let Some(other) = route.other_scheme()
+        {
+            let (is, not) = if other.tls { ("TLS", "plain HTTP") } else { ("plain HTTP", "TLS") };
+            return NodeError::Tls {
+                node,
+                url,
+                problem: format!("what answers there speaks {is}, not {not}"),
+                remedy: format!("Give {other} as the node's address (--url, or `url` in the cluster file)."),
+            };
+        }
+        let said = route.tunnel.as_ref().and_then(Tunnel::last_words).filter(|said| !said.is_empty());
+        let problem = match (said, &trouble) {
+            (Some(said), Trouble::Closed | Trouble::Other(_)) => format!("the tunnel says: {said}"),
+            _ => trouble.text(),
+        };
+        NodeError::NoAnswer { node, url, problem }
+    }
+
+    /// Asks once more, on a connection of its own: behind a load balancer somebody else may answer. `with_credentials` says
+    /// whether name and password are sent.
+    pub(crate) fn ask_afresh(&self, path: &str, with_credentials: bool, limit: Duration) -> Result<Answer> {
+        let route =
+            self.taken.get().and_then(|taken| self.routes.get(*taken)).or_else(|| self.routes.first());
+        let no_answer =
+            |problem: String| NodeError::NoAnswer { node: self.node.clone(), url: self.url.clone(), problem };
+        let route = route.ok_or_else(|| no_answer("no way leads there".into()))?;
+        let client = route.fresh().map_err(no_answer)?;
+        let credentials = self.credentials.as_ref().filter(|_| with_credentials);
+        self.exchange(client, route, Method::GET, path, Body::Nothing, limit, credentials)
+    }
+
+    /// Sends a request that may be sent again, and gives the answer, whatever its status; again where a proxy did not get
+    /// through to CouchDB.
+    pub(crate) fn ask_again(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        for pause in PROXY_PAUSES {
+            let answer = self.ask(method.clone(), path, body)?;
+            if !answer.is_proxys_failure() {
+                return Ok(answer);
+            }
+            std::thread::sleep(pause);
+        }
+        self.ask(method.clone(), path, body)
     }
 
     /// Sends a request that has to succeed, and gives the answer's body.
     pub fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
-        let request = format!("{method} {path}");
-        let answer = self.ask(method, path, body)?;
+        let answer = if method == Method::GET {
+            self.ask_again(&method, path, body)?
+        } else {
+            self.ask(method.clone(), path, body)?
+        };
+        self.success(&format!("{method} {path}"), answer)
+    }
+
+    /// The body of an answer that has to tell success.
+    pub(crate) fn success(&self, request: &str, answer: Answer) -> Result<Value> {
+        let (node, request) = (self.node.clone(), request.to_owned());
+        if let Some(Foreign { server, said }) = answer.foreign {
+            let (url, status) = (self.url.clone(), answer.status);
+            return Err(NodeError::NotCouchDb { node, url, request, status, server, said });
+        }
         match answer.status {
             _ if answer.is_success() => Ok(answer.body),
-            401 | 403 => {
-                Err(NodeError::Unauthorized { node: self.node.clone(), request, reason: answer.reason() })
-            }
-            status => {
-                Err(NodeError::Http { node: self.node.clone(), request, status, reason: answer.reason() })
-            }
+            401 | 403 => Err(NodeError::Unauthorized { node, request, reason: answer.reason() }),
+            status => Err(NodeError::Http { node, request, status, reason: answer.reason() }),
         }
     }
 
@@ -260,17 +391,6 @@ impl Http {
     }
 }
 
-/// An error of the client with all its causes, which say more than it does, and without the URL, which says nothing new.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    if text.is_empty() { "the request failed".into() } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +403,7 @@ mod tests {
 
     #[test]
     fn addresses_in_brackets() {
-        let endpoint = Endpoint { tls: false, host: "fd00::1".into(), port: 5984 };
+        let endpoint = Endpoint { tls: false, host: "fd00::1".into(), port: 5984, ca: None };
         assert_eq!(endpoint.to_string(), "http://[fd00::1]:5984");
     }
 
@@ -291,10 +411,32 @@ mod tests {
     fn passwords_are_not_shown() {
         let credentials = Credentials { user: "admin".into(), password: "secret".into() };
         assert!(!format!("{credentials:?}").contains("secret"));
-        let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1 };
+        let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1, ca: None };
         let http = Http::new(&endpoint, Some(credentials), None, "here".into()).unwrap();
         let error = http.get("/").unwrap_err();
         assert!(matches!(error, NodeError::NoAnswer { .. }), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_proxy_that_does_not_get_through_is_asked_again() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let page =
+                "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 11\r\n\r\nBad Gateway";
+            let info = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\n{\"name\":\"x\"}";
+            for text in [page, info, page, page, page, page] {
+                let mut connection = listener.accept().unwrap().0;
+                let _ = connection.read(&mut [0; 4096]);
+                let _ = connection.write_all(text.as_bytes());
+            }
+        });
+        let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port, ca: None };
+        let http = Http::new(&endpoint, None, None, "here".into()).unwrap();
+        assert_eq!(http.node_name().unwrap(), "x");
+        let error = http.node_name().unwrap_err();
+        assert!(matches!(error, NodeError::NotCouchDb { status: 502, .. }), "{error}");
     }
 }

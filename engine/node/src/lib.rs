@@ -21,9 +21,10 @@ pub use files::unpack::{Owner, Unpacking};
 pub use files::{
     FileEntry, FileKind, FileStat, FoundFile, NodeFiles, NodeStreams, PackedFile, Packing, TakeFile,
 };
-pub use http::api::{DatabaseInfo, Membership, Version};
+pub use http::api::{DatabaseInfo, Membership, Version, Welcome};
+pub use http::presence::Presence;
 pub use http::tunnel::Tunnel;
-pub use http::{Answer, Body, Credentials, Endpoint, Http, encode};
+pub use http::{Answer, Body, Credentials, Endpoint, Foreign, Http, encode};
 pub use node::{Node, TunnelMode, files_of, http_of};
 pub use reqwest::Method;
 pub use service::{NodeService, PluginService};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugin_host::{ServicePlugin, State};
+use plugin_host::{Doubt, ServicePlugin, State};
 use tokio::runtime::Runtime;
 
 use crate::error::Result;
@@ -16,6 +16,10 @@ pub trait NodeService: Send + Sync {
     fn stop(&self) -> Result<()>;
     /// Whether CouchDB runs.
     fn status(&self) -> Result<State>;
+    /// Commands that would be needed and cannot be run, found out without running them.
+    fn doubts(&self) -> Result<Vec<Doubt>> {
+        Ok(Vec::new())
+    }
     /// What does it, for messages.
     fn shown(&self) -> &str;
 }
@@ -56,6 +60,10 @@ impl NodeService for PluginService {
         let state = self.runtime.block_on(self.plugin.status())?;
         self.way.set_state(state);
         Ok(state)
+    }
+
+    fn doubts(&self) -> Result<Vec<Doubt>> {
+        Ok(self.runtime.block_on(self.plugin.doubts())?)
     }
 
     fn shown(&self) -> &str {

@@ -260,6 +260,19 @@ impl Running {
         }
     }
 
+    /// What it said on standard error, once it has ended or so much time has passed; it is ended then.
+    pub(crate) fn last_words(&mut self, limit: Duration) -> String {
+        let begun = Instant::now();
+        while begun.elapsed() < limit && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(LOOK);
+        }
+        self.kill();
+        let _ = self.child.wait();
+        self.ended = true;
+        let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        printable(String::from_utf8_lossy(&said).trim())
+    }
+
     /// The program, for messages.
     pub(crate) fn command(&self) -> &str {
         &self.command

@@ -90,6 +90,47 @@ pub enum OperationError {
         /// Why it failed.
         source: Box<OperationError>,
     },
+    /// A change to nodes failed before any node was stopped or changed.
+    #[error("the restore failed before anything was stopped or replaced: {source}")]
+    Unchanged {
+        /// Why it failed.
+        source: Box<OperationError>,
+    },
+    /// CouchDB of a node was stopped, and somebody still answers at its address.
+    #[error("CouchDB of {node} was stopped by {service}, but at {url} {found}")]
+    StillAnswers {
+        /// The node.
+        node: String,
+        /// Where it was asked, without credentials.
+        url: String,
+        /// The plugin that stopped it.
+        service: String,
+        /// What was found.
+        found: String,
+    },
+    /// Another CouchDB answers at a node's address.
+    #[error("at {url}, where CouchDB of {node} is expected, another one answers: {found}")]
+    AnotherCouchDb {
+        /// The node.
+        node: String,
+        /// Where it was asked, without credentials.
+        url: String,
+        /// Who answers.
+        found: String,
+    },
+    /// CouchDB of a node ran while its data changed places.
+    #[error(
+        "CouchDB of {node} has been running for {uptime} s, since before its data changed places {exchanged} s ago: what it has \
+         open may be of both"
+    )]
+    RanMeanwhile {
+        /// The node.
+        node: String,
+        /// Seconds.
+        uptime: u64,
+        /// Seconds.
+        exchanged: u64,
+    },
     /// A change to nodes failed, and so did undoing it.
     #[error("the restore failed ({source}), and undoing it failed too: {undoing}")]
     HalfDone {
@@ -99,10 +140,12 @@ pub enum OperationError {
         undoing: Box<OperationError>,
     },
     /// The nodes do not agree on what they have.
-    #[error("the nodes did not agree in time: {}", .differences.join("; "))]
+    #[error("the nodes {}: {}", if *.lasting { "cannot agree" } else { "did not agree in time" }, .differences.join("; "))]
     Disagreement {
         /// How they differ.
         differences: Vec<String>,
+        /// Whether waiting any longer would not change that.
+        lasting: bool,
     },
     /// A CouchDB that couchcopy had started ended on its own.
     #[error("CouchDB {problem}; its log ends with:\n{log}")]
@@ -174,8 +217,13 @@ impl OperationError {
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
             Self::Plugin(error) => plugin_kind(error),
             Self::Build(_) => ErrorKind::Plugin,
-            Self::Undone { source } | Self::HalfDone { source, .. } => source.kind(),
-            Self::Disagreement { .. } | Self::CouchDbEnded { .. } => ErrorKind::Node,
+            Self::Undone { source } | Self::Unchanged { source } | Self::HalfDone { source, .. } => {
+                source.kind()
+            }
+            Self::StillAnswers { .. } | Self::RanMeanwhile { .. } => ErrorKind::Plugin,
+            Self::Disagreement { .. } | Self::CouchDbEnded { .. } | Self::AnotherCouchDb { .. } => {
+                ErrorKind::Node
+            }
             Self::Interrupted => ErrorKind::Interrupted,
             Self::Bug(_) => ErrorKind::Bug,
         }
@@ -208,12 +256,36 @@ impl OperationError {
             Self::Plugin(error) => Some(error.remedy()),
             Self::Node(error) => Some(error.remedy()),
             Self::Build(error) => error.remedy(),
-            Self::Undone { source } => source.remedy(),
+            Self::Undone { source } | Self::Unchanged { source } => source.remedy(),
+            Self::StillAnswers { node, url, .. } => Some(format!(
+                "Nothing moves under a CouchDB that answers. Stop it on {node} by hand and see that `curl {url}` reports \
+                 \"Connection refused\" and goes on doing so: a watchdog, a container's restart policy or a second service may \
+                 start it again. Then name the plugin and settings that really control it (--service), and try again."
+            )),
+            Self::AnotherCouchDb { node, url, .. } => Some(format!(
+                "Stop that CouchDB or give it another port: {url} belongs to {node}. If it is {node} itself and only its uuid \
+                 changes at every start, set `[couchdb] uuid` in a configuration file that is kept."
+            )),
+            Self::RanMeanwhile { node, .. } => Some(format!(
+                "Something else starts CouchDB of {node}, or its service plugin does not stop it. Find out what: a watchdog, a \
+                 container's restart policy, a second service. Then restore again."
+            )),
+            Self::HalfDone { undoing, .. } if matches!(**undoing, Self::StillAnswers { .. }) => {
+                undoing.remedy().map(|remedy| {
+                    format!(
+                        "{remedy} The old data is still on every node: with CouchDB stopped, `couchcopy restore --roll-back NODE…` \
+                         brings it back. `couchcopy status NODE…` shows where each node stands."
+                    )
+                })
+            }
             Self::HalfDone { .. } => Some(
                 "The old data is still on every node. As soon as all nodes can be reached, run `couchcopy restore \
                  --roll-back NODE…` to bring it back, or `couchcopy restore --resume NODE…` to finish the restore. \
                  `couchcopy status NODE…` tells where each node stands."
                     .into(),
+            ),
+            Self::Disagreement { lasting: true, .. } => Some(
+                "Waiting longer does not change that. Remove the cause on the nodes named, then restore again.".into(),
             ),
             Self::Disagreement { .. } => Some(
                 "Look into CouchDB's logs on the nodes named. More time is given with --timeout.".into(),

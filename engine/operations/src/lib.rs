@@ -8,6 +8,7 @@ pub mod cat;
 mod cluster;
 mod documents;
 pub mod error;
+pub mod identity;
 mod integrity;
 pub mod inventory;
 pub mod load;

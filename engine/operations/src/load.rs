@@ -207,7 +207,7 @@ fn wait_until_up(
         if http.is_none()
             && let Some(port) = folder.port()
         {
-            let endpoint = Endpoint { tls: false, host: Ipv4Addr::LOCALHOST.to_string(), port };
+            let endpoint = Endpoint { tls: false, host: Ipv4Addr::LOCALHOST.to_string(), port, ca: None };
             http = Some(Http::new(&endpoint, Some(admin.credentials.clone()), None, node.clone())?);
         }
         if begun.elapsed() > START {

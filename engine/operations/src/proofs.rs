@@ -1,6 +1,8 @@
 //! What has to be true of nodes before their data is replaced; also run on its own as a rehearsal.
 
+mod cluster_proofs;
 mod node_proofs;
+mod programs;
 mod stopped_way;
 
 use std::collections::BTreeSet;
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use crate::cluster::on_each;
 use crate::error::{OperationError, Result};
+use crate::identity::Identity;
 
 /// What was found out about one thing.
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +55,10 @@ pub(crate) struct Learned {
     pub(crate) name: Option<String>,
     pub(crate) version: Option<Version>,
     pub(crate) membership: Option<node::Membership>,
+    /// The nodes of its `[cluster] seedlist`.
+    pub(crate) seeds: BTreeSet<String>,
+    /// What tells it from another CouchDB.
+    pub(crate) identity: Option<Identity>,
     /// Databases that it has now.
     pub(crate) databases: Option<u64>,
     /// Bytes that may still be written to its file system.
@@ -88,37 +95,13 @@ pub(crate) fn prove_all(nodes: &mut [Node]) -> Result<(Proofs, Vec<Learned>)> {
 
 /// What only shows when nodes are looked at together.
 fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
-    let names: BTreeSet<String> = nodes.iter().filter_map(|node| node.id.name.clone()).collect();
-    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
-    for (i, (node, of_node)) in nodes.iter().zip(learned).enumerate() {
+    for (i, node) in nodes.iter().enumerate() {
         if nodes[..i].iter().any(|other| other.id.name.is_some() && other.id.name == node.id.name) {
             proofs.problem(node, "name", "another node given has the same name", "Give every node once.");
         }
-        let Some(membership) = &of_node.membership else { continue };
-        if membership.cluster != names {
-            proofs.problem(
-                node,
-                "membership",
-                format!(
-                    "its cluster is {}, and the nodes given are {}",
-                    list(&membership.cluster),
-                    list(&names)
-                ),
-                "Give all nodes of the cluster: a node that keeps old data would mix it with the new. A node that is no \
-                 more is removed from the cluster with DELETE /_node/_local/_nodes/NAME.",
-            );
-        } else if membership.connected != names {
-            proofs.problem(
-                node,
-                "membership",
-                format!("of its cluster it is connected to {} only", list(&membership.connected)),
-                "Start the other nodes, and see that nothing keeps them from reaching each other (port 4369 and Erlang's \
-                 ports, the same cookie).",
-            );
-        } else {
-            proofs.fine(node, "membership", format!("{} nodes, all connected", names.len()));
-        }
     }
+    cluster_proofs::membership(nodes, learned, proofs);
+    cluster_proofs::shard_maps(nodes, learned, proofs);
     let clocks = || learned.iter().filter_map(|learned| learned.clock);
     if let (Some(first), Some(last)) = (clocks().min(), clocks().max())
         && last - first > CLOCKS * 1000
@@ -206,7 +189,7 @@ impl Proofs {
         Err(OperationError::refused(
             told.join("; "),
             if more > 0 {
-                format!("{remedy} `couchcopy check` shows all that is not fine, and how to mend it.")
+                format!("{remedy} `couchcopy check` shows all that is not fine, and how to fix it.")
             } else {
                 remedy
             },

@@ -4,12 +4,13 @@ mod address;
 mod choice;
 mod cluster_file;
 mod credentials;
+mod netrc;
 
 use std::path::PathBuf;
 
 use crate::error::{OperationError, Result};
 
-pub use address::{HttpAddress, split_port};
+pub use address::{HttpAddress, split_port, split_scheme};
 pub use choice::PluginChoice;
 pub use cluster_file::{ClusterFile, is_local};
 pub use credentials::{AskPassword, CredentialSources};

@@ -6,6 +6,7 @@ use crate::bindings::types::{Command, State};
 use crate::call::{CallState, within};
 use crate::contract::Kind;
 use crate::error::{CallFailure, LoadFailure, PluginError, Result};
+use crate::find::Origin;
 use crate::grants::Permission;
 use crate::plugin::{Plugin, Ready, Settings};
 use crate::service::{NodeId, told};
@@ -164,6 +165,17 @@ impl Chain {
     pub fn without_last(&self) -> Self {
         let before = self.links.len().saturating_sub(1);
         Self { links: self.links.iter().take(before).cloned().collect() }
+    }
+
+    /// Whether its last link is the built-in plugin for sudo, with sudo itself; and as which user, where that is said.
+    pub(crate) fn ends_with_sudo(&self) -> Option<Option<&str>> {
+        let ChainLink { plugin, settings } = self.links.last()?;
+        let setting =
+            |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let is_sudo = plugin.origin == Origin::BuiltIn
+            && plugin.description.name == "sudo"
+            && setting("program") == Some("sudo");
+        is_sudo.then(|| setting("user"))
     }
 
     /// What the plugin of its last link is called.

@@ -55,11 +55,11 @@ pub struct ServicePlugin {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    plugin: Arc<Plugin>,
-    settings: Settings,
-    node: NodeId,
-    chain: Chain,
+pub(crate) struct Shared {
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) settings: Settings,
+    pub(crate) node: NodeId,
+    pub(crate) chain: Chain,
     events: Arc<dyn Events>,
     /// What is known of the service: a container that has been stopped cannot be entered.
     state: Mutex<State>,
@@ -141,6 +141,15 @@ impl ServicePlugin {
         }
         let state = Mutex::new(State::Unknown);
         Ok(Self { shared: Arc::new(Shared { plugin, settings, node, chain, events, state }) })
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What is known of the service.
+    pub(crate) fn known_state(&self) -> State {
+        *lock(&self.shared.state)
     }
 
     /// Starts CouchDB. Returns when its manager says that it runs.

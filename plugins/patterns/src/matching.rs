@@ -85,6 +85,27 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// The one command that it allows, program first; `None` where it allows several, or none with these values.
+    pub fn only_command(&self, values: &Values<'_>) -> Option<Vec<String>> {
+        let exact = |wanted| match wanted {
+            Wanted::Exactly(text) => Some(text),
+            Wanted::Free => None,
+        };
+        let words: Option<Vec<String>> = self.expand(values)?.into_iter().map(exact).collect();
+        words.filter(|words| !words.is_empty())
+    }
+
+    /// Whether its program is the value of a setting, so that the user has chosen it.
+    pub fn program_is_chosen(&self) -> bool {
+        match self.words.first() {
+            Some(Word::Split(_)) => true,
+            Some(Word::Exact(parts)) => parts.iter().any(|part| matches!(part, Part::Value(_))),
+            _ => false,
+        }
+    }
+}
+
 /// Whether `*` stands for an argument: not empty, no option, no control characters, no path that goes up.
 pub fn is_free_argument(argument: &str) -> bool {
     !argument.is_empty()
@@ -123,6 +144,23 @@ mod tests {
             assert!(!pattern.allows(other, &values), "{other:?}");
         }
         assert!(!pattern.allows(&["systemctl", "stop", ""], &Values::default()), "without a value");
+    }
+
+    #[test]
+    fn the_one_command_of_a_pattern() {
+        let parse =
+            |words: &[&str]| Pattern::parse(words, &["stop", "unit", "program"], Wraps::Never).unwrap();
+        let settings = settings(&[("stop", "sh -c 'a b'"), ("program", "podman")]);
+        let values = Values { settings: &settings, ..Values::default() };
+        let own = parse(&["{stop...}"]);
+        assert_eq!(own.only_command(&values).unwrap(), ["sh", "-c", "a b"]);
+        assert!(own.program_is_chosen() && parse(&["{program}", "stop"]).program_is_chosen());
+        assert_eq!(parse(&["sv", "[-d={unit}]", "x"]).only_command(&values).unwrap(), ["sv", "x"]);
+        assert!(!parse(&["sv", "{program}"]).program_is_chosen());
+        for none in [&["sv", "*"][..], &["sv", "{unit}"]] {
+            assert_eq!(parse(none).only_command(&values), None, "{none:?}");
+        }
+        assert_eq!(own.only_command(&Values::default()), None);
     }
 
     #[test]

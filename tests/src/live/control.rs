@@ -25,6 +25,13 @@ if [ -e "$here/fail-$1" ]; then
   echo "told to fail at $1" >&2
   exit 1
 fi
+if [ -e "$here/lie" ]; then
+  case "$1" in
+  stop) : >"$here/lied"; exit 0 ;;
+  status) [ ! -e "$here/lied" ] || exit 3 ;;
+  start) rm -f "$here/lied" ;;
+  esac
+fi
 case "$1" in
 start)
   alive && exit 0
@@ -56,8 +63,21 @@ stop)
     [ "$tries" -lt 1000 ] || kill -KILL "$pid"
     sleep 0.02
   done
+  if [ -e "$here/watchdog" ]; then
+    setsid sh -c 'sleep 0.1; exec "$0" start' "$0" </dev/null >/dev/null 2>&1 9>&- &
+  fi
+  if [ -e "$here/usurper/start" ]; then
+    setsid "$here/usurper/start" </dev/null >/dev/null 2>&1 9>&- &
+    until grep -q "has started on" "$here/usurper/log" 2>/dev/null; do sleep 0.05; done
+  fi
   ;;
 status) alive || exit 3 ;;
+depose)
+  rm "$here/usurper/start"
+  pid=$(cat "$here/usurper/pid")
+  kill -KILL "$pid"
+  while alive; do sleep 0.05; done
+  ;;
 *) exit 2 ;;
 esac
 "#;
@@ -125,6 +145,44 @@ impl Control {
     pub fn pretend(&self, pretend: bool) -> Result<()> {
         let file = self.folder.join("pretend");
         Ok(if pretend { fs::write(file, "") } else { fs::remove_file(file) }?)
+    }
+
+    /// Whether to say that CouchDB was stopped, and that it has stopped, and to let it run on.
+    pub fn lie(&self, lie: bool) -> Result<()> {
+        if !lie {
+            fs::remove_file(self.lied()).or_else(|e| if self.lied().exists() { Err(e) } else { Ok(()) })?;
+        }
+        let file = self.folder.join("lie");
+        Ok(if lie { fs::write(file, "") } else { fs::remove_file(file) }?)
+    }
+
+    /// A file that is there while it was said that CouchDB has stopped, though it runs.
+    pub fn lied(&self) -> PathBuf {
+        self.folder.join("lied")
+    }
+
+    /// Whether something else starts CouchDB again whenever it was stopped.
+    pub fn watchdog(&self, watchdog: bool) -> Result<()> {
+        let file = self.folder.join("watchdog");
+        Ok(if watchdog { fs::write(file, "") } else { fs::remove_file(file) }?)
+    }
+
+    /// Has the next stop start this node in place of the one that was stopped. Its folder is `usurper` in the node's own. `ctl
+    /// depose` ends it.
+    pub fn usurp(&self, other: &Node) -> Result<()> {
+        let (program, environment) = other.command_line();
+        let mut text = "#!/bin/sh\nhere=${0%/*}\n".to_owned();
+        for (name, value) in environment {
+            let _ = writeln!(text, "export {name}='{value}'");
+        }
+        let _ = writeln!(text, "echo $$ >\"$here/pid\"; exec '{}' >>\"$here/log\" 2>&1", program.display());
+        fs::create_dir_all(&other.data)?;
+        write_program(&self.folder.join("usurper/start"), &text)
+    }
+
+    /// The node's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Has the next start keep what the node is started on.

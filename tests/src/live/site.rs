@@ -57,7 +57,7 @@ enum Inside {
 
 /// Ends all nodes when nobody holds its input any more.
 const WATCH: &str = r#"cat >/dev/null
-for file in "$1"/node*/pid; do
+for file in "$1"/node*/pid "$1"/node*/usurper/pid; do
   [ ! -e "$file" ] || kill -KILL "$(cat "$file")"
 done 2>/dev/null"#;
 

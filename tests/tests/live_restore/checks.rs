@@ -112,6 +112,17 @@ fn what_would_not_do_is_found_before_anything_is_changed() -> Result<()> {
     let script = format!("{} status", site.controls[0].script().display());
     let stopped = other(&script, "sh -c 'exit 3'");
     untouched.finds(&stopped, &[], ("service", "says that it is stopped", "Start it"))?;
+    let ctl = site.controls[0].script().display().to_string();
+    untouched.finds(
+        &other(&format!("{ctl} start"), "/nonexistent/ctl start"),
+        &[],
+        ("service", "there is no program for `/nonexistent/ctl start`", "--service"),
+    )?;
+    untouched.finds(
+        &other(&format!("{ctl} stop"), "/etc/passwd stop"),
+        &[],
+        ("service", "`/etc/passwd stop`", "executable"),
+    )?;
     unwritable(&untouched, &fine)?;
 
     let refused = site.couchcopy(&["restore", archive])?;

@@ -2,13 +2,33 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Http, encode};
+use super::{ANSWER, Http, encode};
 use crate::error::{NodeError, Result};
+
+/// How long an answer may take where the question is whether somebody answers.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What a CouchDB says to whoever asks for `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Welcome {
+    /// Its version.
+    pub version: Option<String>,
+    /// The server's uuid, `[couchdb] uuid`.
+    pub uuid: Option<String>,
+}
+
+impl Welcome {
+    fn of(body: &Value) -> Self {
+        let text = |key: &str| body[key].as_str().map(str::to_owned);
+        Self { version: text("version"), uuid: text("uuid") }
+    }
+}
 
 /// The version of a CouchDB, e.g. 3.5.0.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,12 +87,66 @@ impl Http {
 
     /// Whether CouchDB answers and says that it is up; it answers otherwise in maintenance mode and while it is seeded.
     pub fn is_up(&self) -> Result<bool> {
-        Ok(self.ask(Method::GET, "/_up", None)?.is_success())
+        Ok(self.up_within(ANSWER)?.is_none())
     }
 
     /// The same for a node that is just starting: who does not answer soon is asked again.
     pub fn is_up_soon(&self) -> Result<bool> {
-        Ok(self.ask_within(Method::GET, "/_up", None, Duration::from_secs(5))?.is_success())
+        Ok(self.why_not_up_soon()?.is_none())
+    }
+
+    /// Why a node that answers is not up: `maintenance_mode`, `nolb`, `seeding`; `None` where it is up.
+    pub fn why_not_up_soon(&self) -> Result<Option<String>> {
+        self.up_within(SOON)
+    }
+
+    fn up_within(&self, limit: Duration) -> Result<Option<String>> {
+        let answer = self.ask_within(Method::GET, "/_up", None, limit)?;
+        if answer.status == 404
+            && let Some(status) = answer.body["status"].as_str()
+        {
+            return Ok(Some(status.to_owned()));
+        }
+        self.success("GET /_up", answer).map(|_| None)
+    }
+
+    /// Names that `/_node/_local` tells on so many connections of their own: one, unless a load balancer sends each elsewhere.
+    pub fn names_told(&self, times: usize) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for _ in 0..times {
+            let body = self.success("GET /_node/_local", self.ask_afresh("/_node/_local", true, SOON)?)?;
+            names.extend(body["name"].as_str().map(str::to_owned));
+        }
+        Ok(names)
+    }
+
+    /// What a CouchDB says to everybody, asked without name and password; `None` where it says nothing to strangers.
+    pub fn welcome(&self) -> Result<Option<Welcome>> {
+        let answer = self.ask_afresh("/", false, SOON)?;
+        Ok(Some(answer.body).filter(|body| body["couchdb"].is_string()).map(|body| Welcome::of(&body)))
+    }
+
+    /// The same with name and password.
+    pub fn own_welcome(&self) -> Result<Welcome> {
+        let answer = self.ask_within(Method::GET, "/", None, SOON)?;
+        Ok(Welcome::of(&self.success("GET /", answer)?))
+    }
+
+    /// How long CouchDB has been running, in whole seconds, rounded down.
+    pub fn uptime(&self) -> Result<Duration> {
+        let answer = self.get("/_node/_local/_system")?;
+        let seconds = answer["uptime"].as_u64();
+        seconds.map(Duration::from_secs).ok_or_else(|| self.nonsense("GET /_node/_local/_system", &answer))
+    }
+
+    /// The revision of a node's document in the list of the cluster's nodes; `None` where it has none.
+    pub fn revision_of_member(&self, name: &str) -> Result<Option<String>> {
+        let answer = self.ask_again(&Method::GET, &format!("/_node/_local/_nodes/{}", encode(name)), None)?;
+        if answer.status == 404 && answer.foreign.is_none() {
+            return Ok(None);
+        }
+        let body = self.success("GET /_node/_local/_nodes/NAME", answer)?;
+        Ok(body["_rev"].as_str().map(str::to_owned))
     }
 
     /// CouchDB's version.
@@ -105,22 +179,11 @@ impl Http {
     /// A value of the node's configuration; `None` where it is not set.
     pub fn config(&self, section: &str, key: &str) -> Result<Option<String>> {
         let path = format!("/_node/_local/_config/{}/{}", encode(section), encode(key));
-        let answer = self.ask(Method::GET, &path, None)?;
-        match answer.status {
-            404 => Ok(None),
-            _ if answer.is_success() => Ok(answer.body.as_str().map(str::to_owned)),
-            401 | 403 => Err(NodeError::Unauthorized {
-                node: self.node.clone(),
-                request: format!("GET {path}"),
-                reason: answer.reason(),
-            }),
-            status => Err(NodeError::Http {
-                node: self.node.clone(),
-                request: format!("GET {path}"),
-                status,
-                reason: answer.reason(),
-            }),
+        let answer = self.ask_again(&Method::GET, &path, None)?;
+        if answer.status == 404 && answer.foreign.is_none() {
+            return Ok(None);
         }
+        Ok(self.success(&format!("GET {path}"), answer)?.as_str().map(str::to_owned))
     }
 
     /// What the node still has to send to others.
@@ -140,18 +203,35 @@ impl Http {
         names.ok_or_else(|| self.nonsense("GET /_all_dbs", &answer))
     }
 
-    /// Opens databases, at most 100 at a time, and tells of each; `None` for those that do not open.
+    /// Opens databases and tells of each; `None` for those that do not open. They go in as many requests as the node's limit
+    /// asks for (`[chttpd] max_db_number_for_dbs_info_req`).
     pub fn dbs_info(&self, names: &[&str]) -> Result<Vec<Option<DatabaseInfo>>> {
-        let answer = self.post("/_dbs_info", &json!({"keys": names}))?;
-        let rows = answer.as_array().filter(|rows| rows.len() == names.len());
-        let rows = rows.ok_or_else(|| self.nonsense("POST /_dbs_info", &answer))?;
-        Ok(rows
-            .iter()
-            .map(|row| {
+        let mut infos = Vec::with_capacity(names.len());
+        while infos.len() < names.len() {
+            let portion = self.dbs_info_portion.load(Ordering::Relaxed).max(1);
+            let next = &names[infos.len()..names.len().min(infos.len() + portion)];
+            let answer = self.ask_again(&Method::POST, "/_dbs_info", Some(&json!({"keys": next})))?;
+            if answer.status == 400 && next.len() > 1 {
+                // Too many for this node. Its limit may be changed while it runs.
+                self.dbs_info_portion.store(self.smaller_portion(next.len()), Ordering::Relaxed);
+                continue;
+            }
+            let answer = self.success("POST /_dbs_info", answer)?;
+            let rows = answer.as_array().filter(|rows| rows.len() == next.len());
+            let rows = rows.ok_or_else(|| self.nonsense("POST /_dbs_info", &answer))?;
+            infos.extend(rows.iter().map(|row| {
                 let count = |key: &str| row["info"][key].as_u64();
                 Some(DatabaseInfo { docs: count("doc_count")?, deleted: count("doc_del_count")? })
-            })
-            .collect())
+            }));
+        }
+        Ok(infos)
+    }
+
+    /// How many databases to ask for at a time where so many were refused.
+    fn smaller_portion(&self, refused: usize) -> usize {
+        let limit = self.config("chttpd", "max_db_number_for_dbs_info_req").ok().flatten();
+        let limit = limit.and_then(|limit| limit.trim().parse().ok());
+        limit.filter(|limit| (1..refused).contains(limit)).unwrap_or(refused / 2)
     }
 
     /// Shard maps of the node: id and revision of at most `limit` documents of its `_dbs`, from `start` on.

@@ -2,17 +2,25 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::error::{NodeError, Result};
 use crate::way::{Running, Way};
+
+/// How long a program may take to end when its connection has ended without a byte.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What the program of the last connection said that brought no byte from the other side.
+type LastWords = Arc<Mutex<Option<String>>>;
 
 /// Leads to a port as seen from a node, by a program for every connection. Only this machine can connect to it.
 #[derive(Debug)]
 pub struct Tunnel {
     address: SocketAddr,
     ended: Arc<AtomicBool>,
+    last_words: LastWords,
 }
 
 impl Tunnel {
@@ -30,6 +38,8 @@ impl Tunnel {
         let address = listener.local_addr().map_err(failed)?;
         let ended = Arc::new(AtomicBool::new(false));
         let (is_ended, node) = (Arc::clone(&ended), way.shown());
+        let last_words = LastWords::default();
+        let words = Arc::clone(&last_words);
         std::thread::Builder::new()
             .name("tunnel".into())
             .spawn(move || {
@@ -38,17 +48,33 @@ impl Tunnel {
                         return;
                     }
                     let Ok(connection) = connection else { continue };
-                    // A program that cannot be run shows as a connection that was closed.
-                    let Ok(running) = Running::spawn(&command, node.clone(), "tunnel".into()) else {
-                        continue;
+                    let running = match Running::spawn(&command, node.clone(), "tunnel".into()) {
+                        Ok(running) => running,
+                        // It shows as a connection that was closed.
+                        Err(e) => {
+                            set(&words, format!("{} cannot be run: {e}", command.program));
+                            continue;
+                        }
                     };
+                    let words = Arc::clone(&words);
                     let _ = std::thread::Builder::new()
                         .name("tunnel connection".into())
-                        .spawn(move || connect(&connection, running));
+                        .spawn(move || connect(&connection, running, &words));
                 }
             })
             .map_err(failed)?;
-        Ok(Some(Self { address, ended }))
+        Ok(Some(Self { address, ended, last_words }))
+    }
+
+    /// Whatever was said before counts no more.
+    pub(crate) fn forget_last_words(&self) {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// What the program of a connection said that brought no byte from the other side: that the connection was refused there,
+    /// say.
+    pub(crate) fn last_words(&self) -> Option<String> {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Where to connect to.
@@ -65,28 +91,38 @@ impl Drop for Tunnel {
     }
 }
 
+fn set(words: &LastWords, text: String) {
+    *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+}
+
 /// Passes bytes on in both directions until both have ended.
-fn connect(connection: &TcpStream, mut running: Running) {
+fn connect(connection: &TcpStream, mut running: Running, words: &LastWords) {
     let (Some(stdin), Some(stdout)) = (running.stdin(), running.stdout()) else { return };
     std::thread::scope(|scope| {
         let incoming = connection.try_clone();
         scope.spawn(move || {
             if let Ok(incoming) = incoming {
-                let _ = pass_on(incoming, stdin);
+                let _ = pass_on(incoming, stdin, &mut 0);
             }
         });
-        let _ = pass_on(stdout, connection);
+        let mut passed = 0;
+        let _ = pass_on(stdout, connection, &mut passed);
+        if passed == 0 {
+            // Before the connection is closed: whoever sees it closed asks for the reason.
+            set(words, running.last_words(LAST_WORDS));
+        }
         let _ = connection.shutdown(Shutdown::Both);
     });
 }
 
-/// Every piece at once: small requests wait for their answers.
-fn pass_on(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+/// Every piece at once: small requests wait for their answers. Counts the bytes that were read.
+fn pass_on(mut from: impl Read, mut to: impl Write, passed: &mut u64) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     loop {
         match from.read(&mut buffer)? {
             0 => return Ok(()),
             n => {
+                *passed += n as u64;
                 to.write_all(&buffer[..n])?;
                 to.flush()?;
             }

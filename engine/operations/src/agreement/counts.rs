@@ -1,6 +1,6 @@
 //! Whether every database opens with all the documents that it is to hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 
 use node::Node;
 
-use super::{TOLD, Wait};
+use super::{TOLD, Wait, connections, is_lasting};
 use crate::error::Result;
-use crate::report::Reporter;
 
 /// Databases that CouchDB tells of at a time, by its own limit.
 const BATCH: usize = 100;
 /// Requests at a time and node. Three nodes on two processors took a quarter less time with six than with two; too many would keep
 /// clients waiting.
 const REQUESTS: usize = 4;
+/// How often nodes are asked whether they see each other, while databases do not open.
+const CONNECTIONS: Duration = Duration::from_secs(5);
 
 /// How many documents every database is to hold, deleted ones counted.
 #[derive(Debug, Clone, Default)]
@@ -54,7 +55,14 @@ impl Promised {
 /// What is still wrong, by node and database.
 #[derive(Default)]
 struct Wrong<'p> {
-    databases: HashMap<(usize, &'p str), (u64, String)>,
+    databases: HashMap<(usize, &'p str), (u64, Problem)>,
+}
+
+/// Why a database does not count as found.
+struct Problem {
+    text: String,
+    /// Whether asking again does not change it.
+    lasting: bool,
 }
 
 /// In which order databases are opened, and through which node: those asked one after the other lie far apart, so that a time limit
@@ -94,10 +102,11 @@ fn divisor(a: usize, b: usize) -> usize {
 pub(super) fn wait(
     wait: &mut Wait<'_>,
     nodes: &[Node],
+    names: &BTreeSet<String>,
     promised: &Promised,
     open_for: Option<Duration>,
-    reporter: &dyn Reporter,
 ) -> Result<bool> {
+    let reporter = wait.reporter;
     let total = promised.databases() * nodes.len() as u64;
     reporter.phase("opening every database on every node", Some(total));
     let order = Order::new(promised.names.len(), nodes.len());
@@ -134,9 +143,12 @@ pub(super) fn wait(
     wait.result.opened_at_least_once = opened.div_ceil(nodes.len().max(1) as u64);
     let stopped = !enough() && opened < total;
     let mut wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner).databases;
+    let mut seen: (Option<Instant>, Vec<String>) = (None, Vec::new());
     loop {
-        if wait.is_over() {
-            wait.result.differences = told(nodes, &wrong);
+        let lasting = wrong.values().any(|(_, problem)| problem.lasting);
+        if wait.is_over() || wait.is_lasting(lasting) {
+            wait.result.differences = connections::differences(nodes, names);
+            wait.result.differences.extend(told(nodes, &wrong));
             if stopped {
                 wait.result.differences.push(format!("{opened} of {total} databases have been opened"));
             }
@@ -145,6 +157,12 @@ pub(super) fn wait(
         if wrong.is_empty() {
             return Ok(true);
         }
+        if seen.0.is_none_or(|asked| asked.elapsed() > CONNECTIONS) {
+            seen = (Some(Instant::now()), connections::differences(nodes, names));
+        }
+        // A node that is lost keeps databases from opening: it comes first.
+        let shown: Vec<String> = seen.1.iter().cloned().chain(told(nodes, &wrong)).collect();
+        wait.show("databases to open with all their documents", &shown);
         std::thread::sleep(super::PAUSE);
         for (number, node) in nodes.iter().enumerate() {
             let again: Vec<(&str, u64)> = wrong
@@ -167,19 +185,23 @@ pub(super) fn wait(
 }
 
 /// What is wrong with these databases on a node: name, documents promised, problem.
-fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, String)> {
+fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, Problem)> {
     let names: Vec<&str> = batch.iter().map(|(name, _)| *name).collect();
     let infos = match node.http.dbs_info(&names) {
         Ok(infos) => infos,
-        Err(e) => return batch.iter().map(|&(name, documents)| (name, documents, e.to_string())).collect(),
+        Err(e) => {
+            let problem = || Problem { text: e.to_string(), lasting: is_lasting(&e) };
+            return batch.iter().map(|&(name, documents)| (name, documents, problem())).collect();
+        }
     };
     let mut wrong = Vec::new();
+    let may_pass = |text: String| Problem { text, lasting: false };
     for (&(name, documents), info) in batch.iter().zip(infos) {
         match info {
-            None => wrong.push((name, documents, "it does not open".to_owned())),
+            None => wrong.push((name, documents, may_pass("it does not open".to_owned()))),
             Some(info) if info.docs + info.deleted < documents => {
                 let has = info.docs + info.deleted;
-                wrong.push((name, documents, format!("it has {has} documents, not {documents}")));
+                wrong.push((name, documents, may_pass(format!("it has {has} documents, not {documents}"))));
             }
             Some(_) => {}
         }
@@ -187,10 +209,12 @@ fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, String)
     wrong
 }
 
-fn told(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, String)>) -> Vec<String> {
+fn told(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, Problem)>) -> Vec<String> {
     let mut told: Vec<String> = wrong
         .iter()
-        .map(|((number, name), (_, problem))| format!("{name} on {}: {problem}", nodes[*number].shown()))
+        .map(|((number, name), (_, problem))| {
+            format!("{name} on {}: {}", nodes[*number].shown(), problem.text)
+        })
         .collect();
     told.sort();
     let more = told.len().saturating_sub(TOLD);

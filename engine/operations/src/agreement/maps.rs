@@ -1,38 +1,49 @@
 //! Whether all nodes have the same shard maps.
 
-use node::{Node, NodeError};
+use node::{Http, Node, NodeError};
 
-use super::{Look, TOLD};
-use crate::cluster::on_each;
+use super::{Look, TOLD, is_lasting};
 use crate::error::Result;
+use crate::parallel;
 
 /// Shard maps asked for at a time.
 const PAGE: usize = 5000;
 
-/// Compares ids and revisions of the documents in every node's `_dbs`, page by page.
+/// A node with its HTTP interface; first what messages call it.
+pub(crate) type Asked<'h> = (String, &'h Http);
+
+/// Compares the shard maps of nodes, which have to know so many databases.
 pub(super) fn agree(nodes: &[Node], databases: u64) -> Result<Look> {
+    let asked: Vec<Asked<'_>> = nodes.iter().map(|node| (node.shown(), &node.http)).collect();
+    compare(&asked, databases)
+}
+
+/// Compares ids and revisions of the documents in every node's `_dbs`, page by page. They are at least so many databases.
+pub(crate) fn compare(nodes: &[Asked<'_>], databases: u64) -> Result<Look> {
     let mut start: Option<String> = None;
     let mut seen = 0u64;
     loop {
         let pages: Vec<Result<Vec<(String, String)>, NodeError>> =
-            on_each(nodes, |_, node| Ok(node.http.shard_map_revisions(start.as_deref(), PAGE + 1)))
-                .into_iter()
-                .collect::<Result<_>>()?;
+            parallel::all_at_once(nodes, |_, (_, http)| http.shard_map_revisions(start.as_deref(), PAGE + 1));
         let mut answered = Vec::new();
         let mut failed = Vec::new();
+        let mut lasting = false;
         for page in pages {
             match page {
                 Ok(page) => answered.push(page),
-                Err(e) => failed.push(e.to_string()),
+                Err(e) => {
+                    lasting |= is_lasting(&e);
+                    failed.push(e.to_string());
+                }
             }
         }
         if !failed.is_empty() {
-            return Ok(Look::NotYet(failed));
+            return Ok(if lasting { Look::Lasting(failed) } else { Look::NotYet(failed) });
         }
         let Some(first) = answered.first() else { return Ok(Look::Agreed) };
         for (node, page) in nodes.iter().zip(&answered).skip(1) {
             if page != first {
-                return Ok(Look::NotYet(differences(&nodes[0], first, node, page)));
+                return Ok(Look::NotYet(differences(&nodes[0].0, first, &node.0, page)));
             }
         }
         seen += first.iter().take(PAGE).filter(|(id, _)| !id.starts_with("_design/")).count() as u64;
@@ -48,14 +59,14 @@ pub(super) fn agree(nodes: &[Node], databases: u64) -> Result<Look> {
 }
 
 fn differences(
-    one: &Node,
+    one: &str,
     ones: &[(String, String)],
-    other: &Node,
+    other: &str,
     others: &[(String, String)],
 ) -> Vec<String> {
-    let lacks = |node: &Node, list: &[(String, String)], all: &[(String, String)]| -> Vec<String> {
+    let lacks = |node: &str, list: &[(String, String)], all: &[(String, String)]| -> Vec<String> {
         let missing = all.iter().filter(|entry| !list.contains(entry)).take(TOLD / 2);
-        missing.map(|(id, revision)| format!("{} has no shard map {id} {revision}", node.shown())).collect()
+        missing.map(|(id, revision)| format!("{node} has no shard map {id} {revision}")).collect()
     };
     let mut told = lacks(one, ones, others);
     told.extend(lacks(other, others, ones));

@@ -8,6 +8,7 @@ use node::{Http, NodeError, encode};
 use serde::{Deserialize, Serialize};
 
 use super::FolderArgument;
+use crate::agreement::{Look, maps, unconnected};
 use crate::error::{OperationError, Result};
 use crate::report::{Notice, Reporter, Severity};
 
@@ -15,6 +16,8 @@ use crate::report::{Notice, Reporter, Severity};
 const LIMITS_ASKED: usize = 20_000;
 /// Requests at a time.
 const REQUESTS: usize = 4;
+/// How many differences between shard maps are told.
+const DIFFERENCES_TOLD: usize = 10;
 /// What CouchDB takes for both limits unless it is told otherwise.
 const DEFAULT_LIMIT: u64 = 1000;
 
@@ -97,7 +100,43 @@ impl<'a> Asked<'a> {
                 Err(error) => cannot_ask(&error, reporter),
             }
         }
-        Ok(Self { all: nodes.len() == folders.len(), nodes })
+        let asked = Self { all: nodes.len() == folders.len(), nodes };
+        asked.tell_differences(reporter);
+        Ok(asked)
+    }
+
+    /// Tells which nodes do not see which others of their cluster, and how their shard maps differ: what only one side knows may
+    /// be missing in the backup.
+    fn tell_differences(&self, reporter: &dyn Reporter) {
+        let warn = |text: String| reporter.notice(&Notice { severity: Severity::Warning, text });
+        let mut apart = false;
+        for node in &self.nodes {
+            // Who does not answer is told elsewhere.
+            let Ok(membership) = node.http.membership() else { continue };
+            for unseen in unconnected(&membership, &membership.cluster) {
+                let answers = self.nodes.iter().any(|other| other.name == unseen);
+                apart |= answers;
+                warn(format!(
+                    "{} does not see {unseen}, a member of its cluster{}",
+                    node.name,
+                    if answers {
+                        ", though CouchDB there answers: compare the cookies (-setcookie in vm.args) and the firewalls"
+                    } else {
+                        ""
+                    }
+                ));
+            }
+        }
+        if !apart {
+            return;
+        }
+        let asked: Vec<maps::Asked<'_>> =
+            self.nodes.iter().map(|node| (node.name.clone(), node.http)).collect();
+        if let Ok(Look::NotYet(differences)) = maps::compare(&asked, 0) {
+            for difference in differences.iter().take(DIFFERENCES_TOLD) {
+                warn(format!("the nodes do not have the same shard maps: {difference}"));
+            }
+        }
     }
 
     /// Whether there is nobody to ask.

@@ -235,8 +235,9 @@ fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<M
             Err(e) => reporter.notice(&Notice {
                 severity: Severity::Problem,
                 text: format!(
-                    "{} cannot be used: {e}. The shard maps of another node are used.",
-                    folder.shown_file("_dbs.couch")
+                    "{} cannot be used: {e}.{}",
+                    folder.shown_file("_dbs.couch"),
+                    if folders.len() > 1 { " The shard maps of the other nodes given are used." } else { "" }
                 ),
             }),
         }

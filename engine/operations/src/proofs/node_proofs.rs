@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use node::{FileKind, Node, NodeError};
 use plugin_host::State;
 
-use super::{Learned, Proof, Proofs, stopped_way};
+use super::{Learned, Proof, Proofs, programs, stopped_way};
+use crate::identity::Identity;
 use crate::restore::{OLDEST_TARGET, only_md5};
 use crate::swap::{self, Situation};
 
 /// A folder that is made and removed again, to see who may.
 const TRIAL: &str = ".couchcopy-check";
+/// How often a node is asked for its name, each time on a connection of its own: a load balancer sends these to several nodes.
+const ASKED: usize = 4;
 
 /// Looks at everything of one node.
 pub(super) fn prove(node: &Node) -> (Vec<Proof>, Learned) {
@@ -20,6 +23,7 @@ pub(super) fn prove(node: &Node) -> (Vec<Proof>, Learned) {
         proofs.problem(node, "http", told(&e), e.remedy());
     }
     of_service(node, &mut proofs);
+    programs::prove(node, &mut proofs);
     if let Err(e) = of_files(node, &mut proofs, &mut learned) {
         proofs.problem(node, "files", told(&e), e.remedy());
     }
@@ -46,7 +50,7 @@ fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<()
         proofs.problem(
             node,
             "http",
-            "nobody has told name and password of a server admin",
+            "name and password of a server admin are not known",
             "Write user:password@ in front of the host, or use --password-file or COUCHCOPY_PASSWORD.",
         );
         return Ok(());
@@ -72,15 +76,37 @@ fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<()
         proofs.fine(node, "http", format!("CouchDB {version} answers at {}", node.http.url()));
     }
     learned.version = Some(version);
-    if !node.http.is_up()? {
+    let identity = Identity::learn(&node.http)?;
+    if let Some(why) = &identity.not_up {
         proofs.warning(
             node,
             "http",
-            "it is in maintenance mode, or still being seeded",
-            "See /_up of the node.",
+            format!("it answers, and says that it is not up ({why}); a restore does not wait for it to be up afterwards"),
+            match why.as_str() {
+                "seeding" => "A host of `[cluster] seedlist` does not answer: correct the list, or start that host.",
+                _ => "It is in maintenance mode: `[couchdb] maintenance_mode` in its configuration.",
+            },
         );
     }
     let name = node.http.node_name()?;
+    let mut names = node.http.names_told(ASKED - 1)?;
+    names.insert(name.clone());
+    if names.len() > 1 {
+        proofs.problem(
+            node,
+            "name",
+            format!(
+                "{ASKED} connections to {} lead to {} nodes: {}",
+                node.http.url(),
+                names.len(),
+                names.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+            "That is a load balancer. Give the address of each node's own CouchDB: HOST:PORT, --url, or `url` in the cluster \
+             file.",
+        );
+        return Ok(());
+    }
+    learned.identity = Some(identity);
     match &node.id.name {
         Some(given) if *given != name => proofs.problem(
             node,
@@ -92,6 +118,9 @@ fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<()
     }
     learned.name = Some(name);
     learned.membership = Some(node.http.membership()?);
+    let seeds = node.http.config("cluster", "seedlist")?.unwrap_or_default();
+    learned.seeds =
+        seeds.split(',').map(str::trim).filter(|seed| !seed.is_empty()).map(str::to_owned).collect();
     learned.databases = node.http.get("/_node/_local/_dbs")?["doc_count"].as_u64();
     for key in ["database_dir", "view_index_dir"] {
         let Some(configured) = node.http.config("couchdb", key)? else { continue };

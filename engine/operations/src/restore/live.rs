@@ -7,7 +7,9 @@
 mod maps_http;
 mod resume;
 mod stage;
+mod standstill;
 mod steps;
+mod undoing;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ use super::proof::Damage;
 use super::{RestoreOptions, RestoreResult, Target, check_targets, only_md5, tell_damage};
 use crate::agreement::{Agreement, WaitOptions};
 use crate::error::{OperationError, Result};
+use crate::identity::Identity;
 use crate::parallel;
 use crate::proofs::{Learned, Proofs, prove_all};
 use crate::report::{Notice, Reporter, Severity, Steps};
@@ -317,8 +320,10 @@ impl PlannedRestore {
                 }
             }
         };
-        let exchanged = steps::exchange(self, nodes, &mut journals, &steps, interrupted, reporter);
-        let exchanged = steps::or_undo(exchanged, nodes, &steps, interrupted, reporter)?;
+        let identities = self.identities();
+        let exchanged =
+            steps::exchange(self, nodes, &identities, &mut journals, &steps, interrupted, reporter);
+        let exchanged = undoing::or_undo(exchanged, nodes, &identities, &steps, interrupted, reporter)?;
         let seconds = begun.elapsed().as_secs_f64();
         let accepted = steps::accept(nodes, &exchanged.agreement, self.options.keep_old, &steps, reporter);
         Ok(LiveResult {
@@ -354,6 +359,11 @@ impl PlannedRestore {
         Ok(())
     }
 
+    /// What is known of every node, to recognise it when it is back.
+    fn identities(&self) -> Vec<Identity> {
+        self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
+    }
+
     /// The journals that this restore begins with, by node.
     fn journals(&self) -> Result<Vec<Journal>> {
         let id = couchfile::writer::random_uuid().map_err(|e| OperationError::database("no file", e))?;
@@ -374,7 +384,11 @@ impl PlannedRestore {
         let begin = |name: &String| {
             Journal::begin(id.clone(), archive.clone(), names.clone(), name.clone(), options.clone())
         };
-        Ok(names.iter().map(begin).collect())
+        let mut journals: Vec<Journal> = names.iter().map(begin).collect();
+        for (journal, identity) in journals.iter_mut().zip(self.identities()) {
+            journal.identity = Some(identity);
+        }
+        Ok(journals)
     }
 }
 

@@ -188,7 +188,7 @@ fn is_passing(status: u16) -> bool {
 fn may_pass(error: &NodeError) -> bool {
     match error {
         NodeError::NoAnswer { .. } => true,
-        NodeError::Http { status, .. } => is_passing(*status),
+        NodeError::Http { status, .. } | NodeError::NotCouchDb { status, .. } => is_passing(*status),
         _ => false,
     }
 }

@@ -1,5 +1,7 @@
 //! Where a node's CouchDB is asked, and by whom.
 
+use std::path::PathBuf;
+
 use node::{Credentials, Endpoint};
 use plugin_host::NodeId;
 
@@ -14,12 +16,18 @@ const TLS_PORT: u16 = 6984;
 pub struct HttpAddress {
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// Whether the user has said so, or that it does not: with a URL in place of a host.
+    pub scheme_given: bool,
     /// Where it listens, if that is not the node's machine as the user named it.
     pub host: Option<String>,
     /// Its port, if it is not the usual one.
     pub port: Option<u16>,
     /// Name and password of a server admin.
     pub credentials: Option<Credentials>,
+    /// The name alone, where the user has given no password with it.
+    pub user: Option<String>,
+    /// A PEM file of certificates that are trusted there beside those that this machine trusts.
+    pub ca: Option<PathBuf>,
 }
 
 impl HttpAddress {
@@ -32,25 +40,33 @@ impl HttpAddress {
                  --password-file.",
             )
         };
-        let (tls, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-            (Some(rest), _) => (false, rest),
-            (_, Some(rest)) => (true, rest),
-            _ => return Err(wrong()),
-        };
-        let place = rest.trim_end_matches('/');
+        let (tls, rest) = split_scheme(url);
+        let (Some(tls), place) = (tls, rest.trim_end_matches('/')) else { return Err(wrong()) };
         if place.is_empty() || place.contains(['/', '@', '?', '#']) {
             return Err(wrong());
         }
         let (host, port) = split_port(place).ok_or_else(wrong)?;
-        Ok(Self { tls, host: Some(host.to_owned()), port, credentials: None })
+        Ok(Self { tls, scheme_given: true, host: Some(host.to_owned()), port, ..Self::default() })
     }
 
     /// Where to connect to.
     pub fn endpoint(&self, id: &NodeId) -> Endpoint {
         let host = self.host.clone().or_else(|| id.host.clone()).unwrap_or_else(|| "127.0.0.1".into());
         let usual = if self.tls { TLS_PORT } else { PORT };
-        Endpoint { tls: self.tls, host, port: self.port.unwrap_or(usual) }
+        Endpoint { tls: self.tls, host, port: self.port.unwrap_or(usual), ca: self.ca.clone() }
     }
+}
+
+/// Parts `http://` or `https://` from what follows; gives whether that is TLS, where one is there.
+pub fn split_scheme(url: &str) -> (Option<bool>, &str) {
+    for (scheme, tls) in [("http://", false), ("https://", true)] {
+        if let Some((before, rest)) = url.split_at_checked(scheme.len())
+            && before.eq_ignore_ascii_case(scheme)
+        {
+            return (Some(tls), rest);
+        }
+    }
+    (None, url)
 }
 
 /// Parts `HOST[:PORT]`; an IPv6 address stands in brackets where a port follows. `None` where that makes no sense.

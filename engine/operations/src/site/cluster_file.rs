@@ -30,6 +30,7 @@ struct File {
 struct Defaults {
     service: Option<Plugin>,
     via: Option<Vec<Plugin>>,
+    ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +40,8 @@ struct Node {
     host: Option<String>,
     data: Option<PathBuf>,
     url: Option<String>,
+    /// Certificates that are trusted at `url`.
+    ca: Option<PathBuf>,
     #[serde(default)]
     config: Folders,
     service: Option<Plugin>,
@@ -113,10 +116,11 @@ impl ClusterFile {
                 .service
                 .or_else(|| file.defaults.service.clone())
                 .unwrap_or_else(|| Plugin::Text(DEFAULT_SERVICE.into()));
-            let http = match &node.url {
+            let mut http = match &node.url {
                 Some(url) => HttpAddress::parse(url).map_err(|e| in_node(e.to_string()))?,
                 None => HttpAddress::default(),
             };
+            http.ca = node.ca.or_else(|| file.defaults.ca.clone());
             let node = SiteNode {
                 id: NodeId { name: node.name, host },
                 data: node.data,
@@ -161,8 +165,13 @@ impl ClusterFile {
         let mut node = by_name.or_else(by_host)?.clone();
         node.id.name = argument.id.name.clone().or(node.id.name);
         node.data = argument.data.clone().or(node.data);
+        if argument.http.scheme_given {
+            (node.http.tls, node.http.host) = (argument.http.tls, argument.http.host.clone());
+            node.http.port = argument.http.port;
+        }
         node.http.port = argument.http.port.or(node.http.port);
         node.http.credentials = argument.http.credentials.clone().or(node.http.credentials);
+        node.http.user = argument.http.user.clone().or(node.http.user);
         Some(node)
     }
 }
@@ -209,6 +218,7 @@ mod tests {
             host = "db1.example.com"
             data = "/var/lib/couchdb"
             url = "http://10.0.0.1:5985"
+            ca = "/etc/couchdb/ca.pem"
             config = "/srv/couchdb/etc"
 
             [[node]]
@@ -239,6 +249,10 @@ mod tests {
         assert_eq!(first.config, [PathBuf::from("/srv/couchdb/etc")]);
         assert_eq!((second.config.len(), third.config.len()), (2, 0));
         assert_eq!((first.http.port, second.http.port), (Some(5985), None));
+        assert_eq!(
+            (first.http.ca.clone(), second.http.ca.clone()),
+            (Some("/etc/couchdb/ca.pem".into()), None)
+        );
         assert_eq!(file.node("couchdb@db2"), Some(second));
         assert_eq!(file.node("db1.example.com"), Some(first));
         assert_eq!(file.node("db3"), None);

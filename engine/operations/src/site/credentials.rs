@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use node::Credentials;
 
-use super::SiteNode;
+use super::{SiteNode, netrc};
 use crate::error::{OperationError, Result};
 
 /// Whom to be where nobody says.
@@ -47,15 +47,16 @@ impl CredentialSources {
         };
         let mut asked: Option<Credentials> = None;
         for node in nodes.iter_mut().filter(|node| node.http.credentials.is_none()) {
-            let user = || self.user.clone().unwrap_or_else(|| USER.into());
+            let wanted = node.http.user.clone().or_else(|| self.user.clone());
+            let user = || wanted.clone().unwrap_or_else(|| USER.into());
             let host = node.http.endpoint(&node.id).host;
             let found = match &password {
                 Some(password) => Some(Credentials { user: user(), password: password.clone() }),
-                None => self.netrc(&host),
+                None => self.netrc(&host, wanted.as_deref()),
             };
             node.http.credentials = found.or_else(|| {
                 let ask = self.ask.as_ref()?;
-                if asked.is_none() {
+                if asked.as_ref().is_none_or(|asked| asked.user != user()) {
                     let user = user();
                     asked = ask(&user, &host).map(|password| Credentials { user, password });
                 }
@@ -65,9 +66,9 @@ impl CredentialSources {
         Ok(())
     }
 
-    fn netrc(&self, host: &str) -> Option<Credentials> {
+    fn netrc(&self, host: &str, user: Option<&str>) -> Option<Credentials> {
         let text = std::fs::read_to_string(self.netrc.as_ref()?).ok()?;
-        lookup(&text, host, self.user.as_deref())
+        netrc::lookup(&text, host, user)
     }
 }
 
@@ -81,36 +82,6 @@ fn first_line(file: &Path) -> Result<String> {
         ));
     }
     Ok(line.to_owned())
-}
-
-/// What a netrc says of a machine: `machine HOST login NAME password WORD`, or `default …`.
-fn lookup(text: &str, host: &str, user: Option<&str>) -> Option<Credentials> {
-    let mut words =
-        text.lines().filter(|line| !line.trim_start().starts_with('#')).flat_map(str::split_whitespace);
-    let mut ours = false;
-    let (mut login, mut password) = (None, None);
-    let complete = |login: &mut Option<&str>, password: &mut Option<&str>| {
-        let (login, password) = (login.take()?, password.take()?);
-        user.is_none_or(|user| user == login)
-            .then(|| Credentials { user: login.to_owned(), password: password.to_owned() })
-    };
-    loop {
-        match words.next() {
-            word @ (None | Some("machine" | "default")) => {
-                if ours && let Some(found) = complete(&mut login, &mut password) {
-                    return Some(found);
-                }
-                (login, password) = (None, None);
-                ours = match word? {
-                    "default" => true,
-                    _ => words.next()? == host,
-                };
-            }
-            Some("login") => login = words.next(),
-            Some("password") => password = words.next(),
-            Some(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]
@@ -146,21 +117,15 @@ mod tests {
         };
         assert_eq!(told(&nodes[0]), ("root".into(), "own".into()));
         assert_eq!(told(&nodes[1]), ("admin".into(), "from file".into()));
+        let mut nodes = [node(None)];
+        nodes[0].http.user = Some("bob".into());
+        let sources = CredentialSources { password: Some("p".into()), ..CredentialSources::default() };
+        sources.complete(&mut nodes).unwrap();
+        assert_eq!(told(&nodes[0]), ("bob".into(), "p".into()));
         let mut nodes = [node(None), node(None)];
         let ask = |user: &str, _: &str| Some(format!("asked for {user}"));
         let sources = CredentialSources { ask: Some(Box::new(ask)), ..CredentialSources::default() };
         sources.complete(&mut nodes).unwrap();
         assert_eq!(told(&nodes[1]), ("admin".into(), "asked for admin".into()));
-    }
-
-    #[test]
-    fn netrc_is_understood() {
-        let text = "# machine db1 login no password no\nmachine other login x password y\n\
-                    machine db1\n  login a password b\nmachine db1 login c password d\ndefault login e password f\n";
-        let found = |host, user| lookup(text, host, user).map(|c| (c.user, c.password));
-        assert_eq!(found("db1", None), Some(("a".into(), "b".into())));
-        assert_eq!(found("db1", Some("c")), Some(("c".into(), "d".into())));
-        assert_eq!(found("db2", None), Some(("e".into(), "f".into())));
-        assert_eq!(lookup("machine db1 login a", "db1", None), None);
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backup::FileProblem;
+use crate::identity::Identity;
 use crate::selection::Selection;
 
 /// The version of a journal about everything that is in an archive.
@@ -51,6 +52,9 @@ pub struct Journal {
     pub node: String,
     /// How it was to be done.
     pub options: JournalOptions,
+    /// What tells this node's CouchDB from another one; it may be down when the restore is finished or undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// What stood in the data folder when CouchDB had been stopped.
     #[serde(default)]
     pub old: Vec<String>,
@@ -107,6 +111,7 @@ impl Journal {
             nodes,
             node,
             options,
+            identity: None,
             old: Vec::new(),
             new: Vec::new(),
         }

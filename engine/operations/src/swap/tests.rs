@@ -27,7 +27,7 @@ impl NodeService for NoService {
 }
 
 fn node(data: &Path) -> Node {
-    let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1 };
+    let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1, ca: None };
     Node {
         id: NodeId { name: Some("a@b".into()), host: None },
         data: data.to_owned(),

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use node::Node;
 
-use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps};
-use crate::cluster::on_all;
+use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps, undoing};
+use crate::agreement::Expected;
+use crate::cluster::{on_all, on_each};
 use crate::error::{OperationError, Result};
+use crate::identity::Identity;
 use crate::report::{Reporter, Steps};
 use crate::restore::RestoreResult;
 use crate::restore::proof::Damage;
@@ -33,6 +35,7 @@ pub fn resume(
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
     }
+    let identities = identities(nodes, &states);
     let options = LiveOptions {
         archive,
         copies: journal.options.copies,
@@ -58,7 +61,7 @@ pub fn resume(
         }
         // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
         let steps = Steps::new(reporter);
-        steps::undo(nodes, &steps, reporter)?;
+        undoing::undo(nodes, &identities, &steps, reporter)?;
         return PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter);
     }
     let damage =
@@ -68,15 +71,16 @@ pub fn resume(
     let exchanged = if is(&[Situation::Staged, Situation::Swapping]) {
         // One for each: a node without has been dealt with above.
         let mut journals: Vec<Journal> = states.iter().filter_map(|state| state.journal.clone()).collect();
-        steps::exchange(&planned, nodes, &mut journals, &steps, interrupted, reporter)
+        steps::exchange(&planned, nodes, &identities, &mut journals, &steps, interrupted, reporter)
     } else {
-        steps::start_and_wait(&planned, nodes, Instant::now(), &steps, interrupted, reporter)
+        let expected = Expected { identities: &identities, exchanged: None };
+        steps::start_and_wait(&planned, nodes, &expected, Instant::now(), &steps, interrupted, reporter)
     };
     let exchanged = if good {
         // It was found good before: nothing is taken back any more.
         exchanged?
     } else {
-        steps::or_undo(exchanged, nodes, &steps, interrupted, reporter)?
+        undoing::or_undo(exchanged, nodes, &identities, &steps, interrupted, reporter)?
     };
     let seconds = begun.elapsed().as_secs_f64();
     let accepted = steps::accept(nodes, &exchanged.agreement, options.keep_old, &steps, reporter);
@@ -103,9 +107,19 @@ pub fn resume(
 pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<String>> {
     let states = look(nodes)?;
     let journal = one_restore(nodes, &states)?;
-    in_order(nodes, states, &journal);
-    steps::undo(nodes, &Steps::new(reporter), reporter)?;
+    let states = in_order(nodes, states, &journal);
+    let identities = identities(nodes, &states);
+    undoing::undo(nodes, &identities, &Steps::new(reporter), reporter)?;
     Ok(journal.nodes)
+}
+
+/// What is known of every node: by its journal, else by itself where it runs.
+fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
+    let known = |i: usize| states.get(i).and_then(|state| state.journal.as_ref()?.identity.clone());
+    on_each(nodes, |i, node| Ok(known(i).unwrap_or_else(|| Identity::learn_if_running(&node.http))))
+        .into_iter()
+        .map(|identity| identity.unwrap_or_default())
+        .collect()
 }
 
 /// Looks at all nodes; those whose names nobody gave get the one in their journal.

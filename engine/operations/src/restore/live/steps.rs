@@ -1,19 +1,18 @@
 //! What happens on all nodes once the new data lies beside the old one, and how it is undone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use node::Node;
 
-use super::{MapsBy, PlannedRestore, maps_http, warn};
-use crate::agreement::{self, Agreement};
+use super::standstill::Others;
+use super::{MapsBy, PlannedRestore, maps_http, standstill, warn};
+use crate::agreement::{self, Agreement, Expected};
 use crate::cluster::{on_all, on_each};
 use crate::error::{OperationError, Result};
+use crate::identity::Identity;
 use crate::report::{Reporter, Steps};
-use crate::swap::{self, Journal, NodeState, Phase, Places, Situation};
-
-/// How long nodes may take to answer after the old data is back, before that is told.
-const BACK: Duration = Duration::from_secs(120);
+use crate::swap::{self, Journal, Phase, Places, Situation};
 
 /// What came of an exchange.
 pub(super) struct Exchanged {
@@ -22,10 +21,11 @@ pub(super) struct Exchanged {
     pub(super) service_down: f64,
 }
 
-/// Stops all nodes, exchanges the data, starts them and waits until they agree.
+/// Stops all nodes, exchanges the data, starts them and waits until they agree. `identities` is what is known of each node.
 pub(super) fn exchange(
     planned: &PlannedRestore,
     nodes: &[Node],
+    identities: &[Identity],
     journals: &mut [Journal],
     steps: &Steps<'_>,
     interrupted: &AtomicBool,
@@ -45,9 +45,10 @@ pub(super) fn exchange(
     let decided = on_all(nodes, decide)?;
     reporter.phase("stopping CouchDB", None);
     let begun = Instant::now();
-    stop(nodes, steps)?;
+    stop(nodes, identities, steps)?;
     reporter.timing("nodes stopped", begun.elapsed().as_secs_f64());
     reporter.phase("exchanging the data", None);
+    standstill::check(nodes)?;
     let decided = on_all(nodes, |i, node| {
         let mut journal = decided[i].clone();
         if half_moved[i] {
@@ -59,14 +60,18 @@ pub(super) fn exchange(
         Ok(journal)
     })?;
     journals.clone_from_slice(&decided);
+    let exchanged = Instant::now();
     reporter.timing("data exchanged", begun.elapsed().as_secs_f64());
-    start_and_wait(planned, nodes, begun, steps, interrupted, reporter)
+    standstill::check(nodes)?;
+    let expected = Expected { identities, exchanged: Some(exchanged) };
+    start_and_wait(planned, nodes, &expected, begun, steps, interrupted, reporter)
 }
 
 /// Starts all nodes on the new data and waits until they agree.
 pub(super) fn start_and_wait(
     planned: &PlannedRestore,
     nodes: &[Node],
+    expected: &Expected<'_>,
     begun: Instant,
     steps: &Steps<'_>,
     interrupted: &AtomicBool,
@@ -81,6 +86,7 @@ pub(super) fn start_and_wait(
     let mut service_down = 0.0;
     let agreement = agreement::wait(
         nodes,
+        expected,
         &planned.plan.promised,
         planned.options.wait,
         planned.options.maps == MapsBy::Http,
@@ -99,14 +105,16 @@ pub(super) fn start_and_wait(
         },
     )?;
     if !agreement.agreed && !agreement.interrupted {
-        return Err(OperationError::Disagreement { differences: agreement.differences });
+        let (differences, lasting) = (agreement.differences, agreement.lasting);
+        return Err(OperationError::Disagreement { differences, lasting });
     }
     Ok(Exchanged { agreement, service_down })
 }
 
-fn stop(nodes: &[Node], steps: &Steps<'_>) -> Result<()> {
-    on_all(nodes, |_, node| {
+fn stop(nodes: &[Node], identities: &[Identity], steps: &Steps<'_>) -> Result<()> {
+    on_all(nodes, |i, node| {
         node.service.stop()?;
+        standstill::wait(node, &identities[i], Others::Refused)?;
         steps.done("stopped", node);
         Ok(())
     })?;
@@ -138,117 +146,6 @@ pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, repor
             );
         }
     }
-}
-
-/// Brings the old data back where an exchange failed, and tells both.
-pub(super) fn or_undo(
-    exchanged: Result<Exchanged>,
-    nodes: &[Node],
-    steps: &Steps<'_>,
-    interrupted: &AtomicBool,
-    reporter: &dyn Reporter,
-) -> Result<Exchanged> {
-    let error = match exchanged {
-        Ok(exchanged) => return Ok(exchanged),
-        Err(error) => error,
-    };
-    warn(reporter, format!("{error}; bringing the old data back"));
-    // Undoing is not to be interrupted.
-    interrupted.store(false, Ordering::Relaxed);
-    match undo(nodes, steps, reporter) {
-        Ok(()) => Err(OperationError::Undone { source: Box::new(error) }),
-        Err(undoing) => Err(OperationError::HalfDone { source: Box::new(error), undoing: Box::new(undoing) }),
-    }
-}
-
-/// Brings the old data back on all nodes, starts them, and removes the rest.
-///
-/// A node that cannot be looked at, or stopped where it may run on new data, keeps the others from being started: old and new
-/// data must not meet in one cluster. Their files are put back all the same.
-pub(super) fn undo(nodes: &[Node], steps: &Steps<'_>, reporter: &dyn Reporter) -> Result<()> {
-    reporter.phase("bringing the old data back", None);
-    let states: Vec<Result<NodeState>> = on_each(nodes, |_, node| swap::look(node));
-    let is_changed = |state: &Result<NodeState>| !matches!(state, Ok(state) if state.old_in_place());
-    let anything_changed = states.iter().any(is_changed);
-    for (node, state) in
-        nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?)))
-    {
-        swap::check_journal(node, state)?;
-        if state.situation == Situation::Removing {
-            return Err(OperationError::refused(
-                "the old data is being removed already: it cannot be brought back",
-                "`couchcopy clean` removes the rest of it.",
-            ));
-        }
-        // While old data is in place somewhere, journals are everywhere; they go last.
-        if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
-            return Err(OperationError::refused(
-                format!(
-                    "{} has no old data any more, so that the other nodes' cannot be brought back",
-                    node.shown()
-                ),
-                "`couchcopy clean` removes the rest of it.",
-            ));
-        }
-    }
-    // It is to be seen from the folders how far this gets.
-    on_all(nodes, |i, node| {
-        if matches!(&states[i], Ok(state) if state.situation == Situation::Done) {
-            Places::of(node).reopened(node)?;
-            steps.done("reopened", node);
-        }
-        Ok(())
-    })?;
-    let put_back = on_each(nodes, |i, node| {
-        let known = match &states[i] {
-            Ok(state) => state,
-            // The first look may have met a connection that broke this moment.
-            Err(_) => &swap::look(node)?,
-        };
-        if anything_changed {
-            node.service.stop()?;
-            steps.done("stopped again", node);
-        }
-        if !known.old_in_place() {
-            Places::of(node).backward(node)?;
-            steps.done("put back", node);
-        }
-        Ok(())
-    });
-    let mut failed: Option<OperationError> = None;
-    for (result, state) in put_back.into_iter().zip(&states) {
-        if let Err(error) = result
-            && (is_changed(state) || failed.is_none())
-        {
-            failed = Some(error);
-        }
-    }
-    if let Some(error) = failed
-        && anything_changed
-    {
-        return Err(error);
-    }
-    let started = on_all(nodes, |_, node| {
-        node.service.start()?;
-        steps.done("started again", node);
-        Ok(())
-    });
-    on_all(nodes, |_, node| {
-        Places::of(node).undone(node)?;
-        steps.done("undone", node);
-        Ok(())
-    })?;
-    started?;
-    let begun = Instant::now();
-    while on_each(nodes, |_, node| Ok(node.http.is_up_soon()?)).iter().any(|up| !matches!(up, Ok(true))) {
-        if begun.elapsed() > BACK {
-            warn(reporter, "the nodes were started on their old data, but not all of them answer yet".into());
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    discard(nodes, None, steps, reporter);
-    Ok(())
 }
 
 /// What came of accepting the new data.
