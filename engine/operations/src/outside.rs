@@ -44,8 +44,7 @@ pub struct LeftBehind {
 /// nouveau's own default.
 const NOUVEAU: &str = "http://127.0.0.1:5987";
 /// Ten digits, as `find -name` matches them.
-const TEN_DIGITS: &str =
-    "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]";
+const TEN_DIGITS: &str = "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]";
 
 /// Asks a node.
 pub(crate) fn look(node: &Node) -> Result<Outside, NodeError> {
@@ -74,8 +73,7 @@ pub(crate) fn look(node: &Node) -> Result<Outside, NodeError> {
 /// Whether a folder of a node is its data folder, as far as that can be told from here.
 pub(crate) fn is_same(node: &Node, folder: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| plain(path));
-    plain(folder) == plain(&node.data)
-        || (node.files.streams().is_none() && real(folder) == real(&node.data))
+    plain(folder) == plain(&node.data) || (node.files.streams().is_none() && real(folder) == real(&node.data))
 }
 
 /// A path without `.` and doubled slashes.

@@ -111,7 +111,8 @@ fn serve(connection: TcpStream, state: &Mutex<State>) -> Option<()> {
             answer(&mut state, method, path, &body)
         };
         let text = if status == 204 { String::new() } else { answer.to_string() };
-        let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", text.len()) };
+        let length =
+            if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", text.len()) };
         write!(writer, "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{length}\r\n{text}").ok()?;
         writer.flush().ok()?;
     }
@@ -164,9 +165,7 @@ fn answer(state: &mut State, method: &str, path: &str, body: &Value) -> (u16, Va
             (200, told)
         }
         ("POST", ["index", _]) => {
-            for (seq, key) in
-                [(&mut index.update_seq, "update_seq"), (&mut index.purge_seq, "purge_seq")]
-            {
+            for (seq, key) in [(&mut index.update_seq, "update_seq"), (&mut index.purge_seq, "purge_seq")] {
                 if body[key].is_null() {
                     continue;
                 }

@@ -62,7 +62,12 @@ fn ids(kinds: &[(&str, usize)]) -> BTreeSet<String> {
 fn suffix(http: &Http, db: &str) -> Result<String> {
     let map = http.get(&format!("/_node/_local/_dbs/{}", encode(db)))?;
     let codes = map["shard_suffix"].as_array().ok_or("no suffix")?;
-    Ok(codes.iter().filter_map(|code| code.as_u64()).filter_map(|code| u8::try_from(code).ok()).map(char::from).collect())
+    Ok(codes
+        .iter()
+        .filter_map(|code| code.as_u64())
+        .filter_map(|code| u8::try_from(code).ok())
+        .map(char::from)
+        .collect())
 }
 
 fn wait_for_commit(index: &Path, data: &Path) -> Result<()> {
@@ -158,7 +163,11 @@ fn search_indexes_of_a_newer_state_are_not_asked_again() -> Result<()> {
     add(http, "newer", 40)?;
     search(90)?;
     let old = suffix(http, "shop")?;
-    assert!(nouveau.asked().iter().any(|path| path.contains(&format!("shop{old}"))), "{:#?}", nouveau.asked());
+    assert!(
+        nouveau.asked().iter().any(|path| path.contains(&format!("shop{old}"))),
+        "{:#?}",
+        nouveau.asked()
+    );
 
     let before = nouveau.asked().len();
     let told = site.restore(&archive, &[])?.success()?;
@@ -194,20 +203,21 @@ fn a_new_suffix_is_the_same_everywhere_and_a_killed_restore_remembers_it() -> Re
     let archive = site.path("older.tar.gz");
     site.back_up(&archive)?;
     let databases = ["_users", "_replicator", "shop"];
-    let of_nodes = || -> Result<BTreeSet<String>> {
-        let mut all = BTreeSet::new();
-        for node in &site.nodes {
-            for db in databases {
-                all.insert(suffix(&node.http, db)?);
+    let of_nodes =
+        || -> Result<BTreeSet<String>> {
+            let mut all = BTreeSet::new();
+            for node in &site.nodes {
+                for db in databases {
+                    all.insert(suffix(&node.http, db)?);
+                }
+                let found = shards(&node.data)?;
+                assert_eq!(found.len(), 6, "{found:#?}");
+                all.extend(found.into_keys().filter_map(|path| {
+                    Some(format!(".{}", path.strip_suffix(".couch")?.rsplit_once('.')?.1))
+                }));
             }
-            let found = shards(&node.data)?;
-            assert_eq!(found.len(), 6, "{found:#?}");
-            all.extend(found.into_keys().filter_map(|path| {
-                Some(format!(".{}", path.strip_suffix(".couch")?.rsplit_once('.')?.1))
-            }));
-        }
-        Ok(all)
-    };
+            Ok(all)
+        };
     let mut seen = of_nodes()?;
 
     let archived = archive.display().to_string();

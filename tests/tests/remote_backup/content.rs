@@ -65,7 +65,8 @@ fn indexes_behind_a_link_come_along() -> Result<()> {
         for more in [&[][..], &["--rsync-reuse-dir", "mirror"]] {
             let archive = far.path("linked.tar.gz");
             let mirror = far.path("mirror").display().to_string();
-            let more: Vec<&str> = more.iter().map(|&word| if word == "mirror" { &mirror } else { word }).collect();
+            let more: Vec<&str> =
+                more.iter().map(|&word| if word == "mirror" { &mirror } else { word }).collect();
             far.backup(&[far.node(&data)], &archive, &more)?.success()?;
             let indexes = manifest(&archive)?.into_keys().filter(|name| name.contains("/.shards/")).count();
             assert!(indexes > 0, "{more:?}");
@@ -77,7 +78,8 @@ fn indexes_behind_a_link_come_along() -> Result<()> {
 
 /// Where the temporary folder is another file system.
 fn copy_away(data: &Path, elsewhere: &Path) -> std::io::Result<()> {
-    let copied = std::process::Command::new("mv").arg(data.join(".shards")).arg(elsewhere.join("indexes")).status()?;
+    let copied =
+        std::process::Command::new("mv").arg(data.join(".shards")).arg(elsewhere.join("indexes")).status()?;
     if copied.success() { Ok(()) } else { Err(std::io::Error::other("mv failed")) }
 }
 

@@ -179,7 +179,8 @@ impl NodeFiles for LocalFiles {
             let real_above = real.parent().unwrap_or(&real);
             for point in mounts_below(&list, real_above) {
                 if let Ok(below) = point.strip_prefix(&real) {
-                    let path = if below.as_os_str().is_empty() { folder.to_owned() } else { folder.join(below) };
+                    let path =
+                        if below.as_os_str().is_empty() { folder.to_owned() } else { folder.join(below) };
                     odd.push(OddEntry { path, oddity: Oddity::Mount });
                 }
             }

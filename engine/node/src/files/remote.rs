@@ -160,7 +160,8 @@ impl NodeFiles for RemoteFiles {
         }
         // Mounts deeper down, and of folders of the same file system; other systems than Linux have no such list.
         let list = self.way.run("look at mounts", &["cat", MOUNTS], b"", SHORT)?;
-        let real = self.way.run("look at the data folder", &["readlink", "-f", self.text(above)?], b"", SHORT)?;
+        let real =
+            self.way.run("look at the data folder", &["readlink", "-f", self.text(above)?], b"", SHORT)?;
         if list.code == 0 && real.code == 0 {
             let real = String::from_utf8_lossy(&real.stdout).trim_end_matches('\n').to_owned();
             let real = Path::new(&real).join(name);

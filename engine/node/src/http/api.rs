@@ -189,7 +189,8 @@ impl Http {
         loop {
             let path = format!("/_node/_local/_dbs/_all_docs?include_docs=true&limit={BATCH}{after}");
             let answer = self.get(&path)?;
-            let rows = answer["rows"].as_array().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", &answer))?;
+            let rows =
+                answer["rows"].as_array().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", &answer))?;
             for row in rows {
                 let id = row["id"].as_str().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", row))?;
                 if let Some(map) = ListedMap::parse(id, &row["doc"]) {

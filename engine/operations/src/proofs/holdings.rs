@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn files_are_held_against_the_maps() {
         let range = "00000000-ffffffff";
-        let known: HashSet<Box<str>> = [format!("{range}/a.1795355234").into(), format!("{range}/old").into()].into();
+        let known: HashSet<Box<str>> =
+            [format!("{range}/a.1795355234").into(), format!("{range}/old").into()].into();
         let paths = [
             "a.1795355234.couch",
             "a.1795355234.couch.compact.data",

@@ -48,7 +48,9 @@ impl Destination {
             Self::Stream(stream) => {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(unpacking) = stream.unpacking.as_mut() else {
-                    return Err(OperationError::Bug(format!("{path} was to be made through a stream that has ended")));
+                    return Err(OperationError::Bug(format!(
+                        "{path} was to be made through a stream that has ended"
+                    )));
                 };
                 Ok(unpacking.folder(path)?)
             }

@@ -73,9 +73,11 @@ pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
     };
     let entries = node.files.list(&node.data)?.unwrap_or_default();
     let of = |name: &str| entries.iter().find(|entry| entry.name == name);
-    let above = node.data.parent().map_or_else(|| Ok(None), |above| node.files.list(above))?.unwrap_or_default();
+    let above =
+        node.data.parent().map_or_else(|| Ok(None), |above| node.files.list(above))?.unwrap_or_default();
     let data = above.iter().find(|entry| {
-        entry.kind == FileKind::Folder && node.data.file_name().is_some_and(|name| name.to_str() == Some(&entry.name))
+        entry.kind == FileKind::Folder
+            && node.data.file_name().is_some_and(|name| name.to_str() == Some(&entry.name))
     });
     let mode = [data, of("shards")].into_iter().flatten().fold(0, |mode, folder| mode | folder.mode);
     let owner = |maps: &FileEntry| Owner { uid: maps.uid, gid: maps.gid, modes: Modes::within(mode) };
