@@ -11,7 +11,7 @@ use couchcopy_tests::content::read_cluster;
 use flate2::write::GzEncoder;
 use operations::backup::{BackupOptions, FolderArgument, backup};
 use operations::report::Silent;
-use operations::restore::{RestoreOptions, Target, restore_offline};
+use operations::restore::{RestoreOptions, Suffixes, Target, restore_offline};
 use operations::selection::Selection;
 use operations::verify::{VerifyResult, verify};
 use scale_data::build;
@@ -119,6 +119,8 @@ impl Sample {
             targets: vec![Target { folder: place.target.clone(), node: "new@127.0.8.2".into() }],
             copies: None,
             fresh_uuids: false,
+            suffixes: Suffixes::AsNeeded,
+            allow_empty: false,
             skip_damaged: false,
             selection: Selection::default(),
             for_couchdb: None,

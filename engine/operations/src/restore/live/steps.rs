@@ -6,7 +6,7 @@ use std::time::Instant;
 use node::Node;
 
 use super::standstill::Others;
-use super::{MapsBy, PlannedRestore, maps_http, standstill, warn};
+use super::{MapsBy, PlannedRestore, kept, maps_http, standstill, warn};
 use crate::agreement::{self, Agreement, Expected};
 use crate::cluster::{on_all, on_each};
 use crate::error::{OperationError, Result};
@@ -210,8 +210,12 @@ pub(crate) fn remove_all(nodes: &[Node], steps: &Steps<'_>, step: &str) -> Resul
         Ok(())
     })?;
     on_all(nodes, |_, node| {
-        if swap::look(node)?.situation != Situation::Untouched {
-            Places::of(node).remove(node)?;
+        let (places, situation) = (Places::of(node), swap::look(node)?.situation);
+        if situation == Situation::Removing {
+            kept::keep(node, &places.old)?;
+        }
+        if situation != Situation::Untouched {
+            places.remove(node)?;
         }
         steps.done(step, node);
         Ok(())
