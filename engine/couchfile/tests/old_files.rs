@@ -172,7 +172,7 @@ fn damaged_bodies_of_old_forms_are_found() {
     for form in FORMS {
         let report = report(Form { damaged: true, ..form });
         // The oldest form of an attachment has no checksum.
-        let expected = if form.version == 5 { 0 } else { 1 };
+        let expected = u64::from(form.version != 5);
         assert_eq!(report.problem_count, expected, "{form:?}: {:?}", report.problems);
         assert!(report.problems.iter().all(|problem| problem.contains("doc-00042")), "{form:?}");
     }

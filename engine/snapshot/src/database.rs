@@ -437,12 +437,11 @@ impl SnapshotDatabase {
         let path = self.shards.get(number).map_or_else(String::new, |shard| shard.name.path());
         Error::Lost {
             archive: self.snapshot.name().to_owned(),
-            db: self.map.db.clone(),
             path,
             what,
             entries: lost.entries,
             keys: lost.to_string(),
-            source: fault.why,
+            source: Box::new(fault.why),
         }
     }
 

@@ -23,12 +23,10 @@ pub enum Error {
         source: CouchFileError,
     },
     /// A part of a database file is damaged; what lies in it cannot be read, and the rest can.
-    #[error("cannot read {entries} {what} of {db} {keys}: {path} in {archive}")]
+    #[error("cannot read {entries} {what} {keys} of {path} in {archive}")]
     Lost {
         /// The archive's path.
         archive: String,
-        /// The database.
-        db: String,
         /// The shard's path below the data folder.
         path: String,
         /// "documents", "changes" or "local documents".
@@ -38,7 +36,7 @@ pub enum Error {
         /// Which they are: the keys before and at the end of them.
         keys: String,
         /// What is wrong.
-        source: CouchFileError,
+        source: Box<CouchFileError>,
     },
     /// It is no backup: there are no shard maps in it.
     #[error("{archive} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node")]

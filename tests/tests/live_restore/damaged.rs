@@ -54,7 +54,9 @@ fn nothing_good_is_replaced(reach: Reach) -> Result<()> {
         let refused = site.restore(&archive, &[])?;
         assert_eq!(refused.code, Some(6), "{refused:#?}");
         for part in [db.as_str(), &path, "document", "--skip-damaged"] {
-            assert!(refused.stderr.contains(part), "{part}: {refused:#?}");
+            // Long lines are broken at hyphens.
+            let told = refused.stderr.replace(' ', "");
+            assert!(told.contains(part), "{part}: {refused:#?}");
         }
         site.check_content(&content)?;
         site.check_nothing_left()?;

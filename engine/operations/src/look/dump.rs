@@ -67,8 +67,11 @@ pub fn dump(
     let database = open_database(path, db, threads, reporter)?;
     let mut damage = Damage { reporter, count: 0 };
     // Where a shard cannot be opened, how many there are is not known.
-    let total = damage.or_none(database.info().map_err(OperationError::from))?;
-    reporter.phase("writing documents", total.map(|info| info.documents));
+    let total = match database.info() {
+        Err(e) if e.is_damage() => None,
+        info => Some(info?.documents),
+    };
+    reporter.phase("writing documents", total);
     let mut lines = Lines { format: options.format, batch: Vec::new(), in_batch: 0, out };
     lines.begin(options)?;
     let mut documents = 0;
@@ -122,14 +125,6 @@ impl Damage<'_> {
                 }
                 Ok(None)
             }
-            read => read.map(Some),
-        }
-    }
-
-    /// The same without a report.
-    fn or_none<T>(&self, read: Result<T>) -> Result<Option<T>> {
-        match read {
-            Err(error) if is_damage(&error) => Ok(None),
             read => read.map(Some),
         }
     }

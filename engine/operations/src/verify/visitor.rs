@@ -21,7 +21,7 @@ use crate::survey::{Survey, locate};
 pub(super) struct Checker<'s> {
     survey: &'s Survey,
     partitioned: &'s HashSet<String>,
-    checker: integrity::Checker,
+    integrity: integrity::Checker,
     result: Mutex<(VerifyResult, u64, u64)>,
     reporter: &'s dyn Reporter,
 }
@@ -34,8 +34,8 @@ impl<'s> Checker<'s> {
         threads: usize,
         reporter: &'s dyn Reporter,
     ) -> Self {
-        let checker = integrity::Checker::new(parallel::threads(threads));
-        Self { survey, partitioned, checker, result: Mutex::new((result, 0, 0)), reporter }
+        let integrity = integrity::Checker::new(parallel::threads(threads));
+        Self { survey, partitioned, integrity, result: Mutex::new((result, 0, 0)), reporter }
     }
 
     pub(super) fn into_result(self) -> VerifyResult {
@@ -85,7 +85,7 @@ impl<'s> Checker<'s> {
                     }),
                     _ => None,
                 };
-                let report = self.checker.database(content, placement, facts).map_err(failed)?;
+                let report = self.integrity.database(content, placement, facts).map_err(failed)?;
                 self.with(size, |result| {
                     if placement.is_some() {
                         result.shards += 1;
