@@ -15,6 +15,8 @@ mod hot;
 mod interrupted;
 #[path = "command/other_programs.rs"]
 mod other_programs;
+#[path = "command/permissions.rs"]
+mod permissions;
 #[path = "command/refusals.rs"]
 mod refusals;
 #[path = "command/restored.rs"]

@@ -15,9 +15,15 @@ mod examine;
 mod interrupted;
 #[path = "live_restore/maps.rs"]
 mod maps;
+#[path = "live_restore/nouveau.rs"]
+mod nouveau;
 #[path = "live_restore/owned.rs"]
 mod owned;
+#[path = "live_restore/remains.rs"]
+mod remains;
 #[path = "live_restore/selection.rs"]
 mod selection;
+#[path = "live_restore/suffix.rs"]
+mod suffix;
 #[path = "live_restore/writes.rs"]
 mod writes;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use operations::error::Result;
 use operations::node::Version;
-use operations::restore::OLDEST_TARGET;
+use operations::restore::{OLDEST_TARGET, Suffixes};
 use operations::selection::Selection;
 
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
@@ -56,6 +56,26 @@ pub(crate) struct Restore {
     /// from the start instead of missing changes. Always so where a node has a name that the archive knows, but for --offline.
     #[arg(long)]
     pub(crate) fresh_uuids: bool,
+
+    /// Give databases a new suffix in the names of their shard files, as CouchDB does with a database that is made again, so that
+    /// view and search indexes outside the data folder cannot take them for what they knew. Always so where every copy gets a new
+    /// uuid, and on running nodes where they hold a database of the same name and suffix, or keep view indexes elsewhere.
+    #[arg(long, conflicts_with_all = ["keep_suffix", "resume", "roll_back"])]
+    pub(crate) new_suffix: bool,
+
+    /// Let databases keep the suffix that they have in the archive. Indexes outside the data folder that have seen a newer state
+    /// then give wrong answers for ever: remove them first.
+    #[arg(long, conflicts_with_all = ["resume", "roll_back"])]
+    pub(crate) keep_suffix: bool,
+
+    /// Remove files below `shards` that belong to no database with the old data. Without it a restore that would remove such files
+    /// is refused: they may be the last copies of databases.
+    #[arg(long, conflicts_with_all = ["offline", "resume", "roll_back"])]
+    pub(crate) remove_orphans: bool,
+
+    /// Restore an archive whose shard maps name no database. A running cluster loses all its databases.
+    #[arg(long, conflicts_with_all = ["resume", "roll_back"])]
+    pub(crate) allow_empty: bool,
 
     /// Leave out databases that are damaged or incomplete in the archive instead of refusing. A running cluster loses them.
     #[arg(long)]
@@ -145,7 +165,8 @@ pub(crate) struct DatabaseFlags {
         long = "db",
         value_name = "NAME[=NEWNAME]",
         conflicts_with_all = [
-            "offline", "resume", "roll_back", "fresh_uuids", "skip_damaged", "keep_old", "maps", "wait", "timeout", "open",
+            "offline", "resume", "roll_back", "fresh_uuids", "new_suffix", "keep_suffix", "remove_orphans", "allow_empty",
+            "skip_damaged", "keep_old", "maps", "wait", "timeout", "open",
             "only", "except", "rename",
         ]
     )]
@@ -170,6 +191,17 @@ fn couchdb_version(text: &str) -> std::result::Result<Version, String> {
         return Ok(version);
     }
     Err("data is restored to CouchDB 3.1 or newer".into())
+}
+
+impl Restore {
+    /// Which suffix databases get.
+    pub(crate) fn suffixes(&self) -> Suffixes {
+        match (self.new_suffix, self.keep_suffix) {
+            (true, _) => Suffixes::New,
+            (false, true) => Suffixes::Keep,
+            (false, false) => Suffixes::AsNeeded,
+        }
+    }
 }
 
 /// How long to have databases opened; `None` until all are.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use operations::agreement::{WaitFor, WaitOptions};
 use operations::error::{OperationError, Result};
 use operations::node::Node;
+use operations::outside::LeftBehind;
 use operations::plugins::Plugins;
 use operations::proofs::{Proofs, Verdict, prove};
 use operations::restore::live::{
@@ -32,6 +33,8 @@ use crate::restore_arguments::{Check, Clean, Maps, Nodes, Restore, Status, Wait}
 
 /// Names of lost databases that are shown as text; `--json` has them all.
 const GONE_SHOWN: usize = 10;
+/// Paths of files likewise.
+const FILES_SHOWN: usize = 5;
 
 /// Plugins and what they lead to. The plugins have to live as long as the nodes.
 struct Cluster {
@@ -147,6 +150,8 @@ fn offline_options(command: &Restore, threads: usize) -> Result<RestoreOptions> 
         targets: targets.iter().map(|text| nodes::target(text)).collect::<Result<_>>()?,
         copies: command.n.map(usize::from),
         fresh_uuids: command.fresh_uuids,
+        suffixes: command.suffixes(),
+        allow_empty: command.allow_empty,
         skip_damaged: command.skip_damaged,
         selection: command.selection.selection()?,
         for_couchdb: command.for_couchdb.clone(),
@@ -159,6 +164,9 @@ fn live_options(command: &Restore, archive: PathBuf, threads: usize) -> Result<L
         archive,
         copies: command.n.map(usize::from),
         fresh_uuids: command.fresh_uuids,
+        suffixes: command.suffixes(),
+        remove_orphans: command.remove_orphans,
+        allow_empty: command.allow_empty,
         skip_damaged: command.skip_damaged,
         selection: command.selection.selection()?,
         threads,
@@ -230,6 +238,8 @@ fn description_text(plan: &PlanDescription) -> String {
             bytes(node.bytes),
             node.service
         );
+        files_text(&mut text, "KEPT, files of deleted databases", &node.kept);
+        files_text(&mut text, "REMOVED, files that belong to no database", &node.orphans);
     }
     if let Some(version) = &plan.md5_for {
         let _ = writeln!(
@@ -240,7 +250,36 @@ fn description_text(plan: &PlanDescription) -> String {
     if plan.fresh_uuids {
         text.push_str("Consumers of _changes will read once from the start (fresh uuids).\n");
     }
+    if let Some(suffix) = &plan.new_suffix {
+        let _ = writeln!(
+            text,
+            "Databases get the new suffix {suffix} in the names of their files: indexes outside the data folder are built again."
+        );
+    }
+    left_behind_text(&mut text, &plan.left_behind);
     text
+}
+
+/// Files of a node, the first of them by name.
+fn files_text(text: &mut String, what: &str, paths: &[String]) {
+    if paths.is_empty() {
+        return;
+    }
+    let shown: Vec<&str> = paths.iter().take(FILES_SHOWN).map(String::as_str).collect();
+    let more = paths.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let _ = writeln!(text, "    {what}: {} ({}{more})", paths.len(), shown.join(", "));
+}
+
+/// Indexes outside the data folders, with how to remove them.
+fn left_behind_text(text: &mut String, left: &[LeftBehind]) {
+    for LeftBehind { node, what, place, remove } in left {
+        let _ = writeln!(
+            text,
+            "Left behind on {node}, and of no use to CouchDB after the restore: {what} of the replaced databases, in {place}.\n  \
+             {remove}"
+        );
+    }
 }
 
 /// What a choice among databases means, the worst of it last.
@@ -288,6 +327,9 @@ pub(crate) fn restored_text(result: &RestoreResult) -> String {
         let n = count(result.files_rewritten, "file", "files");
         let _ = writeln!(text, "Got MD5 checksums, the only ones that this CouchDB reads: {n}");
     }
+    if let Some(suffix) = &result.new_suffix {
+        let _ = writeln!(text, "Databases have the new suffix {suffix} in the names of their files.");
+    }
     if !result.left_out.is_empty() {
         let n = count(result.left_out.len() as u64, "database", "databases");
         let _ = writeln!(text, "LEFT OUT, damaged or incomplete in the archive: {n}");
@@ -331,6 +373,7 @@ fn live_text(result: &LiveResult) -> String {
             let _ = writeln!(text, "  {difference}");
         }
     }
+    left_behind_text(&mut text, &result.left_behind);
     if result.old_kept && result.written_down {
         text.push_str("The old data is still beside the new one: `couchcopy clean` removes it.\n");
     }

@@ -1,6 +1,7 @@
 //! The files of a node.
 
 pub(crate) mod local;
+pub(crate) mod odd;
 pub(crate) mod remote;
 pub(crate) mod rests;
 mod tails;
@@ -10,6 +11,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
+use odd::OddEntry;
 use rests::{RestOf, TakeRest};
 use unpack::{Owner, Unpacking};
 
@@ -41,6 +43,8 @@ pub struct FileEntry {
     pub uid: u32,
     /// Number of its group.
     pub gid: u32,
+    /// Permissions, and the bits for set user, set group and sticky.
+    pub mode: u32,
 }
 
 /// A regular file found below a folder.
@@ -102,6 +106,13 @@ pub trait NodeFiles: Send + Sync {
 
     /// The entries of a folder, in no order; `None` where there is no such folder.
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>>;
+
+    /// Paths of all regular files below a folder, relative to it, in no order; none where it is not there. Links are not
+    /// followed, but the folder itself may be one.
+    fn paths(&self, folder: &Path) -> Result<Vec<String>>;
+
+    /// Links, mount points and special files below a folder, itself among them; none where it is not there.
+    fn odd_entries(&self, folder: &Path) -> Result<Vec<OddEntry>>;
 
     /// The content of a file; `None` where it is not there. Fails where it has more than `most` bytes.
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>>;

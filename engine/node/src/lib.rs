@@ -15,13 +15,14 @@ mod way;
 
 pub use error::{NodeError, Result};
 pub use files::local::LocalFiles;
+pub use files::odd::{OddEntry, Oddity};
 pub use files::remote::RemoteFiles;
 pub use files::rests::{RestOf, TakeRest};
-pub use files::unpack::{Owner, Unpacking};
+pub use files::unpack::{Modes, Owner, Unpacking};
 pub use files::{
     FileEntry, FileKind, FileStat, FoundFile, NodeFiles, NodeStreams, PackedFile, Packing, TakeFile,
 };
-pub use http::api::{DatabaseInfo, Membership, Version};
+pub use http::api::{DatabaseInfo, ListedMap, Membership, Version};
 pub use http::tunnel::Tunnel;
 pub use http::{Answer, Body, Credentials, Endpoint, Http, encode};
 pub use node::{Node, TunnelMode, files_of, http_of};

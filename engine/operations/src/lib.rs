@@ -12,6 +12,7 @@ mod integrity;
 pub mod inventory;
 pub mod load;
 pub mod look;
+pub mod outside;
 pub mod parallel;
 pub mod plugin_development;
 pub mod plugins;

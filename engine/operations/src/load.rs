@@ -21,7 +21,7 @@ use serde::Serialize;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
-use crate::restore::{Lasting, RestoreOptions, RestoreResult, Target, restore_folders};
+use crate::restore::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
 use crate::selection::Selection;
 
 use folder::PrivateFolder;
@@ -171,6 +171,8 @@ fn unpack(
         targets: vec![Target { folder: folder.data(), node: node.to_owned() }],
         copies: Some(1),
         fresh_uuids: false,
+        suffixes: Suffixes::Keep,
+        allow_empty: true,
         skip_damaged: options.skip_damaged,
         selection: Selection::default(),
         for_couchdb: couchdb.version(),

@@ -1,5 +1,6 @@
 //! What has to be true of nodes before their data is replaced; also run on its own as a rehearsal.
 
+pub(crate) mod holdings;
 mod node_proofs;
 mod stopped_way;
 
@@ -10,6 +11,8 @@ use serde::Serialize;
 
 use crate::cluster::on_each;
 use crate::error::{OperationError, Result};
+use crate::outside::Outside;
+use holdings::Holdings;
 
 /// What was found out about one thing.
 #[derive(Debug, Clone, Serialize)]
@@ -58,6 +61,19 @@ pub(crate) struct Learned {
     pub(crate) free: Option<u64>,
     /// Its clock, in milliseconds since 1970, minus ours.
     pub(crate) clock: Option<i64>,
+    /// Indexes that lie outside its data folder.
+    pub(crate) outside: Outside,
+    /// What lies below its `shards`.
+    pub(crate) holdings: Holdings,
+}
+
+/// What the user has said about things that else would hinder a restore.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Allowed {
+    /// Files that belong to no database may be removed.
+    pub(crate) remove_orphans: bool,
+    /// Databases are to keep their suffixes, so that indexes outside the data folder take them for what they knew.
+    pub(crate) keep_suffix: bool,
 }
 
 /// Seconds that the clocks of two nodes may differ by.
@@ -66,13 +82,13 @@ const CLOCKS: i64 = 5;
 /// Proves everything that can be proven without changing anything that lasts. Nodes whose name was not given get the one
 /// that they tell.
 pub fn prove(nodes: &mut [Node]) -> Result<Proofs> {
-    prove_all(nodes).map(|(proofs, _)| proofs)
+    prove_all(nodes, Allowed::default()).map(|(proofs, _)| proofs)
 }
 
-pub(crate) fn prove_all(nodes: &mut [Node]) -> Result<(Proofs, Vec<Learned>)> {
+pub(crate) fn prove_all(nodes: &mut [Node], allowed: Allowed) -> Result<(Proofs, Vec<Learned>)> {
     let mut proofs = Proofs::default();
     let mut learned = Vec::new();
-    for result in on_each(nodes, |_, node| Ok(node_proofs::prove(node))) {
+    for result in on_each(nodes, |_, node| Ok(node_proofs::prove(node, allowed))) {
         let (found, of_node) = result?;
         proofs.proofs.extend(found);
         learned.push(of_node);
@@ -83,6 +99,7 @@ pub(crate) fn prove_all(nodes: &mut [Node]) -> Result<(Proofs, Vec<Learned>)> {
         }
     }
     of_cluster(nodes, &learned, &mut proofs);
+    holdings::prove(nodes, &mut learned, allowed.remove_orphans, &mut proofs);
     Ok((proofs, learned))
 }
 

@@ -13,6 +13,7 @@ mod plan;
 mod proof;
 mod shard;
 mod staging;
+pub(crate) mod suffix;
 mod visitor;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub use checksums::OLDEST_TARGET;
 pub(crate) use checksums::only_md5;
 use destination::Destination;
 use staging::Staging;
+pub use suffix::Suffixes;
+use suffix::TakenSuffixes;
 
 /// What to restore, where to, and how.
 #[derive(Debug, Clone)]
@@ -46,6 +49,10 @@ pub struct RestoreOptions {
     /// Whether every copy gets a new uuid: needed where an older state returns on the same nodes, or consumers of changes
     /// feeds that saw a newer state miss changes.
     pub fresh_uuids: bool,
+    /// Which suffix databases get. A new one is needed where every copy gets a new uuid.
+    pub suffixes: Suffixes,
+    /// Whether an archive may have shards and no database that they belong to.
+    pub allow_empty: bool,
     /// Whether databases with damaged or missing shards are left out; else they fail the restore before anything is
     /// written.
     pub skip_damaged: bool,
@@ -89,6 +96,9 @@ pub struct RestoreResult {
     pub renamed: Vec<Rename>,
     /// Files with checksums that the nodes' CouchDB does not read, which were replaced by MD5; all copies.
     pub files_rewritten: u64,
+    /// The suffix that all databases got in the names of their files, where that is a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_suffix: Option<String>,
 }
 
 impl RestoreResult {
@@ -131,7 +141,11 @@ pub(crate) fn restore_folders(
     reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
     let (plan, destinations, written) = loop {
         let begun = Instant::now();
-        let plan = plan::Plan::make(&survey, options)?;
+        let mut plan = plan::Plan::make(&survey, options)?;
+        plan.choose_suffix(&options.suffixes, options.fresh_uuids, &TakenSuffixes::default());
+        if !options.allow_empty && plan.orphans > 0 {
+            plan.refuse_empty(survey.name())?;
+        }
         plan.tell(reporter);
         reporter.timing("restore planned", begun.elapsed().as_secs_f64());
         let destinations: Vec<Destination> = options
@@ -183,6 +197,7 @@ pub(crate) fn restore_folders(
         not_chosen: plan.chosen.not_chosen,
         renamed: options.selection.rename.clone(),
         files_rewritten: written.rewritten,
+        new_suffix: plan.new_suffix,
     })
 }
 

@@ -72,7 +72,7 @@ pub(crate) struct Places {
     pub(crate) data: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) new: PathBuf,
-    old: PathBuf,
+    pub(crate) old: PathBuf,
     undone: PathBuf,
     journal: PathBuf,
 }

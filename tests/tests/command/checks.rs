@@ -23,7 +23,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) archived: &'a Path,
     /// `--n`.
     pub(crate) copies: Option<usize>,
-    /// `--fresh-uuids`.
+    /// `--fresh-uuids`, with which databases get a new suffix.
     pub(crate) fresh_uuids: bool,
     /// What HTTP said of what is wanted, under the new names.
     pub(crate) oracle: &'a Value,
@@ -37,10 +37,12 @@ pub(crate) fn as_it_is(name: &str) -> Option<&str> {
     Some(name)
 }
 
-/// What becomes of a file; nothing of those that are not wanted.
-fn renamed(file: &DataFile, asked: Asked<'_>) -> Option<DataFile> {
-    let named =
-        |shard: &ShardName| Some(ShardName { db: (asked.name)(&shard.db)?.to_owned(), ..shard.clone() });
+/// What becomes of a file, where databases get this suffix; nothing of those that are not wanted.
+fn renamed(file: &DataFile, asked: Asked<'_>, suffix: Option<&str>) -> Option<DataFile> {
+    let named = |shard: &ShardName| {
+        let suffix = suffix.unwrap_or(&shard.suffix).to_owned();
+        Some(ShardName { range: shard.range, db: (asked.name)(&shard.db)?.to_owned(), suffix })
+    };
     Some(match file {
         DataFile::ShardMaps => DataFile::ShardMaps,
         DataFile::Shard(shard) => DataFile::Shard(named(shard)?),
@@ -56,15 +58,16 @@ pub(crate) fn check(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
     assert_eq!(differences, [""; 0]);
     check_maps(asked, nodes)?;
     // What is wanted of the archive, and its path there by the one that it gets.
+    let maps = content::shard_maps(&nodes[0].data)?;
+    let suffix = asked.fresh_uuids.then(|| maps.values().next().map(|map| map.suffix.as_str())).flatten();
     let mut wanted = Vec::new();
     let mut before = BTreeMap::new();
     for path in fixtures::files_below(asked.archived)? {
-        if let Some(file) = DataFile::parse(&path).and_then(|file| renamed(&file, asked)) {
+        if let Some(file) = DataFile::parse(&path).and_then(|file| renamed(&file, asked, suffix)) {
             before.insert(file.path(), path);
             wanted.push(file);
         }
     }
-    let maps = content::shard_maps(&nodes[0].data)?;
     let mut map_uuids = BTreeSet::new();
     let mut uuids: BTreeMap<String, Vec<Option<String>>> = BTreeMap::new();
     let (mut copies, mut views) = (0, 0);
@@ -220,14 +223,19 @@ fn check_maps(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
         .collect();
     let now = content::shard_maps(&nodes[0].data)?;
     assert_eq!(now.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
-    let mut used = BTreeSet::new();
+    let (mut used, mut suffixes) = (BTreeSet::new(), BTreeSet::new());
     for (id, document) in &documents {
         if id.starts_with("_design/") {
             assert_eq!(document, &archived[id], "{id}");
             continue;
         }
         let (map, old) = (&now[id], &before[id]);
-        assert_eq!(map.suffix, old.suffix, "{id}");
+        if asked.fresh_uuids {
+            assert_ne!(map.suffix, old.suffix, "{id}");
+            suffixes.insert(map.suffix.clone());
+        } else {
+            assert_eq!(map.suffix, old.suffix, "{id}");
+        }
         assert_eq!(map.props_json(), old.props_json(), "{id}");
         assert_eq!(document["props"], archived[id]["props"], "{id}");
         assert!(map.by_range.keys().eq(old.by_range.keys()), "{id}");
@@ -253,5 +261,6 @@ fn check_maps(asked: Asked<'_>, nodes: &[Node]) -> Result<()> {
         assert_eq!(generation(document)?, generation(&archived[id])? + 1, "{id}");
     }
     assert_eq!(used.len(), names.len(), "every node holds something");
+    assert_eq!(suffixes.len(), usize::from(asked.fresh_uuids), "{suffixes:?}");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is saved over ssh is what is saved on the spot.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use couchcopy_tests::lab::couchcopy;
@@ -44,6 +45,42 @@ fn fixtures_come_the_same_with_gnus_tools() -> Result<()> {
 fn fixtures_come_the_same_with_busyboxs_tools() -> Result<()> {
     let Some(far) = Far::start()? else { return Ok(()) };
     if far.with_busybox()? { fixtures_come_the_same(&far) } else { Ok(()) }
+}
+
+/// The folder of all indexes may lie on another disk.
+#[test]
+fn indexes_behind_a_link_come_along() -> Result<()> {
+    let Some(far) = Far::start()? else { return Ok(()) };
+    let single = fixtures::single_node()?;
+    let data = single.nodes[0].data.clone();
+    let elsewhere = tempfile::tempdir()?;
+    fs::rename(data.join(".shards"), elsewhere.path().join("indexes"))
+        .or_else(|_| copy_away(&data, elsewhere.path()))?;
+    symlink(elsewhere.path().join("indexes"), data.join(".shards"))?;
+    for busybox in [false, true] {
+        if busybox && !far.with_busybox()? {
+            break;
+        }
+        check(&far, &[&data])?;
+        for more in [&[][..], &["--rsync-reuse-dir", "mirror"]] {
+            let archive = far.path("linked.tar.gz");
+            let mirror = far.path("mirror").display().to_string();
+            let more: Vec<&str> =
+                more.iter().map(|&word| if word == "mirror" { &mirror } else { word }).collect();
+            far.backup(&[far.node(&data)], &archive, &more)?.success()?;
+            let indexes = manifest(&archive)?.into_keys().filter(|name| name.contains("/.shards/")).count();
+            assert!(indexes > 0, "{more:?}");
+            fs::remove_file(archive)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the temporary folder is another file system.
+fn copy_away(data: &Path, elsewhere: &Path) -> std::io::Result<()> {
+    let copied =
+        std::process::Command::new("mv").arg(data.join(".shards")).arg(elsewhere.join("indexes")).status()?;
+    if copied.success() { Ok(()) } else { Err(std::io::Error::other("mv failed")) }
 }
 
 /// Databases of some MiB on so many nodes, each of which holds everything.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::odd::{MOUNTS, OddEntry, Oddity, mounts_below};
 use super::{FileEntry, FileKind, NodeFiles, NodeStreams};
 use crate::error::{NodeError, Result};
 
@@ -18,6 +19,32 @@ impl LocalFiles {
     /// Files of this machine; `node` is what messages call it.
     pub fn new(node: String) -> Self {
         Self { node }
+    }
+
+    /// Calls `each` with every entry below a folder, links not followed. What vanishes meanwhile is left out.
+    fn walk(&self, folder: &Path, each: &mut dyn FnMut(&Path, fs::FileType) -> Result<()>) -> Result<()> {
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(self.io("list", &folder)(e)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(self.io("list", &folder))?;
+                let path = entry.path();
+                let kind = match entry.file_type() {
+                    Ok(kind) => kind,
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(self.io("read", &path)(e)),
+                };
+                each(&path, kind)?;
+                if kind.is_dir() {
+                    folders.push(path);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn io<'a>(&'a self, doing: &'static str, path: &'a Path) -> impl Fn(io::Error) -> NodeError + 'a {
@@ -100,9 +127,71 @@ impl NodeFiles for LocalFiles {
                 device: found.dev(),
                 uid: found.uid(),
                 gid: found.gid(),
+                mode: found.mode() & 0o7777,
             });
         }
         Ok(Some(listed))
+    }
+
+    fn paths(&self, folder: &Path) -> Result<Vec<String>> {
+        let mut paths = Vec::new();
+        self.walk(folder, &mut |path, kind| {
+            if kind.is_file()
+                && let Ok(below) = path.strip_prefix(folder)
+            {
+                paths.push(below.to_string_lossy().into_owned());
+            }
+            Ok(())
+        })?;
+        Ok(paths)
+    }
+
+    fn odd_entries(&self, folder: &Path) -> Result<Vec<OddEntry>> {
+        let device = |path: &Path| match fs::symlink_metadata(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(self.io("read", path)(e)),
+        };
+        let above = folder.parent().unwrap_or(folder);
+        let (Some(top), Some(above)) = (device(folder)?, device(above)?) else { return Ok(Vec::new()) };
+        let mut odd = Vec::new();
+        if top.is_symlink() {
+            // What is behind it may be as large as a disk, and the link alone is enough to know.
+            return Ok(vec![OddEntry { path: folder.to_owned(), oddity: Oddity::Link }]);
+        }
+        if top.dev() != above.dev() {
+            odd.push(OddEntry { path: folder.to_owned(), oddity: Oddity::Mount });
+        }
+        self.walk(folder, &mut |path, kind| {
+            let oddity = if kind.is_symlink() {
+                Oddity::Link
+            } else if kind.is_dir() {
+                match device(path)? {
+                    Some(found) if found.dev() != top.dev() => Oddity::Mount,
+                    _ => return Ok(()),
+                }
+            } else if kind.is_file() {
+                return Ok(());
+            } else {
+                Oddity::Special
+            };
+            odd.push(OddEntry { path: path.to_owned(), oddity });
+            Ok(())
+        })?;
+        // A folder of the same file system may be mounted, too. Systems without that list have no such mounts.
+        if let (Ok(list), Ok(real)) = (fs::read_to_string(MOUNTS), folder.canonicalize()) {
+            let real_above = real.parent().unwrap_or(&real);
+            for point in mounts_below(&list, real_above) {
+                if let Ok(below) = point.strip_prefix(&real) {
+                    let path =
+                        if below.as_os_str().is_empty() { folder.to_owned() } else { folder.join(below) };
+                    odd.push(OddEntry { path, oddity: Oddity::Mount });
+                }
+            }
+        }
+        odd.sort_unstable();
+        odd.dedup();
+        Ok(odd)
     }
 
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {

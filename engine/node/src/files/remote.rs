@@ -1,4 +1,4 @@
-//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`, `sync`; and
+//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`, `sync`, `cat`, `readlink`; and
 //! `tail`, `xargs` and `dd` for a look at many copies of the same data, and for what has been appended to files.
 //!
 //! No shell reads anything, and nothing is left on the node.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::odd::{MOUNTS, OddEntry, Oddity, mounts_below};
 use super::{FileEntry, FileKind, NodeFiles, NodeStreams};
 use crate::error::{NodeError, Result};
 use crate::way::Way;
@@ -50,8 +51,8 @@ impl RemoteFiles {
     /// Runs `find` and gives its output; `None` where the folder is not there.
     fn find_output(&self, doing: &str, folder: &Path, rest: &[&str]) -> Result<Option<String>> {
         let folder = self.text(folder)?;
-        // What it complains about is read below.
-        let find = ["env", "LC_ALL=C", "find", folder];
+        // What it complains about is read below. The folder itself may be a link.
+        let find = ["env", "LC_ALL=C", "find", "-H", folder];
         let words: Vec<&str> = find.into_iter().chain(rest.iter().copied()).collect();
         let ended = self.way.run(doing, &words, b"", LONG)?;
         // What vanishes meanwhile makes find complain, too; so does a folder that is not there.
@@ -90,6 +91,7 @@ const STAT: &str = "%s %d %u %g %f %n";
 /// Kinds of files in a mode.
 const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
 
 fn entry(line: &str) -> Option<FileEntry> {
     let mut fields = line.splitn(6, ' ');
@@ -97,14 +99,15 @@ fn entry(line: &str) -> Option<FileEntry> {
     let device = fields.next()?.parse().ok()?;
     let uid = fields.next()?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
-    let kind = match u32::from_str_radix(fields.next()?, 16).ok()? & KIND {
+    let mode = u32::from_str_radix(fields.next()?, 16).ok()?;
+    let kind = match mode & KIND {
         REGULAR => FileKind::File,
         0o040_000 => FileKind::Folder,
-        0o120_000 => FileKind::Link,
+        LINK => FileKind::Link,
         _ => FileKind::Other,
     };
     let name = fields.next()?.rsplit('/').next()?.to_owned();
-    Some(FileEntry { name, kind, size, device, uid, gid })
+    Some(FileEntry { name, kind, size, device, uid, gid, mode: mode & !KIND })
 }
 
 impl NodeFiles for RemoteFiles {
@@ -130,6 +133,52 @@ impl NodeFiles for RemoteFiles {
             .map(|line| entry(line).ok_or_else(|| self.answer("stat", format!("{line:?}"))))
             .collect::<Result<_>>()?;
         Ok(Some(entries))
+    }
+
+    fn paths(&self, folder: &Path) -> Result<Vec<String>> {
+        Ok(self.find(folder)?.into_iter().map(|file| file.path).collect())
+    }
+
+    fn odd_entries(&self, folder: &Path) -> Result<Vec<OddEntry>> {
+        let (Some(above), Some(name)) = (folder.parent(), folder.file_name().and_then(|name| name.to_str()))
+        else {
+            return Ok(Vec::new());
+        };
+        let beside = self.list(above)?.unwrap_or_default();
+        let Some(top) = beside.iter().find(|entry| entry.name == name) else { return Ok(Vec::new()) };
+        if top.kind == FileKind::Link {
+            return Ok(vec![OddEntry { path: folder.to_owned(), oddity: Oddity::Link }]);
+        }
+        let mut odd = Vec::new();
+        let doing = format!("look for links in {}", folder.display());
+        let rest = ["!", "-type", "f", "!", "-type", "d", "-exec", "stat", "-c", "%f %n", "{}", "+"];
+        for line in self.find_output(&doing, folder, &rest)?.unwrap_or_default().lines() {
+            let told = || self.answer("stat", format!("{line:?}"));
+            let (mode, path) = line.split_once(' ').ok_or_else(told)?;
+            let mode = u32::from_str_radix(mode, 16).map_err(|_| told())?;
+            let oddity = if mode & KIND == LINK { Oddity::Link } else { Oddity::Special };
+            odd.push(OddEntry { path: path.into(), oddity });
+        }
+        let mounted = |entry: &FileEntry| entry.kind == FileKind::Folder && entry.device != top.device;
+        for entry in self.list(folder)?.unwrap_or_default().iter().filter(|entry| mounted(entry)) {
+            odd.push(OddEntry { path: folder.join(&entry.name), oddity: Oddity::Mount });
+        }
+        // Mounts deeper down, and of folders of the same file system; other systems than Linux have no such list.
+        let list = self.way.run("look at mounts", &["cat", MOUNTS], b"", SHORT)?;
+        let real =
+            self.way.run("look at the data folder", &["readlink", "-f", self.text(above)?], b"", SHORT)?;
+        if list.code == 0 && real.code == 0 {
+            let real = String::from_utf8_lossy(&real.stdout).trim_end_matches('\n').to_owned();
+            let real = Path::new(&real).join(name);
+            let points = mounts_below(&String::from_utf8_lossy(&list.stdout), real.parent().unwrap_or(&real));
+            for below in points.iter().filter_map(|point| point.strip_prefix(&real).ok()) {
+                let path = if below.as_os_str().is_empty() { folder.to_owned() } else { folder.join(below) };
+                odd.push(OddEntry { path, oddity: Oddity::Mount });
+            }
+        }
+        odd.sort_unstable();
+        odd.dedup();
+        Ok(odd)
     }
 
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
@@ -237,6 +286,7 @@ mod tests {
     fn stat_lines() {
         let parsed = entry("4096 65024 33 33 41ed /d/sha red").unwrap();
         assert_eq!((parsed.name.as_str(), parsed.kind, parsed.uid), ("sha red", FileKind::Folder, 33));
+        assert_eq!(parsed.mode, 0o755);
         assert_eq!(entry("0 1 0 0 81a4 /d/_dbs.couch").unwrap().kind, FileKind::File);
         assert_eq!(entry("3 1 0 0 a1ff /d/x").unwrap().kind, FileKind::Link);
         assert_eq!(entry("nonsense"), None);

@@ -9,19 +9,59 @@ use tar::{Builder, EntryType, Header};
 use crate::error::{NodeError, Result};
 use crate::way::{Running, problem};
 
-/// Who owns a file: numbers of user and group.
+/// Who owns new files, and what they may do: numbers of user and group, and permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owner {
     /// Number of the user.
     pub uid: u32,
     /// Number of the group.
     pub gid: u32,
+    /// Permissions.
+    pub modes: Modes,
+}
+
+/// Permissions of new files and folders of CouchDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Modes {
+    /// Of a folder.
+    pub folder: u32,
+    /// Of a file.
+    pub file: u32,
+}
+
+impl Default for Modes {
+    fn default() -> Self {
+        Self { folder: 0o750, file: 0o640 }
+    }
+}
+
+/// The group may write.
+const GROUP_WRITES: u32 = 0o020;
+/// New entries of a folder get its group.
+const KEEPS_GROUP: u32 = 0o2000;
+
+impl Modes {
+    /// What fits into a folder with these permissions: its group may write to what is in it where it may write to the folder.
+    /// CouchDB may run as any user of that group, as in OpenShift.
+    pub fn within(folder: u32) -> Self {
+        let Self { folder: plain, file } = Self::default();
+        let writes = folder & GROUP_WRITES;
+        Self { folder: plain | writes | folder & KEEPS_GROUP, file: file | writes }
+    }
+
+    /// Whether they are those of every other program.
+    pub fn are_default(self) -> bool {
+        self == Self::default()
+    }
 }
 
 /// Takes files, one after the other. Dropped without [`Unpacking::finish`] it leaves what has been unpacked.
 pub trait Unpacking: Send {
     /// Sends a file by its path below the folder: `size` bytes of `content`. Folders above it are made.
     fn file(&mut self, path: &str, size: u64, content: &mut dyn Read) -> Result<()>;
+
+    /// Makes a folder by its path below the folder; the one that it is in is there.
+    fn folder(&mut self, path: &str) -> Result<()>;
 
     /// Waits until everything is unpacked.
     fn finish(self: Box<Self>) -> Result<()>;
@@ -81,8 +121,8 @@ impl TarStream {
             above.push(parent.to_owned());
             folder = parent;
         }
-        let file = self.header(EntryType::Regular, 0o640, size);
-        let folder = self.header(EntryType::Directory, 0o750, 0);
+        let file = self.header(EntryType::Regular, self.owner.modes.file, size);
+        let folder = self.header(EntryType::Directory, self.owner.modes.folder, 0);
         let builder = self.builder.as_mut().ok_or_else(|| io::Error::other("the stream has ended"))?;
         // The outermost first. Made by tar on its own, they would belong to root.
         for parent in above.into_iter().rev() {
@@ -121,6 +161,17 @@ impl Unpacking for TarStream {
         self.append(path, size, content).map_err(|e| self.broken(&e))
     }
 
+    fn folder(&mut self, path: &str) -> Result<()> {
+        let mut header = self.header(EntryType::Directory, self.owner.modes.folder, 0);
+        let appended = match self.builder.as_mut() {
+            Some(builder) => builder.append_data(&mut header, format!("{path}/"), io::empty()),
+            None => Err(io::Error::other("the stream has ended")),
+        };
+        appended.map_err(|e| self.broken(&e))?;
+        self.folders.insert(path.to_owned());
+        Ok(())
+    }
+
     fn finish(mut self: Box<Self>) -> Result<()> {
         if let Some(builder) = self.builder.take() {
             let flushed = builder.into_inner().and_then(|mut out| out.flush());
@@ -138,5 +189,23 @@ impl Unpacking for TarStream {
             command: self.running.command().to_owned(),
             problem: problem(code, &said),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_group_gets_what_the_folder_gives_it() {
+        let modes = |folder| {
+            let Modes { folder, file } = Modes::within(folder);
+            (folder, file)
+        };
+        assert_eq!(modes(0o755), (0o750, 0o640));
+        assert_eq!(modes(0o700), (0o750, 0o640));
+        assert_eq!(modes(0o775), (0o770, 0o660));
+        assert_eq!(modes(0o2770), (0o2770, 0o660));
+        assert_eq!(modes(0o2750), (0o2750, 0o640));
     }
 }

@@ -56,6 +56,34 @@ pub struct DatabaseInfo {
     pub deleted: u64,
 }
 
+/// The shards of a database, as a node's shard map names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedMap {
+    /// The database's name.
+    pub name: String,
+    /// What follows it in file names.
+    pub suffix: String,
+    /// Its ranges.
+    pub ranges: Vec<String>,
+}
+
+impl ListedMap {
+    /// Reads a document of `_dbs`; `None` where it is no shard map.
+    fn parse(id: &str, document: &Value) -> Option<Self> {
+        let suffix = match &document["shard_suffix"] {
+            Value::String(suffix) => suffix.clone(),
+            // A list of characters.
+            Value::Array(codes) => codes
+                .iter()
+                .map(|code| code.as_u64().and_then(|code| u8::try_from(code).ok()).map(char::from))
+                .collect::<Option<_>>()?,
+            _ => String::new(),
+        };
+        let ranges = document["by_range"].as_object()?.keys().cloned().collect();
+        Some(Self { name: id.to_owned(), suffix, ranges })
+    }
+}
+
 impl Http {
     fn nonsense(&self, asked: &str, answer: &Value) -> NodeError {
         let mut problem = answer.to_string();
@@ -154,6 +182,30 @@ impl Http {
             .collect())
     }
 
+    /// Calls `each` with every shard map of the node. Documents of its `_dbs` that are none are left out.
+    pub fn for_each_shard_map(&self, mut each: impl FnMut(ListedMap)) -> Result<()> {
+        const BATCH: usize = 1000;
+        let mut after = String::new();
+        loop {
+            let path = format!("/_node/_local/_dbs/_all_docs?include_docs=true&limit={BATCH}{after}");
+            let answer = self.get(&path)?;
+            let rows =
+                answer["rows"].as_array().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", &answer))?;
+            for row in rows {
+                let id = row["id"].as_str().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", row))?;
+                if let Some(map) = ListedMap::parse(id, &row["doc"]) {
+                    each(map);
+                }
+            }
+            match rows.last() {
+                Some(last) if rows.len() == BATCH => {
+                    after = format!("&skip=1&startkey={}", encode(&last["id"].to_string()));
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
     /// Shard maps of the node: id and revision of at most `limit` documents of its `_dbs`, from `start` on.
     pub fn shard_map_revisions(&self, start: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
         let mut path = format!("/_node/_local/_dbs/_all_docs?limit={limit}");
@@ -173,6 +225,16 @@ impl Http {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shard_maps_are_read_from_documents() {
+        let document = json!({"shard_suffix": [46, 49, 55], "by_range": {"00000000-ffffffff": ["a@b"]}});
+        let map = ListedMap::parse("a/b", &document).unwrap();
+        assert_eq!((map.suffix.as_str(), map.ranges.len()), (".17", 1));
+        let document = json!({"shard_suffix": [], "by_range": {}});
+        assert_eq!(ListedMap::parse("old", &document).unwrap().suffix, "");
+        assert_eq!(ListedMap::parse("_design/x", &json!({"views": {}})), None);
+    }
 
     #[test]
     fn versions_compare() {

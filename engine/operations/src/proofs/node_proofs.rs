@@ -1,11 +1,12 @@
 //! What is looked at on one node.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use node::{FileKind, Node, NodeError};
+use node::{FileEntry, FileKind, Node, NodeError, OddEntry, Oddity};
 use plugin_host::State;
 
-use super::{Learned, Proof, Proofs, stopped_way};
+use super::{Allowed, Learned, Proof, Proofs, holdings, stopped_way};
+use crate::outside::{self, Views};
 use crate::restore::{OLDEST_TARGET, only_md5};
 use crate::swap::{self, Situation};
 
@@ -13,10 +14,10 @@ use crate::swap::{self, Situation};
 const TRIAL: &str = ".couchcopy-check";
 
 /// Looks at everything of one node.
-pub(super) fn prove(node: &Node) -> (Vec<Proof>, Learned) {
+pub(super) fn prove(node: &Node, allowed: Allowed) -> (Vec<Proof>, Learned) {
     let mut proofs = Proofs::default();
     let mut learned = Learned::default();
-    if let Err(e) = of_http(node, &mut proofs, &mut learned) {
+    if let Err(e) = of_http(node, allowed, &mut proofs, &mut learned) {
         proofs.problem(node, "http", told(&e), e.remedy());
     }
     of_service(node, &mut proofs);
@@ -35,7 +36,12 @@ pub(super) fn told(error: &NodeError) -> String {
     }
 }
 
-fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(), NodeError> {
+fn of_http(
+    node: &Node,
+    allowed: Allowed,
+    proofs: &mut Proofs,
+    learned: &mut Learned,
+) -> Result<(), NodeError> {
     let before = jiff::Timestamp::now();
     let answer = node.http.ask(node::Method::GET, "/", None)?;
     learned.clock = answer.date.as_deref().and_then(|date| {
@@ -93,33 +99,46 @@ fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<()
     learned.name = Some(name);
     learned.membership = Some(node.http.membership()?);
     learned.databases = node.http.get("/_node/_local/_dbs")?["doc_count"].as_u64();
-    for key in ["database_dir", "view_index_dir"] {
-        let Some(configured) = node.http.config("couchdb", key)? else { continue };
-        let configured = PathBuf::from(configured);
-        if configured.is_absolute() && !same(node, &configured) {
-            proofs.problem(
-                node,
-                "data folder",
-                format!("its {key} is {}, not {}", configured.display(), node.data.display()),
-                if key == "database_dir" {
-                    "Give that folder, as couchcopy sees it on the node. Inside a container it may have another name: then \
-                     reach into the container with --via."
-                } else {
-                    "couchcopy needs view indexes in the same folder as databases: set [couchdb] view_index_dir to \
-                     database_dir and restart the node; CouchDB builds them anew."
-                },
-            );
-        }
+    if let Some(configured) = node.http.config("couchdb", "database_dir")?.map(PathBuf::from)
+        && configured.is_absolute()
+        && !outside::is_same(node, &configured)
+    {
+        proofs.problem(
+            node,
+            "data folder",
+            format!("its database_dir is {}, not {}", configured.display(), node.data.display()),
+            "Give that folder, as couchcopy sees it on the node. Inside a container it may have another name: then reach into \
+             the container with --via.",
+        );
     }
+    learned.outside = outside::look(node)?;
+    of_views(node, allowed, &learned.outside.views, proofs);
     Ok(())
 }
 
-/// Whether two paths are the same folder, as far as that can be told from here.
-fn same(node: &Node, configured: &Path) -> bool {
-    let plain = |path: &Path| path.components().collect::<PathBuf>();
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| plain(path));
-    plain(configured) == plain(&node.data)
-        || (node.files.streams().is_none() && real(configured) == real(&node.data))
+/// View indexes outside the data folder: those of the archive cannot be put there, and those that are there stay.
+fn of_views(node: &Node, allowed: Allowed, views: &Views, proofs: &mut Proofs) {
+    let folder = match views {
+        Views::Inside => return,
+        Views::Elsewhere(folder) => folder.display().to_string(),
+        Views::Unknown(folder) => format!("./{} (relative to where CouchDB starts)", folder.display()),
+    };
+    if allowed.keep_suffix {
+        proofs.problem(
+            node,
+            "view indexes",
+            format!("its view_index_dir is {folder}: with --keep-suffix, indexes there that know a newer state stay wrong"),
+            "Leave out --keep-suffix.",
+        );
+    } else {
+        proofs.warning(
+            node,
+            "view indexes",
+            format!("its view_index_dir is {folder}, not the data folder"),
+            "A restore leaves the archive's view indexes out, and CouchDB builds them again. To have them restored, set [couchdb] \
+             view_index_dir to the value of database_dir and restart the node first.",
+        );
+    }
 }
 
 fn of_service(node: &Node, proofs: &mut Proofs) {
@@ -164,17 +183,7 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
         );
         return Ok(());
     };
-    for entry in &entries {
-        let moved = matches!(entry.name.as_str(), "shards" | ".shards" | swap::FOLDER);
-        if moved && (entry.kind != FileKind::Folder || entry.device != maps.device) {
-            proofs.problem(
-                node,
-                "data folder",
-                format!("{} is a link or another file system", node.data.join(&entry.name).display()),
-                "Data is exchanged by renaming, which works within one file system only: move it there.",
-            );
-        }
-    }
+    of_moved(node, &entries, proofs)?;
     let trial = node.data.join(TRIAL);
     if entries.iter().any(|entry| entry.name == TRIAL) {
         node.files.remove(std::slice::from_ref(&trial))?;
@@ -213,6 +222,54 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
             ),
         },
         Err(e) => proofs.problem(node, "earlier restore", e.to_string(), e.remedy().unwrap_or_default()),
+    }
+    Ok(())
+}
+
+/// What changes places has to be plain files and folders of one file system: a link or a mount would be moved without its
+/// content, or not at all, and what is behind it would stay for ever.
+fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(), NodeError> {
+    let mut odd = Vec::new();
+    for entry in entries {
+        match entry.name.as_str() {
+            "shards" | ".shards" => odd.extend(node.files.odd_entries(&node.data.join(&entry.name))?),
+            swap::FOLDER if entry.kind != FileKind::Folder => {
+                odd.push(OddEntry { path: node.data.join(&entry.name), oddity: Oddity::Link });
+            }
+            name if name.starts_with("_dbs.couch") && entry.kind == FileKind::Link => {
+                odd.push(OddEntry { path: node.data.join(&entry.name), oddity: Oddity::Link });
+            }
+            _ => {}
+        }
+    }
+    let of = |wanted: Oddity| -> Vec<String> {
+        let these = odd.iter().filter(|entry| entry.oddity == wanted);
+        these.map(|entry| entry.path.display().to_string()).collect()
+    };
+    for (oddity, what) in [
+        (Oddity::Link, "symbolic links"),
+        (Oddity::Mount, "mount points"),
+        (Oddity::Special, "sockets, FIFOs or devices"),
+    ] {
+        let paths = of(oddity);
+        if paths.is_empty() {
+            continue;
+        }
+        let remedy = match oddity {
+            Oddity::Special => "Remove them, they are not CouchDB's.".to_owned(),
+            _ => format!(
+                "A restore exchanges data by renaming within one file system. Stop CouchDB, move what is behind them to the place \
+                 where they are, or put the complete data folder ({}) on the other file system; start CouchDB and try \
+                 again.",
+                node.data.display()
+            ),
+        };
+        proofs.problem(
+            node,
+            "data folder",
+            format!("there are {what} in it: {}", holdings::some_of(&paths)),
+            remedy,
+        );
     }
     Ok(())
 }

@@ -41,6 +41,22 @@ impl Destination {
         }
     }
 
+    /// Makes a folder, by its path below the data folder; the one that it is in is there.
+    pub(super) fn create_folder(&self, path: &str) -> Result<()> {
+        match self {
+            Self::Folder(staging) => staging.create_folder(path),
+            Self::Stream(stream) => {
+                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(unpacking) = stream.unpacking.as_mut() else {
+                    return Err(OperationError::Bug(format!(
+                        "{path} was to be made through a stream that has ended"
+                    )));
+                };
+                Ok(unpacking.folder(path)?)
+            }
+        }
+    }
+
     /// Puts a file of these parts.
     pub(super) fn put(&self, path: &str, parts: &[&[u8]]) -> Result<()> {
         match self {

@@ -4,6 +4,7 @@
 //! renaming, all nodes are started, and only when they agree is the old data removed. Whatever fails before that brings the
 //! old data back.
 
+mod kept;
 mod maps_http;
 mod resume;
 mod stage;
@@ -20,11 +21,14 @@ use serde::Serialize;
 
 use super::plan::Plan;
 use super::proof::Damage;
-use super::{RestoreOptions, RestoreResult, Target, check_targets, only_md5, tell_damage};
+use super::suffix::TakenSuffixes;
+use super::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
 use crate::agreement::{Agreement, WaitOptions};
+use crate::cluster::on_each;
 use crate::error::{OperationError, Result};
+use crate::outside::{self, LeftBehind, Outside, Views};
 use crate::parallel;
-use crate::proofs::{Learned, Proofs, prove_all};
+use crate::proofs::{Allowed, Learned, Proofs, prove_all};
 use crate::report::{Notice, Reporter, Severity, Steps};
 use crate::selection::Selection;
 use crate::survey::Survey;
@@ -54,6 +58,13 @@ pub struct LiveOptions {
     pub copies: Option<usize>,
     /// Whether every copy gets a new uuid. It does anyway where one of the nodes has a name that the archive knows.
     pub fresh_uuids: bool,
+    /// Which suffix databases get. By itself a new one is chosen where every copy gets a new uuid, where the nodes hold a
+    /// database of the same name and suffix, and where their view indexes lie outside the data folder.
+    pub suffixes: Suffixes,
+    /// Whether files below `shards` that belong to no database may be removed with the old data.
+    pub remove_orphans: bool,
+    /// Whether an archive without databases may replace everything.
+    pub allow_empty: bool,
     /// Whether databases with damaged or missing shards are left out.
     pub skip_damaged: bool,
     /// Which databases, and under which names. The cluster loses all others.
@@ -86,6 +97,9 @@ pub struct LiveResult {
     pub written_down: bool,
     /// Whether the old data is still there.
     pub old_kept: bool,
+    /// Indexes of the replaced databases that lie outside the data folders.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_behind: Vec<LeftBehind>,
 }
 
 /// What a restore is going to do, for the user to agree to.
@@ -107,6 +121,12 @@ pub struct PlanDescription {
     /// The oldest CouchDB of the nodes, where it reads no checksum but MD5: files that carry others get MD5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub md5_for: Option<String>,
+    /// The suffix that all databases get in the names of their files, where that is a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_suffix: Option<String>,
+    /// Indexes of the replaced databases that lie outside the data folders and stay there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_behind: Vec<LeftBehind>,
     /// What happens on each node.
     pub nodes: Vec<NodeDescription>,
 }
@@ -138,6 +158,12 @@ pub struct NodeDescription {
     pub databases_now: Option<u64>,
     /// Bytes that will be written.
     pub bytes: u64,
+    /// Files of deleted databases that CouchDB has kept, and that stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// Files that belong to no database and will be removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<String>,
 }
 
 /// A restore that has been planned and proven, and has changed nothing yet.
@@ -162,10 +188,18 @@ impl PlannedRestore {
     pub fn make(options: &LiveOptions, nodes: &mut [Node], reporter: &dyn Reporter) -> Result<Self> {
         reporter.phase("looking at the nodes", None);
         let begun = Instant::now();
-        let (proofs, learned) = prove_all(nodes)?;
+        let allowed = Allowed {
+            remove_orphans: options.remove_orphans,
+            keep_suffix: options.suffixes == Suffixes::Keep,
+        };
+        let (proofs, learned) = prove_all(nodes, allowed)?;
         proofs.refuse()?;
         reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
-        let planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
+        let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
+        if !options.allow_empty {
+            planned.plan.refuse_empty(planned.survey.name())?;
+        }
+        planned.know_targets(&learned);
         for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
             if let Some(free) = learned.free
                 && free < *bytes
@@ -185,7 +219,6 @@ impl PlannedRestore {
             Some(first) => first.http.databases()?,
             None => Vec::new(),
         };
-        let mut planned = planned;
         planned.restore.for_couchdb = only_md5(learned.iter().filter_map(|learned| learned.version.as_ref()));
         Ok(Self { learned, databases_now, proofs, ..planned })
     }
@@ -213,13 +246,17 @@ impl PlannedRestore {
             targets,
             copies: options.copies,
             fresh_uuids: options.fresh_uuids,
+            suffixes: options.suffixes.clone(),
+            allow_empty: options.allow_empty,
             skip_damaged: options.skip_damaged,
             selection: options.selection.clone(),
             for_couchdb: None,
             threads: options.threads,
         };
         check_names(&restore.targets)?;
-        let plan = Plan::make(&survey, &restore)?;
+        let mut plan = Plan::make(&survey, &restore)?;
+        // What is finished goes on with what was chosen; else that depends on the nodes.
+        plan.choose_suffix(&options.suffixes, false, &TakenSuffixes::default());
         // Consumers may have seen a newer state on the very same node; see docs/couch-format.md, 7.4.
         restore.fresh_uuids |= restore.targets.iter().any(|target| plan.sources.contains(&target.node));
         reporter.timing("restore planned", begun.elapsed().as_secs_f64());
@@ -235,6 +272,25 @@ impl PlannedRestore {
         })
     }
 
+    /// Decides what depends on the data that is to be replaced.
+    fn know_targets(&mut self, learned: &[Learned]) {
+        let mut taken = TakenSuffixes::default();
+        let mut has_same = false;
+        for holdings in learned.iter().map(|learned| &learned.holdings) {
+            taken.note_all(&holdings.suffixes);
+            has_same |= self.plan.with_suffixes.iter().any(|database| holdings.databases.contains(database));
+        }
+        // It may be newer there, whatever the nodes are called.
+        self.restore.fresh_uuids |= has_same;
+        let views_elsewhere = learned.iter().any(|learned| learned.outside.views != Views::Inside);
+        if views_elsewhere {
+            // CouchDB does not look for them where they would be.
+            self.plan.views.clear();
+        }
+        let needed = self.restore.fresh_uuids || views_elsewhere;
+        self.plan.choose_suffix(&self.restore.suffixes, needed, &taken);
+    }
+
     /// What will be done.
     pub fn describe(&self, nodes: &[Node]) -> PlanDescription {
         PlanDescription {
@@ -245,6 +301,8 @@ impl PlannedRestore {
             selection: self.describe_selection(),
             fresh_uuids: self.restore.fresh_uuids,
             md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
+            new_suffix: self.plan.new_suffix.clone(),
+            left_behind: self.left_behind(|i| self.learned.get(i).map(|learned| learned.outside.clone())),
             nodes: nodes
                 .iter()
                 .zip(&self.restore.targets)
@@ -256,9 +314,27 @@ impl PlannedRestore {
                     service: node.service.shown().to_owned(),
                     databases_now: self.learned.get(i).and_then(|learned| learned.databases),
                     bytes: self.plan.bytes[i],
+                    kept: self.learned.get(i).map_or_else(Vec::new, |of| of.holdings.soft_deleted.clone()),
+                    orphans: self.learned.get(i).map_or_else(Vec::new, |of| of.holdings.orphans.clone()),
                 })
                 .collect(),
         }
+    }
+
+    /// What stays outside the data folders of replaced databases, by what is known of the node of this number.
+    fn left_behind(&self, outside: impl Fn(usize) -> Option<Outside>) -> Vec<LeftBehind> {
+        let Some(suffix) = &self.plan.new_suffix else { return Vec::new() };
+        let of = |(i, target): (usize, &Target)| Some(outside(i)?.left_behind(&target.node, suffix));
+        self.restore.targets.iter().enumerate().filter_map(of).flatten().collect()
+    }
+
+    /// The same, asked from the nodes, which run. Who does not answer now has nothing to say.
+    fn left_behind_on(&self, nodes: &[Node]) -> Vec<LeftBehind> {
+        if self.plan.new_suffix.is_none() {
+            return Vec::new();
+        }
+        let found = on_each(nodes, |_, node| Ok(outside::look(node)?));
+        self.left_behind(|i| found.get(i)?.as_ref().ok().cloned())
     }
 
     fn describe_selection(&self) -> Option<SelectionDescription> {
@@ -333,7 +409,9 @@ impl PlannedRestore {
                 not_chosen: self.plan.chosen.not_chosen,
                 renamed: self.options.selection.rename.clone(),
                 files_rewritten: written.rewritten,
+                new_suffix: self.plan.new_suffix.clone(),
             },
+            left_behind: self.left_behind_on(nodes),
             agreement: exchanged.agreement,
             fresh_uuids: self.restore.fresh_uuids,
             service_down: exchanged.service_down,
@@ -350,7 +428,15 @@ impl PlannedRestore {
         damage.note_in(&mut self.survey);
         self.damage.shards.extend(damage.shards);
         self.damage.views.extend(damage.views);
+        let (before, learned) = (std::mem::take(&mut self.plan), std::mem::take(&mut self.learned));
         self.plan = Plan::make(&self.survey, &self.restore)?;
+        if !self.options.allow_empty {
+            self.plan.refuse_empty(self.survey.name())?;
+        }
+        self.know_targets(&learned);
+        // What has been shown and agreed to stays as it is.
+        self.plan.new_suffix = before.new_suffix;
+        self.learned = learned;
         Ok(())
     }
 
@@ -368,6 +454,9 @@ impl PlannedRestore {
             selection: self.options.selection.clone(),
             damaged: self.damage.shards.clone(),
             damaged_views: self.damage.views.clone(),
+            new_suffix: self.plan.new_suffix.clone(),
+            remove_orphans: self.options.remove_orphans,
+            allow_empty: self.options.allow_empty,
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
         let archive = (archive.display().to_string(), length);

@@ -84,7 +84,13 @@ pub(super) fn rewritten(
         return Ok(Some(unchanged(document)));
     }
     let Some(name) = plan.name_of(&document.id).map(str::to_owned) else { return Ok(None) };
-    let mut moved = moved(document, |map| placed(map, &name, nodes, copies))?;
+    let mut moved = moved(document, |map| {
+        let mut map = placed(map, &name, nodes, copies);
+        if let Some(suffix) = &plan.new_suffix {
+            map.suffix.clone_from(suffix);
+        }
+        map
+    })?;
     moved.id = name.into_bytes();
     Ok(Some(moved))
 }

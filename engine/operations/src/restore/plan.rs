@@ -13,6 +13,8 @@ use crate::parallel;
 use crate::selection::Chosen;
 use crate::survey::{MapDocument, Survey, unreadable};
 
+use super::suffix::{Suffixes, TakenSuffixes, now};
+
 /// Bytes that a file may take on disk beyond its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
 
@@ -44,8 +46,14 @@ pub(super) struct Plan {
     pub(super) configured: Vec<String>,
     /// Databases whose maps are not written, though they are wanted.
     skipped: HashSet<String>,
-    /// Shards of databases that get another name, by their path in the archive.
-    renamed: HashMap<Box<str>, ShardName>,
+    /// What follows the databases' names in file names, where that is not what it was.
+    pub(super) new_suffix: Option<String>,
+    /// The suffixes that databases have in the archive.
+    pub(super) suffixes: TakenSuffixes,
+    /// Names with suffixes of the wanted databases, as they are in the archive.
+    pub(super) with_suffixes: HashSet<Box<str>>,
+    /// Shards whose file name, read without their map, says another name or suffix than the map, by their path in the archive.
+    misread: HashMap<Box<str>, ShardName>,
 }
 
 impl Plan {
@@ -91,8 +99,42 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Decides which suffix databases get: a new one, where `needed` or said, is none of their own and none of `taken`.
+    pub(super) fn choose_suffix(&mut self, suffixes: &Suffixes, needed: bool, taken: &TakenSuffixes) {
+        let is_new = match suffixes {
+            Suffixes::AsNeeded => needed,
+            Suffixes::New => true,
+            Suffixes::Keep => false,
+            Suffixes::Chosen(suffix) => {
+                self.new_suffix = Some(suffix.clone());
+                return;
+            }
+        };
+        let mut all = taken.clone();
+        all.note_all(&self.suffixes);
+        self.new_suffix = is_new.then(|| all.next(now()));
+    }
+
+    /// Refuses where there is no database to restore.
+    pub(super) fn refuse_empty(&self, archive: &str) -> Result<()> {
+        if self.databases > 0 {
+            return Ok(());
+        }
+        let shards = match self.orphans {
+            0 => String::new(),
+            n => format!(", though {archive} holds {n} shards that belong to none"),
+        };
+        Err(OperationError::incomplete(
+            format!("the shard maps in the archive name no database that can be restored{shards}"),
+            "Use another backup: the shard maps (_dbs.couch) of the node were lost when this one was made, or nothing was in it. \
+             Give --allow-empty to restore no databases at all.",
+        ))
+    }
+
     fn add(&mut self, planned: OfDatabase) {
-        let OfDatabase { db, name, skip, problems, shards, documents, sources, partitioned, .. } = planned;
+        let OfDatabase { db, name, skip, problems, shards, documents, sources, partitioned, suffix, .. } =
+            planned;
+        self.suffixes.note(&suffix);
         if skip {
             return;
         }
@@ -102,6 +144,7 @@ impl Plan {
             return;
         }
         self.databases += 1;
+        self.with_suffixes.insert(format!("{name}{suffix}").into());
         if partitioned {
             self.partitioned.insert(db.into_boxed_str());
         }
@@ -119,8 +162,8 @@ impl Plan {
             if !shard.views.is_empty() {
                 self.views.insert(shard.path.clone(), shard.views);
             }
-            if let Some(renamed) = shard.renamed {
-                self.renamed.insert(shard.path.clone(), renamed);
+            if let Some(name) = shard.misread {
+                self.misread.insert(shard.path.clone(), name);
             }
             self.shards.insert(shard.path, shard.targets);
         }
@@ -131,20 +174,37 @@ impl Plan {
         self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
     }
 
-    /// The file of a node that a file of the archive becomes, where its database gets another name.
+    /// Whether the database of a planned file gets another name.
+    pub(super) fn is_renamed(&self, file: &DataFile) -> bool {
+        let shard = self.shard_of(file);
+        shard.is_some_and(|shard| self.chosen.name_of(&shard.db).is_some_and(|name| name != shard.db))
+    }
+
+    /// The file of a node that a planned file of the archive becomes, where its database gets another name or suffix.
     pub(super) fn renamed(&self, file: &DataFile) -> Option<DataFile> {
-        let shard = match file {
-            DataFile::ShardMaps => return None,
-            DataFile::Shard(shard) | DataFile::View { shard, .. } => shard,
-        };
-        if self.renamed.is_empty() {
+        let archived = self.shard_of(file)?;
+        let name = self.chosen.name_of(&archived.db)?;
+        let suffix = self.new_suffix.as_ref().unwrap_or(&archived.suffix);
+        if name == archived.db && *suffix == archived.suffix {
             return None;
         }
-        let shard = self.renamed.get(shard.path().as_str())?.clone();
+        let shard = ShardName { range: archived.range, db: name.to_owned(), suffix: suffix.clone() };
         Some(match file {
             DataFile::View { signature, .. } => DataFile::View { shard, signature: signature.clone() },
             _ => DataFile::Shard(shard),
         })
+    }
+
+    /// The shard that a planned file is of, as its map calls it.
+    fn shard_of<'s>(&'s self, file: &'s DataFile) -> Option<&'s ShardName> {
+        let shard = match file {
+            DataFile::ShardMaps => return None,
+            DataFile::Shard(shard) | DataFile::View { shard, .. } => shard,
+        };
+        if self.misread.is_empty() {
+            return Some(shard);
+        }
+        Some(self.misread.get(shard.path().as_str()).unwrap_or(shard))
     }
 }
 
@@ -172,6 +232,8 @@ struct OfDatabase {
     partitioned: bool,
     /// The nodes that its map names in the archive.
     sources: Vec<String>,
+    /// What follows its name in file names in the archive.
+    suffix: String,
     /// Its shards that are in the archive.
     archived: u64,
 }
@@ -179,8 +241,8 @@ struct OfDatabase {
 struct OfShard {
     /// In the archive.
     path: Box<str>,
-    /// What it becomes, where its database gets another name.
-    renamed: Option<ShardName>,
+    /// What its map calls it, where its file name says something else.
+    misread: Option<ShardName>,
     targets: Box<[u16]>,
     views: HashSet<String>,
     views_left_out: Vec<FileProblem>,
@@ -207,6 +269,7 @@ impl OfDatabase {
             documents: 0,
             partitioned: map.is_partitioned(),
             sources: Vec::new(),
+            suffix: map.suffix.clone(),
             archived: 0,
         };
         for node in map.by_range.values().flatten() {
@@ -234,8 +297,8 @@ impl OfDatabase {
                 views: HashSet::new(),
                 views_left_out: Vec::new(),
                 size: facts.size + SLACK,
+                misread: misread(&path, &shard),
                 path: path.into_boxed_str(),
-                renamed: (shard.db != name).then(|| ShardName { db: name.to_owned(), ..shard.clone() }),
             };
             for view in survey.views.get(&of_shard.path).into_iter().flatten() {
                 match view.unfit_for(facts) {
@@ -252,6 +315,12 @@ impl OfDatabase {
         }
         planned
     }
+}
+
+/// The shard, where its file name alone says something else: a database without suffix may have a name that ends like one.
+fn misread(path: &str, shard: &ShardName) -> Option<ShardName> {
+    let as_read = DataFile::parse(path);
+    (as_read != Some(DataFile::Shard(shard.clone()))).then(|| shard.clone())
 }
 
 /// The map of a database on the new nodes. It keeps its ranges and properties; its copies are spread like CouchDB does it,

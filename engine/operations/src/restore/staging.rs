@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use couchfile::data_dir::SHARD_MAPS;
+use node::Modes;
 use rustix::fs::{FlockOperation, Gid, Uid};
 
 use crate::error::{OperationError, Result};
@@ -32,6 +33,8 @@ pub(super) struct Staging {
     made: Mutex<HashSet<PathBuf>>,
     /// Who is to own everything, where that is not us.
     owner: Option<(Uid, Gid)>,
+    /// What they may do with it.
+    modes: Modes,
     /// The folder, open from the beginning: a file system tells of lost writes to whoever had it open by then.
     handle: File,
     /// Whether it is to outlast a failure of the machine.
@@ -84,6 +87,7 @@ impl Staging {
             .map_err(|e| OperationError::io("create the folder", target, e))?;
         check_empty(target)?;
         let owner = foreign_owner(target)?;
+        let modes = modes_within(target)?;
         check_room(target, bytes)?;
         match DirBuilder::new().mode(0o700).create(&folder) {
             Ok(()) => {}
@@ -119,7 +123,8 @@ impl Staging {
         }
         let handle = File::open(&folder).map_err(|e| OperationError::io("open", &folder, e))?;
         let made = Mutex::new(HashSet::new());
-        Ok(Self { target: target.to_owned(), folder, made, owner, handle, durable: true, _lock: Some(lock) })
+        let target = target.to_owned();
+        Ok(Self { target, folder, made, owner, modes, handle, durable: true, _lock: Some(lock) })
     }
 
     /// One whose content nobody wants any more after a failure of the machine: nothing waits for the disk.
@@ -128,7 +133,7 @@ impl Staging {
     }
 
     /// Writes into a folder that is there, whoever made it, and that gets its name from whoever did. Root gives files to the
-    /// owner of `like`.
+    /// owner of `like`, and the group may do with them what it may do with `like`.
     pub(super) fn within(folder: &Path, like: &Path) -> Result<Self> {
         let handle = File::open(folder).map_err(|e| OperationError::io("open", folder, e))?;
         Ok(Self {
@@ -136,6 +141,7 @@ impl Staging {
             folder: folder.to_owned(),
             made: Mutex::new(HashSet::new()),
             owner: foreign_owner(like)?,
+            modes: modes_within(like)?,
             handle,
             durable: true,
             _lock: None,
@@ -152,9 +158,10 @@ impl Staging {
             .read(true)
             .write(true)
             .create_new(true)
-            .mode(0o640)
+            .mode(self.modes.file)
             .open(&full)
             .map_err(|e| OperationError::io("create", &full, e))?;
+        self.allow(&full, self.modes.file)?;
         if let Some((uid, gid)) = self.owner {
             rustix::fs::fchown(&file, Some(uid), Some(gid))
                 .map_err(|e| OperationError::io("change the owner of", &full, e.into()))?;
@@ -167,6 +174,20 @@ impl Staging {
         self.folder.join(path)
     }
 
+    /// Makes a folder, by its path below the data folder, with those above it.
+    pub(super) fn create_folder(&self, path: &str) -> Result<()> {
+        self.make_folder(&self.folder.join(path))
+    }
+
+    /// Gives a new file or folder its permissions where the process's mask may have taken some of them.
+    fn allow(&self, path: &Path, mode: u32) -> Result<()> {
+        if self.modes.are_default() {
+            return Ok(());
+        }
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+            .map_err(|e| OperationError::io("change the permissions of", path, e))
+    }
+
     fn make_folder(&self, folder: &Path) -> Result<()> {
         let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if folder == self.folder || made().contains(folder) {
@@ -175,8 +196,9 @@ impl Staging {
         if let Some(parent) = folder.parent() {
             self.make_folder(parent)?;
         }
-        match DirBuilder::new().mode(0o750).create(folder) {
+        match DirBuilder::new().mode(self.modes.folder).create(folder) {
             Ok(()) => {
+                self.allow(folder, self.modes.folder)?;
                 if let Some((uid, gid)) = self.owner {
                     rustix::fs::chown(folder, Some(uid), Some(gid))
                         .map_err(|e| OperationError::io("change the owner of", folder, e.into()))?;
@@ -277,6 +299,12 @@ fn foreign_owner(target: &Path) -> Result<Option<(Uid, Gid)>> {
         return Ok(None);
     }
     Ok(Some((Uid::from_raw(found.uid()), Gid::from_raw(found.gid()))))
+}
+
+/// Permissions that fit into a folder.
+fn modes_within(folder: &Path) -> Result<Modes> {
+    let found = std::fs::metadata(folder).map_err(|e| OperationError::io("read", folder, e))?;
+    Ok(Modes::within(found.mode()))
 }
 
 fn check_room(target: &Path, bytes: u64) -> Result<()> {

@@ -9,6 +9,8 @@ use crate::selection::Selection;
 const VERSION: u32 = 1;
 /// That of one about a selection: who does not know of these must not finish it.
 const OF_SELECTION: u32 = 2;
+/// That of one about databases that get a new suffix, likewise.
+const OF_NEW_SUFFIX: u32 = 3;
 /// That of one that leaves out what was found damaged while it was staged.
 const OF_DAMAGED: u32 = 4;
 
@@ -79,6 +81,29 @@ pub struct JournalOptions {
     /// View indexes that were found damaged and are left out: the shard's path, the signature, what is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged_views: Vec<(String, String, String)>,
+    /// The suffix that databases get, where that is not the one in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_suffix: Option<String>,
+    /// Whether files that belong to no database may be removed with the old data.
+    #[serde(default)]
+    pub remove_orphans: bool,
+    /// Whether there may be no databases to restore.
+    #[serde(default)]
+    pub allow_empty: bool,
+}
+
+impl JournalOptions {
+    /// The first version that knows what is in here.
+    fn version(&self) -> u32 {
+        if !self.damaged.is_empty() {
+            return OF_DAMAGED;
+        }
+        match (&self.new_suffix, self.selection.is_everything()) {
+            (Some(_), _) => OF_NEW_SUFFIX,
+            (None, false) => OF_SELECTION,
+            (None, true) => VERSION,
+        }
+    }
 }
 
 impl Journal {
@@ -90,15 +115,8 @@ impl Journal {
         node: String,
         options: JournalOptions,
     ) -> Self {
-        let version = if !options.damaged.is_empty() {
-            OF_DAMAGED
-        } else if options.selection.is_everything() {
-            VERSION
-        } else {
-            OF_SELECTION
-        };
         Self {
-            version,
+            version: options.version(),
             id,
             phase: Phase::Staging,
             begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -114,9 +132,9 @@ impl Journal {
 
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is no journal: {e}"))?;
-        if ![VERSION, OF_SELECTION, OF_DAMAGED].contains(&journal.version) {
+        if !(VERSION..=OF_DAMAGED).contains(&journal.version) {
             return Err(format!(
-                "is of version {}, this couchcopy knows {VERSION}, {OF_SELECTION} and {OF_DAMAGED}",
+                "is of version {}, this couchcopy knows {VERSION} to {OF_DAMAGED}",
                 journal.version
             ));
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use super::{KIND, LONG, REGULAR, RemoteFiles, SHORT};
 use crate::error::{NodeError, Result};
 use crate::files::rests::{self, RestOf, TakeRest, take_rests};
-use crate::files::unpack::{Owner, TarStream, Unpacking};
+use crate::files::unpack::{Modes, Owner, TarStream, Unpacking};
 use crate::files::{FileStat, FoundFile, NodeStreams, PackedFile, Packing, TakeFile, tails};
 use crate::way::problem;
 
@@ -55,7 +55,7 @@ impl NodeStreams for RemoteFiles {
     fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>> {
         let words = ["tar", "-x", "-p", "-f", "-", "-C", self.text(folder)?];
         let running = self.way.spawn("unpack files", &words)?;
-        let owner = owner.unwrap_or(Owner { uid: 0, gid: 0 });
+        let owner = owner.unwrap_or(Owner { uid: 0, gid: 0, modes: Modes::default() });
         Ok(Box::new(TarStream::new(running, self.way.shown(), owner)?))
     }
 

@@ -9,8 +9,8 @@ use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps};
 use crate::cluster::on_all;
 use crate::error::{OperationError, Result};
 use crate::report::{Reporter, Steps};
-use crate::restore::RestoreResult;
 use crate::restore::proof::Damage;
+use crate::restore::{RestoreResult, Suffixes};
 use crate::swap::{self, Journal, NodeState, Situation};
 
 /// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
@@ -37,6 +37,9 @@ pub fn resume(
         archive,
         copies: journal.options.copies,
         fresh_uuids: journal.options.fresh_uuids,
+        suffixes: journal.options.new_suffix.clone().map_or(Suffixes::Keep, Suffixes::Chosen),
+        remove_orphans: journal.options.remove_orphans,
+        allow_empty: journal.options.allow_empty,
         skip_damaged: journal.options.skip_damaged,
         selection: journal.options.selection.clone(),
         maps: if journal.options.maps_by_http { MapsBy::Http } else { MapsBy::File },
@@ -88,8 +91,10 @@ pub fn resume(
             left_out: planned.plan.left_out.clone(),
             not_chosen: planned.plan.chosen.not_chosen,
             renamed: planned.options.selection.rename.clone(),
+            new_suffix: planned.plan.new_suffix.clone(),
             ..RestoreResult::default()
         },
+        left_behind: planned.left_behind_on(nodes),
         agreement: exchanged.agreement,
         fresh_uuids: planned.restore.fresh_uuids,
         service_down: exchanged.service_down,

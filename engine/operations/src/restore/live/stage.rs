@@ -1,8 +1,9 @@
 //! Copies the new data beside the old one, on all nodes at once, while CouchDB runs.
 
+use std::path::Path;
 use std::time::Instant;
 
-use node::{Node, NodeStreams, Owner};
+use node::{FileEntry, FileKind, Modes, Node, NodeStreams, Owner};
 
 use super::{MapsBy, PlannedRestore};
 use crate::cluster::on_all;
@@ -39,7 +40,7 @@ pub(super) fn stage(
         }
         places.begin(node, &journals[i])?;
         steps.done("begun", node);
-        destination(node, &places)
+        destination(node, &places.new)
     })?;
     let maps = planned.options.maps == MapsBy::File;
     let written = write(&planned.survey, &planned.plan, &planned.restore, &destinations, maps, reporter)?;
@@ -65,16 +66,22 @@ pub(super) fn stage(
     Ok(Staged::Proven(written, journals))
 }
 
-fn destination(node: &Node, places: &Places) -> Result<Destination> {
+/// Where files below a folder of a node go; they get the owner and the group's permissions of its data.
+pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
     let Some(streams) = node.files.streams() else {
-        return Staging::within(&places.new, &places.data).map(Destination::Folder);
+        return Staging::within(folder, &node.data).map(Destination::Folder);
     };
-    let entries = node.files.list(&places.data)?.unwrap_or_default();
-    let owner = entries
-        .iter()
-        .find(|entry| entry.name == "_dbs.couch")
-        .map(|entry| Owner { uid: entry.uid, gid: entry.gid });
-    Ok(Destination::stream(streams.unpack(&places.new, owner)?))
+    let entries = node.files.list(&node.data)?.unwrap_or_default();
+    let of = |name: &str| entries.iter().find(|entry| entry.name == name);
+    let above =
+        node.data.parent().map_or_else(|| Ok(None), |above| node.files.list(above))?.unwrap_or_default();
+    let data = above.iter().find(|entry| {
+        entry.kind == FileKind::Folder
+            && node.data.file_name().is_some_and(|name| name.to_str() == Some(&entry.name))
+    });
+    let mode = [data, of("shards")].into_iter().flatten().fold(0, |mode, folder| mode | folder.mode);
+    let owner = |maps: &FileEntry| Owner { uid: maps.uid, gid: maps.gid, modes: Modes::within(mode) };
+    Ok(Destination::stream(streams.unpack(folder, of("_dbs.couch").map(owner))?))
 }
 
 /// Compares what arrived with what was sent.

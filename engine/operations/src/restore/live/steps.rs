@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use node::Node;
 
-use super::{MapsBy, PlannedRestore, maps_http, warn};
+use super::{MapsBy, PlannedRestore, kept, maps_http, warn};
 use crate::agreement::{self, Agreement};
 use crate::cluster::{on_all, on_each};
 use crate::error::{OperationError, Result};
@@ -313,8 +313,12 @@ pub(crate) fn remove_all(nodes: &[Node], steps: &Steps<'_>, step: &str) -> Resul
         Ok(())
     })?;
     on_all(nodes, |_, node| {
-        if swap::look(node)?.situation != Situation::Untouched {
-            Places::of(node).remove(node)?;
+        let (places, situation) = (Places::of(node), swap::look(node)?.situation);
+        if situation == Situation::Removing {
+            kept::keep(node, &places.old)?;
+        }
+        if situation != Situation::Untouched {
+            places.remove(node)?;
         }
         steps.done(step, node);
         Ok(())
