@@ -1,4 +1,4 @@
-//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`, `sync`; and
+//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`, `sync`, `cat`, `readlink`; and
 //! `tail`, `xargs` and `dd` for a look at many copies of the same data, and for what has been appended to files.
 //!
 //! No shell reads anything, and nothing is left on the node.

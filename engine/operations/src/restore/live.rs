@@ -222,7 +222,6 @@ impl PlannedRestore {
             Some(first) => first.http.databases()?,
             None => Vec::new(),
         };
-        let mut planned = planned;
         planned.restore.for_couchdb = only_md5(learned.iter().filter_map(|learned| learned.version.as_ref()));
         Ok(Self { learned, databases_now, proofs, ..planned })
     }
