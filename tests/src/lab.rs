@@ -25,6 +25,7 @@ pub use examined::{check_indexes, check_log, check_login};
 pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};
 pub use install::{Installation, python_couchcopy, skipped};
+pub(crate) use install::{dying_with_us, on_path};
 pub use load::{Load, LoadTold, command_line, group, is_alive, listening, wait_until_gone};
 pub use node::{Node, Place};
 pub use npm::npm_packages;

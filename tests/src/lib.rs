@@ -2,6 +2,7 @@
 //! same of data folders without a CouchDB.
 
 pub mod compare;
+pub mod containers;
 pub mod content;
 pub mod copies;
 pub mod fixtures;

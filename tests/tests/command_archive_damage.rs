@@ -121,6 +121,7 @@ impl Sample {
             fresh_uuids: false,
             skip_damaged: false,
             selection: Selection::default(),
+            for_couchdb: None,
             threads: 1,
         };
         let restored = restore_offline(&options, &Silent).is_ok();

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use operations::error::Result;
+use operations::node::Version;
+use operations::restore::OLDEST_TARGET;
 use operations::selection::Selection;
 
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
@@ -28,6 +30,7 @@ use crate::plugin_arguments::{HttpFlags, PluginFlags};
     couchcopy restore --db shop=shop-yesterday backup.tar.gz admin:password@localhost:5984\n  \
     couchcopy restore --resume --cluster prod.toml\n  \
     couchcopy restore --offline backup.tar.gz /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
+    couchcopy restore --offline --for-couchdb 3.3 backup.tar.gz /mnt/a,couchdb@a.example.com\n  \
     couchcopy restore --offline --only 'team/*' --rename team/a=team/z backup.tar.gz /mnt/a,couchdb@a.example.com"
 )]
 pub(crate) struct Restore {
@@ -39,6 +42,11 @@ pub(crate) struct Restore {
     /// The nodes are not running, and their folders are on this machine: NODE is DIR,NODENAME.
     #[arg(long, conflicts_with_all = ["resume", "roll_back", "dry_run", "keep_old", "maps", "wait"])]
     pub(crate) offline: bool,
+
+    /// With --offline: the version of the CouchDB that will open the folders, e.g. 3.3. CouchDB up to 3.3 reads no checksum but
+    /// MD5: files that CouchDB 3.5 wrote get MD5. Without --offline the nodes are asked.
+    #[arg(long, value_name = "VERSION", requires = "offline", value_parser = couchdb_version)]
+    pub(crate) for_couchdb: Option<Version>,
 
     /// Copies of every range; without it each database has as many as before, or one per node if that is less.
     #[arg(long, value_name = "COPIES", value_parser = clap::value_parser!(u16).range(1..))]
@@ -150,6 +158,18 @@ pub(crate) struct DatabaseFlags {
     /// With --db: local documents too, such as checkpoints of replications and clients.
     #[arg(long, requires = "db")]
     pub(crate) local: bool,
+}
+
+fn couchdb_version(text: &str) -> std::result::Result<Version, String> {
+    let numbers = text.split('.').map(|part| part.parse::<u64>().is_ok());
+    if !numbers.clone().all(|is_number| is_number) || !(2..=3).contains(&numbers.count()) {
+        return Err("it has to be a version of CouchDB, e.g. 3.3 or 3.3.3".into());
+    }
+    let version = Version::parse(text);
+    if version.at_least(OLDEST_TARGET.0, OLDEST_TARGET.1) {
+        return Ok(version);
+    }
+    Err("data is restored to CouchDB 3.1 or newer".into())
 }
 
 /// How long to have databases opened; `None` until all are.

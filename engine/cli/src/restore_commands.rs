@@ -149,6 +149,7 @@ fn offline_options(command: &Restore, threads: usize) -> Result<RestoreOptions> 
         fresh_uuids: command.fresh_uuids,
         skip_damaged: command.skip_damaged,
         selection: command.selection.selection()?,
+        for_couchdb: command.for_couchdb.clone(),
         threads,
     })
 }
@@ -230,6 +231,12 @@ fn description_text(plan: &PlanDescription) -> String {
             node.service
         );
     }
+    if let Some(version) = &plan.md5_for {
+        let _ = writeln!(
+            text,
+            "CouchDB {version} reads no checksum but MD5: files that carry others (xxHash, of CouchDB 3.5) get MD5."
+        );
+    }
     if plan.fresh_uuids {
         text.push_str("Consumers of _changes will read once from the start (fresh uuids).\n");
     }
@@ -276,6 +283,10 @@ pub(crate) fn restored_text(result: &RestoreResult) -> String {
     }
     for Rename { from, to } in &result.renamed {
         let _ = writeln!(text, "Renamed: {from} to {to}");
+    }
+    if result.files_rewritten > 0 {
+        let n = count(result.files_rewritten, "file", "files");
+        let _ = writeln!(text, "Got MD5 checksums, the only ones that this CouchDB reads: {n}");
     }
     if !result.left_out.is_empty() {
         let n = count(result.left_out.len() as u64, "database", "databases");

@@ -5,7 +5,7 @@
 //!
 //! Source: `couch_file.erl` (`make_blocks/2`, `remove_block_prefixes/2`, `assemble_file_chunk/1`).
 
-use crate::checksum;
+use crate::checksum::{self, Checksum};
 use crate::compression::{self, TermBytes};
 use crate::error::{CouchFileError, Result};
 use crate::read_at::ReadAt;
@@ -61,8 +61,8 @@ fn strip_prefixes(raw: &mut Vec<u8>, pos: u64) {
 pub struct Chunk {
     /// The payload.
     pub payload: Vec<u8>,
-    /// Whether the chunk carries a checksum; it was right.
-    pub checksummed: bool,
+    /// Which checksum the chunk carries, if any; it was right.
+    pub checksum: Option<Checksum>,
     /// Offset after the chunk's last byte.
     pub end: u64,
 }
@@ -171,11 +171,15 @@ impl<R: ReadAt> Blocks<R> {
         } else {
             self.read_payload(pos, total, what)?
         };
-        if head.checksummed && checksum::recognise(&bytes[4..4 + sum_len], &bytes[4 + sum_len..]).is_none() {
-            return Err(CouchFileError::damaged(what, pos, "its checksum is wrong"));
+        let mut found = None;
+        if head.checksummed {
+            found = checksum::recognise(&bytes[4..4 + sum_len], &bytes[4 + sum_len..]);
+            if found.is_none() {
+                return Err(CouchFileError::damaged(what, pos, "its checksum is wrong"));
+            }
         }
         bytes.drain(..4 + sum_len);
-        Ok(Chunk { payload: bytes, checksummed: head.checksummed, end })
+        Ok(Chunk { payload: bytes, checksum: found, end })
     }
 
     fn chunk_head(&self, logical: &[u8], pos: u64, what: &'static str) -> Result<ChunkHead> {
@@ -297,7 +301,8 @@ mod tests {
             summed.extend_from_slice(&payload);
             let mut disk = lay(pos, &summed);
             let chunk = Blocks::new(disk.clone()).read_chunk(pos, "test").unwrap();
-            assert!(chunk.checksummed && chunk.payload == payload && chunk.end == disk.len() as u64);
+            assert_eq!(chunk.checksum, Some(Checksum::Md5));
+            assert!(chunk.payload == payload && chunk.end == disk.len() as u64);
             *disk.last_mut().unwrap() ^= 1;
             assert!(Blocks::new(disk).read_chunk(pos, "test").is_err());
         }

@@ -1,6 +1,7 @@
 //! The two checksums of `.couch` files. No marker tells which one a chunk carries: either may be right.
 //!
-//! Source: `couch_file.erl` (`write_xxhash_checksums`); the XXH3 test value is what CouchDB 3.5.0 gives.
+//! Source: `couch_file.erl` (`write_xxhash_checksums`: unknown up to 3.3, off by default in 3.4, on from 3.5 on); the XXH3 test
+//! value is what CouchDB 3.5.0 gives.
 
 use md5::{Digest, Md5};
 use xxhash_rust::xxh3::xxh3_128;
@@ -11,10 +12,20 @@ pub const LEN: usize = 16;
 /// Which checksum was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// MD5: written by CouchDB up to 3.4, read by every version.
+    /// MD5: written by CouchDB up to 3.4 by default, read by every version.
     Md5,
-    /// XXH3-128: written by CouchDB from 3.5 on, read from 3.4 on.
+    /// XXH3-128: written by CouchDB from 3.5 on by default, read from 3.4 on.
     Xxh3,
+}
+
+impl Checksum {
+    /// This checksum of `bytes`.
+    pub fn of(self, bytes: &[u8]) -> [u8; LEN] {
+        match self {
+            Self::Md5 => md5(bytes),
+            Self::Xxh3 => xxh3(bytes),
+        }
+    }
 }
 
 /// MD5 of `bytes`.

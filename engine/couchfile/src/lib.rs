@@ -18,6 +18,7 @@ pub mod ejson;
 pub mod error;
 pub mod header;
 pub mod internal_replication;
+pub mod md5_sums;
 pub mod read_at;
 pub mod revision;
 pub mod revtree;

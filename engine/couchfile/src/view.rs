@@ -10,6 +10,8 @@ use crate::read_at::ReadAt;
 pub struct ViewIndex {
     /// The header.
     pub header: ViewHeader,
+    /// Offset of the header's block.
+    pub header_offset: u64,
     /// Offset after the header's last byte: so much of the file is this index.
     pub header_end: u64,
 }
@@ -33,6 +35,6 @@ impl ViewIndex {
             let whole = decoder.skip().and_then(|()| decoder.end());
             whole.map_err(|e| CouchFileError::damaged("view tree", root, e))?;
         }
-        Ok(Self { header, header_end: raw.end })
+        Ok(Self { header, header_offset: offset, header_end: raw.end })
     }
 }

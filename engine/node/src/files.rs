@@ -96,6 +96,10 @@ pub trait NodeFiles: Send + Sync {
     /// How files come and go as streams; `None` where paths are paths of this machine that can be opened as they are.
     fn streams(&self) -> Option<&dyn NodeStreams>;
 
+    /// The same files as they are reached while CouchDB is stopped, whether it is now or not; `None` where that is the same
+    /// way. Fails where there is none.
+    fn while_stopped(&self) -> Result<Option<Box<dyn NodeFiles>>>;
+
     /// The entries of a folder, in no order; `None` where there is no such folder.
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>>;
 

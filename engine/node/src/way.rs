@@ -91,6 +91,19 @@ impl Way {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The way that is taken while CouchDB is stopped, whether it is now or not; `None` where it is the same as while it runs.
+    ///
+    /// Fails where there is no such way.
+    pub(crate) fn while_stopped(&self) -> Result<Option<Self>> {
+        let command = Command { program: "true".into(), arguments: Vec::new() };
+        let wrapped = |state| self.runtime.block_on(self.chain.wrap(&command, &self.id, state));
+        let (running, stopped) = (wrapped(State::Running)?, wrapped(State::Stopped)?);
+        if (running.program, running.arguments) == (stopped.program, stopped.arguments) {
+            return Ok(None);
+        }
+        Ok(Some(Self { state: Arc::new(Mutex::new(State::Stopped)), ..self.clone() }))
+    }
+
     pub(crate) fn runtime(&self) -> &Runtime {
         &self.runtime
     }

@@ -115,7 +115,7 @@ pub fn load(options: &LoadOptions, reporter: &dyn Reporter, answers: &mut dyn Fn
     leftovers::remove(&options.temporary, reporter)?;
     let folder = PrivateFolder::create(&options.temporary, options.keep)?;
     let node = format!("couchcopy-load-{}@127.0.0.1", &random()?[..8]);
-    let restored = unpack(options, &folder, &node, reporter)?;
+    let restored = unpack(options, &couchdb, &folder, &node, reporter)?;
 
     reporter.phase("starting CouchDB", None);
     let begun = Instant::now();
@@ -161,6 +161,7 @@ fn random() -> Result<String> {
 /// Restores the archive for one node.
 fn unpack(
     options: &LoadOptions,
+    couchdb: &Installation,
     folder: &PrivateFolder,
     node: &str,
     reporter: &dyn Reporter,
@@ -172,6 +173,7 @@ fn unpack(
         fresh_uuids: false,
         skip_damaged: options.skip_damaged,
         selection: Selection::default(),
+        for_couchdb: couchdb.version(),
         threads: options.threads,
     };
     let restored = restore_folders(&restore, Lasting::ForNow, reporter);

@@ -1,6 +1,7 @@
 //! What has to be true of nodes before their data is replaced; also run on its own as a rehearsal.
 
 mod node_proofs;
+mod stopped_way;
 
 use std::collections::BTreeSet;
 

@@ -4,6 +4,7 @@
 //! the shard maps last. A folder without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks
 //! complete.
 
+mod checksums;
 mod destination;
 mod flusher;
 pub mod live;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use archive::Archive;
+use node::Version;
 use serde::Serialize;
 
 use crate::backup::FileProblem;
@@ -27,6 +29,8 @@ use crate::report::{Notice, Reporter, Severity};
 use crate::selection::{Rename, Selection};
 use crate::survey::Survey;
 
+pub use checksums::OLDEST_TARGET;
+pub(crate) use checksums::only_md5;
 use destination::Destination;
 use staging::Staging;
 
@@ -47,6 +51,8 @@ pub struct RestoreOptions {
     pub skip_damaged: bool,
     /// Which databases, and under which names.
     pub selection: Selection,
+    /// The oldest CouchDB that will open the files, where it is known: before 3.4, files get the checksums that it reads.
+    pub for_couchdb: Option<Version>,
     /// Number of threads; 0: as many as there are cores.
     pub threads: usize,
 }
@@ -81,6 +87,8 @@ pub struct RestoreResult {
     pub not_chosen: u64,
     /// Databases that got another name.
     pub renamed: Vec<Rename>,
+    /// Files with checksums that the nodes' CouchDB does not read, which were replaced by MD5; all copies.
+    pub files_rewritten: u64,
 }
 
 impl RestoreResult {
@@ -174,6 +182,7 @@ pub(crate) fn restore_folders(
         views_left_out: plan.views_left_out,
         not_chosen: plan.chosen.not_chosen,
         renamed: options.selection.rename.clone(),
+        files_rewritten: written.rewritten,
     })
 }
 

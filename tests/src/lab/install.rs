@@ -9,6 +9,10 @@ use crate::Result;
 /// Names the folder of the installed CouchDB.
 const COUCHDB_HOME: &str = "COUCHDB_HOME";
 const DEFAULT_HOME: &str = "/opt/couchdb";
+/// Names the folders of several installed CouchDBs, with `:` between them.
+const COUCHDB_HOMES: &str = "COUCHDB_HOMES";
+/// Where others are looked for: folders of this name with a `-` and more behind it.
+const OTHER_HOMES: &str = "/opt/couchdb";
 /// Names the Python couchcopy's command.
 const COUCHCOPY_PY: &str = "COUCHCOPY_PY";
 const DEFAULT_PY: &str = "/opt/couchcopy-py/bin/couchcopy";
@@ -29,6 +33,57 @@ impl Installation {
         }
         skipped(&format!("no CouchDB in {} ({COUCHDB_HOME} names another folder)", home.display()));
         None
+    }
+
+    /// Every CouchDB in `COUCHDB_HOMES`, or else the one that [`Self::find`] finds and those in `/opt/couchdb-*`; each version
+    /// once, the oldest first.
+    pub fn find_all() -> Result<Vec<Self>> {
+        let mut homes: Vec<PathBuf> = match env::var_os(COUCHDB_HOMES) {
+            Some(named) => env::split_paths(&named).filter(|home| !home.as_os_str().is_empty()).collect(),
+            None => {
+                let others = PathBuf::from(OTHER_HOMES);
+                let (folder, name) = (others.parent(), others.file_name());
+                let prefix = format!("{}-", name.unwrap_or_default().display());
+                let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+                let entries = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+                let is_one = |home: &PathBuf| {
+                    home.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+                };
+                Self::find().into_iter().map(|found| found.home).chain(entries.filter(is_one)).collect()
+            }
+        };
+        homes.retain(|home| home.join("bin/couchdb").is_file());
+        let mut found: Vec<(Vec<u64>, Self)> = Vec::new();
+        for home in homes {
+            let installation = Self { home };
+            let version = installation.numbers()?;
+            if found.iter().all(|(other, _)| *other != version) {
+                found.push((version, installation));
+            }
+        }
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(found.into_iter().map(|(_, installation)| installation).collect())
+    }
+
+    /// Its version, as the folder of its main application names it, e.g. `3.5.0`.
+    pub fn version(&self) -> Result<String> {
+        for entry in std::fs::read_dir(self.home.join("lib"))? {
+            let name = entry?.file_name();
+            if let Some(version) = name.to_string_lossy().strip_prefix("couch-") {
+                return Ok(version.to_owned());
+            }
+        }
+        Err(format!("{} does not say which version it is", self.home.display()).into())
+    }
+
+    fn numbers(&self) -> Result<Vec<u64>> {
+        let numbers = self.version()?;
+        Ok(numbers.split(['.', '-', '+']).map(|part| part.parse().unwrap_or(0)).collect())
+    }
+
+    /// Whether it is at least this version.
+    pub fn is_at_least(&self, major: u64, minor: u64) -> Result<bool> {
+        Ok(self.numbers()? >= vec![major, minor])
     }
 
     /// Sees to it that Erlang's port mapper runs where no test ends it: all nodes of this machine share the one that the
@@ -61,7 +116,7 @@ pub fn python_couchcopy() -> Option<PathBuf> {
 }
 
 /// A command that is killed when the thread that starts it ends, so that none outlives a test run that was killed.
-pub(super) fn dying_with_us(program: &Path) -> Command {
+pub(crate) fn dying_with_us(program: &Path) -> Command {
     match on_path("setpriv") {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
@@ -73,7 +128,7 @@ pub(super) fn dying_with_us(program: &Path) -> Command {
 }
 
 /// Finds a program.
-pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|dir| dir.join(program)).find(|file| Path::is_file(file))
 }

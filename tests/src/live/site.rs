@@ -64,7 +64,13 @@ done 2>/dev/null"#;
 impl Site {
     /// An empty cluster, running. Where what it takes is missing, says so.
     pub fn start(plan: Plan) -> Result<Option<Self>> {
-        let Some(site) = Self::prepare(plan)? else { return Ok(None) };
+        let Some(couchdb) = Installation::find() else { return Ok(None) };
+        Self::start_with(&couchdb, plan)
+    }
+
+    /// The same with this CouchDB.
+    pub fn start_with(couchdb: &Installation, plan: Plan) -> Result<Option<Self>> {
+        let Some(site) = Self::prepare_with(couchdb, plan)? else { return Ok(None) };
         site.start_nodes()?;
         join(&site.nodes)?;
         for db in ["_users", "_replicator"] {
@@ -76,6 +82,10 @@ impl Site {
     /// The same, with nodes that have not been started.
     pub fn prepare(plan: Plan) -> Result<Option<Self>> {
         let Some(couchdb) = Installation::find() else { return Ok(None) };
+        Self::prepare_with(&couchdb, plan)
+    }
+
+    fn prepare_with(couchdb: &Installation, plan: Plan) -> Result<Option<Self>> {
         couchdb.start_port_mapper()?;
         let place = match plan.reach {
             Reach::Here => Inside::Machine(Machine::new()?),
@@ -95,7 +105,7 @@ impl Site {
         for i in 1..=plan.size.nodes {
             let folder = dir.join(format!("node{i}"));
             let at = Place::new(block.node_name(i), block.address(i), folder.clone());
-            let node = Node::configure(&couchdb, at, plan.size)?;
+            let node = Node::configure(couchdb, at, plan.size)?;
             fs::create_dir_all(&node.data)?;
             controls.push(Control::write(&node, &folder)?);
             nodes.push(node);

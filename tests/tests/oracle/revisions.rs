@@ -69,7 +69,7 @@ fn check_file(path: &Path, seen: &mut Seen) -> Result<()> {
             assert_eq!(stored.sizes.external, external, "{name}");
             let ptr = stored.summary.ok_or("no pointer")?;
             let chunk = blocks.read_chunk(ptr, "summary")?;
-            assert!(chunk.checksummed, "{name}");
+            assert!(chunk.checksum.is_some(), "{name}");
             let written = blocks::written_len(ptr, 20 + chunk.payload.len() as u64);
             assert_eq!(stored.sizes.active, written, "{name}");
             if rev.children == 0 {

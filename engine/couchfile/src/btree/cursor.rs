@@ -195,7 +195,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
             return Err(self.damaged(ptr, "the tree is too deep"));
         }
         let chunk = self.blocks.read_chunk(ptr, self.kind.name())?;
-        let payload_len = 4 + chunk.payload.len() as u64 + if chunk.checksummed { 16 } else { 0 };
+        let payload_len = 4 + chunk.payload.len() as u64 + if chunk.checksum.is_some() { 16 } else { 0 };
         let size = (blocks::physical_len(ptr, payload_len), blocks::written_len(ptr, payload_len));
         let term = crate::compression::unpack(&chunk.payload)
             .map_err(|why| self.damaged(ptr, why))?

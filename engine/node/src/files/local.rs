@@ -69,6 +69,10 @@ impl NodeFiles for LocalFiles {
         None
     }
 
+    fn while_stopped(&self) -> Result<Option<Box<dyn NodeFiles>>> {
+        Ok(None)
+    }
+
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,

@@ -116,6 +116,11 @@ impl NodeFiles for RemoteFiles {
         Some(self)
     }
 
+    fn while_stopped(&self) -> Result<Option<Box<dyn NodeFiles>>> {
+        let stopped = self.way.while_stopped()?;
+        Ok(stopped.map(|way| Box::new(Self { way, no_lists: self.no_lists.clone() }) as Box<dyn NodeFiles>))
+    }
+
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>> {
         let doing = format!("list {}", folder.display());
         let rest = ["-mindepth", "1", "-maxdepth", "1", "-exec", "stat", "-c", STAT, "{}", "+"];

@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use node::Version;
+
 use crate::error::{OperationError, Result};
 
 /// Names the folder of the installed CouchDB.
@@ -12,6 +14,10 @@ const USUAL: &str = "/opt/couchdb";
 /// What it is started with, and what it takes its configuration from first, below its folder.
 const PROGRAM: &str = "bin/couchdb";
 const DEFAULTS: &str = "etc/default.ini";
+
+/// Where the applications of a release are, each in a folder `NAME-VERSION`; and CouchDB's own.
+const APPLICATIONS: &str = "lib";
+const COUCHDB: &str = "couch-";
 
 /// A release of CouchDB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +78,18 @@ impl Installation {
         self.home.join(PROGRAM)
     }
 
+    /// Its version, where its folders name it.
+    pub fn version(&self) -> Option<Version> {
+        let folders = std::fs::read_dir(self.home.join(APPLICATIONS)).ok()?;
+        let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
+        let versions = names.filter_map(|name| {
+            let version = name.strip_prefix(COUCHDB)?;
+            version.starts_with(|c: char| c.is_ascii_digit()).then(|| Version::parse(version))
+        });
+        // After an update in place the folder of an older one may still be there.
+        versions.max_by_key(|version| version.numbers)
+    }
+
     /// Its first configuration file.
     pub fn defaults(&self) -> PathBuf {
         self.home.join(DEFAULTS)
@@ -98,6 +116,18 @@ mod tests {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
         }
+    }
+
+    #[test]
+    fn its_folders_name_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        install(dir.path());
+        let installation = Installation::in_folder(dir.path()).unwrap();
+        assert_eq!(installation.version(), None);
+        for folder in ["couch_epi-9.9.9", "couch-3.1.2", "couch-3.3.3", "couch-quickjs"] {
+            fs::create_dir_all(dir.path().join("lib").join(folder)).unwrap();
+        }
+        assert_eq!(installation.version().unwrap().text, "3.3.3");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use node::{FileKind, Node, NodeError};
 use plugin_host::State;
 
-use super::{Learned, Proof, Proofs};
+use super::{Learned, Proof, Proofs, stopped_way};
+use crate::restore::{OLDEST_TARGET, only_md5};
 use crate::swap::{self, Situation};
 
 /// A folder that is made and removed again, to see who may.
@@ -22,11 +23,12 @@ pub(super) fn prove(node: &Node) -> (Vec<Proof>, Learned) {
     if let Err(e) = of_files(node, &mut proofs, &mut learned) {
         proofs.problem(node, "files", told(&e), e.remedy());
     }
+    stopped_way::prove(node, &mut proofs);
     (proofs.proofs, learned)
 }
 
 /// An error with its cause.
-fn told(error: &NodeError) -> String {
+pub(super) fn told(error: &NodeError) -> String {
     match std::error::Error::source(error) {
         Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
         _ => error.to_string(),
@@ -50,15 +52,24 @@ fn of_http(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<()
         return Ok(());
     }
     let version = node.http.version()?;
-    if version.at_least(3, 0) {
-        proofs.fine(node, "http", format!("CouchDB {version} answers at {}", node.http.url()));
-    } else {
+    if !version.at_least(OLDEST_TARGET.0, OLDEST_TARGET.1) {
         proofs.problem(
             node,
             "version",
             format!("it runs CouchDB {version}"),
-            "Restore to CouchDB 3.0 or newer; what older ones hold can be saved all the same.",
+            "Restore to CouchDB 3.1 or newer. Data of older versions can be saved all the same.",
         );
+    } else if only_md5([&version]).is_some() {
+        proofs.fine(
+            node,
+            "http",
+            format!(
+                "CouchDB {version} answers at {}; a restore replaces checksums that it does not read (xxHash) by MD5",
+                node.http.url()
+            ),
+        );
+    } else {
+        proofs.fine(node, "http", format!("CouchDB {version} answers at {}", node.http.url()));
     }
     learned.version = Some(version);
     if !node.http.is_up()? {

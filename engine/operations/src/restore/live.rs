@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::plan::Plan;
 use super::proof::Damage;
-use super::{RestoreOptions, RestoreResult, Target, check_targets, tell_damage};
+use super::{RestoreOptions, RestoreResult, Target, check_targets, only_md5, tell_damage};
 use crate::agreement::{Agreement, WaitOptions};
 use crate::error::{OperationError, Result};
 use crate::parallel;
@@ -104,6 +104,9 @@ pub struct PlanDescription {
     pub selection: Option<SelectionDescription>,
     /// Whether every copy gets a new uuid.
     pub fresh_uuids: bool,
+    /// The oldest CouchDB of the nodes, where it reads no checksum but MD5: files that carry others get MD5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub md5_for: Option<String>,
     /// What happens on each node.
     pub nodes: Vec<NodeDescription>,
 }
@@ -153,9 +156,6 @@ pub struct PlannedRestore {
     pub proofs: Proofs,
 }
 
-/// The first CouchDB that reads the newer checksum; see docs/couch-format.md.
-const READS_XXH3: (u64, u64) = (3, 4);
-
 impl PlannedRestore {
     /// Plans a restore to these nodes, which are all of their cluster, and proves that it can be done. Nodes whose names were
     /// not given get them.
@@ -180,23 +180,13 @@ impl PlannedRestore {
                     "Make room. The old data stays until the new one has been found good.",
                 ));
             }
-            if let Some(version) = &learned.version
-                && !version.at_least(READS_XXH3.0, READS_XXH3.1)
-            {
-                return Err(OperationError::refused(
-                    format!(
-                        "{} runs CouchDB {version}, which reads files written by CouchDB 3.5 as if they were damaged or \
-                         empty: it does not know their checksums",
-                        node.shown()
-                    ),
-                    "Update CouchDB on the nodes to 3.4 or newer, or restore to newer nodes and replicate from there.",
-                ));
-            }
         }
         let databases_now = match nodes.first().filter(|_| !options.selection.is_everything()) {
             Some(first) => first.http.databases()?,
             None => Vec::new(),
         };
+        let mut planned = planned;
+        planned.restore.for_couchdb = only_md5(learned.iter().filter_map(|learned| learned.version.as_ref()));
         Ok(Self { learned, databases_now, proofs, ..planned })
     }
 
@@ -225,6 +215,7 @@ impl PlannedRestore {
             fresh_uuids: options.fresh_uuids,
             skip_damaged: options.skip_damaged,
             selection: options.selection.clone(),
+            for_couchdb: None,
             threads: options.threads,
         };
         check_names(&restore.targets)?;
@@ -253,6 +244,7 @@ impl PlannedRestore {
             left_out: self.plan.left_out.len() as u64,
             selection: self.describe_selection(),
             fresh_uuids: self.restore.fresh_uuids,
+            md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
             nodes: nodes
                 .iter()
                 .zip(&self.restore.targets)
@@ -340,6 +332,7 @@ impl PlannedRestore {
                 views_left_out: self.plan.views_left_out.clone(),
                 not_chosen: self.plan.chosen.not_chosen,
                 renamed: self.options.selection.rename.clone(),
+                files_rewritten: written.rewritten,
             },
             agreement: exchanged.agreement,
             fresh_uuids: self.restore.fresh_uuids,

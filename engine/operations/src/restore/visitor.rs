@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +14,7 @@ use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::view::ViewIndex;
 
 use super::RestoreOptions;
+use super::checksums;
 use super::destination::Destination;
 use super::plan::Plan;
 use super::proof::{Damage, Proof};
@@ -30,6 +31,8 @@ pub(super) struct WrittenFiles {
     pub(super) shards: u64,
     pub(super) views: u64,
     pub(super) bytes: u64,
+    /// Files that got other checksums.
+    pub(super) rewritten: u64,
 }
 
 /// Writes every planned file for every node that gets it.
@@ -45,6 +48,9 @@ pub(super) struct Writer<'r> {
     shards: AtomicU64,
     views: AtomicU64,
     bytes: AtomicU64,
+    rewritten: AtomicU64,
+    /// Whether whoever opens the files reads no checksum but MD5.
+    only_md5: bool,
     later: Mutex<Vec<Later<'r>>>,
 }
 
@@ -87,6 +93,8 @@ impl<'r> Writer<'r> {
             shards: AtomicU64::new(0),
             views: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            rewritten: AtomicU64::new(0),
+            only_md5: checksums::only_md5(&options.for_couchdb).is_some(),
             later: Mutex::default(),
         }
     }
@@ -146,6 +154,7 @@ impl<'r> Writer<'r> {
             shards: self.shards.into_inner(),
             views: self.views.into_inner(),
             bytes: self.bytes.into_inner(),
+            rewritten: self.rewritten.into_inner(),
         }))
     }
 
@@ -203,6 +212,13 @@ impl Visitor for Writer<'_> {
             self.count(&wanted, entry.size);
             return Ok(());
         }
+        let mut with_md5 = None;
+        if self.only_md5 {
+            with_md5 = checksums::content_with_md5(&wanted.file, &wanted.path, content)?;
+            self.rewritten
+                .fetch_add(u64::from(with_md5.is_some()) * wanted.targets.len() as u64, Ordering::Relaxed);
+        }
+        let content = with_md5.as_deref().unwrap_or(content);
         let failed = unusable(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
             self.destinations[usize::from(target)].put(wanted.new_path(), parts)
@@ -310,6 +326,7 @@ impl LargeSink for LargeFile<'_, '_> {
         }
         for (number, file, path) in &self.files {
             let io = |e| OperationError::io("write", path, e);
+            self.writer.put_md5(&self.wanted, file, path)?;
             let bytes = file.try_clone().and_then(FileBytes::new).map_err(io)?;
             let end = self.writer.end_of(&self.wanted, *number, &bytes)?;
             file.set_len(end.keep).and_then(|()| file.write_all_at(&end.bytes, end.keep)).map_err(io)?;
@@ -361,10 +378,27 @@ impl Writer<'_> {
         Ok(End { keep, bytes: Vec::new() })
     }
 
+    /// Sees to it that whoever opens a file can read the checksums in it.
+    fn put_md5(&self, wanted: &Wanted<'_>, file: &File, at: &Path) -> Result<()> {
+        if self.only_md5 && checksums::put_md5(&wanted.file, &wanted.path, file, at)? {
+            self.rewritten.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
-        let end = self.end_of(wanted, number, bytes)?;
         let destination = &self.destinations[usize::from(wanted.targets[number])];
-        destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
+        let copy = |bytes: &dyn ReadAt| {
+            let end = self.end_of(wanted, number, bytes)?;
+            destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
+        };
+        if !self.only_md5 {
+            return copy(bytes);
+        }
+        let bytes = checksums::with_md5(&wanted.file, &wanted.path, bytes)?;
+        copy(&bytes)?;
+        self.rewritten.fetch_add(u64::from(bytes.replaced() > 0), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Sends the large files that streams have not got yet, to all nodes at once. Those that nobody has checked are checked
