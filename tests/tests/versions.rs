@@ -11,7 +11,7 @@ mod source;
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{Installation, skipped};
 
-use pair::Target;
+use pair::{Target, Way};
 use source::Source;
 
 /// Saves what the CouchDB of this number writes, and restores it to all in all ways. Where there are not so many, there is nothing
@@ -28,11 +28,9 @@ fn from(number: usize) -> Result<()> {
     let mut failed = Vec::new();
     for couchdb in &installed {
         let target = Target { source: &source, couchdb };
-        let ways: [(&str, fn(&Target<'_>) -> Result<()>); 3] =
-            [("offline", Target::offline), ("live, then --db", Target::live), ("load", Target::load)];
-        for (way, check) in ways {
-            let what = format!("{} -> {}: {way}", source.version, couchdb.version()?);
-            match check(&target) {
+        for way in Way::ALL {
+            let what = format!("{} -> {}: {}", source.version, couchdb.version()?, way.name());
+            match target.check_way(way) {
                 Ok(()) => println!("{what}: no differences"),
                 Err(e) => {
                     println!("{what}: {e}");
