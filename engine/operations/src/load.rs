@@ -7,6 +7,7 @@
 mod folder;
 mod installation;
 mod leftovers;
+mod listening;
 mod process;
 mod settings;
 
@@ -205,7 +206,8 @@ fn wait_until_up(
             break;
         }
         if http.is_none()
-            && let Some(port) = folder.port()
+            && let Some(port) =
+                folder.port().or_else(|| folder.tells_no_port().then(|| listening::port(process.pid()))?)
         {
             let endpoint = Endpoint { tls: false, host: Ipv4Addr::LOCALHOST.to_string(), port };
             http = Some(Http::new(&endpoint, Some(admin.credentials.clone()), None, node.clone())?);

@@ -1,6 +1,7 @@
 //! One of every kind of thing, written by one version of CouchDB and saved.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
@@ -8,6 +9,9 @@ use couchcopy_tests::lab::{Cluster, Installation, Size, couchcopy, fill_zoo, que
 use couchcopy_tests::live::back_up;
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// How long CouchDB may take to write what it writes by itself into new system databases. Older versions begin after five seconds.
+const BY_ITSELF: Duration = Duration::from_secs(7);
 
 /// An archive of what a CouchDB wrote.
 pub(super) struct Source {
@@ -28,7 +32,7 @@ impl Source {
         let cluster = Cluster::fresh(couchdb, Size { nodes: 2, q: 2, n: 2 })?;
         fill_zoo(cluster.http())?;
         cluster.wait_until_settled(query_zoo)?;
-        let content = read_over_http(cluster.http())?;
+        let content = settled(cluster.http())?;
         assert_eq!(content.as_object().map(serde_json::Map::len), Some(16));
         let dir = tempfile::tempdir()?;
         let archive = dir.path().join("backup.tar.gz");
@@ -43,4 +47,14 @@ impl Source {
             _dir: dir,
         })
     }
+}
+
+/// What a node tells when it writes nothing more by itself.
+fn settled(http: &Http) -> Result<Value> {
+    wait_for("the content to stay as it is", START, || {
+        let before = read_over_http(http)?;
+        std::thread::sleep(BY_ITSELF);
+        let after = read_over_http(http)?;
+        Ok(compare(&before, &after).is_empty().then_some(after))
+    })
 }

@@ -93,6 +93,11 @@ impl PrivateFolder {
         port_of(&text)
     }
 
+    /// Whether CouchDB has told where it listens, and named no port, as CouchDB up to 3.1 does.
+    pub(super) fn tells_no_port(&self) -> bool {
+        std::fs::metadata(self.path.join(super::settings::URI)).is_ok_and(|told| told.len() == 0)
+    }
+
     /// Removes the folder, unless it is to stay.
     pub(super) fn remove(mut self) -> Result<()> {
         self.removed = true;
