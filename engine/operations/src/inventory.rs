@@ -29,6 +29,9 @@ pub struct Overview {
     pub documents: u64,
     /// Documents that are deleted.
     pub deleted: u64,
+    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They do not count,
+    /// and a restore leaves them out.
+    pub surplus_shards: u64,
     /// Bytes of all files.
     pub content_bytes: u64,
     /// Shards that could not be saved, or cannot be opened.
@@ -92,12 +95,19 @@ pub struct ShardListing {
 /// Sums an archive up.
 pub fn overview(survey: &Survey) -> Result<Overview> {
     let mut nodes: BTreeSet<String> = BTreeSet::new();
-    let mut databases = 0;
+    let (mut databases, mut documents, mut deleted, mut surplus) = (0, 0, 0, 0);
     survey.maps.for_each(|document| {
-        if let Ok(map) = &document.map
+        if let Ok(map) = document.map
             && !survey.deleted_meanwhile().contains(&map.db)
         {
             databases += 1;
+            let counted = survey.counted(map);
+            surplus += counted.surplus.len() as u64;
+            let map = counted.map;
+            for facts in map.shards().filter_map(|shard| survey.shards.get(shard.path().as_str())) {
+                documents += facts.docs;
+                deleted += facts.deleted;
+            }
             for node in map.by_range.values().flatten() {
                 if !nodes.contains(node) {
                     nodes.insert(node.clone());
@@ -118,8 +128,9 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
         databases,
         shards: survey.shards.len() as u64,
         views: survey.views.values().map(|views| views.len() as u64).sum(),
-        documents: survey.shards.values().map(|shard| shard.docs).sum(),
-        deleted: survey.shards.values().map(|shard| shard.deleted).sum(),
+        documents,
+        deleted,
+        surplus_shards: surplus,
         content_bytes: survey.content_bytes,
         problems: damaged + summary.map_or(0, |summary| summary.problems.len() as u64),
         deleted_meanwhile: survey.deleted_meanwhile().to_vec(),
@@ -136,6 +147,7 @@ pub fn databases(survey: &Survey, only: Option<&str>) -> Result<Vec<DatabaseList
         if only.is_some_and(|name| name != map.db) || survey.deleted_meanwhile().contains(&map.db) {
             return Ok(());
         }
+        let map = survey.counted(map).map;
         let shards: Vec<ShardListing> = map
             .shards()
             .zip(map.by_range.values())

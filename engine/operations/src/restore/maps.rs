@@ -84,7 +84,7 @@ pub(super) fn rewritten(
         return Ok(Some(unchanged(document)));
     }
     let Some(name) = plan.name_of(&document.id).map(str::to_owned) else { return Ok(None) };
-    let mut moved = moved(document, |map| placed(map, &name, nodes, copies))?;
+    let mut moved = moved(document, |map| placed(plan.counted(map), &name, nodes, copies))?;
     moved.id = name.into_bytes();
     Ok(Some(moved))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
 
 use super::RestoreOptions;
@@ -11,7 +11,7 @@ use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::selection::Chosen;
-use crate::survey::{MapDocument, Survey, unreadable};
+use crate::survey::{Counted, MapDocument, Survey, unreadable};
 
 /// Bytes that a file may take on disk beyond its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
@@ -42,6 +42,8 @@ pub(super) struct Plan {
     pub(super) chosen: Chosen,
     /// Nodes whose configuration files are in the archive; they are not written.
     pub(super) configured: Vec<String>,
+    /// The ranges that count, of databases that were saved in the middle of shard splitting.
+    rings: HashMap<String, Vec<Range>>,
     /// Databases whose maps are not written, though they are wanted.
     skipped: HashSet<String>,
     /// Shards of databases that get another name, by their path in the archive.
@@ -92,7 +94,7 @@ impl Plan {
     }
 
     fn add(&mut self, planned: OfDatabase) {
-        let OfDatabase { db, name, skip, problems, shards, documents, sources, partitioned, .. } = planned;
+        let OfDatabase { db, name, skip, problems, shards, documents, sources, partitioned, ring, .. } = planned;
         if skip {
             return;
         }
@@ -102,6 +104,9 @@ impl Plan {
             return;
         }
         self.databases += 1;
+        if let Some(ring) = ring {
+            self.rings.insert(db.clone(), ring);
+        }
         if partitioned {
             self.partitioned.insert(db.into_boxed_str());
         }
@@ -129,6 +134,14 @@ impl Plan {
     /// The name under which a database of the archive is written; `None` where it is not.
     pub(super) fn name_of<'p>(&'p self, db: &'p str) -> Option<&'p str> {
         self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
+    }
+
+    /// An archived map with the ranges that count.
+    pub(super) fn counted(&self, map: ShardMap) -> ShardMap {
+        match self.rings.get(&map.db) {
+            Some(ring) => map.with_ranges(ring),
+            None => map,
+        }
     }
 
     /// The file of a node that a file of the archive becomes, where its database gets another name.
@@ -172,8 +185,10 @@ struct OfDatabase {
     partitioned: bool,
     /// The nodes that its map names in the archive.
     sources: Vec<String>,
-    /// Its shards that are in the archive.
+    /// Its shards that are in the archive, those that do not count among them.
     archived: u64,
+    /// The ranges that count, where these are not all.
+    ring: Option<Vec<Range>>,
 }
 
 struct OfShard {
@@ -198,6 +213,7 @@ impl OfDatabase {
         copies: Option<usize>,
         numbers: &HashMap<&str, u16>,
     ) -> Self {
+        let Counted { map, ring, surplus } = survey.counted(map);
         let mut planned = Self {
             db: map.db.clone(),
             name: name.to_owned(),
@@ -207,7 +223,8 @@ impl OfDatabase {
             documents: 0,
             partitioned: map.is_partitioned(),
             sources: Vec::new(),
-            archived: 0,
+            archived: surplus.len() as u64,
+            ring,
         };
         for node in map.by_range.values().flatten() {
             if !planned.sources.contains(node) {
