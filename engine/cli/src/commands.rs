@@ -267,6 +267,12 @@ fn info_text(info: &Overview) -> String {
     if !info.created_meanwhile.is_empty() {
         line("not in it", &format!("created while the backup ran: {}", info.created_meanwhile.join(", ")));
     }
+    if info.surplus_shards > 0 {
+        line("splitting", &format!("{} shards hold the same documents as others and do not count", info.surplus_shards));
+    }
+    for left in &info.left_out {
+        line("left out", &printable(&format!("{}: {left}", left.kind)));
+    }
     for node in &info.config {
         line("config", &config_heading(node));
         for file in config_lines(node, |file| &file.entry) {

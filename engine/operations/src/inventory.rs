@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::backup::NodeConfiguration;
+use crate::backup::{LeftOut, NodeConfiguration};
 use crate::error::Result;
 use crate::survey::Survey;
 
@@ -40,6 +40,9 @@ pub struct Overview {
     pub deleted_meanwhile: Vec<String>,
     /// Databases created while the backup ran: not in the archive.
     pub created_meanwhile: Vec<String>,
+    /// What was on the nodes and is not in the archive, as the backup found it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// The nodes' configuration files, with the names of what in them is secret.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<NodeConfiguration>,
@@ -135,6 +138,7 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
         problems: damaged + summary.map_or(0, |summary| summary.problems.len() as u64),
         deleted_meanwhile: survey.deleted_meanwhile().to_vec(),
         created_meanwhile: summary.map(|summary| summary.created_meanwhile.clone()).unwrap_or_default(),
+        left_out: summary.map(|summary| summary.left_out.clone()).unwrap_or_default(),
         config: summary.map(|summary| summary.config.clone()).unwrap_or_default(),
         ignored_files: survey.ignored,
     })
