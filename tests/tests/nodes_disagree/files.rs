@@ -101,7 +101,7 @@ fn shard_maps_that_are_mostly_garbage_are_written_anew() -> Result<()> {
     larger.extend_from_slice(&file[end..]);
     fs::write(&maps, &larger)?;
     back_up(data, &rewritten, &[])?;
-    let read = |archive: &Path| -> Result<(u64, BTreeMap<String, (String, ShardMap)>)> {
+    let read = |archive: &Path| -> Result<(usize, BTreeMap<String, (String, ShardMap)>)> {
         let file = std::io::BufReader::new(fs::File::open(archive)?);
         let mut bytes = Vec::new();
         for entry in tar::Archive::new(MultiGzDecoder::new(file)).entries()? {
