@@ -77,6 +77,7 @@ impl Sample {
             config: None,
             mirror: None,
             check: false,
+            accept_empty_maps: false,
         };
         assert!(backup(&options, &Silent)?.is_complete());
         let verified = verify(&archive, 1, &Silent)?;

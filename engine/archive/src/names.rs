@@ -17,6 +17,8 @@ pub const CONFIG: &str = "config,";
 
 /// Folders that hold all other entries.
 const FOLDERS: [&str; 2] = ["data/.shards/", "data/shards/"];
+/// Shards that were split off while the backup ran; a digit and a `/` follow.
+const LATE: &str = "data/shards~";
 
 /// Longest name in bytes.
 pub(crate) const MAX_NAME: usize = 4096;
@@ -54,7 +56,9 @@ pub(crate) fn is_config(name: &str) -> bool {
 /// Says why `name` is not the name of a data entry in an archive of our format.
 pub(crate) fn check_data_name(name: &str) -> Result<(), &'static str> {
     check_path(name)?;
-    if name == DBS || FOLDERS.iter().any(|folder| name.starts_with(folder)) || is_config(name) {
+    let is_late =
+        name.strip_prefix(LATE).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9', b'/', ..]));
+    if name == DBS || FOLDERS.iter().any(|folder| name.starts_with(folder)) || is_late || is_config(name) {
         Ok(())
     } else {
         Err(

@@ -135,6 +135,11 @@ pub(crate) struct Backup {
     #[arg(long, visible_alias = "rsync-reuse-folder", value_name = "DIR")]
     pub(crate) rsync_reuse_dir: Option<PathBuf>,
 
+    /// Save shard maps that name no database although there are shards on the nodes. Without it that is refused: the shard maps
+    /// were probably lost.
+    #[arg(long)]
+    pub(crate) accept_empty_maps: bool,
+
     #[command(flatten)]
     pub(crate) plugins: PluginFlags,
 

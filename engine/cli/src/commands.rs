@@ -123,6 +123,7 @@ fn backup_options(
         config: command.with_config.then(|| command.config_dir.clone()),
         mirror: command.rsync_reuse_dir.clone(),
         check: command.check,
+        accept_empty_maps: command.accept_empty_maps,
     };
     Ok((options, plugins))
 }
@@ -154,6 +155,20 @@ fn backup_text(result: &BackupResult, command: &Backup) -> String {
         }
         if !node.not_found.is_empty() {
             let _ = writeln!(text, "  not found: {}", printable(&node.not_found.join(", ")));
+        }
+    }
+    if summary.surplus_shards > 0 {
+        let n = count(summary.surplus_shards, "shard", "shards");
+        let _ = writeln!(text, "{n} not needed: databases are in the middle of shard splitting");
+    }
+    for (db, ranges) in &summary.split_meanwhile {
+        let _ = writeln!(text, "{db} was split while the backup ran; saved as {}", ranges.join(", "));
+    }
+    if !summary.left_out.is_empty() {
+        let n = count(summary.left_out.len() as u64, "item", "items");
+        let _ = writeln!(text, "not in the archive: {n}");
+        for left in summary.left_out.iter().take(PROBLEMS_SHOWN) {
+            let _ = writeln!(text, "  {}: {}", left.kind, printable(&left.to_string()));
         }
     }
     if !summary.problems.is_empty() {
@@ -205,6 +220,13 @@ fn verify_text(result: &VerifyResult) -> String {
         bytes(result.attachment_bytes),
         count(result.bodies, "body", "bodies"),
     );
+    if result.surplus_shards > 0 {
+        let n = count(result.surplus_shards, "shard", "shards");
+        let _ = writeln!(
+            text,
+            "{n} of databases in the middle of shard splitting hold the same documents as others and do not count."
+        );
+    }
     if !result.manifest {
         text.push_str("The archive has no manifest of its own hashes (it was not made by this couchcopy).\n");
     }
@@ -247,6 +269,15 @@ fn info_text(info: &Overview) -> String {
     }
     if !info.created_meanwhile.is_empty() {
         line("not in it", &format!("created while the backup ran: {}", info.created_meanwhile.join(", ")));
+    }
+    if info.surplus_shards > 0 {
+        line(
+            "splitting",
+            &format!("{} shards hold the same documents as others and do not count", info.surplus_shards),
+        );
+    }
+    for left in &info.left_out {
+        line("left out", &printable(&format!("{}: {left}", left.kind)));
     }
     for node in &info.config {
         line("config", &config_heading(node));

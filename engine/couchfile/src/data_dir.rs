@@ -33,6 +33,11 @@ impl Range {
             .collect()
     }
 
+    /// Whether some hash lies in both.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.begin <= other.end && other.begin <= self.end
+    }
+
     /// Whether a document with this hash lies here.
     pub fn contains(self, hash: u32) -> bool {
         (self.begin..=self.end).contains(&hash)
@@ -138,7 +143,7 @@ impl DataFile {
         if path == SHARD_MAPS {
             return Some(Self::ShardMaps);
         }
-        if let Some(rest) = path.strip_prefix("shards/") {
+        if let Some(rest) = path.strip_prefix("shards/").or_else(|| late(path)) {
             let (range, file) = rest.split_once('/')?;
             return ShardName::parse(range, file.strip_suffix(".couch")?).map(Self::Shard);
         }
@@ -159,6 +164,21 @@ impl DataFile {
             Self::View { shard, signature } => format!("{}/{signature}.view", shard.view_folder()),
         }
     }
+}
+
+/// Folder of shards in an archive that were split off while the backup ran; a digit follows. `~` sorts behind `/`.
+const LATE: &str = "shards~";
+
+/// Where an archive keeps a shard, by its path below the data folder, that was split off while the backup ran: behind all others,
+/// in the order of the rounds in which such shards were looked for (1 to 9).
+pub fn late_path(path: &str, round: u8) -> String {
+    let rest = path.strip_prefix("shards/").unwrap_or(path);
+    format!("{LATE}{}/{rest}", round.clamp(1, 9))
+}
+
+fn late(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix(LATE)?;
+    rest.strip_prefix(|round: char| round.is_ascii_digit())?.strip_prefix('/')
 }
 
 /// Parts the path of a file in an archive of a data folder into the folder before the data folder's content and what it is there; `None` for files that a
@@ -208,6 +228,15 @@ mod tests {
             panic!()
         };
         assert_eq!((shard.db.as_str(), shard.suffix.as_str()), ("a/b", ".1795355234"));
+    }
+
+    #[test]
+    fn shards_that_were_split_off_are_shards() {
+        let path = "shards/00000000-7fffffff/a/b.1795355234.couch";
+        let late = late_path(path, 2);
+        assert!(late.as_str() > "shards/ffffffff-ffffffff/z");
+        assert_eq!(DataFile::parse(&late).unwrap().path(), path);
+        assert_eq!(locate(&format!("data/{late}")).unwrap().0, "data/");
     }
 
     #[test]

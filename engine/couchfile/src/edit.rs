@@ -3,11 +3,12 @@
 use crate::compression::Compression;
 use crate::database::Database;
 use crate::document::LocalDocument;
-use crate::error::Result;
+use crate::ejson::encode_json;
+use crate::error::{CouchFileError, Result};
 use crate::header::HeaderEdit;
 use crate::read_at::ReadAt;
 use crate::term::Encoder;
-use crate::writer::{Appender, TreeBuilder, validate_node, validate_uuid};
+use crate::writer::{Appender, TreeBuilder, object_members, validate_node, validate_uuid};
 
 /// A file after an edit: its first bytes as they were, then others.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +47,16 @@ impl NewLocal {
         value.tuple(2).uint(1).raw(&self.body);
         (key.finish(), value.finish())
     }
+}
+
+/// A security object as a file has it: a list of pairs, with version byte.
+fn security_term(object: &serde_json::Value) -> Result<Vec<u8>> {
+    let invalid = |e: String| CouchFileError::Invalid(format!("the security object: {e}"));
+    let object = encode_json(object).map_err(|e| invalid(e.to_string()))?;
+    let members = object_members(&object).map_err(|e| invalid(e.to_string()))?;
+    let mut term = Encoder::versioned();
+    term.raw(members);
+    Ok(term.finish())
 }
 
 /// Computes a database file's new end. The last header is replaced rather than followed by another one, so that no older
@@ -89,6 +100,12 @@ pub fn edit<R: ReadAt>(database: &Database<R>, edit: &Edit<'_>) -> Result<Edited
             tree.push(&mut out, &key, &value)?;
         }
         header.local_tree = Some(tree.finish(&mut out)?);
+    }
+    if let Some(object) = &header.security {
+        header.security_ptr = Some(match object {
+            serde_json::Value::Null => None,
+            object => Some(out.term(&security_term(object)?)?.ptr),
+        });
     }
     out.header(&database.header().edited(&header))?;
     Ok(EditedTail { keep, bytes: out.into_inner() })

@@ -11,6 +11,7 @@ use crate::data_dir::{Range, ShardName};
 use crate::ejson;
 use crate::error::TermError;
 use crate::revision;
+use crate::ring;
 use crate::term::{Decoder, Encoder, ListHead, Token};
 
 /// The shard map of one database.
@@ -137,9 +138,37 @@ impl ShardMap {
         by_node
     }
 
-    /// The largest number of copies that any range has.
+    /// The largest number of nodes that hold a copy of the same documents. Where shards are being split, a node with the parts
+    /// of a range and one with all of it are two.
     pub fn copies(&self) -> usize {
-        self.by_range.values().map(Vec::len).max().unwrap_or(0)
+        if ring::is_closed(self.by_range.keys()) {
+            return self.by_range.values().map(Vec::len).max().unwrap_or(0);
+        }
+        self.by_range
+            .keys()
+            .map(|range| self.holders(Range { end: range.begin, ..*range }).len())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The nodes that hold something of this range.
+    fn holders(&self, range: Range) -> Vec<String> {
+        let mut holders = Vec::new();
+        // Who holds just this range is preferred.
+        let own = self.by_range.get(&range).into_iter().flatten();
+        let overlapping = self.by_range.iter().filter(|(other, _)| other.overlaps(range));
+        for node in own.chain(overlapping.flat_map(|(_, nodes)| nodes)) {
+            if !holders.contains(node) {
+                holders.push(node.clone());
+            }
+        }
+        holders
+    }
+
+    /// The same database with these ranges; each on all nodes that hold something of it.
+    pub fn with_ranges(&self, ranges: &[Range]) -> Self {
+        let by_range = ranges.iter().map(|range| (*range, self.holders(*range))).collect();
+        Self { by_range, ..self.clone() }
     }
 
     /// Names of the shards' files, by range.
@@ -175,18 +204,10 @@ impl ShardMap {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Whether the ranges cover the whole hash space without gap.
-    ///
-    /// A database whose shards are being split has both the old and the new ranges; overlaps are fine.
+    /// Whether the ranges cover the hash space without gap, as CouchDB sees it: whether a [ring](crate::ring) can be made of
+    /// them. A database whose shards are being split has both the old and the new ranges.
     pub fn covers_everything(&self) -> bool {
-        let mut next: u64 = 0;
-        for range in self.by_range.keys() {
-            if u64::from(range.begin) > next {
-                return false;
-            }
-            next = next.max(u64::from(range.end) + 1);
-        }
-        next == 1 << 32
+        ring::is_closed(self.by_range.keys()) || ring::of(self.by_range.keys().copied()).is_some()
     }
 }
 

@@ -10,5 +10,5 @@ pub use appender::Appender;
 pub use database::DatabaseWriter;
 pub use new_document::{NewAttachment, NewBody, NewDocument, NewRevision};
 pub use settings::{Settings, random_uuid};
-pub(crate) use settings::{validate_node, validate_uuid};
+pub(crate) use settings::{object_members, validate_node, validate_uuid};
 pub use tree::TreeBuilder;

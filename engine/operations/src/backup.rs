@@ -8,19 +8,29 @@
 
 mod asked;
 mod checking;
+mod choice;
 mod config;
 mod copies;
 mod drift;
 mod file;
 mod folder;
+mod known;
+mod left_out;
+mod leftovers;
+mod maps;
 mod mirror;
+mod nowhere;
 pub(crate) mod output;
 mod plan;
 mod remote;
+mod security;
 mod source;
+mod split;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, Progress, WriterOptions};
@@ -33,9 +43,12 @@ use crate::parallel;
 use crate::report::{Notice, Reporter, Severity};
 
 pub use asked::{ClusterRecord, DatabaseLimits, NodeRecord};
+pub use choice::{Choice, CopyRecord};
 pub use config::{ConfigurationFile, NodeConfiguration};
 pub(crate) use file::{SMALL, shard_header, view_header};
 pub use folder::NodeFolder;
+pub use left_out::{LeftOut, LeftOutKind};
+pub use security::SecurityChoice;
 pub(crate) use source::{shard_facts, view_facts};
 
 /// What to save and how.
@@ -59,6 +72,8 @@ pub struct BackupOptions {
     pub mirror: Option<PathBuf>,
     /// Check trees, bodies and attachments of shards while they are saved, and save another node's copy where one is damaged.
     pub check: bool,
+    /// Save shard maps that name no database though there are shards.
+    pub accept_empty_maps: bool,
 }
 
 /// A data folder as the user names it.
@@ -112,12 +127,33 @@ pub struct BackupSummary {
     /// Damaged copies of shards of which another, intact copy was saved, where that was looked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged_copies: Vec<FileProblem>,
+    /// Shards that were not saved, as others hold the same documents: their database was in the middle of shard splitting.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub surplus_shards: u64,
+    /// Databases whose shards were split while the backup ran, and the ranges of them that were saved. The shard map in the archive
+    /// still names the old ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub split_meanwhile: BTreeMap<String, Vec<String>>,
+    /// What lies on the nodes and is not in the archive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Ranges whose copies differ in what they purged, or have the same uuid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies_differ: Vec<Choice>,
+    /// Databases whose shards have different security objects.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub security: BTreeMap<String, SecurityChoice>,
     /// What CouchDB itself told, where it could be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterRecord>,
     /// The nodes' configuration files, where they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<NodeConfiguration>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A file that could not be saved.
@@ -135,6 +171,8 @@ pub struct BackupResult {
     /// Also stored in the archive.
     #[serde(flatten)]
     pub summary: BackupSummary,
+    /// Ranges whose copies have different numbers of documents or purges, and which copy was saved.
+    pub choices: Vec<Choice>,
     /// Bytes of the files saved.
     pub content_bytes: u64,
     /// Length of the archive in bytes.
@@ -144,7 +182,9 @@ pub struct BackupResult {
 impl BackupResult {
     /// Whether everything that belongs to the databases was saved.
     pub fn is_complete(&self) -> bool {
-        self.summary.problems.is_empty() && self.summary.damaged.is_empty()
+        self.summary.problems.is_empty()
+            && self.summary.damaged.is_empty()
+            && !self.summary.left_out.iter().any(|left| left.kind.is_loss())
     }
 }
 
@@ -169,7 +209,13 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let begun = Instant::now();
     let mut plan = plan::Plan::make(&folders, threads, reporter)?;
     reporter.timing("shard maps read", begun.elapsed().as_secs_f64());
-    plan.choose(&folders, threads, || asked.is_quiet(), reporter)?;
+    let findings = source::Findings::default();
+    let choices = plan.choose(&folders, threads, || asked.is_quiet(), &findings.securities, reporter)?;
+    reporter.phase("looking for files that no shard map names", None);
+    let leftovers = leftovers::Leftovers::find(&folders, &plan)?;
+    if !options.accept_empty_maps {
+        leftovers.refuse_empty_maps(&plan)?;
+    }
     let cluster = if asked.is_nobody() {
         None
     } else {
@@ -177,7 +223,6 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     };
 
     let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
-    let findings = source::Findings::default();
     let mut writer = ArchiveWriter::new(output.writer()?, WriterOptions { level: options.level, threads });
     let now = jiff::Timestamp::now().as_second().unsigned_abs();
     writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
@@ -208,53 +253,61 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     drop(streams);
     reporter.timing("view indexes saved", begun.elapsed().as_secs_f64());
 
+    let rewritten = maps::rewritten(&plan, &folders, threads)?;
     writer
-        .add_all(std::iter::once(source::MapsSource { maps: &plan.maps, now }), &|_| {})
+        .add_all(std::iter::once(source::MapsSource { maps: &plan.maps, rewritten, now }), &|_| {})
         .map_err(OperationError::from_visit)?;
 
     let shards = std::mem::take(&mut plan.shards);
     reporter.phase("saving shards", Some(shards.len() as u64));
     let begun = Instant::now();
-    let first = std::sync::atomic::AtomicU64::new(u64::MAX);
-    let first_holder = |shard: &plan::PlannedShard| shard.folders.first().copied().unwrap_or_default();
-    let streams = remote::Streams::start(
-        &folders,
-        shards.iter().map(|shard| (first_holder(shard), shard.path.as_str())),
-    )?;
-    let latest = drift::LatestMaps::default();
     let checking = options.check.then(|| checking::Checking::new(threads, &options.archive));
-    let sources = shards.into_iter().map(|shard| source::ShardSource {
-        shard,
-        folders: &folders,
-        maps: &plan.maps,
-        latest: &latest,
-        findings: &findings,
-        streams: &streams,
-        checking: checking.as_ref(),
-    });
-    add_all(&mut writer, sources, &streams, reporter, &|progress| {
-        first.fetch_min(progress.entries, std::sync::atomic::Ordering::Relaxed);
-        let start = first.load(std::sync::atomic::Ordering::Relaxed);
+    let first = AtomicU64::new(u64::MAX);
+    let advance = |progress: Progress| {
+        first.fetch_min(progress.entries, Ordering::Relaxed);
+        let start = first.load(Ordering::Relaxed);
         reporter.advance(progress.entries - start, progress.content_bytes);
-    })?;
-    drop(streams);
+    };
+    let saving = split::Saving {
+        folders: &folders,
+        plan: &plan,
+        findings: &findings,
+        checking: checking.as_ref(),
+        reporter,
+        advance: &advance,
+    };
+    let latest = drift::LatestMaps::default();
+    saving.save(&mut writer, shards, &latest, None)?;
+    let split_meanwhile = saving.save_split(&mut writer, &latest)?;
     reporter.timing("shards saved", begun.elapsed().as_secs_f64());
 
     findings.refuse_newer()?;
+    let security = findings.securities.clone().disagreeing();
     let mut summary = findings.into_summary();
+    summary.security = security;
     summary.nodes = metadata.backup.source.nodes_names;
     summary.date = metadata.backup.date;
     summary.cluster = cluster;
     summary.config = config.nodes;
+    summary.surplus_shards = plan.surplus;
+    summary.split_meanwhile = split_meanwhile;
+    summary.copies_differ = choices.iter().filter(|choice| choice.is_grave()).cloned().collect();
     let whole = summary.deleted_meanwhile.len() as u64;
     summary.databases = plan.databases.saturating_sub(whole);
     summary.created_meanwhile = drift::created_since(&plan.maps, threads)?;
+    let is_saved = |db: &String| plan.disputed.get(db).is_some_and(|disputed| disputed.winner.is_some());
+    summary.created_meanwhile.retain(|db| !is_saved(db));
+    summary.left_out = leftovers.confirmed(&folders, &summary.created_meanwhile, threads)?;
+    summary.left_out.extend(plan.unreachable(&folders));
+    summary.left_out.sort();
     summary.problems.extend(plan.problems);
     summary.problems.sort();
     summary.problems.dedup();
     summary.damaged.sort();
     summary.damaged_copies.sort();
     tell(&summary, reporter);
+    choice::tell(&choices, reporter);
+    security::tell(&summary.security, reporter);
 
     let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
     let written = writer.finish(value)?;
@@ -262,7 +315,12 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     if let Some(mirror) = mirror {
         mirror.finish()?;
     }
-    Ok(BackupResult { summary, content_bytes: written.content_bytes, archive_bytes: written.archive_bytes })
+    Ok(BackupResult {
+        summary,
+        choices,
+        content_bytes: written.content_bytes,
+        archive_bytes: written.archive_bytes,
+    })
 }
 
 /// Adds files, some of which may come through streams.
@@ -311,6 +369,7 @@ fn tell_unmirrored(folders: &[NodeFolder], reporter: &dyn Reporter) {
 
 /// Tells what did not go as usual. Problems are told by whoever prints the result.
 fn tell(summary: &BackupSummary, reporter: &dyn Reporter) {
+    left_out::tell(&summary.left_out, reporter);
     let list = |names: &[String]| {
         let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
         let more = if names.len() > 5 { ", …" } else { "" };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::backup::NodeConfiguration;
+use crate::backup::{LeftOut, NodeConfiguration};
 use crate::error::Result;
 use crate::survey::Survey;
 
@@ -29,6 +29,9 @@ pub struct Overview {
     pub documents: u64,
     /// Documents that are deleted.
     pub deleted: u64,
+    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They do not count,
+    /// and a restore leaves them out.
+    pub surplus_shards: u64,
     /// Bytes of all files.
     pub content_bytes: u64,
     /// Shards that could not be saved, or cannot be opened.
@@ -37,6 +40,9 @@ pub struct Overview {
     pub deleted_meanwhile: Vec<String>,
     /// Databases created while the backup ran: not in the archive.
     pub created_meanwhile: Vec<String>,
+    /// What was on the nodes and is not in the archive, as the backup found it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// The nodes' configuration files, with the names of what in them is secret.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<NodeConfiguration>,
@@ -92,12 +98,19 @@ pub struct ShardListing {
 /// Sums an archive up.
 pub fn overview(survey: &Survey) -> Result<Overview> {
     let mut nodes: BTreeSet<String> = BTreeSet::new();
-    let mut databases = 0;
+    let (mut databases, mut documents, mut deleted, mut surplus) = (0, 0, 0, 0);
     survey.maps.for_each(|document| {
-        if let Ok(map) = &document.map
+        if let Ok(map) = document.map
             && !survey.deleted_meanwhile().contains(&map.db)
         {
             databases += 1;
+            let counted = survey.counted(map);
+            surplus += counted.surplus.len() as u64;
+            let map = counted.map;
+            for facts in map.shards().filter_map(|shard| survey.shards.get(shard.path().as_str())) {
+                documents += facts.docs;
+                deleted += facts.deleted;
+            }
             for node in map.by_range.values().flatten() {
                 if !nodes.contains(node) {
                     nodes.insert(node.clone());
@@ -118,12 +131,14 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
         databases,
         shards: survey.shards.len() as u64,
         views: survey.views.values().map(|views| views.len() as u64).sum(),
-        documents: survey.shards.values().map(|shard| shard.docs).sum(),
-        deleted: survey.shards.values().map(|shard| shard.deleted).sum(),
+        documents,
+        deleted,
+        surplus_shards: surplus,
         content_bytes: survey.content_bytes,
         problems: damaged + summary.map_or(0, |summary| summary.problems.len() as u64),
         deleted_meanwhile: survey.deleted_meanwhile().to_vec(),
         created_meanwhile: summary.map(|summary| summary.created_meanwhile.clone()).unwrap_or_default(),
+        left_out: summary.map(|summary| summary.left_out.clone()).unwrap_or_default(),
         config: summary.map(|summary| summary.config.clone()).unwrap_or_default(),
         ignored_files: survey.ignored,
     })
@@ -136,6 +151,7 @@ pub fn databases(survey: &Survey, only: Option<&str>) -> Result<Vec<DatabaseList
         if only.is_some_and(|name| name != map.db) || survey.deleted_meanwhile().contains(&map.db) {
             return Ok(());
         }
+        let map = survey.counted(map).map;
         let shards: Vec<ShardListing> = map
             .shards()
             .zip(map.by_range.values())

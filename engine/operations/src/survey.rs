@@ -2,15 +2,17 @@
 //! is none, from one pass over everything.
 
 mod maps;
+mod ring;
 mod sequential;
 mod tail;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use archive::{Archive, Entry, Facts, IndexedArchive};
-use couchfile::data_dir::DataFile;
 pub use couchfile::data_dir::locate;
+use couchfile::data_dir::{DataFile, Range};
 use couchfile::read_at::ReadAt;
 
 use crate::backup::BackupSummary;
@@ -18,8 +20,9 @@ use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
 use crate::report::Reporter;
 
-pub(crate) use maps::unreadable;
 pub use maps::{ArchivedMaps, MapDocument, shard_map_of};
+pub(crate) use maps::{map_document, unreadable};
+pub use ring::Counted;
 pub(crate) use sequential::note_root;
 
 /// What is known of an archived shard.
@@ -94,6 +97,8 @@ pub struct Survey {
     pub ignored: u64,
     /// Bytes of all files.
     pub content_bytes: u64,
+    /// The ranges of all shard files by database and suffix; made when it is first needed.
+    pub(crate) ranges: OnceLock<HashMap<Box<str>, Vec<Range>>>,
 }
 
 impl Survey {
@@ -131,6 +136,7 @@ impl Survey {
             maps,
             ignored,
             content_bytes,
+            ranges: OnceLock::new(),
             archive: Archive::Indexed(archive),
         })
     }
@@ -138,6 +144,11 @@ impl Survey {
     /// Databases that were deleted while the backup ran; their maps do not count.
     pub fn deleted_meanwhile(&self) -> &[String] {
         self.summary.as_ref().map_or(&[], |summary| &summary.deleted_meanwhile)
+    }
+
+    /// The security object of a database whose shards do not agree on it; `null` is CouchDB's default.
+    pub fn security_of(&self, db: &str) -> Option<&serde_json::Value> {
+        Some(&self.summary.as_ref()?.security.get(db)?.object)
     }
 
     /// The archive's path, for messages.
@@ -191,7 +202,7 @@ impl Listed {
         let path = entry.name.strip_prefix("data/");
         match (path.and_then(DataFile::parse), entry.facts) {
             (Some(DataFile::ShardMaps), _) => self.maps = Some(entry.name),
-            (Some(DataFile::Shard(_)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
+            (Some(DataFile::Shard(shard)), Facts::Shard { node, seq, purge_seq, docs, deleted, .. }) => {
                 let facts = ShardFacts {
                     size: entry.size,
                     seq,
@@ -201,7 +212,7 @@ impl Listed {
                     node: node.map(String::into_boxed_str),
                     damage: None,
                 };
-                self.shards.insert(path.unwrap_or_default().into(), facts);
+                self.shards.insert(shard.path().into_boxed_str(), facts);
             }
             (Some(DataFile::View { shard, signature }), Facts::View { node, seq, purge_seq, .. }) => {
                 self.views.entry(shard.path().into_boxed_str()).or_default().push(ViewFacts {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::report::Reporter;
-use crate::survey::Survey;
+use crate::survey::{Counted, Survey};
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -52,6 +52,9 @@ pub struct VerifyResult {
     pub deleted_meanwhile: Vec<String>,
     /// Shards that belong to no database.
     pub orphans: u64,
+    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They are checked,
+    /// and do not count.
+    pub surplus_shards: u64,
 }
 
 impl VerifyResult {
@@ -90,12 +93,12 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
         ..VerifyResult::default()
     };
     let begun = Instant::now();
-    let partitioned = check_maps(&survey, &mut result)?;
+    let mapped = check_maps(&survey, &mut result)?;
     reporter.timing("shard maps held against the files", begun.elapsed().as_secs_f64());
     let total = survey.shards.len() + survey.views.values().map(Vec::len).sum::<usize>() + 1;
     reporter.phase("verifying", Some(total as u64));
     let begun = Instant::now();
-    let visitor = visitor::Checker::new(&survey, &partitioned, result, threads, reporter);
+    let visitor = visitor::Checker::new(&survey, &mapped, result, threads, reporter);
     match &survey.archive {
         Archive::Indexed(archive) => archive.verify(threads, &visitor),
         Archive::Sequential(archive) => archive.visit(threads, &visitor).map(|_| ()),
@@ -108,8 +111,17 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
     Ok(result)
 }
 
-/// Holds every shard map against the files; gives the names of the partitioned databases.
-fn check_maps(survey: &Survey, result: &mut VerifyResult) -> Result<HashSet<String>> {
+/// What the shard maps say of the files.
+#[derive(Default)]
+struct Mapped<'s> {
+    /// Names of the partitioned databases.
+    partitioned: HashSet<String>,
+    /// Paths of the shards that make the databases. The others do not count.
+    counted: HashSet<&'s str>,
+}
+
+/// Holds every shard map against the files.
+fn check_maps<'s>(survey: &'s Survey, result: &mut VerifyResult) -> Result<Mapped<'s>> {
     let could_not_be_saved: HashMap<&str, &str> = survey
         .summary
         .iter()
@@ -117,8 +129,7 @@ fn check_maps(survey: &Survey, result: &mut VerifyResult) -> Result<HashSet<Stri
         .map(|problem| (problem.path.as_str(), problem.problem.as_str()))
         .collect();
     let deleted: HashSet<&str> = survey.deleted_meanwhile().iter().map(String::as_str).collect();
-    let mut partitioned = HashSet::new();
-    let mut mapped = 0u64;
+    let mut mapped = Mapped::default();
     let walked = survey.maps.for_each(|document| {
         if document.id.starts_with("_design/") {
             return Ok(());
@@ -130,11 +141,13 @@ fn check_maps(survey: &Survey, result: &mut VerifyResult) -> Result<HashSet<Stri
                 return Ok(());
             }
         };
+        let Counted { map, surplus, .. } = survey.counted(map);
+        result.surplus_shards += surplus.len() as u64;
         for shard in map.shards() {
             let path = shard.path();
-            let found = survey.shards.contains_key(path.as_str());
-            mapped += u64::from(found);
-            if !found && !deleted.contains(map.db.as_str()) {
+            if let Some((path, _)) = survey.shards.get_key_value(path.as_str()) {
+                mapped.counted.insert(path);
+            } else if !deleted.contains(map.db.as_str()) {
                 let why = could_not_be_saved.get(path.as_str()).map_or_else(
                     || "the shard map names it, but it is not in the archive".to_owned(),
                     |why| format!("it is not in the archive: when the backup was made, {why}"),
@@ -150,7 +163,7 @@ fn check_maps(survey: &Survey, result: &mut VerifyResult) -> Result<HashSet<Stri
             result.problem(format!("_dbs.couch/{}", map.db), "its ranges leave gaps");
         }
         if map.is_partitioned() {
-            partitioned.insert(map.db);
+            mapped.partitioned.insert(map.db);
         }
         Ok(())
     });
@@ -162,8 +175,8 @@ fn check_maps(survey: &Survey, result: &mut VerifyResult) -> Result<HashSet<Stri
         }
         Err(other) => return Err(other),
     }
-    result.orphans = survey.shards.len() as u64 - mapped;
-    Ok(partitioned)
+    result.orphans = (survey.shards.len() - mapped.counted.len()) as u64 - result.surplus_shards;
+    Ok(mapped)
 }
 
 fn check_views(survey: &Survey, result: &mut VerifyResult) {

@@ -1,16 +1,17 @@
 //! A database of an archive: its shards put together.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use couchfile::btree::{Fault, Key, TreeKind};
-use couchfile::data_dir::{ShardName, document_hash};
+use couchfile::data_dir::{Range, ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::document::{self, LocalDocument};
 use couchfile::error::CouchFileError;
+use couchfile::ring;
 use couchfile::shard_map::ShardMap;
 use serde_json::{Value, json};
 
@@ -72,10 +73,18 @@ pub struct Info {
 }
 
 impl SnapshotDatabase {
-    pub(crate) fn new(snapshot: Arc<Snapshot>, map: ShardMap, limits: &Value) -> Self {
+    /// Puts the shards together that count: where the database was saved in the middle of shard splitting, one ring of them.
+    /// `others` are ranges that were saved though the map does not name them.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        map: ShardMap,
+        others: &[Range],
+        limits: &Value,
+    ) -> Result<Self> {
+        let map = counted(&snapshot, map, others)?;
         let shards = map.shards().map(|name| Shard { name, file: OnceLock::new() }).collect();
         let limits = (limits["revs_limit"].as_u64(), limits["purged_infos_limit"].as_u64());
-        Self { snapshot, map, shards, limits, unpacked: false, held: AtomicU64::new(0) }
+        Ok(Self { snapshot, map, shards, limits, unpacked: false, held: AtomicU64::new(0) })
     }
 
     /// Whether its files can be read at any place without unpacking much more than what is asked for.
@@ -149,7 +158,10 @@ impl SnapshotDatabase {
 
     /// The security object; CouchDB's default where there is none.
     pub fn security(&self) -> Result<Value> {
-        let found = self.file(0)?.security_json().map_err(|e| self.damaged(0, e))?;
+        let found = match self.snapshot.security_of(self.name()) {
+            Some(chosen) => Some(chosen.clone()).filter(|object| !object.is_null()),
+            None => self.file(0)?.security_json().map_err(|e| self.damaged(0, e))?,
+        };
         let default = || json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
         Ok(found.unwrap_or_else(default))
     }
@@ -449,6 +461,27 @@ impl SnapshotDatabase {
         let what = self.shards.get(number).map_or_else(|| self.map.db.clone(), |shard| shard.name.path());
         self.snapshot.damaged(what, e)
     }
+}
+
+/// The map with the ranges that count. Looks into files only where ranges overlap or are missing.
+fn counted(snapshot: &Snapshot, map: ShardMap, others: &[Range]) -> Result<ShardMap> {
+    if ring::is_closed(map.by_range.keys()) && others.is_empty() {
+        return Ok(map);
+    }
+    let mut documents = HashMap::new();
+    for range in map.by_range.keys().chain(others) {
+        let path = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() }.path();
+        let Some((source, _)) = snapshot.files().open(&path)? else { continue };
+        // One that is damaged is told when it is needed: where no other files make a ring.
+        if let Ok((live, deleted)) = Database::open(source).and_then(|file| file.counts()) {
+            documents.insert(*range, live.saturating_add(deleted));
+        }
+    }
+    let ring = ring::counted(&map, |range| documents.get(&range).copied(), || others.to_vec());
+    Ok(match ring {
+        Some(ring) => map.with_ranges(&ring),
+        None => map,
+    })
 }
 
 fn local_value(doc: &LocalDocument<'_>) -> couchfile::error::Result<Value> {

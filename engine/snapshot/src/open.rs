@@ -1,6 +1,7 @@
 //! Where the files of an archive come from, whichever kind of archive it is.
 
 use archive::IndexedArchive;
+use couchfile::data_dir::late_path;
 use couchfile::read_at::ReadAt;
 
 use crate::error::Result;
@@ -17,6 +18,9 @@ pub(crate) enum Files {
     Spooled(Spooled),
 }
 
+/// So often a backup looks for shards that were split off meanwhile, at most; see [`late_path`].
+const LATE_ROUNDS: u8 = 9;
+
 /// What an open file takes beside its content, in bytes.
 const OPEN_FILE: u64 = 2 << 10;
 
@@ -25,13 +29,18 @@ impl Files {
     /// `None` where there is no such file.
     pub(crate) fn open(&self, path: &str) -> Result<Option<(AnySource, u64)>> {
         match self {
-            Self::Indexed(archive) => match archive.open(&format!("data/{path}"))? {
-                Some(file) => {
-                    let held = OPEN_FILE.saturating_add(file.bytes_in_memory());
-                    Ok(Some((Box::new(file), held)))
+            Self::Indexed(archive) => {
+                let mut found = archive.open(&format!("data/{path}"))?;
+                let mut round = 0;
+                while found.is_none() && round < LATE_ROUNDS {
+                    round += 1;
+                    found = archive.open(&format!("data/{}", late_path(path, round)))?;
                 }
-                None => Ok(None),
-            },
+                Ok(found.map(|file| {
+                    let held = OPEN_FILE.saturating_add(file.bytes_in_memory());
+                    (Box::new(file) as AnySource, held)
+                }))
+            }
             Self::Spooled(spooled) => {
                 Ok(spooled.open(path).map(|part| (Box::new(part) as AnySource, OPEN_FILE)))
             }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{Archive, METADATA};
 use couchfile::btree::TreeKind;
-use couchfile::data_dir::SHARD_MAPS;
+use couchfile::data_dir::{Range, SHARD_MAPS};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
@@ -63,6 +63,10 @@ pub struct Snapshot {
     deleted_meanwhile: BTreeSet<String>,
     /// Limits that CouchDB told when the backup was made, by database: a compaction may have lost them in the files.
     limits: serde_json::Value,
+    /// Databases whose shards were split while the backup ran: lists of ranges that were saved instead of those in the map.
+    split_meanwhile: serde_json::Value,
+    /// Security objects of databases whose shards do not agree on them, each as `object`.
+    security: serde_json::Value,
     /// Databases that were asked for.
     opened: Mutex<LruCache<String, Arc<SnapshotDatabase>>>,
     /// Bytes of databases' files in memory, opened ones and those that are only still in use.
@@ -111,6 +115,8 @@ impl Snapshot {
             about: about(metadata.as_deref().and_then(Metadata::from_yaml)),
             deleted_meanwhile: names(&summary["deleted_meanwhile"]),
             limits: summary["cluster"]["limits"].clone(),
+            security: summary["security"].clone(),
+            split_meanwhile: summary["split_meanwhile"].clone(),
             identity,
             name,
             files,
@@ -181,9 +187,17 @@ impl Snapshot {
         let body = body.map_err(|e| unreadable(e.to_string()))?;
         let map = ShardMap::decode(name, &mut couchfile::term::Decoder::new(&body))
             .map_err(|e| unreadable(e.to_string()))?;
-        let database = Arc::new(SnapshotDatabase::new(Arc::clone(self), map, &self.limits[name]));
+        let split = self.split_meanwhile[name].as_array().into_iter().flatten();
+        let others: Vec<Range> = split.filter_map(|range| range.as_str()?.parse().ok()).collect();
+        let database = SnapshotDatabase::new(Arc::clone(self), map, &others, &self.limits[name])?;
+        let database = Arc::new(database);
         self.keep(name, &database);
         Ok(Some(database))
+    }
+
+    /// The security object of a database whose shards do not agree on it; `null` is CouchDB's default.
+    pub(crate) fn security_of(&self, db: &str) -> Option<&serde_json::Value> {
+        self.security.get(db)?.get("object")
     }
 
     pub(crate) fn files(&self) -> &Files {

@@ -89,6 +89,10 @@ pub struct HeaderEdit {
     pub revs_limit: Option<u64>,
     /// The number of purges remembered.
     pub purge_infos_limit: Option<u64>,
+    /// Another security object; `null` for CouchDB's default. Whoever writes the file puts it there and sets where it lies.
+    pub security: Option<serde_json::Value>,
+    /// Where the new security object lies (inside: `None` for CouchDB's default).
+    pub security_ptr: Option<Option<u64>>,
     /// Another tree of local documents (inside: `None` for no local documents).
     pub local_tree: Option<Option<TreeState>>,
 }
@@ -247,6 +251,9 @@ impl DbHeader {
         }
         if let Some(limit) = edit.purge_infos_limit {
             set(PURGE_INFOS_LIMIT, encoded(|e| e.uint(limit)));
+        }
+        if let Some(ptr) = edit.security_ptr {
+            set(SECURITY_PTR, encoded(|e| if let Some(ptr) = ptr { e.uint(ptr) } else { e.atom(b"nil") }));
         }
         if let Some(tree) = &edit.local_tree {
             let mut encoder = Encoder::new();

@@ -118,6 +118,12 @@ impl HeaderScan {
         DbHeader::decode(&raw.term, raw.offset).ok()?.counts(raw.offset).ok()
     }
 
+    /// Likewise the number of purges that the database remembers.
+    pub fn first_purges(&self) -> Option<u64> {
+        let raw = self.first()?;
+        DbHeader::decode(&raw.term, raw.offset).ok()?.least_purge_seq(raw.offset).ok()
+    }
+
     /// What the whole file is as a view index. Its trees are not looked at.
     pub fn view(&self) -> Result<ViewHeader> {
         let raw = self.last().ok_or(CouchFileError::NoHeader { len: self.len() })?;

@@ -74,7 +74,7 @@ impl Settings {
 }
 
 /// The list of pairs of an object given as a term; fails where it is none.
-pub(super) fn object_members(object: &[u8]) -> Result<&[u8], TermError> {
+pub(crate) fn object_members(object: &[u8]) -> Result<&[u8], TermError> {
     let mut decoder = Decoder::new(object);
     decoder.tuple_of(1)?;
     let members = &object[decoder.position()..];

@@ -286,30 +286,6 @@ impl Http {
         }
     }
 
-    /// Calls `each` with every shard map of the node. Documents of its `_dbs` that are none are left out.
-    pub fn for_each_shard_map(&self, mut each: impl FnMut(ListedMap)) -> Result<()> {
-        const BATCH: usize = 1000;
-        let mut after = String::new();
-        loop {
-            let path = format!("/_node/_local/_dbs/_all_docs?include_docs=true&limit={BATCH}{after}");
-            let answer = self.get(&path)?;
-            let rows =
-                answer["rows"].as_array().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", &answer))?;
-            for row in rows {
-                let id = row["id"].as_str().ok_or_else(|| self.nonsense("GET _dbs/_all_docs", row))?;
-                if let Some(map) = ListedMap::parse(id, &row["doc"]) {
-                    each(map);
-                }
-            }
-            match rows.last() {
-                Some(last) if rows.len() == BATCH => {
-                    after = format!("&skip=1&startkey={}", encode(&last["id"].to_string()));
-                }
-                _ => return Ok(()),
-            }
-        }
-    }
-
     /// Shard maps of the node: id and revision of at most `limit` documents of its `_dbs`, from `start` on.
     pub fn shard_map_revisions(&self, start: Option<&str>, limit: usize) -> Result<Vec<(String, String)>> {
         let mut path = format!("/_node/_local/_dbs/_all_docs?limit={limit}");

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use couchfile::data_dir::SHARD_MAPS;
+use couchfile::data_dir::{SHARD_MAPS, ShardName};
 use couchfile::database::Database;
+use couchfile::shard_map::ShardMap;
 
-use super::folder::MapsBytes;
+use super::folder::{MapsBytes, NodeFolder};
 use super::plan::{Maps, for_each_map};
 use crate::error::{OperationError, Result};
 
@@ -44,26 +45,77 @@ fn maps_now(maps: &Maps<'_>) -> Result<Database<MapsBytes>> {
     Database::open(bytes).map_err(|e| OperationError::database(maps.folder.shown_file(SHARD_MAPS), e))
 }
 
-/// Whether the database with this name and suffix was gone at some moment up to three seconds before this one, or later:
-/// deleted, or another one of that name in its place.
-pub(super) fn was_deleted(maps: &Maps<'_>, latest: &LatestMaps, db: &str, suffix: &str) -> Result<bool> {
+/// What became of a shard that was to be saved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The shard map names it.
+    Stays,
+    /// Its database was deleted, or another one of that name is in its place.
+    Deleted,
+    /// Its database is there, and its shard map does not name this range any more: it was split.
+    Split,
+}
+
+/// What became of a shard by shard maps that are up to three seconds old.
+pub(super) fn fate_lately(maps: &Maps<'_>, latest: &LatestMaps, shard: &ShardName) -> Result<Fate> {
     let now = Instant::now();
-    is_gone(&*latest.since(maps, now.checked_sub(FRESH).unwrap_or(now))?, db, suffix)
+    fate(&*latest.since(maps, now.checked_sub(FRESH).unwrap_or(now))?, shard)
 }
 
-/// The same at this moment or later.
-pub(super) fn is_deleted(maps: &Maps<'_>, latest: &LatestMaps, db: &str, suffix: &str) -> Result<bool> {
-    is_gone(&*latest.since(maps, Instant::now())?, db, suffix)
+/// The same at this moment or later. The nodes that hold the shard know first what happens to it; `holders` are asked, too, where
+/// the others' maps still name it.
+pub(super) fn fate_now<'f>(
+    maps: &Maps<'_>,
+    latest: &LatestMaps,
+    shard: &ShardName,
+    holders: impl Iterator<Item = &'f NodeFolder>,
+) -> Result<Fate> {
+    let found = fate(&*latest.since(maps, Instant::now())?, shard)?;
+    if found != Fate::Stays {
+        return Ok(found);
+    }
+    for folder in holders.filter(|folder| !std::ptr::eq(*folder, maps.folder)) {
+        if let Some(own) = open_now(folder)?
+            && fate(&own, shard)? == Fate::Split
+        {
+            return Ok(Fate::Split);
+        }
+    }
+    Ok(Fate::Stays)
 }
 
-fn is_gone(now: &Database<MapsBytes>, db: &str, suffix: &str) -> Result<bool> {
+fn fate(now: &Database<MapsBytes>, shard: &ShardName) -> Result<Fate> {
+    Ok(match map_in(now, &shard.db)? {
+        Some(map) if map.suffix != shard.suffix => Fate::Deleted,
+        Some(map) if map.by_range.contains_key(&shard.range) => Fate::Stays,
+        Some(_) => Fate::Split,
+        None => Fate::Deleted,
+    })
+}
+
+fn map_in(now: &Database<MapsBytes>, db: &str) -> Result<Option<ShardMap>> {
     let found = now
         .document(db.as_bytes(), |doc| {
-            Ok(!doc.deleted
-                && crate::survey::shard_map_of(now, doc, db).is_ok_and(|map| map.suffix == suffix))
+            Ok((!doc.deleted).then(|| crate::survey::shard_map_of(now, doc, db).ok()).flatten())
         })
         .map_err(|e| OperationError::database("the shard maps (_dbs.couch)", e))?;
-    Ok(found != Some(true))
+    Ok(found.flatten())
+}
+
+/// The shard maps of a node as they are now; `None` where they cannot be used.
+fn open_now(folder: &NodeFolder) -> Result<Option<Database<MapsBytes>>> {
+    Ok(folder.open_maps()?.and_then(|(bytes, _)| Database::open(bytes).ok()))
+}
+
+/// The maps of a database on all given nodes as they are now.
+pub(super) fn maps_of(folders: &[NodeFolder], db: &str) -> Result<Vec<ShardMap>> {
+    let mut maps = Vec::new();
+    for folder in folders {
+        if let Some(now) = open_now(folder)? {
+            maps.extend(map_in(&now, db)?);
+        }
+    }
+    Ok(maps)
 }
 
 /// Names of the databases that exist now but not in the shard maps that were saved.

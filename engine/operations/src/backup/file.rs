@@ -94,9 +94,13 @@ pub(crate) struct ShardHeader {
     pub(crate) uuid: Option<String>,
     pub(crate) seq: u64,
     pub(crate) purge_seq: u64,
+    /// Purges that are remembered.
+    pub(crate) purges: u64,
     pub(crate) docs: u64,
     pub(crate) deleted: u64,
     pub(crate) offset: u64,
+    /// The security object (inside: `None` for CouchDB's default); `None` where it was not looked at or cannot be read.
+    pub(crate) security: Option<Option<serde_json::Value>>,
 }
 
 /// What a backup wants to know of a view index's header.
@@ -161,9 +165,11 @@ pub(crate) fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), Co
         uuid: header.uuid.clone(),
         seq: header.update_seq,
         purge_seq: database.purge_seq()?,
+        purges: header.least_purge_seq(database.header_offset())?,
         docs,
         deleted,
         offset: database.header_offset(),
+        security: database.security_json().ok(),
     };
     Ok((facts, database.header_end()))
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
+use couchfile::header::DbHeader;
 use couchfile::read_at::{FileBytes, ReadAt};
-use node::NodeFiles;
+use node::{FileKind, NodeFiles};
 
 use super::FolderArgument;
 use super::asked::Asked;
@@ -27,8 +29,8 @@ pub struct NodeFolder {
     pub(super) remote: Option<Arc<dyn NodeFiles>>,
     /// Where files of another machine are mirrored, if they are.
     pub(super) mirror: Option<NodeMirror>,
-    /// Its shard maps as they were when the backup began. The file may grow or be replaced, this stays.
-    pub(super) maps: std::result::Result<Database<MapsBytes>, CouchFileError>,
+    /// Its shard maps as they were when the backup began, or why there are none. The file may grow or be replaced, this stays.
+    pub(super) maps: std::result::Result<Database<MapsBytes>, String>,
     /// When `_dbs.couch` was last changed, in seconds since 1970.
     pub(super) maps_mtime: u64,
 }
@@ -61,6 +63,11 @@ impl NodeFolder {
     /// The folder for messages: with its machine, where that is another one.
     pub(super) fn shown(&self) -> String {
         self.shown_file("")
+    }
+
+    /// The node's name for messages, or where it lies.
+    pub(super) fn shown_node(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.shown())
     }
 
     /// The same for a file by its path below the folder.
@@ -99,7 +106,7 @@ fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
 
 /// Opens all folders.
 ///
-/// Fails where a path is no data folder, or where two are the same node.
+/// A folder whose shard maps are missing or damaged is opened all the same: another node may have them. Fails where a path is no data folder, or where two are the same node.
 pub(super) fn open_all(
     arguments: &[FolderArgument],
     asked: &Asked<'_>,
@@ -159,7 +166,8 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
         (Some(files), Some(mirror)) => Some(mirror.of_node(files, path)?),
         _ => None,
     };
-    let Some((bytes, mtime)) = open_maps(remote.as_deref(), mirror.as_ref(), path)? else {
+    let opened = open_maps(remote.as_deref(), mirror.as_ref(), path)?;
+    if opened.is_none() && !has_shards(remote.as_deref(), path)? {
         return Err(OperationError::refused(
             format!(
                 "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
@@ -167,10 +175,55 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
             ),
             "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
         ));
+    }
+    let (maps, maps_mtime) = match opened {
+        Some((bytes, mtime)) => match Database::open(bytes) {
+            Err(e @ CouchFileError::Newer { .. }) => {
+                return Err(OperationError::database(shown(remote.as_deref(), &path.join(SHARD_MAPS)), e));
+            }
+            opened => (opened.map_err(|e| e.to_string()), mtime),
+        },
+        None => (Err("the file is missing".to_owned()), 0),
     };
-    let maps = Database::open(bytes);
-    let name = node.clone().or_else(|| told.map(str::to_owned)).or_else(|| {
-        maps.as_ref().ok().and_then(|maps| maps.header().epochs.first().map(|epoch| epoch.node.clone()))
-    });
-    Ok(NodeFolder { path: path.clone(), name, remote, mirror, maps, maps_mtime: mtime })
+    let name = node.clone().or_else(|| told.map(str::to_owned));
+    let name = name.or_else(|| newest_node(maps.as_ref().ok()?.header()));
+    // A node whose shard maps are lost has its name in the shards that it opened last.
+    let name = name.or_else(|| if remote.is_none() { node_of_shards(path) } else { None });
+    Ok(NodeFolder { path: path.clone(), name, remote, mirror, maps, maps_mtime })
+}
+
+fn newest_node(header: &DbHeader) -> Option<String> {
+    header.epochs.first().map(|epoch| epoch.node.clone())
+}
+
+/// Whether a folder holds shards, so that it is a data folder whatever else it lacks.
+fn has_shards(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<bool> {
+    match remote {
+        None => Ok(folder.join("shards").is_dir()),
+        Some(files) => {
+            let entries = files.list(folder)?.unwrap_or_default();
+            Ok(entries.iter().any(|entry| entry.name == "shards" && entry.kind != FileKind::File))
+        }
+    }
+}
+
+/// The node that opened the shards of a folder of this machine last, as the one changed last tells.
+fn node_of_shards(folder: &Path) -> Option<String> {
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    let mut folders = vec![folder.join("shards")];
+    while let Some(below) = folders.pop() {
+        for entry in std::fs::read_dir(below).ok()?.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else if entry.path().extension().is_some_and(|ending| ending == "couch")
+                && newest.as_ref().is_none_or(|(newest, _)| changed > *newest)
+            {
+                newest = Some((changed, entry.path()));
+            }
+        }
+    }
+    let database = Database::open(FileBytes::new(File::open(newest?.1).ok()?).ok()?).ok()?;
+    newest_node(database.header())
 }

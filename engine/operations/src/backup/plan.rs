@@ -1,19 +1,26 @@
 //! Which files are saved, and from which node.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
-use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
+use couchfile::ring;
 use couchfile::shard_map::ShardMap;
 
 use super::FileProblem;
+use super::choice::Choice;
 use super::copies;
 use super::folder::{MapsBytes, NodeFolder};
+use super::known::{self, Disputed};
+use super::left_out::{LeftOut, LeftOutKind};
+use super::maps;
+use super::nowhere::Nowhere;
 use super::remote;
+use super::security::Securities;
 use crate::documents::convert_in_order;
 use crate::error::{OperationError, Result};
 use crate::parallel;
@@ -50,6 +57,28 @@ pub(super) struct PlannedView {
     pub(super) folder: u16,
 }
 
+/// Which folders belong to the nodes that a shard map names.
+struct Holders<'f> {
+    by_name: HashMap<&'f str, u16>,
+    /// Folders whose node nobody knows the name of: they can only be asked for the file.
+    nameless: Vec<u16>,
+}
+
+impl<'f> Holders<'f> {
+    fn of(folders: &'f [NodeFolder]) -> Self {
+        let numbered = || folders.iter().enumerate().map(|(i, folder)| (i as u16, folder));
+        Self {
+            by_name: numbered().filter_map(|(i, folder)| Some((folder.name.as_deref()?, i))).collect(),
+            nameless: numbered().filter(|(_, folder)| folder.name.is_none()).map(|(i, _)| i).collect(),
+        }
+    }
+
+    fn of_nodes(&self, nodes: &[String]) -> Box<[u16]> {
+        let named = nodes.iter().filter_map(|node| self.by_name.get(node.as_str()));
+        named.chain(&self.nameless).copied().collect()
+    }
+}
+
 /// What a backup will save.
 pub(super) struct Plan<'f> {
     pub(super) maps: Maps<'f>,
@@ -59,113 +88,255 @@ pub(super) struct Plan<'f> {
     pub(super) databases: u64,
     /// Shard maps that cannot be read.
     pub(super) problems: Vec<FileProblem>,
+    /// Databases that the nodes' shard maps do not agree on.
+    pub(super) disputed: BTreeMap<String, Disputed>,
+    /// Databases that only some nodes know, and that lie on none of the given ones.
+    pub(super) unreachable: BTreeSet<String>,
+    /// The ranges that count, of databases in the middle of shard splitting.
+    pub(super) rings: BTreeMap<String, Vec<Range>>,
+    /// Shards that are not saved, as others hold the same documents.
+    pub(super) surplus: u64,
+    /// Names with suffixes of all databases.
+    pub(super) known: HashSet<Box<str>>,
+    /// Maps of databases in the middle of shard splitting, until it is known which ranges count.
+    splitting: Vec<ShardMap>,
 }
 
 impl<'f> Plan<'f> {
-    /// Plans by the shard maps of the node that is not behind the others.
+    /// Plans by the shard maps of all nodes: those of the node that is not behind the others and, for databases that they do not
+    /// agree on, what CouchDB would make of all of them.
     ///
-    /// Fails where no folder has readable shard maps, or a range lies on none of the nodes.
+    /// Fails where no folder has readable shard maps, or no closed ring of a database's ranges lies on the nodes.
     pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
-        let maps = best_maps(folders, reporter)?;
-        let by_name: HashMap<&str, u16> = folders
-            .iter()
-            .enumerate()
-            .filter_map(|(i, folder)| folder.name.as_deref().map(|name| (name, i as u16)))
-            .collect();
-        let mut shards = Vec::new();
-        let mut databases = 0;
         let mut problems = Vec::new();
+        let (maps, readable) = maps::best(folders, &mut problems, reporter)?;
+        let mut plan = Self {
+            disputed: known::disputed(folders, &readable, threads)?,
+            maps,
+            shards: Vec::new(),
+            databases: 0,
+            problems,
+            unreachable: BTreeSet::new(),
+            rings: BTreeMap::new(),
+            surplus: 0,
+            known: HashSet::new(),
+            splitting: Vec::new(),
+        };
+        let holders = Holders::of(folders);
         let mut nowhere = Nowhere::default();
-        for_each_map(maps.database, threads, |map| {
-            let map = match map {
-                Ok(map) => map,
-                Err(problem) => {
-                    problems.push(problem);
-                    return Ok(());
-                }
-            };
-            databases += 1;
-            for (range, nodes) in &map.by_range {
-                let mut holders: Vec<u16> =
-                    nodes.iter().filter_map(|node| by_name.get(node.as_str()).copied()).collect();
-                // A folder whose node nobody knows the name of can only be asked for the file.
-                holders.extend((0..folders.len() as u16).filter(|&i| folders[usize::from(i)].name.is_none()));
-                let shard = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() };
-                if holders.is_empty() {
-                    nowhere.add(&shard, nodes);
-                }
-                shards.push(PlannedShard {
-                    path: shard.path(),
-                    folders: holders.into_boxed_slice(),
-                    partitioned: map.is_partitioned(),
-                });
+        for_each_map(plan.maps.database, threads, |map| {
+            match map {
+                Ok(map) if plan.disputed.contains_key(&map.db) => {}
+                Ok(map) => plan.add(map, &holders, Some(&mut nowhere)),
+                Err(problem) => plan.problems.push(problem),
             }
             Ok(())
         })?;
+        let base = readable.first().copied();
+        let winners: Vec<(bool, ShardMap)> = plan
+            .disputed
+            .values()
+            .filter_map(|disputed| disputed.winner.as_ref())
+            .map(|winner| (Some(winner.folder) == base, winner.map.clone()))
+            .collect();
+        for (is_of_base, map) in winners {
+            plan.add(map, &holders, is_of_base.then_some(&mut nowhere));
+        }
         nowhere.refuse(folders)?;
-        shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { maps, shards, databases, problems })
+        plan.shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        known::tell(&plan.disputed, folders, reporter);
+        Ok(plan)
     }
 
-    /// Chooses, where several folders hold a shard, the copy that lags behind no other.
+    /// Plans a database. Without `nowhere` it is left out where its ranges lie on none of the nodes.
+    fn add(&mut self, map: ShardMap, holders: &Holders<'_>, nowhere: Option<&mut Nowhere>) {
+        self.known.insert(format!("{}{}", map.db, map.suffix).into_boxed_str());
+        let held: Vec<(Range, Box<[u16]>)> = map
+            .by_range
+            .iter()
+            .map(|(range, nodes)| (*range, holders.of_nodes(nodes)))
+            .filter(|(_, holders)| !holders.is_empty())
+            .collect();
+        let all_held = held.len() == map.by_range.len();
+        if !all_held && ring::of(held.iter().map(|(range, _)| *range)).is_none() {
+            let Some(nowhere) = nowhere else {
+                self.unreachable.insert(map.db);
+                return;
+            };
+            let wanted = ring::of(map.by_range.keys().copied());
+            let missing = |range: &Range| !held.iter().any(|(held, _)| held == range);
+            let is_wanted = |range: &Range| wanted.as_ref().is_none_or(|ring| ring.contains(range));
+            for (range, nodes) in &map.by_range {
+                if missing(range) && is_wanted(range) {
+                    let shard = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() };
+                    nowhere.add(&shard, nodes);
+                }
+            }
+        }
+        self.databases += 1;
+        let partitioned = map.is_partitioned();
+        for (range, folders) in held {
+            let shard = ShardName { range, db: map.db.clone(), suffix: map.suffix.clone() };
+            self.shards.push(PlannedShard { path: shard.path(), folders, partitioned });
+        }
+        if !all_held || !ring::is_closed(map.by_range.keys()) {
+            self.splitting.push(map);
+        }
+    }
+
+    /// Decides which ranges count where shards are being split: CouchDB answers from one ring of them, so one is saved.
+    fn choose_rings(
+        &mut self,
+        folders: &[NodeFolder],
+        threads: usize,
+        reporter: &dyn Reporter,
+    ) -> Result<()> {
+        let mut surplus: HashSet<String> = HashSet::new();
+        for map in std::mem::take(&mut self.splitting) {
+            let path = |range| ShardName { range, db: map.db.clone(), suffix: map.suffix.clone() }.path();
+            let planned: Vec<(Range, &PlannedShard)> =
+                map.by_range.keys().filter_map(|range| Some((*range, self.shard(&path(*range))?))).collect();
+            let shards: Vec<&PlannedShard> = planned.iter().map(|(_, shard)| *shard).collect();
+            let documents = remote::documents(folders, &shards, threads)?;
+            let documents: HashMap<Range, u64> = planned
+                .iter()
+                .zip(documents)
+                .filter_map(|((range, _), documents)| Some((*range, documents?)))
+                .collect();
+            let Some(ring) = ring::counted(&map, |range| documents.get(&range).copied(), Vec::new) else {
+                continue;
+            };
+            let shown: Vec<String> = ring.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "{} is in the middle of shard splitting: of its {} ranges these are saved, which hold all documents: {}",
+                map.db,
+                map.by_range.len(),
+                shown.join(", ")
+            );
+            reporter.notice(&Notice { severity: Severity::Info, text });
+            surplus
+                .extend(map.by_range.keys().filter(|range| !ring.contains(range)).map(|range| path(*range)));
+            self.rings.insert(map.db.clone(), ring);
+        }
+        let before = self.shards.len();
+        self.shards.retain(|shard| !surplus.contains(&shard.path));
+        self.surplus = (before - self.shards.len()) as u64;
+        Ok(())
+    }
+
+    /// The planned shard with this path.
+    pub(super) fn shard(&self, path: &str) -> Option<&PlannedShard> {
+        let found = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(path)).ok()?;
+        self.shards.get(found)
+    }
+
+    /// Chooses, where several folders hold a shard, the copy that lags behind no other; and, where shards are being split, the
+    /// ranges. Gives what copies differ.
     pub(super) fn choose(
         &mut self,
         folders: &[NodeFolder],
         threads: usize,
         quiet: impl FnOnce() -> bool,
+        securities: &Securities,
         reporter: &dyn Reporter,
-    ) -> Result<()> {
+    ) -> Result<Vec<Choice>> {
         let several: Vec<usize> =
             (0..self.shards.len()).filter(|&i| self.shards[i].folders.len() > 1).collect();
-        if several.is_empty() {
-            return Ok(());
+        if !several.is_empty() {
+            reporter.phase("comparing copies", Some(several.len() as u64));
         }
-        reporter.phase("comparing copies", Some(several.len() as u64));
         let is_remote = |&number: &u16| folders[usize::from(number)].remote.is_some();
         let (far, several): (Vec<usize>, Vec<usize>) =
             several.into_iter().partition(|&i| self.shards[i].folders.iter().any(is_remote));
+        let mut choices = Vec::new();
         if !far.is_empty() {
             let shards: Vec<&PlannedShard> = far.iter().map(|&i| &self.shards[i]).collect();
             let advance = |copies| reporter.advance(copies, 0);
-            let ordered = remote::order_all(folders, &shards, threads, quiet, advance)?;
+            let ordered = remote::order_all(folders, &shards, threads, quiet, securities, advance)?;
             for (i, order) in far.into_iter().zip(ordered.orders) {
                 self.shards[i].folders = order;
             }
+            choices = ordered.choices;
             if ordered.undecided > 0 {
                 reporter.notice(&Notice {
                     severity: Severity::Warning,
                     text: format!(
-                        "copies of {} shards have equally many documents on several nodes, and nothing tells whether one \
-                         is behind; the first node's are saved. Name and password of a server admin would tell, if no \
-                         node has anything left to replicate.",
+                        "copies of {} shards have equally many documents on several nodes, and nothing tells whether one                          is behind; the first node's are saved. Name and password of a server admin would tell, if no                          node has anything left to replicate.",
                         ordered.undecided
                     ),
                 });
             }
         }
-        let chosen: Vec<std::sync::OnceLock<Box<[u16]>>> =
-            several.iter().map(|_| std::sync::OnceLock::new()).collect();
+        let chosen: Vec<OnceLock<(Box<[u16]>, Option<Choice>)>> =
+            several.iter().map(|_| OnceLock::new()).collect();
         parallel::for_each(threads, &several, |slot, &i| -> Result<()> {
-            let shard = &self.shards[i];
-            let order = copies::order(folders, shard);
+            let order = copies::order(folders, &self.shards[i], securities);
             let _ = chosen[slot].set(order);
             Ok(())
         })?;
         for (i, chosen) in several.into_iter().zip(chosen) {
-            if let Some(order) = chosen.into_inner() {
+            if let Some((order, choice)) = chosen.into_inner() {
                 self.shards[i].folders = order;
+                choices.extend(choice);
             }
         }
-        Ok(())
+        self.choose_rings(folders, threads, reporter)?;
+        choices.sort();
+        Ok(choices)
+    }
+
+    /// The databases that only some nodes know, and that lie on none of the given ones.
+    pub(super) fn unreachable(&self, folders: &[NodeFolder]) -> Vec<LeftOut> {
+        let left_out = |db: &String| {
+            let disputed = self.disputed.get(db)?;
+            let winner = disputed.winner.as_ref()?;
+            let nodes: BTreeSet<&String> = winner.map.by_range.values().flatten().collect();
+            let known_by: Vec<String> =
+                disputed.knows.iter().map(|&number| folders[number].shown_node()).collect();
+            let nodes = if nodes.is_empty() { known_by } else { nodes.into_iter().cloned().collect() };
+            Some(LeftOut {
+                kind: LeftOutKind::UnreachableDatabase,
+                name: db.clone(),
+                suffix: winner.map.suffix.clone(),
+                nodes,
+                files: 0,
+                bytes: 0,
+                documents: None,
+            })
+        };
+        self.unreachable.iter().filter_map(left_out).collect()
+    }
+
+    /// The ranges of a database that were planned to be saved; none where its map cannot be read.
+    pub(super) fn ranges(&self, db: &str) -> Vec<Range> {
+        if let Some(ring) = self.rings.get(db) {
+            return ring.clone();
+        }
+        let of_map = |map: &ShardMap| map.by_range.keys().copied().collect();
+        if let Some(winner) = self.disputed.get(db).and_then(|disputed| disputed.winner.as_ref()) {
+            return of_map(&winner.map);
+        }
+        let found = self
+            .maps
+            .database
+            .document(db.as_bytes(), |doc| Ok(crate::survey::shard_map_of(self.maps.database, doc, db).ok()));
+        found.ok().flatten().flatten().as_ref().map(of_map).unwrap_or_default()
+    }
+
+    /// Numbers of the folders of nodes, as a shard map names them.
+    pub(super) fn holders(folders: &[NodeFolder], nodes: &[String]) -> Box<[u16]> {
+        Holders::of(folders).of_nodes(nodes)
     }
 
     /// Names of all databases.
     pub(super) fn database_names(&self, threads: usize) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for_each_map(self.maps.database, threads, |map| {
-            names.extend(map.map(|map| map.db));
+            names.extend(map.map(|map| map.db).ok().filter(|db| !self.disputed.contains_key(db)));
             Ok(())
         })?;
+        let won = self.disputed.iter().filter(|(_, disputed)| disputed.winner.is_some());
+        names.extend(won.map(|(db, _)| db.clone()));
         Ok(names)
     }
 
@@ -214,107 +385,6 @@ pub(super) fn for_each_map<R: ReadAt>(
         })))
     };
     convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
-}
-
-/// The shard maps of the node that is not behind the others: one that was away does not know what was created meanwhile,
-/// and still knows what was deleted.
-fn best_maps<'f>(folders: &'f [NodeFolder], reporter: &dyn Reporter) -> Result<Maps<'f>> {
-    let mut readable = Vec::new();
-    let mut counts = Vec::new();
-    for folder in folders {
-        match &folder.maps {
-            Ok(database) => {
-                let what = || folder.shown_file("_dbs.couch");
-                counts.push(database.counts().map_err(|e| OperationError::database(what(), e))?);
-                readable.push((folder, database));
-            }
-            Err(CouchFileError::Newer { offset, what }) => {
-                let newer = CouchFileError::Newer { offset: *offset, what: what.clone() };
-                return Err(OperationError::database(folder.shown_file("_dbs.couch"), newer));
-            }
-            Err(e) => reporter.notice(&Notice {
-                severity: Severity::Problem,
-                text: format!(
-                    "{} cannot be used: {e}.{}",
-                    folder.shown_file("_dbs.couch"),
-                    if folders.len() > 1 { " The shard maps of the other nodes given are used." } else { "" }
-                ),
-            }),
-        }
-    }
-    let databases: Vec<&Database<MapsBytes>> = readable.iter().map(|(_, database)| *database).collect();
-    let best = copies::rank(&databases).first().map(|&i| {
-        let (folder, database) = readable[i];
-        Maps { database, folder, count: counts[i].0 }
-    });
-    if counts.iter().any(|count| Some(count) != counts.first()) {
-        let told: Vec<String> =
-            counts.iter().map(|(live, deleted)| format!("{live} and {deleted} deleted ones")).collect();
-        reporter.notice(&Notice {
-            severity: Severity::Warning,
-            text: format!(
-                "the nodes do not know the same databases ({}); those of {} are saved",
-                told.join(", "),
-                best.as_ref().map(|maps| maps.folder.shown()).unwrap_or_default()
-            ),
-        });
-    }
-    best.ok_or_else(|| {
-        OperationError::incomplete(
-            "none of the given nodes has readable shard maps (_dbs.couch), without which nothing can be restored",
-            "Give the data folder of another node of the cluster, too.",
-        )
-    })
-}
-
-/// Ranges that no given node holds.
-#[derive(Debug, Default)]
-struct Nowhere {
-    count: usize,
-    /// Of the first few: database, range, nodes.
-    examples: Vec<(String, Range, Vec<String>)>,
-    /// How many of them each absent node holds.
-    nodes: BTreeMap<String, usize>,
-}
-
-impl Nowhere {
-    fn add(&mut self, shard: &ShardName, nodes: &[String]) {
-        self.count += 1;
-        if self.examples.len() < 3 {
-            self.examples.push((shard.db.clone(), shard.range, nodes.to_vec()));
-        }
-        for node in nodes {
-            *self.nodes.entry(node.clone()).or_default() += 1;
-        }
-    }
-
-    fn refuse(self, folders: &[NodeFolder]) -> Result<()> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        let examples: Vec<String> = self
-            .examples
-            .iter()
-            .map(|(db, range, nodes)| format!("{db} {range} (on {})", nodes.join(", ")))
-            .collect();
-        let given: Vec<&str> =
-            folders.iter().map(|folder| folder.name.as_deref().unwrap_or("of unknown name")).collect();
-        let nodes: Vec<&str> = self.nodes.keys().map(String::as_str).collect();
-        Err(OperationError::incomplete(
-            format!(
-                "{} ranges lie on none of the given nodes ({}): {}{}",
-                self.count,
-                given.join(", "),
-                examples.join("; "),
-                if self.count > 3 { "; …" } else { "" }
-            ),
-            format!(
-                "Give the data folders of more nodes: these ranges are on {}. If a folder is one of them under \
-                 another name, give that name after it: HOST,DIR,NODENAME.",
-                nodes.join(", ")
-            ),
-        ))
-    }
 }
 
 /// Paths of all view indexes below `.shards`. Folders may vanish meanwhile.

@@ -20,7 +20,7 @@ use couchfile::header::PassedDatabase;
 use couchfile::read_at::FileBytes;
 use node::{NodeError, NodeFiles};
 
-pub(super) use self::copies::order_all;
+pub(super) use self::copies::{documents, order_all};
 pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Taken, Tell};
 pub(super) use self::passing::Passing;
@@ -155,7 +155,16 @@ pub(super) fn passed_shard(passed: &Passed) -> std::result::Result<ShardHeader, 
         // The purges themselves have passed. A view index with a larger purge sequence than this is left out by a restore and
         // built anew, though it may be right: so it is where a compaction has dropped old purges.
         let purge_seq = header.least_purge_seq(offset)?;
-        Ok(ShardHeader { uuid: header.uuid, seq: header.update_seq, purge_seq, docs, deleted, offset })
+        Ok(ShardHeader {
+            uuid: header.uuid,
+            seq: header.update_seq,
+            purge_seq,
+            purges: purge_seq,
+            docs,
+            deleted,
+            offset,
+            security: None,
+        })
     })
 }
 

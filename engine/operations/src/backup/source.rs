@@ -12,23 +12,31 @@ use couchfile::read_at::{Prefix, ReadAt};
 
 use super::checking::Checking;
 use super::drift::LatestMaps;
+use super::drift::{self, Fate};
 use super::file::{self, Content, FileFailure, IndexHeader, ShardHeader};
 use super::folder::NodeFolder;
+use super::maps::NewMaps;
 use super::plan::{Maps, PlannedShard, PlannedView};
 use super::remote::{self, Absence, Fetched, Streams};
-use super::{BackupSummary, FileProblem, drift};
+use super::security::Securities;
+use super::{BackupSummary, FileProblem};
 use crate::error::OperationError;
 
 /// Folder inside the archive that holds the data folder.
 const DATA: &str = "data/";
 
 /// What the threads find out.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Findings(Arc<Mutex<Found>>);
+#[derive(Default, Clone)]
+pub(super) struct Findings {
+    found: Arc<Mutex<Found>>,
+    /// The security objects of all shards that were looked into.
+    pub(super) securities: Securities,
+}
 
 #[derive(Debug, Default)]
 struct Found {
     deleted: BTreeSet<String>,
+    split: BTreeSet<ShardName>,
     views_left_out: Vec<String>,
     problems: Vec<FileProblem>,
     damaged: Vec<FileProblem>,
@@ -41,17 +49,27 @@ struct Found {
 
 impl Findings {
     fn note(&self, what: impl FnOnce(&mut Found)) {
-        what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        what(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Shards that were split before they were read; each is told once.
+    pub(super) fn take_split(&self) -> BTreeSet<ShardName> {
+        std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).split)
+    }
+
+    /// A shard that cannot be saved.
+    pub(super) fn problem(&self, path: String, problem: String) {
+        self.note(|found| found.problems.push(FileProblem { path, problem }));
     }
 
     /// Fails where a file of a newer CouchDB has passed by.
     pub(super) fn refuse_newer(&self) -> Result<(), OperationError> {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.newer.take().map_or(Ok(()), Err)
     }
 
     pub(super) fn into_summary(self) -> BackupSummary {
-        let mut found = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
         found.views_left_out.sort();
         BackupSummary {
             shards: found.shards,
@@ -66,15 +84,22 @@ impl Findings {
     }
 }
 
-/// The shard maps as they were opened at the beginning.
+/// The shard maps as they were opened at the beginning, or as they were written anew for the archive.
 pub(super) struct MapsSource<'p, 'f> {
     pub(super) maps: &'p Maps<'f>,
+    pub(super) rewritten: Option<NewMaps>,
     pub(super) now: u64,
 }
 
 impl EntrySource for MapsSource<'_, '_> {
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
         let Maps { database, folder, count } = self.maps;
+        let name = format!("{DATA}{}", DataFile::ShardMaps.path());
+        let mtime = folder.maps_mtime.min(self.now);
+        if let Some(NewMaps { content, facts }) = self.rewritten {
+            let len = content.len();
+            return whole(name, mtime, facts, content, len, buf);
+        }
         let header = database.header();
         let facts = Facts::ShardMaps {
             node: folder.name.clone(),
@@ -83,17 +108,25 @@ impl EntrySource for MapsSource<'_, '_> {
             seq: header.update_seq,
             header: database.header_offset(),
         };
-        let len = database.header_end();
-        let name = format!("{DATA}{}", DataFile::ShardMaps.path());
-        let mtime = folder.maps_mtime.min(self.now);
-        if len <= file::SMALL {
-            buf.resize(len as usize, 0);
-            database.source().read_exact_at(buf, 0)?;
-            return Ok(Opened::Small { name, mtime, facts });
-        }
-        let data = Prefix::new(database.source().clone(), len);
-        Ok(Opened::Large { name, mtime, facts, data: Box::new(data) })
+        whole(name, mtime, facts, database.source().clone(), database.header_end(), buf)
     }
+}
+
+/// The first `len` bytes of a file, in `buf` where they are few.
+fn whole<R: ReadAt + 'static>(
+    name: String,
+    mtime: u64,
+    facts: Facts,
+    source: R,
+    len: u64,
+    buf: &mut Vec<u8>,
+) -> Result<Opened, BoxError> {
+    if len <= file::SMALL {
+        buf.resize(len as usize, 0);
+        source.read_exact_at(buf, 0)?;
+        return Ok(Opened::Small { name, mtime, facts });
+    }
+    Ok(Opened::Large { name, mtime, facts, data: Box::new(Prefix::new(source, len)) })
 }
 
 /// A view index of the copy that was chosen.
@@ -244,6 +277,8 @@ pub(super) struct ShardSource<'p, 'f> {
     pub(super) streams: &'p Streams,
     /// Where more than headers is looked at.
     pub(super) checking: Option<&'p Checking>,
+    /// Where it was split off meanwhile: the number of the round in which it is saved.
+    pub(super) round: Option<u8>,
 }
 
 /// A copy of a shard that can be saved. The bytes of a small one are in the caller's buffer.
@@ -251,12 +286,25 @@ struct Copy {
     opened: Opened,
     /// What is damaged in it, where that was looked for and found.
     damage: Option<Report>,
+    /// Its security object, where it was looked at.
+    security: KnownSecurity,
 }
+
+/// A security object (inside: `None` for CouchDB's default), where it was looked at and could be read.
+type KnownSecurity = Option<Option<serde_json::Value>>;
 
 /// A copy of a shard, or why that node has none.
 type Tried = Result<Copy, FileFailure>;
 
 impl ShardSource<'_, '_> {
+    /// The name of its entry. What was split off meanwhile comes behind all other shards, as names have to ascend.
+    fn name(&self) -> String {
+        match self.round {
+            None => format!("{DATA}{}", self.shard.path),
+            Some(round) => format!("{DATA}{}", couchfile::data_dir::late_path(&self.shard.path, round)),
+        }
+    }
+
     /// The copy of one node.
     fn copy(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, OperationError> {
         let path = &self.shard.path;
@@ -293,16 +341,16 @@ impl ShardSource<'_, '_> {
             (Some(checking), Some(large)) => checking.damage(shard, self.shard.partitioned, large)?,
             (Some(checking), None) => checking.damage(shard, self.shard.partitioned, &buf)?,
         };
+        let security = content.header.security.clone();
         let facts = shard_facts(shard.clone(), folder.name.clone(), content.header);
-        let name = format!("{DATA}{}", self.shard.path);
-        Ok(Copy { opened: opened(name, content.mtime, facts, content.large), damage })
+        Ok(Copy { opened: opened(self.name(), content.mtime, facts, content.large), damage, security })
     }
 
     /// A shard of another machine.
     fn fetch(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, OperationError> {
         let path = &self.shard.path;
         let folder = &self.folders[usize::from(number)];
-        let gone = || drift::was_deleted(self.maps, self.latest, &shard.db, &shard.suffix);
+        let gone = || drift::fate_lately(self.maps, self.latest, shard).map(|fate| fate != Fate::Stays);
         let fetched = match self.streams.shard(self.folders, number, path, buf, gone) {
             Ok(fetched) => fetched,
             Err(Absence::File(failure)) => return Ok(Err(failure)),
@@ -319,7 +367,7 @@ impl ShardSource<'_, '_> {
             let whole = checking.whole(&content, mtime)?;
             return Ok(whole.and_then(|content| self.checked(folder, shard, content, buf)));
         }
-        let name = format!("{DATA}{path}");
+        let name = self.name();
         let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
         let (node, shown) = (folder.name.clone(), folder.shown_file(&path));
         let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
@@ -338,12 +386,21 @@ impl ShardSource<'_, '_> {
             }
         });
         let opened = Opened::Stream { name, mtime, data: Box::new(content), facts };
-        Ok(Ok(Copy { opened, damage: None }))
+        Ok(Ok(Copy { opened, damage: None, security: None }))
     }
 
     /// Notes what becomes of a shard for which a copy was found, after others that were damaged.
-    fn note_saved(&self, folder: &NodeFolder, damage: Option<&Report>, damaged: Vec<(String, String)>) {
+    fn note_saved(
+        &self,
+        folder: &NodeFolder,
+        damage: Option<&Report>,
+        damaged: Vec<(String, String)>,
+        security: KnownSecurity,
+    ) {
         let path = &self.shard.path;
+        if let (Some(object), Some(DataFile::Shard(shard))) = (security, DataFile::parse(path)) {
+            self.findings.securities.note(&shard.db, object);
+        }
         let from = folder.shown();
         let copies = damaged.into_iter().filter(|(node, _)| *node != from);
         self.findings.note(|found| {
@@ -377,22 +434,23 @@ impl EntrySource for ShardSource<'_, '_> {
         let mut failures = Vec::new();
         let mut all_missing = true;
         // The least damaged copy so far, with its bytes, and what is damaged of all copies.
-        let mut best: Option<(&NodeFolder, Opened, Report, Vec<u8>)> = None;
+        let mut best: Option<(&NodeFolder, Opened, Report, Vec<u8>, KnownSecurity)> = None;
         let mut damaged = Vec::new();
         for &number in &self.shard.folders {
             let folder = &self.folders[usize::from(number)];
             buf.clear();
             match self.copy(number, &shard, buf)? {
-                Ok(Copy { opened, damage: None }) => {
-                    self.note_saved(folder, None, damaged);
+                Ok(Copy { opened, damage: None, security }) => {
+                    self.note_saved(folder, None, damaged, security);
                     return Ok(opened);
                 }
-                Ok(Copy { opened, damage: Some(report) }) => {
+                Ok(Copy { opened, damage: Some(report), security }) => {
                     damaged.push((folder.shown(), words(&report)));
-                    let is_better =
-                        best.as_ref().is_none_or(|(_, _, best, _)| report.problem_count < best.problem_count);
+                    let is_better = best
+                        .as_ref()
+                        .is_none_or(|(_, _, best, ..)| report.problem_count < best.problem_count);
                     if is_better {
-                        best = Some((folder, opened, report, std::mem::take(buf)));
+                        best = Some((folder, opened, report, std::mem::take(buf), security));
                     }
                 }
                 Err(FileFailure::Unreadable(e)) if e.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -407,16 +465,28 @@ impl EntrySource for ShardSource<'_, '_> {
                 }
             }
         }
-        if let Some((folder, opened, report, bytes)) = best {
+        if let Some((folder, opened, report, bytes, security)) = best {
             *buf = bytes;
-            self.note_saved(folder, Some(&report), damaged);
+            self.note_saved(folder, Some(&report), damaged, security);
             return Ok(opened);
         }
-        if all_missing && drift::is_deleted(self.maps, self.latest, &shard.db, &shard.suffix)? {
-            self.findings.note(|found| {
-                found.deleted.insert(shard.db);
-            });
-            return Ok(Opened::Skip);
+        if all_missing {
+            let holders = self.shard.folders.iter().map(|&number| &self.folders[usize::from(number)]);
+            match drift::fate_now(self.maps, self.latest, &shard, holders)? {
+                Fate::Deleted => {
+                    self.findings.note(|found| {
+                        found.deleted.insert(shard.db);
+                    });
+                    return Ok(Opened::Skip);
+                }
+                Fate::Split => {
+                    self.findings.note(|found| {
+                        found.split.insert(shard);
+                    });
+                    return Ok(Opened::Skip);
+                }
+                Fate::Stays => {}
+            }
         }
         let problem = FileProblem { path: path.clone(), problem: failures.join("; ") };
         self.findings.note(|found| found.problems.push(problem));

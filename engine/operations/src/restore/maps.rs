@@ -85,7 +85,7 @@ pub(super) fn rewritten(
     }
     let Some(name) = plan.name_of(&document.id).map(str::to_owned) else { return Ok(None) };
     let mut moved = moved(document, |map| {
-        let mut map = placed(map, &name, nodes, copies);
+        let mut map = placed(plan.counted(map), &name, nodes, copies);
         if let Some(suffix) = &plan.new_suffix {
             map.suffix.clone_from(suffix);
         }

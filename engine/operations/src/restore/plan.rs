@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
 
 use super::RestoreOptions;
@@ -11,7 +11,7 @@ use crate::backup::FileProblem;
 use crate::error::{OperationError, Result};
 use crate::parallel;
 use crate::selection::Chosen;
-use crate::survey::{MapDocument, Survey, unreadable};
+use crate::survey::{Counted, MapDocument, Survey, unreadable};
 
 use super::suffix::{Suffixes, TakenSuffixes, now};
 
@@ -44,6 +44,8 @@ pub(super) struct Plan {
     pub(super) chosen: Chosen,
     /// Nodes whose configuration files are in the archive; they are not written.
     pub(super) configured: Vec<String>,
+    /// The ranges that count, of databases that were saved in the middle of shard splitting.
+    rings: HashMap<String, Vec<Range>>,
     /// Databases whose maps are not written, though they are wanted.
     skipped: HashSet<String>,
     /// What follows the databases' names in file names, where that is not what it was.
@@ -132,8 +134,19 @@ impl Plan {
     }
 
     fn add(&mut self, planned: OfDatabase) {
-        let OfDatabase { db, name, skip, problems, shards, documents, sources, partitioned, suffix, .. } =
-            planned;
+        let OfDatabase {
+            db,
+            name,
+            skip,
+            problems,
+            shards,
+            documents,
+            sources,
+            partitioned,
+            suffix,
+            ring,
+            ..
+        } = planned;
         self.suffixes.note(&suffix);
         if skip {
             return;
@@ -145,6 +158,9 @@ impl Plan {
         }
         self.databases += 1;
         self.with_suffixes.insert(format!("{name}{suffix}").into());
+        if let Some(ring) = ring {
+            self.rings.insert(db.clone(), ring);
+        }
         if partitioned {
             self.partitioned.insert(db.into_boxed_str());
         }
@@ -172,6 +188,14 @@ impl Plan {
     /// The name under which a database of the archive is written; `None` where it is not.
     pub(super) fn name_of<'p>(&'p self, db: &'p str) -> Option<&'p str> {
         self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
+    }
+
+    /// An archived map with the ranges that count.
+    pub(super) fn counted(&self, map: ShardMap) -> ShardMap {
+        match self.rings.get(&map.db) {
+            Some(ring) => map.with_ranges(ring),
+            None => map,
+        }
     }
 
     /// Whether the database of a planned file gets another name.
@@ -234,8 +258,10 @@ struct OfDatabase {
     sources: Vec<String>,
     /// What follows its name in file names in the archive.
     suffix: String,
-    /// Its shards that are in the archive.
+    /// Its shards that are in the archive, those that do not count among them.
     archived: u64,
+    /// The ranges that count, where these are not all.
+    ring: Option<Vec<Range>>,
 }
 
 struct OfShard {
@@ -260,6 +286,7 @@ impl OfDatabase {
         copies: Option<usize>,
         numbers: &HashMap<&str, u16>,
     ) -> Self {
+        let Counted { map, ring, surplus } = survey.counted(map);
         let mut planned = Self {
             db: map.db.clone(),
             name: name.to_owned(),
@@ -270,7 +297,8 @@ impl OfDatabase {
             partitioned: map.is_partitioned(),
             sources: Vec::new(),
             suffix: map.suffix.clone(),
-            archived: 0,
+            archived: surplus.len() as u64,
+            ring,
         };
         for node in map.by_range.values().flatten() {
             if !planned.sources.contains(node) {

@@ -25,6 +25,8 @@ pub(super) struct Copy<'a> {
     pub(super) views: Option<&'a HashSet<String>>,
     /// Limits of its database, where CouchDB told them: a compaction may have lost them in the file.
     pub(super) limits: Option<DatabaseLimits>,
+    /// The security object, where the archived shards do not agree on it.
+    pub(super) security: Option<&'a serde_json::Value>,
 }
 
 /// Uuids for all copies of a range. No two live copies may have the same.
@@ -73,6 +75,7 @@ pub(super) fn tail<R: ReadAt>(database: &Database<R>, copy: Copy<'_>) -> Result<
         node: Some(copy.node.to_owned()),
         revs_limit: copy.limits.map(|limits| limits.revs_limit),
         purge_infos_limit: copy.limits.map(|limits| limits.purged_infos_limit),
+        security: copy.security.cloned(),
         ..HeaderEdit::default()
     };
     let keep_local = |id: &[u8]| {

@@ -183,6 +183,7 @@ impl<'r> Writer<'r> {
             uuids: &wanted.uuids,
             views: self.plan.views.get(shard.path().as_str()),
             limits: self.limits(&shard.db),
+            security: self.survey.security_of(&shard.db),
         }
     }
 

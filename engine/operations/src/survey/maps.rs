@@ -82,7 +82,7 @@ impl ArchivedMaps {
             if doc.deleted {
                 return Ok(None);
             }
-            read(&self.database, doc).map(|document| Some(convert(document)))
+            map_document(&self.database, doc).map(|document| Some(convert(document)))
         };
         convert_in_order(&self.database, threads, "the archive's shard maps (_dbs.couch)", read, consume)
     }
@@ -106,7 +106,11 @@ pub(crate) fn unreadable(id: &str, problem: &str) -> OperationError {
     )
 }
 
-fn read<R: ReadAt>(database: &Database<R>, doc: &DocInfo<'_>) -> couchfile::error::Result<MapDocument> {
+/// Reads a document of `_dbs.couch`. Fails where its body cannot be read; a body that holds no shard map is told in the result.
+pub(crate) fn map_document<R: ReadAt>(
+    database: &Database<R>,
+    doc: &DocInfo<'_>,
+) -> couchfile::error::Result<MapDocument> {
     let id = String::from_utf8_lossy(doc.id).into_owned();
     let tree = doc.revisions.as_ref();
     let winner = tree.and_then(|tree| tree.winner().map(|winner| (tree, winner)));

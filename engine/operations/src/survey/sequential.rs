@@ -33,6 +33,7 @@ pub(super) fn survey(archive: SequentialArchive, threads: usize, reporter: &dyn 
         maps: ArchivedMaps::new(maps)?,
         ignored: found.ignored,
         content_bytes: end.content_bytes,
+        ranges: std::sync::OnceLock::new(),
         archive: Archive::Sequential(archive),
     })
 }

@@ -119,13 +119,9 @@ pub(super) fn write(
         views: found_now.views,
         problems,
         views_left_out,
-        deleted_meanwhile: summary.deleted_meanwhile,
-        created_meanwhile: summary.created_meanwhile,
-        damaged: summary.damaged,
-        damaged_copies: summary.damaged_copies,
-        cluster: summary.cluster,
         // Configuration files are no data: they are not taken along.
         config: Vec::new(),
+        ..summary
     };
     let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
     let written = writer.finish(value)?;

@@ -1,6 +1,5 @@
 //! Checks every file of an archive as it passes by.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use archive::{Archive, BoxError, Entry, EntryInfo, Facts, LargeSink, Visitor};
@@ -9,7 +8,7 @@ use couchfile::data_dir::DataFile;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 
-use super::VerifyResult;
+use super::{Mapped, VerifyResult};
 use crate::error::OperationError;
 use crate::integrity;
 use crate::parallel;
@@ -20,7 +19,7 @@ use crate::survey::{Survey, locate};
 /// Checks files on all threads.
 pub(super) struct Checker<'s> {
     survey: &'s Survey,
-    partitioned: &'s HashSet<String>,
+    mapped: &'s Mapped<'s>,
     integrity: integrity::Checker,
     result: Mutex<(VerifyResult, u64, u64)>,
     reporter: &'s dyn Reporter,
@@ -29,13 +28,13 @@ pub(super) struct Checker<'s> {
 impl<'s> Checker<'s> {
     pub(super) fn new(
         survey: &'s Survey,
-        partitioned: &'s HashSet<String>,
+        mapped: &'s Mapped<'s>,
         result: VerifyResult,
         threads: usize,
         reporter: &'s dyn Reporter,
     ) -> Self {
         let integrity = integrity::Checker::new(parallel::threads(threads));
-        Self { survey, partitioned, integrity, result: Mutex::new((result, 0, 0)), reporter }
+        Self { survey, mapped, integrity, result: Mutex::new((result, 0, 0)), reporter }
     }
 
     pub(super) fn into_result(self) -> VerifyResult {
@@ -81,7 +80,7 @@ impl<'s> Checker<'s> {
                 let placement = match file {
                     DataFile::Shard(shard) => Some(Placement {
                         range: shard.range,
-                        partitioned: self.partitioned.contains(&shard.db),
+                        partitioned: self.mapped.partitioned.contains(&shard.db),
                     }),
                     _ => None,
                 };
@@ -89,7 +88,9 @@ impl<'s> Checker<'s> {
                 self.with(size, |result| {
                     if placement.is_some() {
                         result.shards += 1;
-                        result.add(&report);
+                        if self.mapped.counted.contains(path.as_str()) {
+                            result.add(&report);
+                        }
                     }
                     for problem in report.told() {
                         result.problem(path.clone(), problem);

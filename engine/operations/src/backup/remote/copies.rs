@@ -12,15 +12,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use couchfile::blocks::BLOCK;
+use couchfile::data_dir::DataFile;
 use couchfile::database::Database;
 use couchfile::header::HeaderScan;
 use couchfile::read_at::{FileBytes, ReadAt, check_range};
 use node::NodeFiles;
 
-use crate::backup::copies::rank;
+use crate::backup::choice::{Choice, CopyRecord};
+use crate::backup::copies::{judge, rank};
 use crate::backup::file;
 use crate::backup::folder::NodeFolder;
 use crate::backup::plan::PlannedShard;
+use crate::backup::security::Securities;
 use crate::error::Result;
 use crate::parallel;
 
@@ -39,6 +42,8 @@ pub(in crate::backup) struct Ordered {
     pub(in crate::backup) orders: Vec<Box<[u16]>>,
     /// Shards whose copies have as many documents, while nobody could tell which one is behind.
     pub(in crate::backup) undecided: u64,
+    /// Copies that differ.
+    pub(in crate::backup) choices: Vec<Choice>,
 }
 
 /// Puts the copies of shards in order, the best one first; a copy that cannot be read comes last.
@@ -50,6 +55,7 @@ pub(in crate::backup) fn order_all(
     shards: &[&PlannedShard],
     threads: usize,
     quiet: impl FnOnce() -> bool,
+    securities: &Securities,
     advance: impl Fn(u64) + Sync,
 ) -> Result<Ordered> {
     let known = Known { copies: Mutex::default(), folders, shards };
@@ -60,35 +66,76 @@ pub(in crate::backup) fn order_all(
     known.count_local(threads)?;
     let ties: Vec<usize> = all.into_iter().filter(|&i| known.best(i).len() > 1).collect();
     let mut undecided = 0;
+    let mut choices: Vec<Choice> = (0..shards.len()).filter_map(|i| known.choice(i)).collect();
     let mut unsent: Vec<Option<Vec<usize>>> = vec![None; shards.len()];
     if !ties.is_empty() && !quiet() {
         known.fetch_tails(&ties, WHOLE, &|| {})?;
         let looked_into: Vec<AtomicUsize> = folders.iter().map(|_| AtomicUsize::new(0)).collect();
-        let found: Vec<Mutex<Option<Vec<usize>>>> = ties.iter().map(|_| Mutex::default()).collect();
+        let found: Vec<Mutex<Option<(Vec<usize>, Option<Choice>)>>> =
+            ties.iter().map(|_| Mutex::default()).collect();
         // Most of this is waiting.
         parallel::for_each(threads.max(8), &ties, |slot, &i| -> Result<()> {
             *found[slot].lock().unwrap_or_else(PoisonError::into_inner) = known.compare(i, &looked_into);
             Ok(())
         })?;
         for (&i, found) in ties.iter().zip(found) {
-            unsent[i] = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-            undecided += u64::from(unsent[i].is_none());
+            let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+            undecided += u64::from(found.is_none());
+            if let Some((order, choice)) = found {
+                unsent[i] = Some(order);
+                if let Some(choice) = choice {
+                    choices
+                        .retain(|known| (&known.database, &known.range) != (&choice.database, &choice.range));
+                    choices.push(choice);
+                }
+            }
         }
     }
-    let orders = (0..shards.len()).map(|i| known.order(i, unsent[i].as_deref())).collect();
-    Ok(Ordered { orders, undecided })
+    let orders: Vec<Box<[u16]>> = (0..shards.len()).map(|i| known.order(i, unsent[i].as_deref())).collect();
+    for (i, order) in orders.iter().enumerate() {
+        known.note_securities(i, order, securities);
+    }
+    Ok(Ordered { orders, undecided, choices })
 }
 
 /// Blocks read at a time: a node of a tree may begin at the end of one.
 const AHEAD: u64 = 2;
 
+/// The documents of each shard, deleted ones counted, as the best of its copies has them; `None` where none can be read.
+pub(in crate::backup) fn documents(
+    folders: &[NodeFolder],
+    shards: &[&PlannedShard],
+    threads: usize,
+) -> Result<Vec<Option<u64>>> {
+    let known = Known { copies: Mutex::default(), folders, shards };
+    let all: Vec<usize> = (0..shards.len()).collect();
+    known.fetch_tails(&all, TAIL, &|| {})?;
+    known.count_local(threads)?;
+    let most = |(i, shard): (usize, &&PlannedShard)| {
+        shard.folders.iter().filter_map(|&folder| known.copy(i, folder).documents()).max()
+    };
+    Ok(shards.iter().enumerate().map(most).collect())
+}
+
 /// What is known of a copy.
 #[derive(Clone, Default)]
 struct Copy {
-    /// Documents, deleted ones counted; `None` where it cannot be read.
-    documents: Option<u64>,
+    /// Documents that exist, that are deleted, and purges; `None` where it cannot be read.
+    counts: Option<(u64, u64, u64)>,
     /// All of it, where it is small.
     whole: Option<Vec<u8>>,
+}
+
+impl Copy {
+    /// Documents, deleted ones counted.
+    fn documents(&self) -> Option<u64> {
+        self.counts.map(|(live, deleted, _)| live + deleted)
+    }
+
+    /// Grows with everything that the copy has heard of, whether it was written or purged.
+    fn heard(&self) -> Option<u64> {
+        self.counts.map(|(live, deleted, purges)| live + deleted + purges)
+    }
 }
 
 struct Known<'a> {
@@ -119,7 +166,7 @@ impl Known<'_> {
                 for (&i, tail) in batch.iter().zip(streams.tails(&folder.path, &paths, bytes)?) {
                     let copy = tail.map(|tail| copy_of(tail, bytes)).unwrap_or_default();
                     // A longer tail knows more; where it could not be had, what is known stays.
-                    if copy.documents.is_some() || bytes == TAIL {
+                    if copy.counts.is_some() || bytes == TAIL {
                         self.note(i, number, copy);
                     }
                     step();
@@ -141,34 +188,55 @@ impl Known<'_> {
             for &number in &shard.folders {
                 let folder = &self.folders[usize::from(number)];
                 if folder.remote.is_none() {
-                    let counts = file::peek_shard(&folder.path.join(&shard.path)).ok();
-                    let documents = counts.map(|header| header.docs + header.deleted);
-                    self.note(i, number, Copy { documents, whole: None });
+                    let header = file::peek_shard(&folder.path.join(&shard.path)).ok();
+                    let counts = header.map(|header| (header.docs, header.deleted, header.purges));
+                    self.note(i, number, Copy { counts, whole: None });
                 }
             }
             Ok(())
         })
     }
 
-    /// The folders of the copies with most documents, in the order of the shard's.
+    /// The folders of the copies that have heard of most, documents and purges together, in the order of the shard's. A copy
+    /// that missed a purge has more documents than the others, and is none of them once it misses something else, too.
     fn best(&self, i: usize) -> Vec<u16> {
         let counted: Vec<(u16, u64)> = self.shards[i]
             .folders
             .iter()
-            .filter_map(|&folder| Some((folder, self.copy(i, folder).documents?)))
+            .filter_map(|&folder| Some((folder, self.copy(i, folder).heard()?)))
             .collect();
-        let most = counted.iter().map(|(_, documents)| *documents).max();
-        counted
-            .into_iter()
-            .filter(|(_, documents)| Some(*documents) == most)
-            .map(|(folder, _)| folder)
-            .collect()
+        let most = counted.iter().map(|(_, heard)| *heard).max();
+        let best = counted.into_iter().filter(|(_, heard)| Some(*heard) == most);
+        let mut best: Vec<u16> = best.map(|(folder, _)| folder).collect();
+        best.sort_by_key(|&folder| Reverse(self.copy(i, folder).counts.map(|(_, _, purges)| purges)));
+        best
+    }
+
+    /// What the numbers of a shard's copies say, where they differ.
+    fn choice(&self, i: usize) -> Option<Choice> {
+        let copies: Vec<(u16, (u64, u64, u64))> = self
+            .order(i, None)
+            .iter()
+            .filter_map(|&folder| Some((folder, self.copy(i, folder).counts?)))
+            .collect();
+        let differ = copies.windows(2).any(|pair| pair[0].1 != pair[1].1);
+        let purges_differ = copies.windows(2).any(|pair| pair[0].1.2 != pair[1].1.2);
+        let records = copies.iter().map(|&(folder, (documents, deleted, purges))| CopyRecord {
+            node: self.folders[usize::from(folder)].shown_node(),
+            documents,
+            deleted,
+            purges,
+            ..CopyRecord::default()
+        });
+        let choice = Choice::new(&self.shards[i].path, records.collect(), purges_differ, false)?;
+        differ.then_some(choice)
     }
 
     /// Compares the best copies of a shard by what they have to send; gives their order. `None` where that cannot be told.
-    fn compare(&self, i: usize, looked_into: &[AtomicUsize]) -> Option<Vec<usize>> {
+    fn compare(&self, i: usize, looked_into: &[AtomicUsize]) -> Option<(Vec<usize>, Option<Choice>)> {
+        let best = self.best(i);
         let mut databases = Vec::new();
-        for folder in self.best(i) {
+        for &folder in &best {
             databases.push(Database::open(self.open(i, folder, looked_into)?).ok()?);
         }
         let databases: Vec<&Database<Box<dyn ReadAt>>> = databases.iter().collect();
@@ -179,7 +247,32 @@ impl Known<'_> {
                 couchfile::internal_replication::sent_to(copy, uuid).ok()?;
             }
         }
-        Some(rank(&databases))
+        let near = |&folder: &u16| {
+            self.folders[usize::from(folder)].remote.is_none() || self.copy(i, folder).whole.is_some()
+        };
+        if best.iter().all(near) {
+            let judged = judge(&databases);
+            let order = judged.order.clone();
+            return Some((order, judged.choice(self.folders, &self.shards[i].path, &best)));
+        }
+        // Reading all of distant copies would be a backup of each. Those that purged more stand in front.
+        let purges = |&folder: &u16| self.copy(i, folder).counts.map(|(_, _, purges)| purges);
+        if best.windows(2).any(|pair| purges(&pair[0]) != purges(&pair[1])) {
+            return Some(((0..best.len()).collect(), None));
+        }
+        Some((rank(&databases), None))
+    }
+
+    /// Counts the security objects of the copies that will not be saved, as far as they are at hand.
+    fn note_securities(&self, i: usize, order: &[u16], securities: &Securities) {
+        let Some(DataFile::Shard(name)) = DataFile::parse(&self.shards[i].path) else { return };
+        for &folder in order.iter().skip(1) {
+            if let Some(whole) = self.copy(i, folder).whole
+                && let Ok(database) = Database::open(whole)
+            {
+                securities.note_of(&name.db, &database);
+            }
+        }
     }
 
     fn open(&self, i: usize, number: u16, looked_into: &[AtomicUsize]) -> Option<Box<dyn ReadAt>> {
@@ -207,7 +300,7 @@ impl Known<'_> {
         };
         let mut others: Vec<u16> =
             self.shards[i].folders.iter().copied().filter(|folder| !order.contains(folder)).collect();
-        others.sort_by_key(|&folder| Reverse(self.copy(i, folder).documents));
+        others.sort_by_key(|&folder| Reverse(self.copy(i, folder).heard()));
         order.extend(others);
         order.into_boxed_slice()
     }
@@ -217,8 +310,11 @@ impl Known<'_> {
 fn copy_of(tail: Vec<u8>, asked: u64) -> Copy {
     let is_whole = (tail.len() as u64) < asked;
     if is_whole {
-        let counts = Database::open(tail.as_slice()).and_then(|database| database.counts()).ok();
-        return Copy { documents: counts.map(|(live, deleted)| live + deleted), whole: Some(tail) };
+        let counts = Database::open(tail.as_slice()).and_then(|database| {
+            let (live, deleted) = database.counts()?;
+            Ok((live, deleted, database.header().least_purge_seq(database.header_offset())?))
+        });
+        return Copy { counts: counts.ok(), whole: Some(tail) };
     }
     // Where blocks begin in it is not known; a header is found by its checksum. It begins at one, so that what lies before it
     // does not matter.
@@ -226,8 +322,8 @@ fn copy_of(tail: Vec<u8>, asked: u64) -> Copy {
         if tail[at] == couchfile::blocks::HEADER_PREFIX {
             let mut scan = HeaderScan::default();
             scan.put(&tail[at..]);
-            if let Some(counts) = scan.first_counts() {
-                return Copy { documents: Some(counts.0 + counts.1), whole: None };
+            if let Some((live, deleted)) = scan.first_counts() {
+                return Copy { counts: Some((live, deleted, scan.first_purges().unwrap_or(0))), whole: None };
             }
         }
     }
