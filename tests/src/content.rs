@@ -150,7 +150,10 @@ fn one_or_all(mut values: impl ExactSizeIterator<Item = Value>) -> Value {
 /// A file's security object; CouchDB's default where it has none.
 pub fn security<R: ReadAt>(file: &Database<R>) -> Result<Value> {
     let default = || json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
-    Ok(file.security_json()?.unwrap_or_else(default))
+    match file.security_json()? {
+        Some(found) => Ok(serde_json::from_slice(&found.to_vec())?),
+        None => Ok(default()),
+    }
 }
 
 /// A document's leaf revisions, sorted by `_rev` as text.

@@ -9,6 +9,7 @@ use crate::compression::TermBytes;
 use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
 use crate::error::{CouchFileError, Result};
 use crate::header::{DbHeader, TreeState};
+use crate::json::Json;
 use crate::read_at::ReadAt;
 use crate::revtree::Stored;
 use crate::term::Decoder;
@@ -339,7 +340,7 @@ impl<R: ReadAt> Database<R> {
     }
 
     /// The security object as JSON, where the file has one.
-    pub fn security_json(&self) -> Result<Option<serde_json::Value>> {
+    pub fn security_json(&self) -> Result<Option<Json>> {
         let Some(term) = self.security()? else { return Ok(None) };
         let at = self.header.security_ptr.unwrap_or(0);
         let mut text = Vec::new();
@@ -347,7 +348,7 @@ impl<R: ReadAt> Database<R> {
         crate::ejson::write_members(&mut decoder, &mut text)
             .and_then(|()| decoder.end())
             .map_err(|e| CouchFileError::damaged("security object", at, e))?;
-        serde_json::from_slice(&text).map(Some).map_err(|e| CouchFileError::damaged("security object", at, e))
+        Json::parse(&text).map(Some).map_err(|e| CouchFileError::damaged("security object", at, e))
     }
 
     /// The properties: a list of pairs as a term.

@@ -12,6 +12,7 @@ use crate::document;
 use crate::edit::NewLocal;
 use crate::ejson::encode_json;
 use crate::error::{CouchFileError, Result};
+use crate::json::Json;
 use crate::read_at::ReadAt;
 use crate::term::Encoder;
 
@@ -54,7 +55,7 @@ pub fn sent_to<R: ReadAt>(copy: &Database<R>, target: &str) -> Result<Option<u64
     let found = copy.local_document(id.as_bytes(), |doc| {
         let mut json = Vec::new();
         document::local_json(doc, &mut json)?;
-        Ok(serde_json::from_slice::<serde_json::Value>(&json).ok().and_then(|body| body["seq"].as_u64()))
+        Ok(Json::parse(&json).ok().and_then(|body| body.get("seq")?.as_u64()))
     })?;
     Ok(found.flatten())
 }

@@ -19,6 +19,7 @@ pub mod ejson;
 pub mod error;
 pub mod header;
 pub mod internal_replication;
+pub mod json;
 pub mod md5_sums;
 pub mod read_at;
 pub mod revision;

@@ -15,6 +15,7 @@ use crate::checksum::{self, Checksum};
 use crate::database::Database;
 use crate::error::Result;
 use crate::read_at::ReadAt;
+use crate::revtree::RevTree;
 use crate::view::ViewIndex;
 
 /// Bytes that a chunk's length word and its checksum take at most, with the prefix bytes of block starts among them.
@@ -40,7 +41,7 @@ impl<R: ReadAt> Md5Sums<R> {
         let database = Database::open(source)?;
         let mut chunks = Vec::new();
         database.for_each_document(|doc| -> Result<()> {
-            let revisions = doc.revisions.iter().flat_map(|tree| tree.revisions());
+            let revisions = doc.revisions.iter().flat_map(RevTree::revisions);
             // Offset 0 is what a compaction leaves of a revision whose body it drops.
             chunks.extend(revisions.filter_map(|revision| revision.stored?.summary).filter(|&ptr| ptr > 0));
             Ok(())

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::data_dir::{Range, ShardName};
 use crate::ejson;
 use crate::error::TermError;
+use crate::json::Json;
 use crate::revision;
 use crate::ring;
 use crate::term::{Decoder, Encoder, ListHead, Token};
@@ -194,14 +195,14 @@ impl ShardMap {
 
     /// Whether documents are placed by the part of their id before the first colon.
     pub fn is_partitioned(&self) -> bool {
-        self.props_json().and_then(|props| props.get("partitioned").cloned()) == Some(true.into())
+        self.props_json().is_some_and(|props| props.get("partitioned").and_then(Json::as_bool) == Some(true))
     }
 
     /// The properties as JSON, where there are any.
-    pub fn props_json(&self) -> Option<serde_json::Value> {
+    pub fn props_json(&self) -> Option<Json> {
         let mut text = Vec::new();
         ejson::write_json(&mut Decoder::new(self.props.as_deref()?), &mut text).ok()?;
-        serde_json::from_slice(&text).ok()
+        Json::parse(&text).ok()
     }
 
     /// Whether the ranges cover the hash space without gap, as CouchDB sees it: whether a [ring](crate::ring) can be made of

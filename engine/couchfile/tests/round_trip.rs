@@ -40,7 +40,7 @@ fn an_empty_database() {
     assert_eq!((header.revs_limit, header.purge_infos_limit), (1000, 1000));
     assert_eq!((header.epochs.len(), header.epochs[0].node.as_str()), (1, "couchdb@127.0.0.1"));
     let admins = json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
-    assert_eq!(file.security_json().unwrap(), Some(admins));
+    assert_eq!(file.security_json().unwrap(), Some(admins.into()));
     assert_eq!(read(&file), Content::default());
 }
 
@@ -116,7 +116,7 @@ fn one_of_every_kind_of_thing() {
         assert_eq!(file.counts().unwrap(), (4, 1));
         assert_eq!(file.purge_seq().unwrap(), 3);
         assert_eq!((file.header().revs_limit, file.header().purge_infos_limit), (20, 77));
-        assert_eq!(file.security_json().unwrap(), Some(security));
+        assert_eq!(file.security_json().unwrap(), Some(security.into()));
         let props = file.props().unwrap().unwrap();
         let mut text = Vec::new();
         couchfile::ejson::write_members(&mut props.decoder(), &mut text).unwrap();

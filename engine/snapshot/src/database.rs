@@ -11,6 +11,7 @@ use couchfile::data_dir::{Range, ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::document::{self, LocalDocument};
 use couchfile::error::CouchFileError;
+use couchfile::json::Json;
 use couchfile::ring;
 use couchfile::shard_map::ShardMap;
 use serde_json::{Value, json};
@@ -157,13 +158,13 @@ impl SnapshotDatabase {
     }
 
     /// The security object; CouchDB's default where there is none.
-    pub fn security(&self) -> Result<Value> {
+    pub fn security(&self) -> Result<Json> {
         let found = match self.snapshot.security_of(self.name()) {
-            Some(chosen) => Some(chosen.clone()).filter(|object| !object.is_null()),
+            Some(chosen) => Some(chosen.clone()).filter(|object| !object.is_null()).map(Json::from),
             None => self.file(0)?.security_json().map_err(|e| self.damaged(0, e))?,
         };
         let default = || json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
-        Ok(found.unwrap_or_else(default))
+        Ok(found.unwrap_or_else(|| default().into()))
     }
 
     /// How many revisions of a document are remembered.
@@ -330,7 +331,7 @@ impl SnapshotDatabase {
     }
 
     /// Looks a local document up; `id` has `_local/` in front.
-    pub fn local(&self, id: &str) -> Result<Option<Value>> {
+    pub fn local(&self, id: &str) -> Result<Option<Json>> {
         for number in self.shards_of(id) {
             let file = self.file(number)?;
             let found =
@@ -347,7 +348,7 @@ impl SnapshotDatabase {
     pub fn locals<E: From<Error>>(
         &self,
         walk: &Walk,
-        mut each: impl FnMut(&str, Value) -> Result<Flow, E>,
+        mut each: impl FnMut(&str, Json) -> Result<Flow, E>,
     ) -> Result<(), E> {
         let files = self.files()?;
         let failed = |(number, e)| self.damaged(number, e);
@@ -368,7 +369,7 @@ impl SnapshotDatabase {
     /// Calls `each` with all local documents, and with whatever is damaged among them.
     pub fn locals_around_damage<E: From<Error>>(
         &self,
-        mut each: impl FnMut(Result<(&str, Value)>) -> Result<Flow, E>,
+        mut each: impl FnMut(Result<(&str, Json)>) -> Result<Flow, E>,
     ) -> Result<(), E> {
         let failed = |(number, e)| self.damaged(number, e);
         // Shards that cannot be opened are told of where documents are read.
@@ -484,8 +485,8 @@ fn counted(snapshot: &Snapshot, map: ShardMap, others: &[Range]) -> Result<Shard
     })
 }
 
-fn local_value(doc: &LocalDocument<'_>) -> couchfile::error::Result<Value> {
+fn local_value(doc: &LocalDocument<'_>) -> couchfile::error::Result<Json> {
     let mut text = Vec::new();
     document::local_json(doc, &mut text)?;
-    serde_json::from_slice(&text).map_err(|e| CouchFileError::Invalid(e.to_string()))
+    Json::parse(&text).map_err(|e| CouchFileError::Invalid(e.to_string()))
 }

@@ -208,22 +208,50 @@ impl<'f> Document<'f> {
         self.file.summary(&stored)
     }
 
-    /// Reads an attachment piece by piece: as it is stored, or decoded. Its length and MD5 are checked at the end.
+    /// Reads an attachment piece by piece: as it is stored, or as CouchDB gives it for itself to who takes no gzip. Its length
+    /// and MD5 are checked at the end.
+    ///
+    /// Of what a client sent gzipped (its length is not known then) that is the first gzip member; what follows it CouchDB does
+    /// not look at.
     pub fn attachment(
         &self,
         attachment: &Attachment,
         decode: bool,
-        mut each: impl FnMut(&[u8]) -> Result<()>,
+        each: impl FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         if !decode || attachment.encoding == Encoding::Identity {
             return self.file.attachment(attachment, each);
         }
+        match attachment.decoded_len() {
+            Some(len) => self.all_members(attachment, Some(len), each),
+            None => self.first_member(attachment, each),
+        }
+    }
+
+    /// Reads an attachment's whole content piece by piece, as CouchDB gives it within a document.
+    pub fn decoded_attachment(
+        &self,
+        attachment: &Attachment,
+        each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if attachment.encoding == Encoding::Identity {
+            return self.file.attachment(attachment, each);
+        }
+        self.all_members(attachment, attachment.decoded_len(), each)
+    }
+
+    /// What all gzip members of an attachment hold, of that length where it is known.
+    fn all_members(
+        &self,
+        attachment: &Attachment,
+        wanted: Option<u64>,
+        mut each: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let mut decoder = flate2::write::MultiGzDecoder::new(Vec::new());
         let mut len = 0u64;
-        let broken = |e: std::io::Error| CouchFileError::damaged("gzipped attachment", 0, e);
         let mut give = |plain: &mut Vec<u8>| -> Result<()> {
             len = len.saturating_add(plain.len() as u64);
-            if len > attachment.original_len {
+            if wanted.is_some_and(|wanted| len > wanted) {
                 return Err(CouchFileError::damaged("gzipped attachment", 0, "it has another length"));
             }
             if !plain.is_empty() {
@@ -234,18 +262,44 @@ impl<'f> Document<'f> {
         };
         self.file.attachment(attachment, |piece| {
             // A few bytes may stand for a lot of content: it is given on before the next ones are looked at.
-            for few in piece.chunks(4 << 10) {
-                decoder.write_all(few).map_err(broken)?;
+            for few in piece.chunks(FEW) {
+                decoder.write_all(few).map_err(no_gzip)?;
                 give(decoder.get_mut())?;
             }
             Ok(())
         })?;
-        let mut rest = decoder.finish().map_err(broken)?;
+        let mut rest = decoder.finish().map_err(no_gzip)?;
         give(&mut rest)?;
-        if len != attachment.original_len {
+        if wanted.is_some_and(|wanted| len != wanted) {
             return Err(CouchFileError::damaged("gzipped attachment", 0, "it has another length"));
         }
         Ok(())
+    }
+
+    /// What the first gzip member of an attachment holds.
+    fn first_member(&self, attachment: &Attachment, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut decoder = flate2::write::GzDecoder::new(Vec::new());
+        let mut has_ended = false;
+        let mut give = |plain: &mut Vec<u8>| -> Result<()> {
+            if !plain.is_empty() {
+                each(plain)?;
+                plain.clear();
+            }
+            Ok(())
+        };
+        self.file.attachment(attachment, |piece| {
+            for mut few in piece.chunks(FEW) {
+                while !has_ended && !few.is_empty() {
+                    let taken = decoder.write(few).map_err(no_gzip)?;
+                    give(decoder.get_mut())?;
+                    has_ended = taken == 0;
+                    few = &few[taken..];
+                }
+            }
+            Ok(())
+        })?;
+        let mut rest = decoder.finish().map_err(no_gzip)?;
+        give(&mut rest)
     }
 
     /// A part of an attachment's decoded content, at most as much as there is.
@@ -258,6 +312,13 @@ impl<'f> Document<'f> {
         })?;
         Ok(content)
     }
+}
+
+/// Bytes of gzip that are decoded at a time.
+const FEW: usize = 4 << 10;
+
+fn no_gzip(error: std::io::Error) -> CouchFileError {
+    CouchFileError::damaged("gzipped attachment", 0, error)
 }
 
 fn unreadable(id: &[u8], e: &dyn std::fmt::Display) -> CouchFileError {

@@ -84,8 +84,8 @@ fn read(database: &SnapshotDatabase) -> Result<Value> {
     let mut local = Vec::new();
     database.locals::<Error>(&Walk::default(), |id, mut doc| {
         if !SnapshotDatabase::is_internal_local(id) {
-            doc.as_object_mut().map(|doc| doc.shift_remove("_rev"));
-            local.push(json!([id, doc]));
+            doc.as_object_mut().map(|doc| doc.remove("_rev"));
+            local.push(json!([id, serde_json::from_slice::<Value>(&doc.to_vec()).unwrap_or_default()]));
         }
         Ok(Flow::On)
     })?;
@@ -94,7 +94,7 @@ fn read(database: &SnapshotDatabase) -> Result<Value> {
         "doc_count": info.documents,
         "doc_del_count": info.deleted,
         "props": if map.is_partitioned() { json!({"partitioned": true}) } else { json!({}) },
-        "security": database.security()?,
+        "security": serde_json::from_slice::<Value>(&database.security()?.to_vec())?,
         "revs_limit": database.revs_limit()?,
         "ranges": map.by_range.keys().map(ToString::to_string).collect::<Vec<_>>(),
         "local": local,

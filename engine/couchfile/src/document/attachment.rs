@@ -34,7 +34,7 @@ pub struct Attachment {
     pub pieces: Vec<Piece>,
     /// Length in bytes as stored.
     pub stored_len: u64,
-    /// Length in bytes after decoding.
+    /// Length in bytes after decoding, see [`Attachment::decoded_len`].
     pub original_len: u64,
     /// Generation of the revision that brought it.
     pub revpos: u64,
@@ -45,6 +45,15 @@ pub struct Attachment {
 }
 
 impl Attachment {
+    /// Length in bytes after decoding, where it is known: of what a client sent gzipped CouchDB knows only the length that it
+    /// stores, and gives it as both.
+    ///
+    /// Source: `couch_db.erl` (`with_stream/3`).
+    pub fn decoded_len(&self) -> Option<u64> {
+        let is_known = self.encoding == Encoding::Identity || self.original_len != self.stored_len;
+        is_known.then_some(self.original_len)
+    }
+
     /// Reads `{Name, Type, Pieces, StoredLen, OriginalLen, RevPos, Md5, Encoding}` or one of its older forms.
     pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
         let size = decoder.tuple()?;

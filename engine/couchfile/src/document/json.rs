@@ -7,7 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use super::attachment::{Attachment, Encoding};
 use super::{DocInfo, LocalDocument};
 use crate::database::Database;
-use crate::ejson;
+use crate::ejson::{self, NegativeZero};
 use crate::error::{CouchFileError, Result};
 use crate::read_at::ReadAt;
 use crate::revtree::{RevTree, Revision};
@@ -21,6 +21,8 @@ pub struct JsonOptions<'o> {
     pub attachments: AttachmentForm,
     /// `att_encoding_info`: which attachments are stored gzipped, and how long they are then.
     pub encoding_info: bool,
+    /// How a zero with a minus is written: as CouchDB shows it, or so that a CouchDB stores it again.
+    pub zero: NegativeZero,
     /// Further members such as `_conflicts`, written before the body's.
     pub more: &'o [(&'static str, serde_json::Value)],
 }
@@ -88,7 +90,7 @@ pub fn leaf_json<R: ReadAt>(
         }
         members.out.push(b'}');
     }
-    members.body(summary.body.as_slice(), stored.summary.unwrap_or(0))?;
+    members.body(summary.body.as_slice(), stored.summary.unwrap_or(0), options.zero)?;
     members.close();
     Ok(())
 }
@@ -133,28 +135,29 @@ fn attachment_content<R: ReadAt>(database: &Database<R>, attachment: &Attachment
     })?;
     match attachment.encoding {
         Encoding::Identity => Ok(data),
-        Encoding::Gzip => gunzip(&data, attachment.original_len),
+        Encoding::Gzip => gunzip(&data, attachment.decoded_len()),
     }
 }
 
-/// Writes a local document as a JSON object.
+/// Writes a local document as a JSON object. A zero keeps its minus.
 pub fn local_json(doc: &LocalDocument<'_>, out: &mut Vec<u8>) -> Result<()> {
     let mut members = Members { out, first: true };
     members.open();
     members.string("_id", &String::from_utf8_lossy(doc.id));
     members.string("_rev", &format!("0-{}", doc.revision));
-    members.body(doc.body, 0)?;
+    members.body(doc.body, 0, NegativeZero::Kept)?;
     members.close();
     Ok(())
 }
 
-fn gunzip(data: &[u8], len: u64) -> Result<Vec<u8>> {
+/// Decodes gzip as `zlib:gunzip/1` does: all members, and nothing may follow.
+fn gunzip(data: &[u8], len: Option<u64>) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
     flate2::read::MultiGzDecoder::new(data)
-        .take(len.saturating_add(1))
+        .take(len.map_or(u64::MAX, |len| len.saturating_add(1)))
         .read_to_end(&mut plain)
         .map_err(|e| CouchFileError::damaged("gzipped attachment", 0, e))?;
-    if plain.len() as u64 != len {
+    if len.is_some_and(|len| plain.len() as u64 != len) {
         return Err(CouchFileError::damaged("gzipped attachment", 0, "it has another length"));
     }
     Ok(plain)
@@ -204,10 +207,10 @@ impl Members<'_> {
     }
 
     /// The members of an object given as a term.
-    fn body(&mut self, body: &[u8], offset: u64) -> Result<()> {
+    fn body(&mut self, body: &[u8], offset: u64, zero: NegativeZero) -> Result<()> {
         let mut json = Vec::new();
         let mut decoder = crate::term::Decoder::new(body);
-        ejson::write_json(&mut decoder, &mut json)
+        ejson::write_json_with(&mut decoder, zero, &mut json)
             .and_then(|()| decoder.end())
             .map_err(|e| CouchFileError::damaged("document body", offset, e))?;
         match json.as_slice() {

@@ -1,12 +1,22 @@
 //! Terms to JSON text.
 
-use std::fmt::Write;
-
+use super::number::{decimal, write_float};
+use super::text::write_text;
 use crate::error::TermError;
 use crate::term::{Decoder, ListHead, Token};
 
-/// Longest integer that is written out, in bytes of magnitude.
-const MAX_BIG: usize = 16 << 10;
+/// Longest integer that is written out, in bytes of magnitude: 600,000 digits, which take some seconds to compute.
+const MAX_BIG: usize = 256 << 10;
+
+/// How a zero with a minus is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum NegativeZero {
+    /// As `0.0`, which is how CouchDB shows it.
+    #[default]
+    Hidden,
+    /// As `-0.0`, which is what a CouchDB has to read to store it again.
+    Kept,
+}
 
 /// What is open around the value being written.
 enum Open {
@@ -16,14 +26,23 @@ enum Open {
     Array(usize),
 }
 
-/// Writes a term as JSON text to `out`.
+/// Writes a term as JSON text to `out`, as CouchDB shows it.
 ///
 /// Atoms other than true, false and null become strings; lists that are stored as bytes become arrays of integers. Fails for
 /// tuples that are no object, and for maps: no JSON becomes either.
 pub fn write_json(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), TermError> {
+    write_json_with(decoder, NegativeZero::Hidden, out)
+}
+
+/// The same with a choice of how a zero with a minus is written.
+pub fn write_json_with(
+    decoder: &mut Decoder<'_>,
+    zero: NegativeZero,
+    out: &mut Vec<u8>,
+) -> Result<(), TermError> {
     let mut open: Vec<Open> = Vec::new();
     loop {
-        write_value(decoder, &mut open, out)?;
+        write_value(decoder, zero, &mut open, out)?;
         // Close what is complete, then begin the next member or element.
         loop {
             match open.last_mut() {
@@ -60,7 +79,7 @@ pub fn write_json(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), Te
 }
 
 /// Writes the members of an object that is stored without its 1-tuple (a list of pairs, as `_security` is) as a JSON
-/// object.
+/// object. A zero keeps its minus.
 pub fn write_members(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), TermError> {
     out.push(b'{');
     let mut first = true;
@@ -70,7 +89,7 @@ pub fn write_members(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(),
         }
         d.tuple_of(2)?;
         write_key(d, out)?;
-        write_json(d, out)
+        write_json_with(d, NegativeZero::Kept, out)
     })?;
     out.push(b'}');
     Ok(())
@@ -85,7 +104,12 @@ fn write_key(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), TermErr
     Ok(())
 }
 
-fn write_value(decoder: &mut Decoder<'_>, open: &mut Vec<Open>, out: &mut Vec<u8>) -> Result<(), TermError> {
+fn write_value(
+    decoder: &mut Decoder<'_>,
+    zero: NegativeZero,
+    open: &mut Vec<Open>,
+    out: &mut Vec<u8>,
+) -> Result<(), TermError> {
     match decoder.token()? {
         Token::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
         Token::Big { negative, magnitude } => {
@@ -97,10 +121,8 @@ fn write_value(decoder: &mut Decoder<'_>, open: &mut Vec<Open>, out: &mut Vec<u8
             }
             out.extend_from_slice(decimal(magnitude).as_bytes());
         }
-        Token::Float(value) => {
-            let text = serde_json::to_string(&value).map_err(|_| decoder.error("not a number"))?;
-            out.extend_from_slice(text.as_bytes());
-        }
+        Token::Float(value) if value.is_finite() => write_float(value, zero, out),
+        Token::Float(_) => return Err(decoder.error("not a number")),
         Token::Atom(name @ (b"true" | b"false" | b"null")) => out.extend_from_slice(name),
         Token::Atom(text) | Token::Binary(text) => write_string(text, out),
         Token::Nil => out.extend_from_slice(b"[]"),
@@ -132,32 +154,7 @@ fn write_value(decoder: &mut Decoder<'_>, open: &mut Vec<Open>, out: &mut Vec<u8
 }
 
 fn write_string(bytes: &[u8], out: &mut Vec<u8>) {
-    let text = String::from_utf8_lossy(bytes);
-    // Writing a string to a vector cannot fail.
-    let _ = serde_json::to_writer(&mut *out, text.as_ref());
-}
-
-/// Decimal digits of a little-endian magnitude.
-fn decimal(magnitude: &[u8]) -> String {
-    const BASE: u64 = 1_000_000_000;
-    let mut digits: Vec<u32> = vec![0];
-    for &byte in magnitude.iter().rev() {
-        let mut carry = u64::from(byte);
-        for digit in &mut digits {
-            let value = u64::from(*digit) * 256 + carry;
-            *digit = (value % BASE) as u32;
-            carry = value / BASE;
-        }
-        if carry > 0 {
-            digits.push(carry as u32);
-        }
-    }
-    let mut text = digits.last().map_or_else(String::new, ToString::to_string);
-    for digit in digits.iter().rev().skip(1) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{digit:09}");
-    }
-    text
+    write_text(&String::from_utf8_lossy(bytes), out);
 }
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ pub(crate) fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), Co
         docs,
         deleted,
         offset: database.header_offset(),
-        security: database.security_json().ok(),
+        security: super::security::readable(&database),
     };
     Ok((facts, database.header_end()))
 }

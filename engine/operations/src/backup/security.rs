@@ -25,6 +25,15 @@ pub struct SecurityChoice {
     pub found: Vec<(Value, u64)>,
 }
 
+/// A shard's security object (inside: `None` for CouchDB's default). `None` where it cannot be read, or is nested deeper than 128
+/// levels: such an object is saved with its shard, but not compared with others.
+pub(crate) fn readable<R: ReadAt>(shard: &Database<R>) -> Option<Option<Value>> {
+    match shard.security_json().ok()? {
+        None => Some(None),
+        Some(object) => serde_json::from_slice(&object.to_exact_vec()).ok().map(Some),
+    }
+}
+
 /// The security objects of shards, counted by database.
 #[derive(Default, Clone)]
 pub(super) struct Securities(Arc<Mutex<BTreeMap<Box<str>, Vec<(Option<Value>, u64)>>>>);
@@ -32,7 +41,7 @@ pub(super) struct Securities(Arc<Mutex<BTreeMap<Box<str>, Vec<(Option<Value>, u6
 impl Securities {
     /// Counts the object of a shard that is open. One that cannot be read does not count: that is damage, which is told elsewhere.
     pub(super) fn note_of<R: ReadAt>(&self, db: &str, shard: &Database<R>) {
-        if let Ok(object) = shard.security_json() {
+        if let Some(object) = readable(shard) {
             self.note(db, object);
         }
     }
