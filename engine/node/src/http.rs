@@ -5,6 +5,7 @@ pub(crate) mod api;
 mod body;
 mod gate;
 pub(crate) mod presence;
+mod streamed;
 mod trouble;
 mod trust;
 pub(crate) mod tunnel;
@@ -18,11 +19,12 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::blocking::Client;
+use reqwest::blocking::{Client, ClientBuilder};
 use serde_json::Value;
 
 use crate::error::{NodeError, Result};
 use gate::Gate;
+use streamed::Streamed;
 use trouble::Trouble;
 use tunnel::Tunnel;
 
@@ -104,6 +106,8 @@ pub struct Http {
 /// A way to CouchDB.
 struct Route {
     client: Client,
+    /// Of requests whose body is read while it is sent.
+    streaming: reqwest::Client,
     /// A client that makes a connection for every request.
     fresh: OnceLock<Result<Client, String>>,
     /// Of requests: that of the tunnel, where there is one.
@@ -124,7 +128,8 @@ impl Route {
             None => endpoint.to_string(),
         };
         let client = client(endpoint, address, true)?;
-        Ok(Self { client, fresh: OnceLock::new(), base, endpoint: endpoint.clone(), tunnel })
+        let streaming = built(endpoint, builder(endpoint, address, false)?.build())?;
+        Ok(Self { client, streaming, fresh: OnceLock::new(), base, endpoint: endpoint.clone(), tunnel })
     }
 
     /// A client that keeps no connections: each request finds out anew who is there.
@@ -146,7 +151,20 @@ impl Route {
 }
 
 fn client(endpoint: &Endpoint, address: Option<SocketAddr>, keeps: bool) -> Result<Client, String> {
-    let mut builder = Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
+    built(endpoint, ClientBuilder::from(builder(endpoint, address, keeps)?).build())
+}
+
+fn built<C>(endpoint: &Endpoint, client: Result<C, reqwest::Error>) -> Result<C, String> {
+    client.map_err(|e| Trouble::of(&e, &endpoint.host).text())
+}
+
+/// Makes clients that find the endpoint's node, and trust it. `keeps` says whether they keep connections.
+fn builder(
+    endpoint: &Endpoint,
+    address: Option<SocketAddr>,
+    keeps: bool,
+) -> Result<reqwest::ClientBuilder, String> {
+    let mut builder = reqwest::Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
     if !keeps {
         builder = builder.pool_max_idle_per_host(0);
     }
@@ -160,7 +178,7 @@ fn client(endpoint: &Endpoint, address: Option<SocketAddr>, keeps: bool) -> Resu
             builder = builder.use_preconfigured_tls(trusted);
         }
     }
-    builder.build().map_err(|e| Trouble::of(&e, &endpoint.host).text())
+    Ok(builder)
 }
 
 impl Http {
@@ -290,17 +308,34 @@ impl Http {
         limit: Duration,
         credentials: Option<&Credentials>,
     ) -> Result<Answer> {
-        let mut request = client.request(method, format!("{}{path}", route.base)).timeout(limit);
-        if let Some(Credentials { user, password }) = credentials {
-            request = request.basic_auth(user, Some(password));
-        }
-        let answered = body.put_into(request).send().and_then(|response| {
-            let status = response.status().as_u16();
-            let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-            let date = header("date").map(str::to_owned);
-            let server = header("server").unwrap_or_default().to_owned();
-            Ok(Answer::new(status, &server, date, &response.bytes()?))
-        });
+        let url = format!("{}{path}", route.base);
+        let answered = if let Body::Stream { content_type, length, reader } = body {
+            let request = |client: &reqwest::Client| {
+                let mut request = client.request(method, url).timeout(limit);
+                if let Some(Credentials { user, password }) = credentials {
+                    request = request.basic_auth(user, Some(password));
+                }
+                let body = reqwest::Body::wrap(Streamed::new(reader, length));
+                request.header("accept", "application/json").header("content-type", content_type).body(body)
+            };
+            streamed::send(&route.streaming, request).map_err(|e| NodeError::NoAnswer {
+                node: self.node.clone(),
+                url: self.url.clone(),
+                problem: e.to_string(),
+            })?
+        } else {
+            let mut request = client.request(method, url).timeout(limit);
+            if let Some(Credentials { user, password }) = credentials {
+                request = request.basic_auth(user, Some(password));
+            }
+            body.put_into(request).send().and_then(|response| {
+                let status = response.status().as_u16();
+                let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+                let date = header("date").map(str::to_owned);
+                let server = header("server").unwrap_or_default().to_owned();
+                Ok(Answer::new(status, &server, date, &response.bytes()?))
+            })
+        };
         answered.map_err(|e| self.without_answer(route, &e))
     }
 

@@ -10,8 +10,10 @@ const QUOTED: usize = 120;
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// Its body; null where it is no JSON.
+    /// Its body; null where it is no JSON, or nested deeper than 128 levels.
     pub body: Value,
+    /// Its body as it came.
+    pub text: Vec<u8>,
     /// The header `Date`.
     pub date: Option<String>,
     /// Who answered, where that was not CouchDB.
@@ -36,7 +38,7 @@ impl Answer {
             server: if server.is_empty() { "a server without a name".into() } else { printable(server) },
             said: quoted(&String::from_utf8_lossy(bytes)),
         });
-        Self { status, body: body.unwrap_or(Value::Null), date, foreign }
+        Self { status, body: body.unwrap_or(Value::Null), text: bytes.to_vec(), date, foreign }
     }
 
     /// Whether the request was carried out.

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use reqwest::blocking::{Body as Sent, RequestBuilder};
+use reqwest::blocking::RequestBuilder;
 use serde_json::Value;
 
 /// What a request carries.
@@ -13,6 +13,13 @@ pub enum Body<'b> {
     Json(&'b Value),
     /// JSON text.
     Text(&'b [u8]),
+    /// Bytes of another kind.
+    Bytes {
+        /// Their MIME type.
+        content_type: &'b str,
+        /// The bytes.
+        bytes: &'b [u8],
+    },
     /// Bytes that are read while they are sent, so many.
     Stream {
         /// Their MIME type.
@@ -35,6 +42,7 @@ impl Body<'_> {
         match self {
             Self::Json(value) => Body::Json(value),
             Self::Text(text) => Body::Text(text),
+            Self::Bytes { content_type, bytes } => Body::Bytes { content_type, bytes },
             Self::Nothing | Self::Stream { .. } => Body::Nothing,
         }
     }
@@ -42,11 +50,12 @@ impl Body<'_> {
     pub(super) fn put_into(self, request: RequestBuilder) -> RequestBuilder {
         let json = |request: RequestBuilder| request.header("accept", "application/json");
         match self {
-            Self::Nothing => json(request),
+            // Streams are sent otherwise, see `streamed`.
+            Self::Nothing | Self::Stream { .. } => json(request),
             Self::Json(value) => request.json(value),
             Self::Text(text) => json(request).header("content-type", "application/json").body(text.to_vec()),
-            Self::Stream { content_type, length, reader } => {
-                json(request).header("content-type", content_type).body(Sent::sized(reader, length))
+            Self::Bytes { content_type, bytes } => {
+                json(request).header("content-type", content_type).body(bytes.to_vec())
             }
         }
     }

@@ -54,7 +54,13 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, reason: &str) -> Answer {
-        Answer { status, body: json!({"error": "x", "reason": reason}), date: None, foreign: None }
+        Answer {
+            status,
+            body: json!({"error": "x", "reason": reason}),
+            text: Vec::new(),
+            date: None,
+            foreign: None,
+        }
     }
 
     #[test]
