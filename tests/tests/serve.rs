@@ -16,3 +16,5 @@ mod raw;
 mod replicated;
 #[path = "serve/served.rs"]
 mod served;
+#[path = "serve/values.rs"]
+mod values;

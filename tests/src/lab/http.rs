@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::Request;
+use ureq::http::{HeaderMap, Request};
 
 use crate::Result;
 
@@ -81,6 +81,49 @@ impl Http {
         let status = answer.status().as_u16();
         let text = answer.body_mut().with_config().limit(1 << 30).read_to_vec().map_err(|e| named(&e))?;
         Ok(Answer { status, body: serde_json::from_slice(&text).unwrap_or_default() })
+    }
+
+    /// Sends any bytes under any headers; gives the status, the headers and the bytes of the answer, as they came.
+    pub fn bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(u16, HeaderMap, Vec<u8>)> {
+        let named = |e: &dyn std::fmt::Display| format!("{method} {}{path}: {e}", self.base);
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(authorization) = self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let sent = if body.is_empty() {
+            request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request))
+        } else {
+            request.body(body).map_err(ureq::Error::from).and_then(|request| self.agent.run(request))
+        };
+        let mut answer = sent.map_err(|e| named(&e))?;
+        let received = answer.body_mut().with_config().limit(1 << 30).read_to_vec().map_err(|e| named(&e))?;
+        Ok((answer.status().as_u16(), answer.headers().clone(), received))
+    }
+
+    /// `GET` of text that is JSON, as it came.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let (status, _, text) = self.bytes("GET", path, &[("Accept", "application/json")], b"")?;
+        let text = String::from_utf8(text)?;
+        if status == 200 { Ok(text) } else { Err(format!("GET {path}: {status} {text}").into()) }
+    }
+
+    /// `PUT` of text that is JSON.
+    pub fn put_text(&self, path: &str, text: &str) -> Result<()> {
+        let (status, _, answer) =
+            self.bytes("PUT", path, &[("Content-Type", "application/json")], text.as_bytes())?;
+        if (200..300).contains(&status) {
+            return Ok(());
+        }
+        Err(format!("PUT {path}: {status} {}", String::from_utf8_lossy(&answer)).into())
     }
 
     fn success(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {

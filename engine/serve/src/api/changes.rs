@@ -15,7 +15,7 @@ use self::filter::Filter;
 use self::format::Writer;
 use super::context::{Context, Db};
 use super::document_query::Shown;
-use super::document_text::DocumentText;
+use super::document_text::{DocumentText, value_of};
 use crate::http::{Done, Failure, Head, HttpError, Idle, Method, Reply, etag_matches, opaque_etag};
 
 /// `GET` and `POST /{db}/_changes`
@@ -126,9 +126,11 @@ fn write_doc(
     match filter.fields() {
         None => text.write(out),
         Some(fields) => {
-            let value = serde_json::from_slice(&text.to_vec()?).unwrap_or_default();
-            let part = fields.extract(&value).unwrap_or(value);
-            write!(out, "{part}")?;
+            let text = text.to_vec()?;
+            match fields.extract(&value_of(db, doc, &text)?) {
+                Some(part) => out.write_all(&part.to_vec())?,
+                None => out.write_all(&text)?,
+            }
             Ok(())
         }
     }

@@ -57,7 +57,7 @@ pub(super) fn local(context: Context<'_>, db: &Db, id: &str, reply: Reply) -> Re
             if etag_matches(context.call, &etag) {
                 return reply.not_modified(&etag);
             }
-            reply.json_with(Head::json(200).with("etag", etag), &doc)
+            reply.exact_json(Head::json(200).with("etag", etag), &doc)
         }
         Method::Put => {
             let rev = locals.put(&db.0, id, context.call)?;

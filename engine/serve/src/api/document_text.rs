@@ -10,6 +10,7 @@ use base64::write::EncoderWriter;
 use couchfile::document::{Attachment, Encoding, Summary};
 use couchfile::ejson;
 use couchfile::error::CouchFileError;
+use couchfile::json::Json;
 use couchfile::revtree::Revision;
 use serde_json::{Value, json};
 use snapshot::Document;
@@ -89,6 +90,14 @@ impl<'d> DocumentText<'d> {
         let what = format!("{}/{}", self.doc.id(), attachment.name);
         self.doc
             .attachment(attachment, decode, |piece| out.write_all(piece).map_err(writing))
+            .map_err(|e| self.db.failed(&what, e))
+    }
+
+    /// Writes an attachment's whole content within a document.
+    fn write_decoded(&self, attachment: &Attachment, out: &mut dyn Write) -> Result<(), Failure> {
+        let what = format!("{}/{}", self.doc.id(), attachment.name);
+        self.doc
+            .decoded_attachment(attachment, |piece| out.write_all(piece).map_err(writing))
             .map_err(|e| self.db.failed(&what, e))
     }
 
@@ -176,7 +185,7 @@ impl<'d> DocumentText<'d> {
         if included && !self.follow {
             out.write_all(b",\"data\":\"")?;
             let mut encoder = EncoderWriter::new(&mut *out, &BASE64_STANDARD);
-            self.write_attachment(attachment, true, &mut encoder)?;
+            self.write_decoded(attachment, &mut encoder)?;
             encoder.finish()?;
             drop(encoder);
             out.write_all(b"\"")?;
@@ -208,6 +217,11 @@ fn known_generation(
     let mut ancestors =
         std::iter::successors(Some(revision), |r| r.parent.and_then(|parent| all.get(parent)));
     Ok(ancestors.find(|r| since.iter().any(|rev| rev.is(r))).map_or(0, |r| r.generation))
+}
+
+/// A document as text, as a value.
+pub(super) fn value_of(db: &Db, doc: &Document<'_>, text: &[u8]) -> Result<Json, Failure> {
+    Json::parse(text).map_err(|e| db.failed(doc.id(), CouchFileError::Invalid(e.to_string())))
 }
 
 /// The members of a body, without braces.

@@ -6,12 +6,13 @@ use std::cmp::Ordering;
 use std::io::Write;
 use std::time::Instant;
 
+use couchfile::json::Json;
 use serde_json::{Value, json};
 use snapshot::{Document, Flow, Walk};
 
 use super::context::{Context, Db};
 use super::document_query::Shown;
-use super::document_text::DocumentText;
+use super::document_text::{DocumentText, value_of};
 use super::route::{only_get, only_post};
 use super::settings::check_partition;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
@@ -34,7 +35,7 @@ struct Statistics {
 /// A document that matches, ready to be written.
 struct Match {
     id: String,
-    key: Vec<Value>,
+    key: Vec<Json>,
     text: Vec<u8>,
 }
 
@@ -83,11 +84,11 @@ pub(super) fn explain(
 ) -> Result<Done, Failure> {
     only_post(context.call)?;
     let query = read(context, db, partition)?;
-    reply.json(&json!({
+    let told = json!({
         "dbname": db.name(),
         "index": index(),
         "partitioned": db.0.map().is_partitioned(),
-        "selector": query.selector_json,
+        "selector": null,
         "opts": query.options(),
         "limit": query.limit,
         "skip": query.skip,
@@ -107,7 +108,12 @@ pub(super) fn explain(
             "conflicts": "undefined",
         },
         "covering": false,
-    }))
+    });
+    let mut told = Json::from(told);
+    if let Some(members) = told.as_object_mut() {
+        members.insert("selector", query.selector_json);
+    }
+    reply.exact_json(Head::json(200), &told)
 }
 
 /// `GET /{db}/_index`: the one over the ids. Indexes that design documents define are not used here.
@@ -124,7 +130,7 @@ fn index() -> Value {
 }
 
 fn read(context: Context<'_>, db: &Db, partition: Option<&str>) -> Result<Query, Failure> {
-    let mut query = Query::parse(context.call.json_object()?)?;
+    let mut query = Query::parse(context.call.exact_object()?)?;
     let given = partition.or(context.call.parameter("partition"));
     match (given, &query.partition) {
         (Some(partition), Some(other)) if partition != other => {
@@ -279,13 +285,13 @@ fn read_match(db: &Db, doc: &Document<'_>, query: &Query) -> Result<Option<Match
     let winner = doc.winner().map_err(|e| db.failed(doc.id(), e))?;
     let shown = Shown { conflicts: query.conflicts, ..Shown::default() };
     let text = DocumentText::read(db, doc, winner, shown, None)?.to_vec()?;
-    let value: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let value = value_of(db, doc, &text)?;
     if !query.selector.matches(&value) {
         return Ok(None);
     }
     let Some(key) = query.sort.key(&value) else { return Ok(None) };
     let text = match query.fields.extract(&value) {
-        Some(part) => part.to_string().into_bytes(),
+        Some(part) => part.to_vec(),
         None => text,
     };
     Ok(Some(Match { id: doc.id().to_owned(), key, text }))

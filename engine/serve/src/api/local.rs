@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Map, Value};
+use couchfile::json::{Json, Members};
 use snapshot::SnapshotDatabase;
 
 use crate::http::{Call, HttpError};
@@ -24,13 +24,13 @@ pub(crate) struct Locals(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     /// By database and id; without a body where it was deleted.
-    documents: HashMap<String, BTreeMap<String, Option<Value>>>,
+    documents: HashMap<String, BTreeMap<String, Option<Json>>>,
     size: usize,
 }
 
 impl Locals {
     /// The document with that id (`_local/` in front), with `_id` and `_rev`.
-    pub(super) fn get(&self, db: &SnapshotDatabase, id: &str) -> Result<Option<Value>, snapshot::Error> {
+    pub(super) fn get(&self, db: &SnapshotDatabase, id: &str) -> Result<Option<Json>, snapshot::Error> {
         let left = self.lock().documents.get(db.name()).and_then(|docs| docs.get(id)).cloned();
         match left {
             Some(left) => Ok(left),
@@ -39,7 +39,7 @@ impl Locals {
     }
 
     /// All that were left in a database, by id.
-    pub(super) fn left_in(&self, db: &str) -> BTreeMap<String, Option<Value>> {
+    pub(super) fn left_in(&self, db: &str) -> BTreeMap<String, Option<Json>> {
         self.lock().documents.get(db).cloned().unwrap_or_default()
     }
 
@@ -48,22 +48,22 @@ impl Locals {
         if call.body.len() > LARGEST {
             return Err(HttpError::new(413, "document_too_large", id));
         }
-        let Value::Object(given) = call.json()? else {
+        let Json::Object(given) = call.exact_json()? else {
             return Err(HttpError::bad_request("Document must be a JSON object"));
         };
         let number = match given.get("_rev").or_else(|| given.get("rev")) {
-            Some(rev) if given.contains_key("_rev") => number_of(rev)?,
-            _ => call.parameter("rev").map_or(Ok(0), |rev| number_of(&Value::from(rev)))?,
+            Some(rev) if given.get("_rev").is_some() => number_of(rev.as_str())?,
+            _ => call.parameter("rev").map_or(Ok(0), |rev| number_of(Some(rev)))?,
         };
-        if given.get("_deleted") == Some(&Value::Bool(true)) {
+        if given.get("_deleted").and_then(Json::as_bool) == Some(true) {
             self.keep(db.name(), id, None)?;
             return Ok("0-0".to_owned());
         }
         let rev = format!("0-{}", number.saturating_add(1));
-        let mut doc = Map::new();
-        doc.insert("_id".to_owned(), id.into());
-        doc.insert("_rev".to_owned(), rev.clone().into());
-        for (key, value) in given {
+        let mut doc = Members::default();
+        doc.insert("_id", id.into());
+        doc.insert("_rev", rev.clone().into());
+        for (key, value) in given.into_pairs() {
             match key.as_str() {
                 "_id" | "_rev" | "_deleted" | "_revisions" | "_attachments" => {}
                 name if name.starts_with('_') => {
@@ -75,7 +75,7 @@ impl Locals {
                 }
             }
         }
-        self.keep(db.name(), id, Some(Value::Object(doc)))?;
+        self.keep(db.name(), id, Some(Json::Object(doc)))?;
         Ok(rev)
     }
 
@@ -86,9 +86,9 @@ impl Locals {
         Ok("0-0".to_owned())
     }
 
-    fn keep(&self, db: &str, id: &str, doc: Option<Value>) -> Result<(), HttpError> {
-        let size_of = |doc: &Option<Value>| {
-            doc.as_ref().map_or(0, |doc| 4 * doc.to_string().len()) + id.len() + db.len() + OVERHEAD
+    fn keep(&self, db: &str, id: &str, doc: Option<Json>) -> Result<(), HttpError> {
+        let size_of = |doc: &Option<Json>| {
+            doc.as_ref().map_or(0, |doc| 4 * doc.to_vec().len()) + id.len() + db.len() + OVERHEAD
         };
         let mut kept = self.lock();
         let before = kept.documents.get(db).and_then(|docs| docs.get(id)).map_or(0, size_of);
@@ -108,7 +108,7 @@ impl Locals {
 }
 
 /// The N of a revision `0-N`.
-fn number_of(rev: &Value) -> Result<u64, HttpError> {
-    let number = rev.as_str().and_then(|rev| rev.strip_prefix("0-")?.parse().ok());
+fn number_of(rev: Option<&str>) -> Result<u64, HttpError> {
+    let number = rev.and_then(|rev| rev.strip_prefix("0-")?.parse().ok());
     number.ok_or_else(|| HttpError::bad_request("Invalid rev format"))
 }

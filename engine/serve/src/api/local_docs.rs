@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use couchfile::json::Json;
 use serde_json::{Value, json};
 use snapshot::{Flow, SnapshotDatabase};
 
@@ -77,7 +78,7 @@ fn walk(
         let order = a.as_bytes().cmp(b.as_bytes());
         if range.descending { order.reverse() } else { order }
     };
-    let mut left: BTreeMap<String, Option<Value>> = context.archive.locals.left_in(db.name());
+    let mut left: BTreeMap<String, Option<Json>> = context.archive.locals.left_in(db.name());
     left.retain(|id, _| {
         let after_start =
             range.start.as_deref().is_none_or(|start| order(id, &text(start)) != Ordering::Less);
@@ -129,17 +130,19 @@ struct Rows<'r> {
 }
 
 impl Rows<'_> {
-    fn write(&mut self, id: &str, doc: &Value) -> Result<Flow, Failure> {
+    fn write(&mut self, id: &str, doc: &Json) -> Result<Flow, Failure> {
         match self.next()? {
             Row::Shown => {}
             Row::Skipped => return Ok(Flow::On),
             Row::Beyond => return Ok(Flow::Stop),
         }
-        let mut row = json!({"id": id, "key": id, "value": {"rev": doc["_rev"]}});
+        let rev = doc.get("_rev").and_then(Json::as_str);
+        write!(self.out, "{{\"id\":{0},\"key\":{0},\"value\":{1}", json!(id), json!({"rev": rev}))?;
         if self.arguments.include_docs {
-            row["doc"] = doc.clone();
+            self.out.write_all(b",\"doc\":")?;
+            self.out.write_all(&doc.to_vec())?;
         }
-        write!(self.out, "{row}")?;
+        self.out.write_all(b"}")?;
         Ok(Flow::On)
     }
 

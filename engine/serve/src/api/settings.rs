@@ -14,7 +14,7 @@ use crate::http::{Call, Done, Failure, Head, HttpError, Method, Reply};
 /// `GET /{db}/_security`
 pub(super) fn security(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
     setting(context.call, "PUT,GET")?;
-    reply.json(&db.0.security()?)
+    reply.exact_json(Head::json(200), &db.0.security()?)
 }
 
 /// `GET /{db}/_revs_limit`

@@ -4,6 +4,7 @@
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Uri};
+use couchfile::json::{Json, Members};
 use serde_json::{Map, Value};
 
 use super::error::HttpError;
@@ -105,6 +106,19 @@ impl Call {
     /// The body as JSON.
     pub(crate) fn json(&self) -> Result<Value, HttpError> {
         parse_json(&self.body)
+    }
+
+    /// The body as JSON of any depth, with integers of any size.
+    pub(crate) fn exact_json(&self) -> Result<Json, HttpError> {
+        Json::parse(&self.body).map_err(|_| HttpError::invalid_json())
+    }
+
+    /// The body as a JSON object of any depth.
+    pub(crate) fn exact_object(&self) -> Result<Members, HttpError> {
+        match self.exact_json()? {
+            Json::Object(members) => Ok(members),
+            _ => Err(HttpError::bad_request("Request body must be a JSON object")),
+        }
     }
 
     /// The body as a JSON object.

@@ -5,6 +5,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
+use couchfile::json::Json;
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -130,6 +131,13 @@ impl Reply {
     /// Answers with a JSON value below a head.
     pub(crate) fn json_with(self, head: Head, value: &Value) -> Result<Done, Failure> {
         let mut body = value.to_string().into_bytes();
+        body.push(b'\n');
+        self.whole(head, body)
+    }
+
+    /// Answers with a JSON value of any depth below a head.
+    pub(crate) fn exact_json(self, head: Head, value: &Json) -> Result<Done, Failure> {
+        let mut body = value.to_vec();
         body.push(b'\n');
         self.whole(head, body)
     }

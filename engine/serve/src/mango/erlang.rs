@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use couchfile::json::Json;
 
 /// Longest text that is made of a value, in bytes; the rest is cut off.
 const LONGEST: usize = 4096;
 
 /// A JSON value as the Erlang term that it is to CouchDB.
-pub(super) fn term(value: &Value) -> String {
+pub(super) fn term(value: &Json) -> String {
     let mut text = String::new();
     write(value, &mut text);
     if text.len() > LONGEST {
@@ -19,28 +19,28 @@ pub(super) fn term(value: &Value) -> String {
 }
 
 /// The same where texts are shown as such (`~p`).
-pub(super) fn printed(value: &Value) -> String {
+pub(super) fn printed(value: &Json) -> String {
     match value {
-        Value::String(text) if !text.is_empty() && text.chars().all(|c| (' '..='~').contains(&c)) => {
+        Json::String(text) if !text.is_empty() && text.chars().all(|c| (' '..='~').contains(&c)) => {
             format!("<<{value}>>")
         }
         _ => term(value),
     }
 }
 
-fn write(value: &Value, out: &mut String) {
+fn write(value: &Json, out: &mut String) {
     // Errors quote the start of a value only. What is written is ASCII.
     if out.len() > LONGEST {
         return;
     }
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => {
-            let _ = write!(out, "{number}");
+        Json::Null => out.push_str("null"),
+        Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Json::Int(_) | Json::Big(_) | Json::Float(_) => {
+            let _ = write!(out, "{value}");
         }
-        Value::String(text) => binary(text, out),
-        Value::Array(items) => {
+        Json::String(text) => binary(text, out),
+        Json::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
@@ -50,7 +50,7 @@ fn write(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Object(members) => {
+        Json::Object(members) => {
             out.push_str("{[");
             for (i, (key, value)) in members.iter().enumerate() {
                 out.push_str(if i > 0 { ",{" } else { "{" });
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn terms() {
-        let value = json!({"a": [1, "é", null, true], "b": {}});
+        let value = json!({"a": [1, "é", null, true], "b": {}}).into();
         assert_eq!(term(&value), "{[{<<97>>,[1,<<195,169>>,null,true]},{<<98>>,{[]}}]}");
-        assert!(term(&json!("x".repeat(100_000))).len() < 2 * LONGEST);
+        assert!(term(&Json::from("x".repeat(100_000))).len() < 2 * LONGEST);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: `mango_error.erl`.
 
-use serde_json::Value;
+use couchfile::json::Json;
 
 use super::erlang;
 
@@ -22,7 +22,7 @@ impl MangoError {
     }
 
     /// An operator whose argument is of no use.
-    pub(super) fn bad_argument(operator: &str, argument: &Value) -> Self {
+    pub(super) fn bad_argument(operator: &str, argument: &Json) -> Self {
         Self::new("bad_arg", format!("Bad argument for operator {operator}: {}", erlang::term(argument)))
     }
 
@@ -32,7 +32,7 @@ impl MangoError {
     }
 
     /// A bookmark that this server did not give.
-    pub(super) fn bookmark(bookmark: &Value) -> Self {
+    pub(super) fn bookmark(bookmark: &Json) -> Self {
         Self::new("invalid_bookmark", format!("Invalid bookmark value: {bookmark}"))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Sources: `mango_fields.erl`, `mango_doc.erl` (`set_field/3`).
 
-use serde_json::{Map, Value};
+use couchfile::json::{Json, Members};
 
 use super::erlang;
 use super::error::MangoError;
@@ -23,8 +23,8 @@ pub(crate) struct FieldPath(Path);
 
 impl Fields {
     /// Reads the list of a query.
-    pub(crate) fn parse(value: &Value) -> Result<Self, MangoError> {
-        let Value::Array(items) = value else {
+    pub(crate) fn parse(value: &Json) -> Result<Self, MangoError> {
+        let Json::Array(items) = value else {
             let told = erlang::term(value);
             let reason = format!("Fields must be an array of strings, not: {told}");
             return Err(MangoError::new("invalid_fields", reason));
@@ -32,8 +32,8 @@ impl Fields {
         if items.is_empty() {
             return Ok(Self::All);
         }
-        let field = |item: &Value| {
-            let Value::String(name) = item else {
+        let field = |item: &Json| {
+            let Json::String(name) = item else {
                 let reason = format!("Invalid JSON for field spec: {}", erlang::term(item));
                 return Err(MangoError::new("invalid_field", reason));
             };
@@ -51,9 +51,9 @@ impl Fields {
     }
 
     /// These fields of a document; `None` if it is the whole document.
-    pub(crate) fn extract(&self, doc: &Value) -> Option<Value> {
+    pub(crate) fn extract(&self, doc: &Json) -> Option<Json> {
         let Self::Some(fields) = self else { return None };
-        let mut out = Value::Object(Map::new());
+        let mut out = Json::Object(Members::default());
         for FieldPath(path) in fields {
             if let Found::Value(value) = path.find(doc) {
                 put(&mut out, &path.parts, value.clone());
@@ -65,15 +65,19 @@ impl Fields {
 
 /// Puts a value where it was in the document. Where something that has no members is in the way (`a` and `a.b` of an `a` that is
 /// a list were asked for) it stays.
-fn put(out: &mut Value, parts: &[String], value: Value) {
+fn put(out: &mut Json, parts: &[String], value: Json) {
     let Some((last, parts)) = parts.split_last() else { return };
     let mut at = out;
     for part in parts {
-        let Value::Object(members) = at else { return };
-        at = members.entry(part.clone()).or_insert_with(|| Value::Object(Map::new()));
+        let Json::Object(members) = at else { return };
+        if members.get(part).is_none() {
+            members.insert(part.as_str(), Json::Object(Members::default()));
+        }
+        let Some(inner) = members.get_mut(part) else { return };
+        at = inner;
     }
-    if let Value::Object(members) = at {
-        members.insert(last.clone(), value);
+    if let Json::Object(members) = at {
+        members.insert(last.as_str(), value);
     }
 }
 
@@ -85,12 +89,15 @@ mod tests {
 
     #[test]
     fn parts_of_documents() {
-        let doc = json!({"_id": "x", "a": {"b": 1, "c": [7, 8]}, "d.e": 2});
-        let extract = |fields: Value| Fields::parse(&fields).unwrap().extract(&doc);
+        let doc = Json::from(json!({"_id": "x", "a": {"b": 1, "c": [7, 8]}, "d.e": 2}));
+        let extract = |fields: serde_json::Value| Fields::parse(&fields.into()).unwrap().extract(&doc);
         assert_eq!(extract(json!([])), None);
-        assert_eq!(extract(json!(["a.b", "_id", "nothing"])), Some(json!({"a": {"b": 1}, "_id": "x"})));
-        assert_eq!(extract(json!(["a.c.1", "d\\.e"])), Some(json!({"a": {"c": {"1": 8}}, "d.e": 2})));
-        assert_eq!(Fields::parse(&json!("a")).unwrap_err().error, "invalid_fields");
-        assert_eq!(Fields::parse(&json!([1])).unwrap_err().error, "invalid_field");
+        assert_eq!(
+            extract(json!(["a.b", "_id", "nothing"])),
+            Some(json!({"a": {"b": 1}, "_id": "x"}).into())
+        );
+        assert_eq!(extract(json!(["a.c.1", "d\\.e"])), Some(json!({"a": {"c": {"1": 8}}, "d.e": 2}).into()));
+        assert_eq!(Fields::parse(&Json::from("a")).unwrap_err().error, "invalid_fields");
+        assert_eq!(Fields::parse(&json!([1]).into()).unwrap_err().error, "invalid_field");
     }
 }

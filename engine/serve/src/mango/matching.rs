@@ -4,23 +4,23 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use couchfile::json::Json;
 
 use super::collation::{compare, compare_raw, identical};
 use super::path::Found;
 use super::selector::{Node, Selector, Test};
 
 /// How values are compared.
-type Comparison = fn(&Value, &Value) -> Ordering;
+type Comparison = fn(&Json, &Json) -> Ordering;
 
 impl Selector {
     /// Whether a document matches.
-    pub(crate) fn matches(&self, doc: &Value) -> bool {
+    pub(crate) fn matches(&self, doc: &Json) -> bool {
         matches(&self.0, doc, compare)
     }
 }
 
-fn matches(node: &Node, value: &Value, order: Comparison) -> bool {
+fn matches(node: &Node, value: &Json, order: Comparison) -> bool {
     match node {
         Node::Anything | Node::Text => true,
         Node::And(nodes) => nodes.iter().all(|node| matches(node, value, order)),
@@ -34,9 +34,9 @@ fn matches(node: &Node, value: &Value, order: Comparison) -> bool {
         Node::AllItems(node) => value
             .as_array()
             .is_some_and(|items| !items.is_empty() && items.iter().all(|item| matches(node, item, order))),
-        Node::AnyKey(node) => value.as_object().is_some_and(|members| {
-            members.keys().any(|key| matches(node, &Value::String(key.clone()), order))
-        }),
+        Node::AnyKey(node) => value
+            .as_object()
+            .is_some_and(|members| members.keys().any(|key| matches(node, &Json::from(key), order))),
         Node::At(path, node) => match path.find(value) {
             Found::Value(found) => {
                 let order = if path.name == "_id" { compare_raw } else { order };
@@ -51,8 +51,8 @@ fn matches(node: &Node, value: &Value, order: Comparison) -> bool {
     }
 }
 
-fn passes(test: &Test, value: &Value, order: Comparison) -> bool {
-    let among = |wanted: &[Value], value: &Value| wanted.iter().any(|w| order(value, w).is_eq());
+fn passes(test: &Test, value: &Json, order: Comparison) -> bool {
+    let among = |wanted: &[Json], value: &Json| wanted.iter().any(|w| order(value, w).is_eq());
     match test {
         Test::Less(wanted) => order(value, wanted).is_lt(),
         Test::LessOrEqual(wanted) => order(value, wanted).is_le(),
@@ -61,11 +61,11 @@ fn passes(test: &Test, value: &Value, order: Comparison) -> bool {
         Test::GreaterOrEqual(wanted) => order(value, wanted).is_ge(),
         Test::Greater(wanted) => order(value, wanted).is_gt(),
         Test::In(wanted) => match value {
-            Value::Array(items) => items.iter().any(|item| among(wanted, item)),
+            Json::Array(items) => items.iter().any(|item| among(wanted, item)),
             _ => among(wanted, value),
         },
         Test::NotIn(wanted) => match value {
-            Value::Array(items) => !items.iter().any(|item| among(wanted, item)),
+            Json::Array(items) => !items.iter().any(|item| among(wanted, item)),
             _ => !among(wanted, value),
         },
         Test::All(wanted) => has_all(wanted, value),
@@ -82,34 +82,34 @@ fn passes(test: &Test, value: &Value, order: Comparison) -> bool {
 }
 
 /// Whether an array has all of these, or is what the only one of these is.
-fn has_all(wanted: &[Value], value: &Value) -> bool {
-    let Value::Array(items) = value else { return false };
+fn has_all(wanted: &[Json], value: &Json) -> bool {
+    let Json::Array(items) = value else { return false };
     if wanted.is_empty() {
         return false;
     }
-    let is_it = matches!(wanted, [Value::Array(only)] if only == items);
+    let is_it = matches!(wanted, [Json::Array(only)] if only == items);
     is_it || wanted.iter().all(|wanted| items.iter().any(|item| identical(item, wanted)))
 }
 
-fn type_name(value: &Value) -> &'static str {
+fn type_name(value: &Json) -> &'static str {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
+        Json::Null => "null",
+        Json::Bool(_) => "boolean",
+        Json::Int(_) | Json::Big(_) | Json::Float(_) => "number",
+        Json::String(_) => "string",
+        Json::Array(_) => "array",
+        Json::Object(_) => "object",
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn check(selector: &Value, doc: &Value) -> bool {
-        Selector::parse(selector).unwrap().matches(doc)
+        Selector::parse(&selector.clone().into()).unwrap().matches(&doc.clone().into())
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn mistakes_in_the_words_of_couchdb() {
-        let told = |selector: Value| Selector::parse(&selector).unwrap_err();
+        let told = |selector: Value| Selector::parse(&selector.into()).unwrap_err();
         for (selector, error, reason) in [
             (json!([]), "invalid_selector_json", "Selector must be a JSON object, not: []"),
             (json!({"$and": 1}), "bad_arg", "Bad argument for operator $and: 1"),

@@ -2,7 +2,7 @@
 //!
 //! Sources: `mango_util.erl` (`parse_field/1`), `mango_doc.erl` (`get_field/2`).
 
-use serde_json::Value;
+use couchfile::json::Json;
 
 use super::error::MangoError;
 
@@ -19,7 +19,7 @@ pub(super) struct Path {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Found<'v> {
     /// A value.
-    Value(&'v Value),
+    Value(&'v Json),
     /// An object without such a member.
     Missing,
     /// Something that has no members at all.
@@ -46,15 +46,15 @@ impl Path {
     }
 
     /// What a value has there.
-    pub(super) fn find<'v>(&self, value: &'v Value) -> Found<'v> {
+    pub(super) fn find<'v>(&self, value: &'v Json) -> Found<'v> {
         let mut at = value;
         for part in &self.parts {
             at = match at {
-                Value::Object(members) => match members.get(part) {
+                Json::Object(members) => match members.get(part) {
                     Some(member) => member,
                     None => return Found::Missing,
                 },
-                Value::Array(items) => match part.parse::<usize>().ok().and_then(|i| items.get(i)) {
+                Json::Array(items) => match part.parse::<usize>().ok().and_then(|i| items.get(i)) {
                     Some(item) => item,
                     None => return Found::NoPath,
                 },
@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn values() {
-        let doc = json!({"a": {"b": [1, {"c": 2}]}});
+        let doc = Json::from(json!({"a": {"b": [1, {"c": 2}]}}));
         let find = |name: &str| Path::parse(name).unwrap().find(&doc);
-        assert_eq!(find("a.b.1.c"), Found::Value(&json!(2)));
+        assert_eq!(find("a.b.1.c"), Found::Value(&Json::Int(2)));
         assert_eq!(find("a.x"), Found::Missing);
         assert_eq!(find("a.b.2"), Found::NoPath);
         assert_eq!(find("a.b.x"), Found::NoPath);

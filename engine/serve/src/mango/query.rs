@@ -3,8 +3,8 @@
 //! Source: `mango_opts.erl` (`validate_find/1`).
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use couchfile::json::{Items, Json, Members as Object};
+use serde_json::{Value, json};
 
 use super::erlang;
 use super::error::MangoError;
@@ -21,7 +21,7 @@ pub(crate) struct Query {
     /// What documents have to have.
     pub(crate) selector: Selector,
     /// The selector as it was given.
-    pub(crate) selector_json: Value,
+    pub(crate) selector_json: Json,
     /// Where to go on.
     pub(crate) bookmark: Option<Bookmark>,
     /// How many documents at most.
@@ -44,47 +44,55 @@ pub(crate) struct Query {
 }
 
 /// Where a query ended: the last document that it gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bookmark {
     /// Its id.
     pub(crate) id: String,
     /// What it was ordered by.
-    pub(crate) key: Vec<Value>,
+    pub(crate) key: Vec<Json>,
 }
 
 impl Bookmark {
     /// The bookmark as text.
     pub(crate) fn to_text(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(json!(self).to_string())
+        let key = Json::Array(self.key.iter().cloned().collect::<Items>());
+        let members: Object = [("id", Json::from(self.id.as_str())), ("key", key)].into_iter().collect();
+        BASE64_URL_SAFE_NO_PAD.encode(Json::Object(members).to_exact_vec())
     }
 
-    fn parse(value: &Value) -> Result<Option<Self>, MangoError> {
+    fn parse(value: &Json) -> Result<Option<Self>, MangoError> {
         let bad = || MangoError::bookmark(value);
         match value {
-            Value::Null => Ok(None),
-            Value::String(text) if text.is_empty() => Ok(None),
-            Value::String(text) => {
+            Json::Null => Ok(None),
+            Json::String(text) if text.is_empty() => Ok(None),
+            Json::String(text) => {
                 let json = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
-                serde_json::from_slice(&json).map(Some).map_err(|_| bad())
+                let json = Json::parse(&json).map_err(|_| bad())?;
+                Self::of(&json).map(Some).ok_or_else(bad)
             }
             _ => Err(bad()),
         }
     }
+
+    fn of(json: &Json) -> Option<Self> {
+        let members = json.as_object().filter(|members| members.len() == 2)?;
+        let id = members.get("id")?.as_str()?.to_owned();
+        Some(Self { id, key: members.get("key")?.as_array()?.to_vec() })
+    }
 }
 
 /// The members of a query that have not been looked at yet.
-struct Members(Map<String, Value>);
+struct Members(Object);
 
 impl Members {
-    fn take(&mut self, key: &str) -> Option<Value> {
-        self.0.shift_remove(key)
+    fn take(&mut self, key: &str) -> Option<Json> {
+        self.0.remove(key)
     }
 
     fn boolean(&mut self, key: &str, default: bool) -> Result<bool, MangoError> {
         match self.take(key) {
             None => Ok(default),
-            Some(Value::Bool(value)) => Ok(value),
+            Some(Json::Bool(value)) => Ok(value),
             Some(other) => Err(MangoError::new(
                 "invalid_boolean",
                 format!("Invalid boolean value: {}", erlang::term(&other)),
@@ -108,8 +116,9 @@ impl Members {
 
 impl Query {
     /// Reads a query.
-    pub(crate) fn parse(members: Map<String, Value>) -> Result<Self, MangoError> {
+    pub(crate) fn parse(members: Object) -> Result<Self, MangoError> {
         let mut members = Members(members);
+        let none = || Json::Array(Items::default());
         let selector_json = members
             .take("selector")
             .ok_or_else(|| MangoError::new("missing_required_key", "Missing required key: selector"))?;
@@ -118,12 +127,12 @@ impl Query {
         let bookmark = members.take("bookmark").map_or(Ok(None), |value| Bookmark::parse(&value))?;
         let limit = members.number("limit", DEFAULT_LIMIT)?;
         let skip = members.number("skip", 0)?;
-        let sort = Sort::parse(&members.take("sort").unwrap_or_else(|| json!([])))?;
-        let fields = Fields::parse(&members.take("fields").unwrap_or_else(|| json!([])))?;
+        let sort = Sort::parse(&members.take("sort").unwrap_or_else(none))?;
+        let fields = Fields::parse(&members.take("fields").unwrap_or_else(none))?;
         let partition = match members.take("partition") {
             None => None,
-            Some(Value::String(text)) if text.is_empty() => None,
-            Some(Value::String(text)) => Some(text),
+            Some(Json::String(text)) if text.is_empty() => None,
+            Some(Json::String(text)) => Some(text),
             Some(_) => return Err(MangoError::new("illegal_partition", "Partition must be a string")),
         };
         if let Some(r) = members.take("r")
@@ -197,13 +206,13 @@ impl Query {
     }
 }
 
-fn read_index(value: Option<&Value>) -> Result<Value, MangoError> {
+fn read_index(value: Option<&Json>) -> Result<Value, MangoError> {
     let names = match value {
-        None | Some(Value::Null) => return Ok(json!([])),
-        Some(Value::String(text)) => {
+        None | Some(Json::Null) => return Ok(json!([])),
+        Some(Json::String(text)) => {
             text.strip_prefix("_design/").unwrap_or(text).split('/').map(ToOwned::to_owned).collect()
         }
-        Some(Value::Array(items)) => {
+        Some(Json::Array(items)) => {
             let names: Option<Vec<String>> =
                 items.iter().map(|item| item.as_str().map(ToOwned::to_owned)).collect();
             names.unwrap_or_else(|| vec![String::new(); 3])
@@ -222,15 +231,15 @@ mod tests {
     use super::*;
 
     fn parse(value: Value) -> Result<Query, MangoError> {
-        match value {
-            Value::Object(members) => Query::parse(members),
+        match Json::from(value) {
+            Json::Object(members) => Query::parse(members),
             _ => unreachable!("not an object"),
         }
     }
 
     #[test]
     fn a_bookmark_comes_back() {
-        let bookmark = Bookmark { id: "ä".into(), key: vec![json!([1, {"a": null}])] };
+        let bookmark = Bookmark { id: "ä".into(), key: vec![json!([1, {"a": null}]).into()] };
         let query = parse(json!({"selector": {}, "bookmark": bookmark.to_text()})).unwrap();
         assert_eq!(query.bookmark, Some(bookmark));
         for bad in [json!("nil"), json!("zzz"), json!(3)] {

@@ -2,9 +2,10 @@
 //!
 //! Source: `mango_selector.erl` (`norm_ops/1`).
 
-use serde_json::{Map, Value};
+use couchfile::json::{Json, Members};
 use snapshot::Walk;
 
+use super::collation::is_number;
 use super::error::MangoError;
 use super::normal;
 use super::path::Path;
@@ -46,23 +47,23 @@ pub(super) enum Node {
 #[derive(Debug, Clone)]
 pub(super) enum Test {
     /// `$lt`
-    Less(Value),
+    Less(Json),
     /// `$lte`
-    LessOrEqual(Value),
+    LessOrEqual(Json),
     /// `$eq`
-    Equal(Value),
+    Equal(Json),
     /// `$ne`
-    NotEqual(Value),
+    NotEqual(Json),
     /// `$gte`
-    GreaterOrEqual(Value),
+    GreaterOrEqual(Json),
     /// `$gt`
-    Greater(Value),
+    Greater(Json),
     /// `$in`
-    In(Vec<Value>),
+    In(Vec<Json>),
     /// `$nin`
-    NotIn(Vec<Value>),
+    NotIn(Vec<Json>),
     /// `$all`
-    All(Vec<Value>),
+    All(Vec<Json>),
     /// `$exists`
     Exists(bool),
     /// `$type`
@@ -85,13 +86,13 @@ pub(super) struct Regex(pub(super) fancy_regex::Regex);
 const BACKTRACKING: usize = 100_000;
 /// Largest compiled expression, in bytes.
 const REGEX_SIZE: usize = 1 << 20;
-/// Deepest nesting of operators. The JSON parser stops at 128 by itself.
+/// Deepest nesting of operators and fields.
 const DEPTH: usize = 64;
 
 impl Selector {
     /// Reads a selector.
-    pub(crate) fn parse(value: &Value) -> Result<Self, MangoError> {
-        let Value::Object(members) = value else {
+    pub(crate) fn parse(value: &Json) -> Result<Self, MangoError> {
+        let Json::Object(members) = value else {
             let told = super::erlang::term(value);
             return Err(MangoError::new(
                 "invalid_selector_json",
@@ -120,11 +121,9 @@ impl Selector {
                 continue;
             }
             let (low, high) = match test {
-                Test::Equal(Value::String(id)) => (Some(id), Some(id)),
-                Test::Greater(Value::String(id)) | Test::GreaterOrEqual(Value::String(id)) => {
-                    (Some(id), None)
-                }
-                Test::Less(Value::String(id)) | Test::LessOrEqual(Value::String(id)) => (None, Some(id)),
+                Test::Equal(Json::String(id)) => (Some(id), Some(id)),
+                Test::Greater(Json::String(id)) | Test::GreaterOrEqual(Json::String(id)) => (Some(id), None),
+                Test::Less(Json::String(id)) | Test::LessOrEqual(Json::String(id)) => (None, Some(id)),
                 Test::BeginsWith(prefix) => (Some(prefix), None),
                 _ => continue,
             };
@@ -140,13 +139,14 @@ impl Selector {
 }
 
 /// Reads an object that stands where operators and fields may.
-fn read_object(members: &Map<String, Value>, depth: usize) -> Result<Node, MangoError> {
+fn read_object(members: &Members, depth: usize) -> Result<Node, MangoError> {
     if depth > DEPTH {
         return Err(MangoError::new("invalid_selector", "The selector is nested too deeply."));
     }
     let mut members = members.iter();
-    match (members.next(), members.len()) {
-        (None, _) => Ok(Node::Test(Test::Equal(Value::Object(Map::new())))),
+    let first = members.next();
+    match (first, members.len()) {
+        (None, _) => Ok(Node::Test(Test::Equal(Json::Object(Members::default())))),
         (Some((key, value)), 0) => read_member(key, value, depth),
         (Some(first), _) => {
             let all = std::iter::once(first).chain(members);
@@ -155,14 +155,14 @@ fn read_object(members: &Map<String, Value>, depth: usize) -> Result<Node, Mango
     }
 }
 
-fn read_value(value: &Value, depth: usize) -> Result<Node, MangoError> {
+fn read_value(value: &Json, depth: usize) -> Result<Node, MangoError> {
     match value {
-        Value::Object(members) => read_object(members, depth + 1),
+        Json::Object(members) => read_object(members, depth + 1),
         _ => Ok(Node::Test(Test::Equal(value.clone()))),
     }
 }
 
-fn read_member(key: &str, value: &Value, depth: usize) -> Result<Node, MangoError> {
+fn read_member(key: &str, value: &Json, depth: usize) -> Result<Node, MangoError> {
     let bad = || MangoError::bad_argument(key, value);
     let several = || -> Result<Vec<Node>, MangoError> {
         value.as_array().ok_or_else(bad)?.iter().map(|item| read_value(item, depth)).collect()
@@ -170,7 +170,7 @@ fn read_member(key: &str, value: &Value, depth: usize) -> Result<Node, MangoErro
     let one = || -> Result<Box<Node>, MangoError> {
         read_object(value.as_object().ok_or_else(bad)?, depth + 1).map(Box::new)
     };
-    let values = || value.as_array().cloned().ok_or_else(bad);
+    let values = || value.as_array().map(<[Json]>::to_vec).ok_or_else(bad);
     let test = match key {
         "$and" => return Ok(Node::And(several()?)),
         "$or" => return Ok(Node::Or(several()?)),
@@ -179,7 +179,9 @@ fn read_member(key: &str, value: &Value, depth: usize) -> Result<Node, MangoErro
         "$elemMatch" => return Ok(Node::AnyItem(one()?)),
         "$allMatch" => return Ok(Node::AllItems(one()?)),
         "$keyMapMatch" => return Ok(Node::AnyKey(one()?)),
-        "$text" if value.is_string() || value.is_number() || value.is_boolean() => return Ok(Node::Text),
+        "$text" if value.as_str().is_some() || value.as_bool().is_some() || is_number(value) => {
+            return Ok(Node::Text);
+        }
         "$text" => return Err(bad()),
         "$lt" => Test::Less(value.clone()),
         "$lte" => Test::LessOrEqual(value.clone()),
@@ -195,7 +197,7 @@ fn read_member(key: &str, value: &Value, depth: usize) -> Result<Node, MangoErro
         "$mod" => read_modulo(value).ok_or_else(bad)?,
         "$size" => Test::Size(value.as_u64().ok_or_else(bad)?),
         // CouchDB knows these with a text behind them only.
-        "$regex" | "$beginsWith" if !value.is_string() => {
+        "$regex" | "$beginsWith" if value.as_str().is_none() => {
             return Err(MangoError::new("invalid_operator", format!("Invalid operator: {key}")));
         }
         "$regex" => Test::Regex(Box::new(read_regex(value.as_str().ok_or_else(bad)?).ok_or_else(bad)?)),
@@ -212,8 +214,8 @@ fn read_member(key: &str, value: &Value, depth: usize) -> Result<Node, MangoErro
 }
 
 /// `[divisor, remainder]`. Nothing can be divided by zero: CouchDB finds that out when it meets a number.
-fn read_modulo(value: &Value) -> Option<Test> {
-    match value.as_array()?.as_slice() {
+fn read_modulo(value: &Json) -> Option<Test> {
+    match value.as_array()? {
         [divisor, remainder] if divisor.as_i64()? != 0 => {
             Some(Test::Modulo(divisor.as_i64()?, remainder.as_i64()?))
         }

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 
+use couchfile::json::Json;
 use serde_json::{Value, json};
 
 use super::collation::compare;
@@ -20,14 +21,14 @@ pub(crate) struct Sort {
 
 impl Sort {
     /// Reads the list of a query.
-    pub(crate) fn parse(value: &Value) -> Result<Self, MangoError> {
-        let Value::Array(items) = value else {
+    pub(crate) fn parse(value: &Json) -> Result<Self, MangoError> {
+        let Json::Array(items) = value else {
             let reason = format!("Sort must be an array of sort specs, not: {}", erlang::printed(value));
             return Err(MangoError::new("invalid_sort_json", reason));
         };
         let mut fields = Vec::new();
         let mut directions = Vec::new();
-        for item in items {
+        for item in items.iter() {
             let (name, descending) = read(item)?;
             fields.push(Path::parse(name)?);
             directions.push(descending);
@@ -56,7 +57,7 @@ impl Sort {
     }
 
     /// What a document is ordered by; `None` where it lacks a field: an index would not hold it.
-    pub(crate) fn key(&self, doc: &Value) -> Option<Vec<Value>> {
+    pub(crate) fn key(&self, doc: &Json) -> Option<Vec<Json>> {
         let value = |path: &Path| match path.find(doc) {
             Found::Value(value) => Some(value.clone()),
             Found::Missing | Found::NoPath => None,
@@ -65,7 +66,7 @@ impl Sort {
     }
 
     /// Compares two documents by their keys and ids.
-    pub(crate) fn compare(&self, a: (&[Value], &str), b: (&[Value], &str)) -> Ordering {
+    pub(crate) fn compare(&self, a: (&[Json], &str), b: (&[Json], &str)) -> Ordering {
         let keys = || a.0.iter().zip(b.0).map(|(a, b)| compare(a, b)).find(|order| order.is_ne());
         let order = keys().unwrap_or_else(|| a.1.as_bytes().cmp(b.1.as_bytes()));
         if self.descending { order.reverse() } else { order }
@@ -79,14 +80,14 @@ impl Sort {
     }
 }
 
-fn read(item: &Value) -> Result<(&str, bool), MangoError> {
+fn read(item: &Json) -> Result<(&str, bool), MangoError> {
     let bad = || {
         let reason = format!("Invalid sort field: {}", erlang::printed(item));
         MangoError::new("invalid_sort_field", reason)
     };
     match item {
-        Value::String(name) if !name.is_empty() => Ok((name, false)),
-        Value::Object(members) if members.len() == 1 => {
+        Json::String(name) if !name.is_empty() => Ok((name, false)),
+        Json::Object(members) if members.len() == 1 => {
             let (name, direction) = members.iter().next().ok_or_else(bad)?;
             match direction.as_str() {
                 Some("asc") => Ok((name, false)),

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use couchfile::json::Json;
 use couchfile::revtree::Revision;
 use serde_json::Value;
 use snapshot::Document;
@@ -11,7 +12,7 @@ use snapshot::Document;
 use super::arguments::ChangesArguments;
 use crate::api::context::Db;
 use crate::api::document_query::Shown;
-use crate::api::document_text::DocumentText;
+use crate::api::document_text::{DocumentText, value_of};
 use crate::http::{Call, Failure, HttpError, Method, parse_json};
 use crate::mango::{Fields, MangoError, Selector};
 
@@ -90,7 +91,7 @@ impl Filter {
         };
         let mut revs = Vec::new();
         for leaf in &leaves {
-            if leaf.stored.is_some() && selector.matches(&value_of(db, doc, *leaf)?) {
+            if leaf.stored.is_some() && selector.matches(&read(db, doc, *leaf)?) {
                 revs.push(leaf.to_string());
             }
         }
@@ -99,9 +100,8 @@ impl Filter {
 }
 
 /// A revision as selectors see it.
-fn value_of(db: &Db, doc: &Document<'_>, leaf: Revision<'_>) -> Result<Value, Failure> {
-    let text = DocumentText::read(db, doc, leaf, Shown::default(), None)?.to_vec()?;
-    Ok(serde_json::from_slice(&text).unwrap_or_default())
+fn read(db: &Db, doc: &Document<'_>, leaf: Revision<'_>) -> Result<Json, Failure> {
+    value_of(db, doc, &DocumentText::read(db, doc, leaf, Shown::default(), None)?.to_vec()?)
 }
 
 fn doc_ids(call: &Call) -> Result<Filter, HttpError> {
@@ -122,15 +122,15 @@ fn selector(call: &Call) -> Result<Filter, HttpError> {
     if call.method != Method::Post {
         return Err(HttpError::bad_request("Selector must be specified in POST payload"));
     }
-    let body = call.json_object()?;
+    let body = call.exact_object()?;
     let told = |error: MangoError| HttpError::bad_request(error.reason);
     let selector = match body.get("selector") {
-        Some(selector @ Value::Object(_)) => Selector::parse(selector).map_err(told)?,
+        Some(selector @ Json::Object(_)) => Selector::parse(selector).map_err(told)?,
         _ => return Err(HttpError::bad_request("Selector error: expected a JSON object")),
     };
     let fields = match body.get("fields") {
-        None | Some(Value::Null) => None,
-        Some(fields @ Value::Array(_)) => Some(Fields::parse(fields).map_err(told)?),
+        None | Some(Json::Null) => None,
+        Some(fields @ Json::Array(_)) => Some(Fields::parse(fields).map_err(told)?),
         Some(_) => return Err(HttpError::bad_request("Selector error: fields must be JSON array")),
     };
     Ok(Filter::Selector { selector: Box::new(selector), fields })
