@@ -8,6 +8,8 @@ mod arena;
 mod content;
 #[path = "restore_db/damaged.rs"]
 mod damaged;
+#[path = "restore_db/exact.rs"]
+mod exact;
 #[path = "restore_db/far.rs"]
 mod far;
 #[path = "restore_db/interrupted.rs"]
@@ -16,7 +18,13 @@ mod interrupted;
 mod large;
 #[path = "restore_db/merge.rs"]
 mod merge;
+#[path = "restore_db/peruser.rs"]
+mod peruser;
 #[path = "restore_db/refusals.rs"]
 mod refusals;
+#[path = "restore_db/refused.rs"]
+mod refused;
 #[path = "restore_db/scale.rs"]
 mod scale;
+#[path = "restore_db/security.rs"]
+mod security;

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use operations::error::{OperationError, Result};
+use operations::plugins::host::printable;
 use operations::restore_databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
-    FoundDescription, PlannedDatabases, parse_database,
+    FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
 
 use crate::cluster::{nodes_with_credentials, sandbox, tunnel};
@@ -106,30 +107,34 @@ fn description_text(plan: &DatabasesDescription) -> String {
                 writeln!(text, "ADDED to the documents that are there; both sides' revisions stay")
             }
         };
+        for warning in &database.warnings {
+            let _ = writeln!(text, "    warning: {warning}");
+        }
     }
     text
 }
 
 fn result_text(result: &DatabasesResult) -> String {
-    result.databases.iter().map(database_text).collect()
+    result.databases.iter().map(|database| database_text(database, &result.url)).collect()
 }
 
-fn database_text(database: &DatabaseResult) -> String {
+fn database_text(database: &DatabaseResult, url: &str) -> String {
     let how = match database.found {
         FoundDescription::Nothing | FoundDescription::Empty => "restored",
         FoundDescription::Unfinished => "restored to its end",
         FoundDescription::Documents => "added",
     };
+    let is_all = database.finished && database.refused_revisions == 0;
     let mut text = format!(
-        "{} {how}: {}, {} sent ({}) in {:.1} s; all of them are there\n",
+        "{} {how}: {}, {} sent ({}) in {:.1} s; {} there\n",
         names(&database.from, &database.to),
         count(database.documents, "document", "documents"),
         count(database.revisions, "revision", "revisions"),
         bytes(database.bytes),
-        database.seconds
+        database.seconds,
+        if is_all { "all of them are" } else { "NOT ALL are" }
     );
     if !database.finished {
-        text = text.replace("all of them are there", "NOT ALL are there");
         text.push_str("  INTERRUPTED: give the same command again, and it goes on.\n");
     }
     if database.local > 0 {
@@ -137,15 +142,44 @@ fn database_text(database: &DatabaseResult) -> String {
     }
     if database.refused_revisions > 0 {
         let n = count(database.refused_revisions, "revision", "revisions");
-        text = text.replace("all of them are there", "NOT ALL are there");
         let _ = writeln!(text, "  NOT RESTORED: {n}. When the reason is gone, give the same command again.");
         for refused in database.refused.iter().take(REFUSED_SHOWN) {
-            let _ = writeln!(text, "    {} {}: {}", refused.id, refused.rev, refused.reason);
+            let _ = writeln!(
+                text,
+                "    {} {}: {}",
+                printable(&refused.id),
+                printable(&refused.rev),
+                printable(&refused.reason)
+            );
         }
         let more = database.refused_revisions.saturating_sub(REFUSED_SHOWN as u64);
         if more > 0 && database.refused.len() > REFUSED_SHOWN {
             let _ = writeln!(text, "    … and {more} more");
         }
     }
+    security_text(&mut text, database, url);
     text
+}
+
+fn security_text(text: &mut String, database: &DatabaseResult, url: &str) {
+    let path = percent_encoding::utf8_percent_encode(&database.to, percent_encoding::NON_ALPHANUMERIC);
+    let _ = match &database.security {
+        SecurityResult::Closed { archive } => writeln!(
+            text,
+            "  CLOSED: only server admins may use it. It holds users with the hashes of their passwords, which the archive's \
+             security object {} would show to others. To give it a security object: curl -u ADMIN -X PUT '{url}/{path}/_security' \
+             -d '{{\"admins\":{{\"names\":[]}},\"members\":{{\"names\":[\"NAME\"]}}}}'",
+            printable(archive)
+        ),
+        SecurityResult::NotSet { archive, found, reason } => writeln!(
+            text,
+            "  NOT SET: the security object. CouchDB answered: {}. The archive has {}, the database has {}. To restore it, set \
+             users_db_security_editable on every node (curl -u ADMIN -X PUT \
+             '{url}/_node/_local/_config/couchdb/users_db_security_editable' -d '\"true\"') and give the same command again.",
+            printable(reason).trim_end_matches('.'),
+            printable(archive),
+            printable(found)
+        ),
+        SecurityResult::Restored | SecurityResult::Kept | SecurityResult::Unfinished => Ok(()),
+    };
 }

@@ -7,21 +7,24 @@
 mod batches;
 mod bulk;
 mod compare;
+mod limits;
 mod local;
 mod multipart;
 mod note;
 mod order;
 mod pass;
+mod peruser;
+mod report;
+mod security;
 mod sender;
 mod target;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use couchfile::json::Json;
 use node::Http;
-use serde::Serialize;
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 
 use crate::error::{OperationError, Result};
@@ -29,129 +32,16 @@ use crate::report::{Notice, Reporter, Severity, Steps};
 use crate::selection::{Rename, check_new_name};
 
 use note::Note;
+use peruser::PerUser;
+use security::{UserDatabase, Wanted};
 use sender::Sender;
 use target::{Found, Target};
 
-/// What to bring back, and how.
-#[derive(Debug, Clone)]
-pub struct DatabasesOptions {
-    /// The archive.
-    pub archive: PathBuf,
-    /// The databases, and the names that they get.
-    pub databases: Vec<Rename>,
-    /// Copies of every range of new databases; `None`: as many as in the archive, as far as there are nodes.
-    pub copies: Option<usize>,
-    /// Whether documents may be added to databases that have some already.
-    pub merge: bool,
-    /// Whether local documents, such as checkpoints of replications, are brought back too.
-    pub local: bool,
-    /// Number of threads that read an archive without table of contents; 0: as many as there are cores.
-    pub threads: usize,
-}
-
-/// What is going to be done, for the user to agree to.
-#[derive(Debug, Clone, Serialize)]
-pub struct DatabasesDescription {
-    /// The archive.
-    pub archive: PathBuf,
-    /// When it was made, as it says.
-    pub made: Option<String>,
-    /// Where CouchDB answers.
-    pub url: String,
-    /// The databases.
-    pub databases: Vec<DatabaseDescription>,
-}
-
-/// What is going to be done with a database.
-#[derive(Debug, Clone, Serialize)]
-pub struct DatabaseDescription {
-    /// Its name in the archive.
-    pub from: String,
-    /// The name that it gets.
-    pub to: String,
-    /// Documents in the archive.
-    pub documents: u64,
-    /// Documents that are deleted.
-    pub deleted: u64,
-    /// What is there now.
-    pub found: FoundDescription,
-    /// Number of ranges of a new database.
-    pub q: usize,
-    /// Copies of each range that a new database is made with.
-    pub n: usize,
-    /// Whether documents are placed by the first part of their ids.
-    pub partitioned: bool,
-}
-
-/// What there is under the name that a database gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FoundDescription {
-    /// Nothing: it is made.
-    Nothing,
-    /// An empty database.
-    Empty,
-    /// What an interrupted restore of the same database has left: it goes on.
-    Unfinished,
-    /// A database with documents: those of the archive are added.
-    Documents,
-}
-
-/// What was brought back.
-#[derive(Debug, Clone, Serialize)]
-pub struct DatabasesResult {
-    /// Where CouchDB answers.
-    pub url: String,
-    /// The databases, in the order in which they were asked for.
-    pub databases: Vec<DatabaseResult>,
-    /// Seconds in all.
-    pub seconds: f64,
-}
-
-/// A database that was brought back.
-#[derive(Debug, Clone, Serialize)]
-pub struct DatabaseResult {
-    /// Its name in the archive.
-    pub from: String,
-    /// The name that it got.
-    pub to: String,
-    /// What was there before.
-    pub found: FoundDescription,
-    /// Documents in the archive, deleted ones among them.
-    pub documents: u64,
-    /// Whether it was brought to its end; else the same command goes on.
-    pub finished: bool,
-    /// Revisions that were sent.
-    pub revisions: u64,
-    /// Bytes that were sent.
-    pub bytes: u64,
-    /// Local documents that were sent.
-    pub local: u64,
-    /// Revisions that CouchDB does not take or that are damaged in the archive, and why; the first thousand of them.
-    pub refused: Vec<Refused>,
-    /// Number of these.
-    pub refused_revisions: u64,
-    /// Seconds.
-    pub seconds: f64,
-}
-
-/// A revision that was not brought back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    /// The document.
-    pub id: String,
-    /// The revision.
-    pub rev: String,
-    /// Why.
-    pub reason: String,
-}
-
-impl DatabasesResult {
-    /// Whether everything asked for is there.
-    pub fn is_complete(&self) -> bool {
-        self.databases.iter().all(|database| database.finished && database.refused_revisions == 0)
-    }
-}
+pub use report::{
+    DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
+    FoundDescription, Refused,
+};
+pub use security::SecurityResult;
 
 /// Reads `NAME` or `NAME=NEWNAME`.
 pub fn parse_database(text: &str) -> Result<Rename> {
@@ -177,6 +67,7 @@ pub fn parse_database(text: &str) -> Result<Rename> {
 pub struct PlannedDatabases {
     options: DatabasesOptions,
     snapshot: Arc<Snapshot>,
+    users: UserDatabase,
     databases: Vec<PlannedDatabase>,
 }
 
@@ -186,6 +77,8 @@ struct PlannedDatabase {
     info: snapshot::Info,
     shape: target::Shape,
     found: Found,
+    security: Wanted,
+    warnings: Vec<String>,
 }
 
 impl PlannedDatabases {
@@ -201,6 +94,8 @@ impl PlannedDatabases {
         let open = OpenOptions { threads: options.threads, only: Some(only) };
         let snapshot = Snapshot::open(&options.archive, &open, &tell)?;
         reporter.phase("looking at the databases", None);
+        let users = UserDatabase::of(http);
+        let per_user = PerUser::of(http);
         let mut databases = Vec::with_capacity(options.databases.len());
         for names in &options.databases {
             let source = snapshot.database(&names.from)?.ok_or_else(|| {
@@ -213,10 +108,22 @@ impl PlannedDatabases {
             let info = source.info()?;
             let shape = target::Shape::of(source.map(), options.copies);
             let note = Note::new(&snapshot, names, options.merge);
-            let found = Target::new(http, &names.to).look(&shape, &note)?;
-            databases.push(PlannedDatabase { names: names.clone(), source, info, shape, found });
+            let target = Target::new(http, &names.to);
+            let found = target.look(&shape, &note)?;
+            let security = Wanted::of(&source, &names.to, &users)?;
+            let mut planned = PlannedDatabase {
+                names: names.clone(),
+                source,
+                info,
+                shape,
+                found,
+                security,
+                warnings: Vec::new(),
+            };
+            planned.check(&target, &users, per_user.as_ref())?;
+            databases.push(planned);
         }
-        Ok(Self { options: options.clone(), snapshot, databases })
+        Ok(Self { options: options.clone(), snapshot, users, databases })
     }
 
     /// What will be done.
@@ -237,6 +144,7 @@ impl PlannedDatabases {
                     q: planned.shape.q,
                     n: planned.shape.n,
                     partitioned: planned.shape.partitioned,
+                    warnings: planned.warnings.clone(),
                 })
                 .collect(),
         }
@@ -257,15 +165,20 @@ impl PlannedDatabases {
     ) -> Result<DatabasesResult> {
         let begun = Instant::now();
         let steps = Steps::new(reporter);
+        for text in self.databases.iter().flat_map(|planned| &planned.warnings) {
+            reporter.notice(&Notice { severity: Severity::Warning, text: text.clone() });
+        }
         let mut databases = Vec::with_capacity(self.databases.len());
         for planned in &self.databases {
             let target = Target::new(http, &planned.names.to);
             let sender = Sender::new(target, interrupted, &steps);
             let begun = Instant::now();
             let done = self.bring_back(planned, &sender, reporter);
-            if !sender.gave_up() {
-                done?;
-            }
+            let security = match done {
+                Ok(security) => security,
+                Err(_) if sender.gave_up() => SecurityResult::Unfinished,
+                Err(error) => return Err(error),
+            };
             let (refused, refused_revisions) = sender.take_refused();
             let Rename { from, to } = planned.names.clone();
             databases.push(DatabaseResult {
@@ -279,6 +192,7 @@ impl PlannedDatabases {
                 local: sender.locals(),
                 refused,
                 refused_revisions,
+                security,
                 seconds: begun.elapsed().as_secs_f64(),
             });
             if sender.gave_up() {
@@ -293,13 +207,12 @@ impl PlannedDatabases {
         planned: &PlannedDatabase,
         sender: &Sender<'_>,
         reporter: &dyn Reporter,
-    ) -> Result<()> {
+    ) -> Result<SecurityResult> {
         let begun = Instant::now();
-        let PlannedDatabase { names, source, info, shape, found } = planned;
+        let PlannedDatabase { names, source, info, shape, found, .. } = planned;
         let target = &sender.target;
         let documents = planned.documents();
-        let shown =
-            if names.from == names.to { names.to.clone() } else { format!("{} as {}", names.from, names.to) };
+        let shown = planned.shown();
         let unpacked = order::unpacked(source, info.file_size, sender, reporter)?;
         let source = unpacked.as_ref().unwrap_or(source);
         reporter.phase(&format!("restoring {shown}"), Some(documents));
@@ -307,14 +220,19 @@ impl PlannedDatabases {
             target.create(shape)?;
             sender.step("database made");
         }
-        let note = if let Found::Unfinished(note) = found {
-            note.clone()
-        } else {
-            let note = Note::new(&self.snapshot, names, self.options.merge && *found == Found::Documents);
+        let mut note = match found {
+            Found::Unfinished(note) => note.clone(),
+            _ => Note::new(&self.snapshot, names, self.options.merge && *found == Found::Documents),
+        };
+        // Before there is anything in it. What is complete but for some revisions is in use by now.
+        if !note.merge && !note.settled {
+            target.close(&self.users)?;
+            sender.step("closed");
+        }
+        if !matches!(found, Found::Unfinished(_)) {
             target.put_note(&note)?;
             sender.step("note written");
-            note
-        };
+        }
         if !note.merge {
             target.lift_revs_limit(source.revs_limit()?)?;
             sender.step("limit lifted");
@@ -332,29 +250,119 @@ impl PlannedDatabases {
         reporter.phase(&format!("comparing {shown}"), Some(documents));
         let compared = Instant::now();
         compare::documents(source, sender, reporter)?;
-        if !note.merge {
-            if sender.refused_revisions() == 0 && !shape.overlaps {
-                compare::counts(info, sender)?;
-            }
-            target.settle(source)?;
+        let is_complete = sender.refused_revisions() == 0;
+        if !note.merge && is_complete && !shape.overlaps {
+            compare::counts(info, sender)?;
         }
+        let security = self.settle(planned, &note, target)?;
         sender.step("compared");
         reporter.timing(&format!("{shown} compared"), compared.elapsed().as_secs_f64());
-        let refused = sender.refused_revisions();
-        if refused > 0 {
-            reporter.notice(&Notice {
-                severity: Severity::Problem,
-                text: format!("{shown}: {refused} revisions are not restored"),
-            });
-            return Ok(());
+        let is_set = !matches!(security, SecurityResult::NotSet { .. });
+        if is_complete && is_set {
+            target.remove_note()?;
+            sender.step("note removed");
+        } else if !note.merge && is_set && !note.settled {
+            note.settled = true;
+            target.put_note(&note)?;
         }
-        target.remove_note()?;
-        sender.step("note removed");
-        Ok(())
+        if !is_complete {
+            let refused = sender.refused_revisions();
+            let text = format!("{shown}: {refused} revisions are not restored");
+            reporter.notice(&Notice { severity: Severity::Problem, text });
+        }
+        Ok(security)
+    }
+
+    /// Gives a database its limits and, last, its security object: until then only server admins may look at it.
+    fn settle(&self, planned: &PlannedDatabase, note: &Note, target: &Target<'_>) -> Result<SecurityResult> {
+        if note.merge {
+            return Ok(SecurityResult::Kept);
+        }
+        target.set_limits(&planned.source)?;
+        let text = |security: &Json| String::from_utf8_lossy(&security.to_vec()).into_owned();
+        let done = match &planned.security {
+            Wanted::Archive(_) => SecurityResult::Restored,
+            Wanted::Closed { archive } => SecurityResult::Closed { archive: text(archive) },
+        };
+        // Whoever has changed it since it was set meant that.
+        if note.settled {
+            return Ok(done);
+        }
+        let wanted = planned.security.object();
+        match target.set_security(&wanted)? {
+            None => Ok(done),
+            Some(reason) if self.users.is(target.name) => {
+                let found = text(&target.security()?);
+                Ok(SecurityResult::NotSet { archive: text(&wanted), found, reason })
+            }
+            Some(reason) => Err(target.error(&format!("PUT {}", target.path("/_security")), 403, reason)),
+        }
     }
 }
 
 impl PlannedDatabase {
+    /// Looks for what the user should know before, or what must not be done.
+    fn check(&mut self, target: &Target<'_>, users: &UserDatabase, per_user: Option<&PerUser>) -> Result<()> {
+        let to = &self.names.to;
+        if self.found == Found::Documents && !users.is(to) {
+            let security = target.security()?;
+            if security::is_open(&security) && security::holds_users(&self.source) {
+                return Err(OperationError::refused(
+                    format!(
+                        "{} holds users with the hashes of their passwords, and everybody may read {to}",
+                        self.names.from
+                    ),
+                    format!(
+                        "Restore it under a name that is free (--db {}=NEWNAME), or give {to} a security object with members \
+                         first: {}.",
+                        self.names.from,
+                        target.url("/_security")
+                    ),
+                ));
+            }
+        }
+        if self.found == Found::Empty
+            && let Some((q, n)) = target.ranges()?
+            && q != self.shape.q as u64
+        {
+            self.warnings.push(format!(
+                "{to} is there already, empty, with {q} ranges and {n} copies of each; it keeps them, though the archive has {} \
+                 ranges. For those of the archive delete it first: curl -u ADMIN -X DELETE '{}'",
+                self.shape.q,
+                target.url("")
+            ));
+        }
+        if self.found != Found::Documents && matches!(self.security, Wanted::Closed { .. }) {
+            self.warnings.push(format!(
+                "{to} will be closed to all but server admins: it holds users with the hashes of their passwords, which the \
+                 archive's security object would show to others"
+            ));
+        }
+        if self.found != Found::Documents
+            && !users.lets_set_security_of(to)
+            && target.look_at_security()?.unwrap_or_else(security::closed) != self.security.object()
+        {
+            self.warnings.push(format!(
+                "the security object of {to} cannot be restored: CouchDB lets nobody set it while [couchdb] \
+                 users_db_security_editable is false. To have it restored set that first: curl -u ADMIN -X PUT '{}' -d '\"true\"'",
+                target.http.url().to_owned() + "/_node/_local/_config/couchdb/users_db_security_editable"
+            ));
+        }
+        if let Some(per_user) = per_user {
+            self.warnings.extend(per_user.warning(target.http, users, to));
+            if users.is(to) {
+                self.warnings.extend(per_user.warning_of_users(to, self.info.deleted));
+            }
+        }
+        Ok(())
+    }
+
+    /// What it is called in messages.
+    fn shown(&self) -> String {
+        let Rename { from, to } = &self.names;
+        if from == to { to.clone() } else { format!("{from} as {to}") }
+    }
+
     /// Deleted ones among them.
     fn documents(&self) -> u64 {
         self.info.documents.saturating_add(self.info.deleted)

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use couchfile::json::Json;
 use node::{Body, Method};
 use serde_json::Value;
 
-use super::sender::{Sender, reason};
+use super::sender::{Delivered, Sender, Sending, limit, reason};
 use crate::error::{OperationError, Result};
 
 /// Bytes and documents of a request, at most and about. Larger ones have to be held in memory on both sides, and a CouchDB takes
@@ -57,14 +58,28 @@ impl Bulk {
         self.text.extend_from_slice(END);
         // Where CouchDB refuses a request as a whole, one of its documents is why: halves are sent until it is found.
         let mut todo = vec![self.documents()];
-        while let Some(mut documents) = todo.pop() {
+        while let Some(documents) = todo.pop() {
             let text = if documents.len() == self.ends.len() {
                 Cow::Borrowed(self.text.as_slice())
             } else {
                 Cow::Owned(request(&documents))
             };
             let size = text.len() as u64;
-            let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), size)?;
+            let http = sender.target.http;
+            let name = format!("POST {path}");
+            let parcel = Sending { request: &name, documents: documents.len(), size, attachment: 0 };
+            let delivered = sender
+                .deliver(&parcel, || Ok(http.send(Method::POST, &path, Body::Text(&text), limit(size))?))?;
+            let answer = match delivered {
+                Delivered::Answer(answer) => answer,
+                Delivered::Failed(reason) => {
+                    match documents.as_slice() {
+                        [document] => refuse(sender, document, reason)?,
+                        _ => todo.extend(halves(documents)),
+                    }
+                    continue;
+                }
+            };
             if answer.is_success() {
                 let rows = answer.body.as_array().map(Vec::as_slice).unwrap_or_default();
                 let refused: Vec<&Value> = rows.iter().filter(|row| row["error"].is_string()).collect();
@@ -73,21 +88,33 @@ impl Bulk {
                     sender.refuse(text("id"), text("rev"), reason(row));
                 }
                 sender.sent((documents.len().saturating_sub(refused.len())) as u64, size);
-            } else if matches!(answer.status, 401 | 403 | 404) {
+            } else if matches!(answer.status, 401 | 404) {
                 let request = format!("POST {path}");
                 return Err(sender.target.error(&request, answer.status, answer.reason()));
-            } else if documents.len() > 1 {
-                let half = documents.split_off(documents.len() / 2);
-                todo.push(half);
-                todo.push(documents);
-            } else if let Some(document) = documents.first() {
-                let (id, rev) = names(document)?;
-                sender.refuse(&id, &rev, answer.reason());
+            } else if let [document] = documents.as_slice() {
+                refuse(sender, document, answer.reason())?;
+            } else {
+                if answer.status == 413 {
+                    sender.was_too_large(text.len());
+                }
+                todo.extend(halves(documents));
             }
         }
         sender.step("documents sent");
         Ok(())
     }
+}
+
+/// The second half, and the first one, which is wanted next.
+fn halves(mut documents: Vec<&[u8]>) -> [Vec<&[u8]>; 2] {
+    let half = documents.split_off(documents.len() / 2);
+    [half, documents]
+}
+
+fn refuse(sender: &Sender<'_>, document: &[u8], reason: String) -> Result<()> {
+    let (id, rev) = names(document)?;
+    sender.refuse(&id, &rev, reason);
+    Ok(())
 }
 
 fn request(documents: &[&[u8]]) -> Vec<u8> {
@@ -106,9 +133,9 @@ fn request(documents: &[&[u8]]) -> Vec<u8> {
 
 /// Id and revision of a document of ours.
 fn names(document: &[u8]) -> Result<(String, String)> {
-    let document: Value = serde_json::from_slice(document)
+    let document = Json::parse(document)
         .map_err(|e| OperationError::Bug(format!("a document that is no JSON was sent: {e}")))?;
-    let text = |key: &str| document[key].as_str().unwrap_or_default().to_owned();
+    let text = |key: &str| document.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
     Ok((text("_id"), text("_rev")))
 }
 

@@ -19,7 +19,7 @@ pub(super) fn send(source: &SnapshotDatabase, sender: &Sender<'_>) -> Result<()>
             Err(e) => return Err(OperationError::from(e)),
         };
         if id != ID && !SnapshotDatabase::is_internal_local(id) {
-            let written = sender.patiently(|| sender.target.put_local(id, document.clone()))?;
+            let written = sender.patiently(|| sender.target.put_local(id, &document))?;
             sender.sent_local(u64::from(written));
         }
         Ok::<Flow, OperationError>(Flow::On)

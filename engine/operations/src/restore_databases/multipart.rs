@@ -7,13 +7,14 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use couchfile::document::{Attachment, AttachmentForm, JsonOptions};
+use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
 use node::{Answer, Body, Method, encode};
 use snapshot::Document;
 
-use super::sender::{Sender, limit};
-use crate::error::Result;
+use super::sender::{Delivered, Sender, Sending, limit};
+use crate::error::{OperationError, Result};
 
 /// Pieces of attachments that are read ahead of what is sent.
 const AHEAD: usize = 4;
@@ -28,6 +29,8 @@ pub(super) struct Multipart {
     /// What comes after the last one.
     end: Vec<u8>,
     length: u64,
+    /// Bytes of the largest attachment.
+    largest: u64,
 }
 
 impl Multipart {
@@ -41,6 +44,7 @@ impl Multipart {
             revs: true,
             attachments: AttachmentForm::FollowAfter(0),
             encoding_info: true,
+            zero: NegativeZero::Kept,
             ..JsonOptions::default()
         };
         let json = document.json(revision, options)?;
@@ -66,6 +70,7 @@ impl Multipart {
             before,
             end,
             length: ours.saturating_add(theirs),
+            largest: attachments.iter().map(|attachment| attachment.stored_len).max().unwrap_or(0),
         })
     }
 
@@ -105,16 +110,15 @@ impl Multipart {
         sender: &Sender<'_>,
     ) -> Result<()> {
         let path = self.path(sender);
-        let answer = sender.patiently(|| {
+        let mut damage = None;
+        let name = format!("PUT {path}");
+        let delivered = sender.deliver(&self.parcel(&name), || {
             let (pieces, received) = sync_channel::<Vec<u8>>(AHEAD);
             let (read, sent) = std::thread::scope(|scope| {
                 let sent = scope.spawn(|| {
                     let reader = Box::new(Pieces { received, piece: Vec::new(), at: 0 });
-                    self.send(
-                        sender,
-                        &path,
-                        Body::Stream { content_type: &self.content_type, length: self.length, reader },
-                    )
+                    let (content_type, length) = (self.content_type.as_str(), self.length);
+                    self.send(sender, &path, Body::Stream { content_type, length, reader })
                 });
                 let read = self.pieces(document, attachments, |piece| {
                     // Who does not take it any more tells why.
@@ -124,19 +128,26 @@ impl Multipart {
                 (read, sent.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             });
             match (read, sent) {
-                (_, Ok(answer)) => Ok(Ok(answer)),
+                (_, Ok(answer)) => Ok(answer),
                 // What is damaged here does not heal.
-                (Err(damage), Err(_)) if !is_hang_up(&damage) => Ok(Err(damage)),
+                (Err(error), Err(_)) if !is_hang_up(&error) => {
+                    damage = Some(error.to_string());
+                    Err(OperationError::Bug("an attachment that is damaged was sent again".into()))
+                }
                 (_, Err(error)) => Err(error),
             }
-        })?;
-        match answer {
-            Ok(answer) => self.judge(sender, &answer),
-            Err(damage) => {
-                sender.refuse(&self.id, &self.rev, damage.to_string());
+        });
+        match damage {
+            Some(damage) => {
+                sender.refuse(&self.id, &self.rev, damage);
                 Ok(())
             }
+            None => self.judge(sender, delivered?),
         }
+    }
+
+    fn parcel<'p>(&self, request: &'p str) -> Sending<'p> {
+        Sending { request, documents: 1, size: self.length, attachment: self.largest }
     }
 
     fn path(&self, sender: &Sender<'_>) -> String {
@@ -148,22 +159,19 @@ impl Multipart {
     }
 
     fn send(&self, sender: &Sender<'_>, path: &str, body: Body<'_>) -> Result<Answer> {
-        let answer = sender.target.http.send(Method::PUT, path, body, limit(self.length))?;
-        if matches!(answer.status, 408 | 429 | 500..) {
-            return Err(sender.target.error(&format!("PUT {path}"), answer.status, answer.reason()));
-        }
-        Ok(answer)
+        Ok(sender.target.http.send(Method::PUT, path, body, limit(self.length))?)
     }
 
     /// What CouchDB made of it.
-    fn judge(&self, sender: &Sender<'_>, answer: &Answer) -> Result<()> {
-        if answer.is_success() {
-            sender.sent(1, self.length);
-        } else if answer.status == 404 {
-            let request = format!("PUT {}", self.path(sender));
-            return Err(sender.target.error(&request, answer.status, answer.reason()));
-        } else {
-            sender.refuse(&self.id, &self.rev, answer.reason());
+    fn judge(&self, sender: &Sender<'_>, delivered: Delivered) -> Result<()> {
+        match delivered {
+            Delivered::Answer(answer) if answer.is_success() => sender.sent(1, self.length),
+            Delivered::Answer(answer) if matches!(answer.status, 401 | 404) => {
+                let request = format!("PUT {}", self.path(sender));
+                return Err(sender.target.error(&request, answer.status, answer.reason()));
+            }
+            Delivered::Answer(answer) => sender.refuse(&self.id, &self.rev, answer.reason()),
+            Delivered::Failed(reason) => sender.refuse(&self.id, &self.rev, reason),
         }
         sender.step("document sent");
         Ok(())
@@ -179,12 +187,12 @@ pub(super) struct KeptMultipart {
 impl KeptMultipart {
     pub(super) fn send(&self, sender: &Sender<'_>) -> Result<()> {
         let path = self.request.path(sender);
-        let answer = sender.patiently(|| {
-            let reader = Box::new(io::Cursor::new(self.body.clone()));
-            let (content_type, length) = (self.request.content_type.as_str(), self.request.length);
-            self.request.send(sender, &path, Body::Stream { content_type, length, reader })
+        let name = format!("PUT {path}");
+        let delivered = sender.deliver(&self.request.parcel(&name), || {
+            let content_type = self.request.content_type.as_str();
+            self.request.send(sender, &path, Body::Bytes { content_type, bytes: &self.body })
         })?;
-        self.request.judge(sender, &answer)
+        self.request.judge(sender, delivered)
     }
 }
 

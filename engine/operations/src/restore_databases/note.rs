@@ -23,6 +23,9 @@ pub(super) struct Note {
     database: String,
     /// Whether there were documents before, which keep their limits and security object.
     pub(super) merge: bool,
+    /// Whether it has its limits and its security object: what is missing are revisions that were not taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) settled: bool,
     /// When it began, in universal time.
     begun: String,
 }
@@ -34,6 +37,7 @@ impl Note {
             made: snapshot.about().date.clone(),
             database: names.from.clone(),
             merge,
+            settled: false,
             begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
+use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
 use snapshot::{Document, SnapshotDatabase, Walk};
@@ -279,7 +280,7 @@ impl<'r, 's> Reader<'r, 's> {
                 Err(Problem::Damage(damage)) => self.sender.refuse(document.id(), &rev, damage.to_string()),
             }
         }
-        let most = (BULKS / self.bulks.len()).min(bulk::BYTES);
+        let most = (BULKS / self.bulks.len()).min(bulk::BYTES).min(self.sender.request_limit());
         if self.bulks[shard].is_full(most) { self.flush(shard) } else { Ok(()) }
     }
 
@@ -296,7 +297,8 @@ impl<'r, 's> Reader<'r, 's> {
         let inline = size <= INLINE && attachments.iter().all(|a| a.encoding == Encoding::Identity);
         if inline {
             let attachments = AttachmentForm::InlineAfter(0);
-            let options = JsonOptions { revs: true, attachments, ..JsonOptions::default() };
+            let options =
+                JsonOptions { revs: true, attachments, zero: NegativeZero::Kept, ..JsonOptions::default() };
             self.bulks[shard].add(&document.json(leaf, options)?);
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Requests that write to a database, again where that may help, and what came of them.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use node::{Answer, Body, Method, NodeError};
 use serde_json::Value;
 
 use super::Refused;
+use super::limits::Limits;
 use super::target::Target;
 use crate::error::{OperationError, Result};
 use crate::report::Steps;
@@ -16,12 +17,39 @@ use crate::report::Steps;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two attempts, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// Attempts, and how long they take at least, until a request that fails each time while the node answers others is taken for
+/// one that CouchDB does not survive, in place of a node that is away.
+const STUBBORN: (u32, Duration) = (4, Duration::from_secs(8));
+/// Documents of that kind, one after the other, after which the fault is not theirs.
+const MOST_STUBBORN: u32 = 8;
 /// How long an answer may take, besides the time for what is sent.
 const ANSWER: Duration = Duration::from_secs(300);
 /// What a slow connection carries, in bytes per second.
 const SLOW: u64 = 100 << 10;
 /// Refused revisions that are told one by one.
 const TOLD: usize = 1000;
+/// Bytes that every request may have, whatever was refused.
+const SMALLEST_REQUEST: usize = 16 << 10;
+
+/// A request with documents.
+pub(super) struct Sending<'p> {
+    /// Method and path.
+    pub(super) request: &'p str,
+    /// How many documents are in it.
+    pub(super) documents: usize,
+    /// Its bytes.
+    pub(super) size: u64,
+    /// Bytes of its largest attachment.
+    pub(super) attachment: u64,
+}
+
+/// What became of a request with documents.
+pub(super) enum Delivered {
+    /// CouchDB answered.
+    Answer(Answer),
+    /// It failed again and again, though the node answers otherwise; why.
+    Failed(String),
+}
 
 /// Writes to one database.
 pub(super) struct Sender<'s> {
@@ -35,6 +63,10 @@ pub(super) struct Sender<'s> {
     locals: AtomicU64,
     refused: Mutex<Vec<Refused>>,
     refused_revisions: AtomicU64,
+    /// Requests for single documents that failed one after the other.
+    stubborn: AtomicU32,
+    /// Bytes of a request with many documents that CouchDB is known to take.
+    request_limit: AtomicUsize,
 }
 
 impl<'s> Sender<'s> {
@@ -49,6 +81,8 @@ impl<'s> Sender<'s> {
             locals: AtomicU64::new(0),
             refused: Mutex::default(),
             refused_revisions: AtomicU64::new(0),
+            stubborn: AtomicU32::new(0),
+            request_limit: AtomicUsize::new(usize::MAX),
         }
     }
 
@@ -108,6 +142,79 @@ impl<'s> Sender<'s> {
         }
     }
 
+    /// Sends a request with documents until CouchDB says something about it.
+    pub(super) fn deliver(
+        &self,
+        parcel: &Sending<'_>,
+        mut attempt: impl FnMut() -> Result<Answer>,
+    ) -> Result<Delivered> {
+        let Sending { request, documents, .. } = *parcel;
+        let begun = Instant::now();
+        let (mut pause, mut failed) = (PAUSE.0, 0);
+        loop {
+            self.check_interrupted()?;
+            let error = match attempt() {
+                Ok(answer) if !is_passing(answer.status) => {
+                    if answer.is_success() {
+                        self.stubborn.store(0, Ordering::Relaxed);
+                    }
+                    return Ok(Delivered::Answer(answer));
+                }
+                Ok(answer) => self.target.error(request, answer.status, answer.reason()),
+                Err(error) => error,
+            };
+            let OperationError::Node(node) = &error else { return Err(error) };
+            if !may_pass(node) {
+                return Err(error);
+            }
+            let is_about_it =
+                matches!(**node, NodeError::NoAnswer { .. } | NodeError::Http { status: 500, .. });
+            failed = if is_about_it && self.answers_otherwise() { failed + 1 } else { 0 };
+            if failed > 0
+                && let Some(reason) = self.refusal(parcel)
+            {
+                return Ok(Delivered::Failed(reason));
+            }
+            if failed >= STUBBORN.0 && (documents > 1 || begun.elapsed() > STUBBORN.1) {
+                return self.give_up(documents, error);
+            }
+            if begun.elapsed() >= PATIENCE {
+                return Err(error);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// Why CouchDB does not take a request, as far as its configuration says so.
+    fn refusal(&self, parcel: &Sending<'_>) -> Option<String> {
+        Limits::of(self.target.http).refusal(parcel.size, parcel.attachment)
+    }
+
+    /// Whether the node answers to something else.
+    fn answers_otherwise(&self) -> bool {
+        let asked =
+            self.target.http.ask_within(Method::GET, &self.target.path(""), None, Duration::from_secs(20));
+        asked.is_ok_and(|answer| answer.is_success())
+    }
+
+    fn give_up(&self, documents: usize, error: OperationError) -> Result<Delivered> {
+        if documents == 1 && self.stubborn.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_STUBBORN {
+            return Err(error);
+        }
+        Ok(Delivered::Failed(error.to_string()))
+    }
+
+    /// Bytes that a request with many documents may have.
+    pub(super) fn request_limit(&self) -> usize {
+        self.request_limit.load(Ordering::Relaxed)
+    }
+
+    /// A request of so many bytes was too large.
+    pub(super) fn was_too_large(&self, size: usize) {
+        self.request_limit.fetch_min((size / 2).max(SMALLEST_REQUEST), Ordering::Relaxed);
+    }
+
     /// So many revisions have arrived.
     pub(super) fn sent(&self, revisions: u64, bytes: u64) {
         self.revisions.fetch_add(revisions, Ordering::Relaxed);
@@ -121,6 +228,9 @@ impl<'s> Sender<'s> {
 
     /// A revision is not brought back.
     pub(super) fn refuse(&self, id: &str, rev: &str, reason: String) {
+        if self.is_refused(id, rev) {
+            return;
+        }
         self.refused_revisions.fetch_add(1, Ordering::Relaxed);
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.len() < TOLD {
@@ -137,6 +247,9 @@ impl<'s> Sender<'s> {
             }
             _ => ("a part of the archive".to_owned(), 1),
         };
+        if self.is_refused(&which, "") {
+            return;
+        }
         self.refuse(&which, "", format!("{damage}{source}"));
         self.refused_revisions.fetch_add(entries - 1, Ordering::Relaxed);
     }

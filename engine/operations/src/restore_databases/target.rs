@@ -2,18 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use couchfile::json::Json;
 use couchfile::shard_map::ShardMap;
-use node::{Answer, Http, Method, NodeError, encode};
-use serde_json::{Value, json};
+use node::{Answer, Body, Http, Method, NodeError, encode};
+use serde_json::Value;
 use snapshot::SnapshotDatabase;
 
 use super::FoundDescription;
 use super::note::{ID, Note};
+use super::security::{self, UserDatabase};
 use crate::error::{OperationError, Result};
 
 /// How many revisions of a document are remembered while documents are brought back: more than any has, so that none is
 /// forgotten on the way.
 const LIFTED: u64 = 1_000_000;
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(150);
+/// The document that CouchDB makes in its database of users by itself.
+const AUTH: &str = "_design/_auth";
 /// How long it may take until what was written is seen by whoever asks: one of several copies may be behind for a moment.
 const SEEN: Duration = Duration::from_secs(30);
 
@@ -101,6 +107,16 @@ impl<'h> Target<'h> {
         format!("/{}{rest}", encode(self.name))
     }
 
+    /// The address of something in it, without credentials.
+    pub(super) fn url(&self, rest: &str) -> String {
+        format!("{}{}", self.http.url(), self.path(rest))
+    }
+
+    /// Its security object; `None` where there is no such database.
+    pub(super) fn look_at_security(&self) -> Result<Option<Json>> {
+        if self.info()?.is_some() { self.security().map(Some) } else { Ok(None) }
+    }
+
     /// Looks what is there.
     ///
     /// Fails where documents cannot be brought there.
@@ -127,7 +143,7 @@ impl<'h> Target<'h> {
         }
         let count = |key: &str| info[key].as_u64().unwrap_or(0);
         let (documents, deleted) = (count("doc_count"), count("doc_del_count"));
-        if documents == 0 && deleted == 0 {
+        if documents == 0 && deleted == 0 || documents == 1 && deleted == 0 && self.holds_auth_only()? {
             return Ok(Found::Empty);
         }
         if note.merge {
@@ -138,6 +154,20 @@ impl<'h> Target<'h> {
             "Give another name (--db NAME=NEWNAME), or --merge to add the archive's documents to it: of each document the \
              revisions of both sides stay, as after a replication.",
         ))
+    }
+
+    /// Whether all that it holds is what CouchDB itself puts into a database of users.
+    fn holds_auth_only(&self) -> Result<bool> {
+        let rows = self.http.get(&self.path("/_all_docs?limit=2"))?;
+        let ids: Option<Vec<&str>> =
+            rows["rows"].as_array().map(|rows| rows.iter().filter_map(|row| row["id"].as_str()).collect());
+        Ok(ids == Some(vec![AUTH]))
+    }
+
+    /// How many ranges it has, and how many copies of each.
+    pub(super) fn ranges(&self) -> Result<Option<(u64, u64)>> {
+        let info = self.info()?;
+        Ok(info.and_then(|info| Some((info["cluster"]["q"].as_u64()?, info["cluster"]["n"].as_u64()?))))
     }
 
     fn info(&self) -> Result<Option<Value>> {
@@ -160,7 +190,8 @@ impl<'h> Target<'h> {
     pub(super) fn error(&self, request: &str, status: u16, reason: String) -> OperationError {
         let (node, request) = (self.http.node().to_owned(), request.to_owned());
         match status {
-            401 | 403 => NodeError::Unauthorized { node, request, reason },
+            // Name and password have been proven to be a server admin's, so 403 is about something else.
+            401 => NodeError::Unauthorized { node, request, reason },
             _ => NodeError::Http { node, request, status, reason },
         }
         .into()
@@ -192,7 +223,7 @@ impl<'h> Target<'h> {
 
     /// Writes down what is being brought back.
     pub(super) fn put_note(&self, note: &Note) -> Result<()> {
-        self.put_local(ID, note.to_json()).map(|_| ())
+        self.put_local(ID, &note.to_json().into()).map(|_| ())
     }
 
     /// The note is done with.
@@ -212,58 +243,107 @@ impl<'h> Target<'h> {
     }
 
     /// Writes a local document in place of whatever there is. Tells whether that had to be done.
-    pub(super) fn put_local(&self, id: &str, mut document: Value) -> Result<bool> {
+    pub(super) fn put_local(&self, id: &str, document: &Json) -> Result<bool> {
         let name = id.strip_prefix("_local/").unwrap_or(id);
         let rest = format!("/_local/{}", encode(name));
+        let without_rev = |mut document: Json| {
+            let rev = document.as_object_mut().and_then(|members| members.remove("_rev"));
+            (document, rev)
+        };
+        let (mut document, _) = without_rev(document.clone());
         let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
         if answer.status != 404 {
-            let mut found = self.expect(&Method::GET, &rest, answer)?.body;
-            let rev = found.as_object_mut().and_then(|members| members.shift_remove("_rev"));
-            if let Some(members) = document.as_object_mut() {
-                members.shift_remove("_rev");
-            }
+            let answer = self.expect(&Method::GET, &rest, answer)?;
+            let (found, rev) = without_rev(self.exact(&rest, &answer)?);
             if found == document {
                 return Ok(false);
             }
-            document["_rev"] = rev.unwrap_or_default();
-        } else if let Some(members) = document.as_object_mut() {
-            members.shift_remove("_rev");
+            if let (Some(members), Some(rev)) = (document.as_object_mut(), rev) {
+                members.insert("_rev", rev);
+            }
         }
-        let answer = self.http.ask(Method::PUT, &self.path(&rest), Some(&document))?;
-        self.expect(&Method::PUT, &rest, answer)?;
+        self.put(&rest, &document)?;
         Ok(true)
+    }
+
+    /// An answer as JSON of any depth, with integers of any size.
+    fn exact(&self, rest: &str, answer: &Answer) -> Result<Json> {
+        Json::parse(&answer.text).map_err(|e| {
+            let asked = format!("GET {}", self.path(rest));
+            NodeError::Answer { node: self.http.node().to_owned(), asked, problem: e.to_string() }.into()
+        })
+    }
+
+    /// Lets nobody but server admins use it until it is complete. CouchDB does not allow that for its own database of users,
+    /// where it shows nobody what is not theirs.
+    pub(super) fn close(&self, users: &UserDatabase) -> Result<()> {
+        let closed = security::closed();
+        if !users.is(self.name) {
+            return self.set("/_security", &closed);
+        }
+        self.set_security(&closed).map(|_| ())
     }
 
     /// Has all ancestors of every revision remembered for now.
     pub(super) fn lift_revs_limit(&self, limit: u64) -> Result<()> {
-        self.put("/_revs_limit", &json!(limit.max(LIFTED)))
+        self.put("/_revs_limit", &Json::from(limit.max(LIFTED)))
     }
 
-    /// Gives it the limits and the security object that it has in the archive, the latter last: until then only server admins
-    /// may look at what is not whole.
+    /// Gives it the limits that it has in the archive.
     ///
     /// Fails where it does not have them then.
-    pub(super) fn settle(&self, source: &SnapshotDatabase) -> Result<()> {
-        for (rest, value) in [
-            ("/_revs_limit", json!(source.revs_limit()?)),
-            ("/_purged_infos_limit", json!(source.purge_infos_limit()?)),
-            ("/_security", source.security()?),
-        ] {
-            // CouchDB lets nobody set the one of `_users`, not even to what it is.
-            if self.http.get(&self.path(rest))? == value {
-                continue;
+    pub(super) fn set_limits(&self, source: &SnapshotDatabase) -> Result<()> {
+        self.set("/_revs_limit", &source.revs_limit()?.into())?;
+        self.set("/_purged_infos_limit", &source.purge_infos_limit()?.into())
+    }
+
+    /// Gives it a security object; what CouchDB said where it does not let anybody do that.
+    ///
+    /// Fails where it does not have it then.
+    pub(super) fn set_security(&self, security: &Json) -> Result<Option<String>> {
+        let rest = "/_security";
+        if self.security()? == *security {
+            return Ok(None);
+        }
+        let text = security.to_exact_vec();
+        let answer = self.http.send(Method::PUT, &self.path(rest), Body::Text(&text), ANSWER)?;
+        if answer.status == 403 {
+            return Ok(Some(answer.reason()));
+        }
+        self.expect(&Method::PUT, rest, answer)?;
+        self.wait_for(rest, security).map(|()| None)
+    }
+
+    /// Its security object.
+    pub(super) fn security(&self) -> Result<Json> {
+        self.setting("/_security")
+    }
+
+    fn setting(&self, rest: &str) -> Result<Json> {
+        let answer = self.http.ask(Method::GET, &self.path(rest), None)?;
+        let answer = self.expect(&Method::GET, rest, answer)?;
+        self.exact(rest, &answer)
+    }
+
+    /// Sets something unless it is so already, and looks that it is.
+    fn set(&self, rest: &str, value: &Json) -> Result<()> {
+        if self.setting(rest)? == *value {
+            return Ok(());
+        }
+        self.put(rest, value)?;
+        self.wait_for(rest, value)
+    }
+
+    fn wait_for(&self, rest: &str, value: &Json) -> Result<()> {
+        let begun = Instant::now();
+        while self.setting(rest)? != *value {
+            if begun.elapsed() > SEEN {
+                return Err(OperationError::incomplete(
+                    format!("{}{rest} was set, but something else is there", self.name),
+                    "Somebody else may have changed it. Give the same command again.",
+                ));
             }
-            self.put(rest, &value)?;
-            let begun = Instant::now();
-            while self.http.get(&self.path(rest))? != value {
-                if begun.elapsed() > SEEN {
-                    return Err(OperationError::incomplete(
-                        format!("{}{rest} was set, but something else is there", self.name),
-                        "Somebody else may have changed it. Give the same command again.",
-                    ));
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            std::thread::sleep(Duration::from_millis(100));
         }
         Ok(())
     }
@@ -282,8 +362,9 @@ impl<'h> Target<'h> {
         }
     }
 
-    fn put(&self, rest: &str, value: &Value) -> Result<()> {
-        let answer = self.http.ask(Method::PUT, &self.path(rest), Some(value))?;
+    fn put(&self, rest: &str, value: &Json) -> Result<()> {
+        let text = value.to_exact_vec();
+        let answer = self.http.send(Method::PUT, &self.path(rest), Body::Text(&text), ANSWER)?;
         self.expect(&Method::PUT, rest, answer).map(|_| ())
     }
 }
