@@ -25,5 +25,7 @@ mod restored;
 mod run;
 #[path = "command/selection.rs"]
 mod selection;
+#[path = "command/streams.rs"]
+mod streams;
 #[path = "command/unbrand.rs"]
 mod unbrand;

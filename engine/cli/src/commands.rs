@@ -79,8 +79,12 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
         Command::Completions(command) => look_commands::completions(command),
         Command::Cat(command) => {
             let mut out = std::io::stdout();
-            operations::cat::cat(&command.archive, &command.name, threads, &mut out)?;
-            Ok(Outcome::Done)
+            look_commands::unless_closed(operations::cat::cat(
+                &command.archive,
+                &command.name,
+                threads,
+                &mut out,
+            ))
         }
         Command::Serve(command) => serve_command::serve(command, threads, output, reporter, arguments.quiet),
         Command::Service(command) => plugin_commands::service(command, output, shared),

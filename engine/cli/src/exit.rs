@@ -6,7 +6,7 @@ use miette::{MietteDiagnostic, Report};
 use operations::error::{ErrorKind, OperationError};
 use serde::Serialize;
 
-use crate::output::Output;
+use crate::output::{Output, error_line};
 
 /// How a command that was carried out ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,5 +134,5 @@ fn tell(error: &OperationError, code: u8, output: &Output) {
     if let Some(remedy) = error.remedy() {
         diagnostic = diagnostic.with_help(remedy);
     }
-    eprintln!("{:?}", Report::new(diagnostic));
+    error_line(&format!("{:?}", Report::new(diagnostic)));
 }

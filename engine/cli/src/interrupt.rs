@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::output::error_line;
 use operations::error::{OperationError, Result};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -18,7 +19,7 @@ pub(crate) fn flag_saying(word: &'static str) -> Result<&'static AtomicBool> {
             std::process::exit(130);
         }
         if !word.is_empty() {
-            eprintln!("{word}");
+            error_line(word);
         }
     })
     .map_err(|e| OperationError::io("take care of", "Ctrl-C", std::io::Error::other(e)))?;

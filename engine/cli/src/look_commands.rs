@@ -41,6 +41,7 @@ pub(crate) fn ls(command: &Ls, threads: usize, output: &Output, reporter: &Termi
         limit: command.limit,
         style: match (output.json, command.ids) {
             (true, _) => ListStyle::Json,
+            (false, true) if io::stdout().is_terminal() => ListStyle::ShownIds,
             (false, true) => ListStyle::Ids,
             (false, false) => ListStyle::Text,
         },
@@ -101,6 +102,16 @@ pub(crate) fn completions(command: &Completions) -> Result<Outcome> {
             .and_then(|()| out.write_all(&text))
             .map_err(|e| OperationError::io("write to", "standard output", e))
     })
+}
+
+/// That nobody reads the output any more is no error.
+pub(crate) fn unless_closed(written: Result<()>) -> Result<Outcome> {
+    match written {
+        Err(OperationError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+            Ok(Outcome::Done)
+        }
+        written => written.map(|()| Outcome::Done),
+    }
 }
 
 /// Writes to standard output. That nobody reads it any more is no error: a pager was left, `head` has enough.

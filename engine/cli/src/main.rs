@@ -8,6 +8,7 @@ mod database_commands;
 mod exit;
 #[cfg(debug_assertions)]
 mod fault;
+mod file_size;
 mod interrupt;
 mod load_command;
 mod look_arguments;
@@ -36,6 +37,7 @@ fn main() -> std::process::ExitCode {
         Ok(arguments) => arguments,
         Err(told) => return exit::not_parsed(&told),
     };
+    file_size::fail_in_place_of_ending();
     let output = output::Output::new(arguments.json);
     let outcome = commands::run(&arguments, &output);
     exit::finish(outcome, &output)

@@ -22,9 +22,25 @@ impl Output {
         if !printed.ends_with('\n') && !printed.is_empty() {
             printed.push('\n');
         }
+        self.put(&printed);
+    }
+
+    /// Prints one line of JSON, which is there at once.
+    pub(crate) fn print_line<T: Serialize>(&self, value: &T) {
+        self.put(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()));
+    }
+
+    #[allow(clippy::unused_self)]
+    fn put(&self, printed: &str) {
         let mut out = io::stdout().lock();
         let _ = out.write_all(printed.as_bytes()).and_then(|()| out.flush());
     }
+}
+
+/// Prints a line on standard error. That nobody reads it any more is no error.
+pub(crate) fn error_line(line: &str) {
+    let mut out = io::stderr().lock();
+    let _ = out.write_all(format!("{line}\n").as_bytes());
 }
 
 /// A number of bytes as people read it.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use operations::report::{Notice, Reporter, Severity};
 use serde::Serialize;
 
-use crate::output::bytes;
+use crate::output::{bytes, error_line};
 
 /// Between two events that tell how far a phase has come.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -54,7 +54,7 @@ impl Terminal {
 
     /// Prints a line above the bar.
     fn line(&self, text: &str) {
-        self.bar().suspend(|| eprintln!("{text}"));
+        self.bar().suspend(|| error_line(text));
     }
 
     /// Tells an event; `false` where they are not wanted.
@@ -62,7 +62,7 @@ impl Terminal {
         if self.events.is_some()
             && let Ok(line) = serde_json::to_string(event)
         {
-            eprintln!("{line}");
+            error_line(&line);
         }
         self.events.is_some()
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serve::{Authentication, Cors, Options};
 
 use crate::exit::Outcome;
-use crate::output::Output;
+use crate::output::{Output, error_line};
 use crate::progress::Terminal;
 
 /// The variable that holds the user's password where no file does.
@@ -95,7 +95,7 @@ pub(crate) fn serve(
         authentication,
         only: only.clone(),
         // Browsers and replicators tell little of what a server tells them.
-        on_problem: Arc::new(|problem| eprintln!("{problem}")),
+        on_problem: Arc::new(|problem| error_line(problem)),
         archives: command.archives.iter().map(open).collect::<Result<_>>()?,
     };
     reporter.end();
@@ -105,7 +105,7 @@ pub(crate) fn serve(
         let listening = Listening { page: format!("{url}_backup/"), url, archives: names };
         if output.json {
             // One line: whoever reads it does not have to wait for the end.
-            println!("{}", serde_json::json!(listening));
+            output.print_line(&listening);
         } else if !quiet {
             output.print(&listening, |told| format!("{}\n{}\n", told.url, told.page));
         }

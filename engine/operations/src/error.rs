@@ -311,6 +311,20 @@ impl OperationError {
     }
 }
 
+/// An error with all its causes, on one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let next = inner.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 fn plugin_kind(error: &PluginError) -> ErrorKind {
     match error {
         PluginError::NotFound { .. }
@@ -332,6 +346,11 @@ fn io_remedy(path: &Path, error: &io::Error) -> Option<String> {
             "There is no room left. Make some{}; nothing that was there before has been changed.",
             path.parent().map_or_else(String::new, |parent| format!(" in {}", parent.display()))
         )),
+        io::ErrorKind::FileTooLarge => Some(
+            "No file may become that large here: `ulimit -f` shows the limit of the shell that runs couchcopy, and some file \
+             systems have one."
+                .into(),
+        ),
         io::ErrorKind::NotFound => Some("Check the path for typing mistakes.".into()),
         _ => None,
     }

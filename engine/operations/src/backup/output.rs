@@ -15,13 +15,17 @@ const WRITE_BACK: u64 = 8 << 20;
 #[derive(Debug)]
 pub(crate) struct EarlyWriteBack {
     file: File,
+    path: PathBuf,
     written: u64,
     told: u64,
 }
 
 impl Write for EarlyWriteBack {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let n = self.file.write(bytes)?;
+        let n = self.file.write(bytes).map_err(|e| {
+            let text = format!("{} has {} bytes by now: {e}", self.path.display(), self.written);
+            std::io::Error::new(e.kind(), text)
+        })?;
         self.written += n as u64;
         if self.written - self.told >= WRITE_BACK {
             // An advice only: whether it helps changes nothing about the result.
@@ -85,7 +89,10 @@ impl Output {
             .mode(0o600)
             .open(&self.partial)
             .map_err(|e| OperationError::io("create", &self.partial, e))?;
-        Ok(BufWriter::with_capacity(1 << 20, EarlyWriteBack { file, written: 0, told: 0 }))
+        Ok(BufWriter::with_capacity(
+            1 << 20,
+            EarlyWriteBack { file, path: self.partial.clone(), written: 0, told: 0 },
+        ))
     }
 
     /// Makes the archive durable and gives it its name.

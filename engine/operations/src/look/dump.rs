@@ -9,7 +9,7 @@ use couchfile::revtree::Revision;
 use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 
 use super::{open_database, shown, write};
-use crate::error::{OperationError, Result};
+use crate::error::{OperationError, Result, with_causes};
 use crate::report::{Notice, Reporter, Severity};
 
 /// Documents in a line of couchbackup's format.
@@ -94,7 +94,7 @@ pub fn dump(
             if let Some((id, document)) = found
                 && !SnapshotDatabase::is_internal_local(id)
             {
-                lines.put(document.to_string().as_bytes())?;
+                lines.put(&document.to_vec())?;
                 documents += 1;
             }
             Ok::<Flow, OperationError>(Flow::On)
@@ -153,20 +153,6 @@ fn is_damage(error: &OperationError) -> bool {
         }
         _ => false,
     }
-}
-
-/// An error with what it comes from, on one line.
-fn with_causes(error: &OperationError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// The leaves of a document that are written, the winner first.

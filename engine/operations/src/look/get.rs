@@ -1,17 +1,19 @@
 //! Reads one document, or one of its attachments, out of an archive.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
 
 use couchfile::document::{AttachmentForm, JsonOptions};
 use couchfile::error::CouchFileError;
+use couchfile::json::Json;
 use couchfile::revtree::Revision;
 use serde_json::{Value, json};
 use snapshot::{Document, SnapshotDatabase};
 
 use super::{open_database, shown, write};
 use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::report::{Notice, Reporter, Severity};
 
 /// What of a document is wanted.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +47,7 @@ pub fn get(
     let database = open_database(path, db, threads, reporter)?;
     if id.starts_with("_local/") {
         let found = database.local(id)?.ok_or_else(|| no_document(&database, id))?;
-        return put(&found.to_string().into_bytes(), options.pretty, out);
+        return put(&found.to_vec(), options.pretty, out);
     }
     let document = database.document(id)?.ok_or_else(|| no_document(&database, id))?;
     let damaged = |e| OperationError::database(shown(&database, id), e);
@@ -70,11 +72,11 @@ pub fn get(
         ));
     }
     if let Some(name) = &options.attachment {
-        return attachment(&database, &document, &revision, name, out);
+        return attachment(&database, &document, &revision, name, reporter, out);
     }
     let more = more(&document, &revision, options).map_err(damaged)?;
     let form = if options.attachments { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
-    let json = JsonOptions { revs: options.revs, attachments: form, encoding_info: false, more: &more };
+    let json = JsonOptions { revs: options.revs, attachments: form, more: &more, ..JsonOptions::default() };
     let text = document.json(&revision, json).map_err(damaged)?;
     put(&text, options.pretty, out)
 }
@@ -108,6 +110,7 @@ fn attachment(
     document: &Document<'_>,
     revision: &Revision<'_>,
     name: &str,
+    reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<()> {
     let what = || shown(database, document.id());
@@ -119,14 +122,32 @@ fn attachment(
             if names.is_empty() { "It has none.".into() } else { format!("It has: {}.", names.join(", ")) },
         ));
     };
-    let mut failed = None;
-    let read = document.attachment(found, true, |piece| {
-        write(out, piece).map_err(|e| {
-            failed = Some(e);
-            CouchFileError::Write(std::io::ErrorKind::Other.into())
-        })
-    });
-    match (failed, read) {
+    let given = Cell::new(0u64);
+    let mut give = |decode: bool| {
+        let mut failed = None;
+        let read = document.attachment(found, decode, |piece| {
+            given.set(given.get() + piece.len() as u64);
+            write(out, piece).map_err(|e| {
+                failed = Some(e);
+                CouchFileError::Write(std::io::ErrorKind::Other.into())
+            })
+        });
+        (failed, read)
+    };
+    let mut done = give(true);
+    if let (None, Err(e)) = &done
+        && !e.is_io()
+        && found.decoded_len().is_none()
+        && given.get() == 0
+    {
+        let text = format!(
+            "attachment {name} of {} was uploaded with Content-Encoding: gzip and is not gzip; this is what was uploaded",
+            what()
+        );
+        reporter.notice(&Notice { severity: Severity::Warning, text });
+        done = give(false);
+    }
+    match done {
         (Some(error), _) => Err(error),
         (None, read) => {
             read.map_err(|e| OperationError::database(format!("attachment {name} of {}", what()), e))
@@ -135,9 +156,8 @@ fn attachment(
 }
 
 fn put(text: &[u8], pretty: bool, out: &mut dyn Write) -> Result<()> {
-    let pretty = pretty.then(|| serde_json::from_slice::<Value>(text).ok()).flatten();
-    match pretty.and_then(|value| serde_json::to_string_pretty(&value).ok()) {
-        Some(pretty) => write(out, pretty.as_bytes())?,
+    match pretty.then(|| Json::parse(text).ok()).flatten() {
+        Some(value) => write(out, &value.to_pretty_vec())?,
         None => write(out, text)?,
     }
     write(out, b"\n")

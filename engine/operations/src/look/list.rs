@@ -30,8 +30,10 @@ pub enum ListStyle {
     Text,
     /// One JSON object.
     Json,
-    /// Ids, one a line.
+    /// Ids, one a line, as they are.
     Ids,
+    /// Ids, one a line, with escapes for what a terminal would obey.
+    ShownIds,
 }
 
 /// A document as a list shows it.
@@ -87,7 +89,7 @@ pub fn list(
             write(out, facts.trim_end_matches('}').as_bytes())?;
             write(out, b",\"docs\":[")?;
         }
-        ListStyle::Ids => {}
+        ListStyle::Ids | ListStyle::ShownIds => {}
     }
     let mut listed = 0;
     database.documents(&Walk::prefix(&options.prefix), |document| {
@@ -124,13 +126,13 @@ impl Row {
         match style {
             ListStyle::Text => {
                 let deleted = if self.deleted { "  (deleted)" } else { "" };
-                // An id is any text; what a terminal would obey, or nobody would see, is shown as an escape.
-                let id: String = self.id.chars().flat_map(shown_char).collect();
+                let id = escaped(&self.id);
                 let row =
                     format!("{:>11} {:>9}  {:<35} {id}{deleted}\n", self.bytes, self.conflicts, self.rev);
                 write(out, row.as_bytes())
             }
             ListStyle::Ids => write(out, format!("{}\n", self.id).as_bytes()),
+            ListStyle::ShownIds => write(out, format!("{}\n", escaped(&self.id)).as_bytes()),
             ListStyle::Json => {
                 let row = serde_json::json!({
                     "id": self.id,
@@ -146,6 +148,18 @@ impl Row {
     }
 }
 
-fn shown_char(c: char) -> Vec<char> {
-    if plugin_host::is_unprintable(c) { c.escape_default().collect() } else { vec![c] }
+/// An id is any text: what a terminal would obey, or nobody would see, is shown as an escape.
+fn escaped(id: &str) -> String {
+    let shown = |c: char| if plugin_host::is_unprintable(c) { c.escape_default().collect() } else { vec![c] };
+    id.chars().flat_map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(escaped("a\u{1b}[2Jb\u{202e}c\n é☃"), "a\\u{1b}[2Jb\\u{202e}c\\n é☃");
+    }
 }
