@@ -384,7 +384,7 @@ fn tell(summary: &BackupSummary, reporter: &dyn Reporter) {
             Severity::Warning,
             format!(
                 "the archive has intact copies of these {} shards, but the nodes still have the damaged ones. To repair a node, \
-                 stop its CouchDB, move the damaged file away, start it again: CouchDB copies the shard from the other nodes",
+                 see \"Check while saving\" in docs/backup.md",
                 summary.damaged_copies.len()
             ),
         );
