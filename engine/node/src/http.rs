@@ -346,7 +346,7 @@ impl Http {
         if let Trouble::Certificate { problem, remedy } = trouble {
             return NodeError::Tls { node, url, problem, remedy };
         }
-        if trouble.may_be_of_scheme()
+        if trouble.may_be_of_scheme(route.endpoint.tls)
             && let Some(other) = route.other_scheme()
         {
             let (is, not) = if other.tls { ("TLS", "plain HTTP") } else { ("plain HTTP", "TLS") };

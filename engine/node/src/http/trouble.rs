@@ -140,9 +140,12 @@ impl Trouble {
         }
     }
 
-    /// Whether it may be that the other side speaks TLS, which was not used, or the other way round.
-    pub(super) fn may_be_of_scheme(&self) -> bool {
+    /// Whether it may be that the other side speaks TLS, which was not used, or the other way round. `tls` says whether it was.
+    ///
+    /// CouchDB takes the beginning of TLS for a request that is not complete yet, and waits for the rest.
+    pub(super) fn may_be_of_scheme(&self, tls: bool) -> bool {
         matches!(self, Self::NotTls(_) | Self::NotHttp(_) | Self::Closed)
+            || (tls && matches!(self, Self::Unreachable(_)))
     }
 }
 
