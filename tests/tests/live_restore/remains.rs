@@ -202,13 +202,13 @@ fn links_and_mounts(reach: Reach) -> Result<()> {
         ("a folder of the same file system", vec!["--bind".into(), away.display().to_string()]),
         ("another file system", ["-t", "tmpfs", "none"].map(String::from).to_vec()),
     ] {
-        let mounted = run(Command::new("mount").args(&arguments).arg(&range))?;
+        let mounted = run(site.beside("mount").args(&arguments).arg(&range))?;
         if mounted.code != Some(0) {
             skipped(&format!("{kind} cannot be mounted here: {}", mounted.stderr));
             continue;
         }
         let refused = refused_for(&site, &archive, "mount points", &range);
-        run(Command::new("umount").arg(&range))?.success()?;
+        run(site.beside("umount").arg(&range))?.success()?;
         refused?;
     }
     site.couchcopy(&["check"])?.success()?;

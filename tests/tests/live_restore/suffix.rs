@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Http, Installation, Size, encode, run, shards, skipped, views, wait_for};
+use couchcopy_tests::lab::{Http, Installation, Size, encode, run, shards, views, wait_for};
 use couchcopy_tests::live::{Plan, Reach, Site};
 use serde_json::{Value, json};
 
@@ -17,13 +17,17 @@ use super::nouveau::Nouveau;
 /// CouchDB commits an index some seconds after it was asked.
 const COMMIT: Duration = Duration::from_secs(60);
 
-/// A cluster whose nodes have more settings than usual, and more lines in the script that starts them.
+/// A cluster whose nodes have more settings than usual, and more lines in the script that starts them. `INDEX` in settings is a
+/// folder beside the nodes, relative to the one that CouchDB is started in.
 fn site(nodes: u8, settings: &str, script: &str) -> Result<Option<Site>> {
     let plan = Plan { size: Size { nodes, q: 2, n: nodes.into() }, reach: Reach::Here };
     let Some(site) = Site::prepare(plan)? else { return Ok(None) };
+    let Some(couchdb) = Installation::find() else { return Ok(None) };
+    let index = relative(&couchdb.home.canonicalize()?, &site.path("index"));
+    let settings = settings.replace("INDEX", &index.display().to_string());
     for node in &site.nodes {
         let folder = node.data.parent().ok_or("a data folder without a folder")?;
-        fs::write(folder.join("etc/local.d/more.ini"), settings)?;
+        fs::write(folder.join("etc/local.d/more.ini"), &settings)?;
     }
     for control in &site.controls {
         let text = fs::read_to_string(control.script())?;
@@ -70,6 +74,12 @@ fn suffix(http: &Http, db: &str) -> Result<String> {
         .collect())
 }
 
+/// A path that leads from one folder to another one.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let up: PathBuf = from.components().skip(1).map(|_| "..").collect();
+    up.join(to.strip_prefix("/").unwrap_or(to))
+}
+
 fn wait_for_commit(index: &Path, data: &Path) -> Result<()> {
     wait_for("the index of the view to be committed", COMMIT, || {
         let (shards, views) = (shards(data)?, views(index)?);
@@ -84,14 +94,9 @@ fn wait_for_commit(index: &Path, data: &Path) -> Result<()> {
 #[test]
 fn views_outside_the_data_folder_are_right_after_an_older_state_came_back() -> Result<()> {
     let Some(couchdb) = Installation::find() else { return Ok(()) };
-    // A relative folder is one below the folder that CouchDB is started in.
-    let Ok(index) = tempfile::Builder::new().prefix("couchcopy-test-").tempdir_in(&couchdb.home) else {
-        skipped("the folder of CouchDB cannot be written to");
-        return Ok(());
-    };
-    let index = index.path();
-    let name = index.file_name().and_then(|name| name.to_str()).ok_or("a folder without a name")?;
-    let Some(site) = site(1, &format!("[couchdb]\nview_index_dir = ./{name}\n"), "")? else { return Ok(()) };
+    let Some(site) = site(1, "[couchdb]\nview_index_dir = INDEX\n", "")? else { return Ok(()) };
+    let index = site.path("index");
+    let index = index.as_path();
     let http = site.http();
     http.put("/shop", &Value::Null)?;
     let map = "fun({Doc}) -> Emit(proplists:get_value(<<\"k\">>, Doc), null) end.";
