@@ -167,6 +167,7 @@ impl ShardMap {
     }
 
     /// The same database with these ranges; each on all nodes that hold something of it.
+    #[must_use]
     pub fn with_ranges(&self, ranges: &[Range]) -> Self {
         let by_range = ranges.iter().map(|range| (*range, self.holders(*range))).collect();
         Self { by_range, ..self.clone() }
