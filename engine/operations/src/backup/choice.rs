@@ -118,7 +118,7 @@ pub(super) fn tell(choices: &[Choice], reporter: &dyn Reporter) {
         notice(Severity::Info, choice.to_string());
     }
     let named = |chosen: &[&Choice]| {
-        let shown: Vec<String> = chosen.iter().take(NAMED).map(|choice| choice.to_string()).collect();
+        let shown: Vec<String> = chosen.iter().take(NAMED).map(ToString::to_string).collect();
         let more = if chosen.len() > NAMED { "; … (--json lists all)" } else { "" };
         format!("{}{more}", shown.join("; "))
     };

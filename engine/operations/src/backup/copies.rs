@@ -15,6 +15,9 @@ use super::folder::NodeFolder;
 use super::plan::PlannedShard;
 use super::security::Securities;
 
+/// Numbers of the folders of a shard's copies, the best copy first, and what was found, where it is worth telling.
+pub(super) type Order = (Box<[u16]>, Option<Choice>);
+
 /// Copies with more documents than this are not compared document by document.
 const COMPARED: u64 = 1_000_000;
 
@@ -22,11 +25,7 @@ const COMPARED: u64 = 1_000_000;
 /// read comes last.
 ///
 /// The security objects of the copies that will not be saved are counted.
-pub(super) fn order(
-    folders: &[NodeFolder],
-    shard: &PlannedShard,
-    securities: &Securities,
-) -> (Box<[u16]>, Option<Choice>) {
+pub(super) fn order(folders: &[NodeFolder], shard: &PlannedShard, securities: &Securities) -> Order {
     let mut copies = Vec::new();
     let mut unreadable = Vec::new();
     for &folder in &shard.folders {

@@ -99,8 +99,8 @@ pub(crate) struct ShardHeader {
     pub(crate) docs: u64,
     pub(crate) deleted: u64,
     pub(crate) offset: u64,
-    /// The security object (inside: `None` for CouchDB's default); `None` where it was not looked at or cannot be read.
-    pub(crate) security: Option<Option<serde_json::Value>>,
+    /// The security object, `null` for CouchDB's default; `None` where it was not looked at or cannot be read.
+    pub(crate) security: Option<serde_json::Value>,
 }
 
 /// What a backup wants to know of a view index's header.

@@ -125,7 +125,7 @@ struct State {
 }
 
 fn live_leaves(doc: &DocInfo<'_>) -> BTreeSet<Revision> {
-    let tree = doc.revisions.as_ref().into_iter().flat_map(|tree| tree.leaves());
+    let tree = doc.revisions.as_ref().into_iter().flat_map(couchfile::revtree::RevTree::leaves);
     let live = tree.filter(|leaf| leaf.stored.is_none_or(|stored| !stored.deleted));
     live.map(|leaf| (leaf.generation, leaf.id.0.to_vec())).collect()
 }
@@ -212,8 +212,8 @@ pub(super) fn tell(disputed: &BTreeMap<String, Disputed>, folders: &[NodeFolder]
 mod tests {
     use super::*;
 
-    fn body(suffix: &str) -> Option<Vec<u8>> {
-        Some(ShardMap::new("a", suffix, 1, 1, &["n@h".into()]).encode())
+    fn body(suffix: &str) -> Vec<u8> {
+        ShardMap::new("a", suffix, 1, 1, &["n@h".into()]).encode()
     }
 
     fn at(generation: u64, id: u8) -> Revision {
@@ -222,7 +222,7 @@ mod tests {
 
     fn with(leaves: &[(Revision, &str)], past: &[Revision]) -> State {
         State {
-            leaves: leaves.iter().map(|(revision, suffix)| (revision.clone(), body(suffix))).collect(),
+            leaves: leaves.iter().map(|(revision, suffix)| (revision.clone(), Some(body(suffix)))).collect(),
             past: past.iter().cloned().collect(),
         }
     }

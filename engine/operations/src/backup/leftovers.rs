@@ -15,6 +15,8 @@ use crate::parallel;
 
 /// What `[couchdb] enable_database_recovery` makes of a deleted shard's name ends with this; date and time stand before it.
 const SOFT_DELETED: &str = ".deleted.couch";
+/// What the names of databases' files end with.
+const ENDING: &str = ".couch";
 /// Folders in a data folder that hold no databases, beside hidden ones.
 const NO_DATABASES: [&str; 3] = ["shards", "search_indexes", "nouveau"];
 
@@ -169,14 +171,13 @@ fn list(folder: &NodeFolder) -> Result<Vec<(String, u64)>> {
             walk(&folder.path, "shards", &mut found)?;
             let mut beside = Vec::new();
             walk_beside(&folder.path, &mut beside)?;
-            found.extend(beside.into_iter().filter(|(path, _)| path.ends_with(".couch")));
+            found.extend(beside.into_iter().filter(|(path, _)| path.ends_with(ENDING)));
         }
         Some(files) => {
             let Some(streams) = files.streams() else { return Ok(found) };
             let mut add = |below: &str, only_databases: bool| -> Result<()> {
                 let listed = streams.find(&folder.path.join(below))?;
-                let wanted =
-                    listed.into_iter().filter(|file| !only_databases || file.path.ends_with(".couch"));
+                let wanted = listed.into_iter().filter(|file| !only_databases || file.path.ends_with(ENDING));
                 found.extend(wanted.map(|file| (format!("{below}/{}", file.path), file.size)));
                 Ok(())
             };
@@ -202,7 +203,7 @@ fn may_hold_databases(name: &str) -> bool {
 
 /// Whether a file beside `shards` is a database of CouchDB 1.x. Names with `_` are the node's own.
 fn is_old_database(name: &str) -> bool {
-    name.ends_with(".couch") && !name.starts_with(['.', '_'])
+    name.ends_with(ENDING) && !name.starts_with(['.', '_'])
 }
 
 fn walk_beside(root: &Path, found: &mut Vec<(String, u64)>) -> Result<()> {

@@ -267,8 +267,7 @@ impl<'f> Plan<'f> {
                 });
             }
         }
-        let chosen: Vec<OnceLock<(Box<[u16]>, Option<Choice>)>> =
-            several.iter().map(|_| OnceLock::new()).collect();
+        let chosen: Vec<OnceLock<copies::Order>> = several.iter().map(|_| OnceLock::new()).collect();
         parallel::for_each(threads, &several, |slot, &i| -> Result<()> {
             let order = copies::order(folders, &self.shards[i], securities);
             let _ = chosen[slot].set(order);

@@ -25,18 +25,21 @@ pub struct SecurityChoice {
     pub found: Vec<(Value, u64)>,
 }
 
-/// A shard's security object (inside: `None` for CouchDB's default). `None` where it cannot be read, or is nested deeper than 128
+/// A shard's security object, `null` for CouchDB's default. `None` where it cannot be read, or is nested deeper than 128
 /// levels: such an object is saved with its shard, but not compared with others.
-pub(crate) fn readable<R: ReadAt>(shard: &Database<R>) -> Option<Option<Value>> {
+pub(crate) fn readable<R: ReadAt>(shard: &Database<R>) -> Option<Value> {
     match shard.security_json().ok()? {
-        None => Some(None),
-        Some(object) => serde_json::from_slice(&object.to_exact_vec()).ok().map(Some),
+        None => Some(Value::Null),
+        Some(object) => serde_json::from_slice(&object.to_exact_vec()).ok(),
     }
 }
 
 /// The security objects of shards, counted by database.
 #[derive(Default, Clone)]
-pub(super) struct Securities(Arc<Mutex<BTreeMap<Box<str>, Vec<(Option<Value>, u64)>>>>);
+pub(super) struct Securities(Arc<Mutex<BTreeMap<Box<str>, Counted>>>);
+
+/// Security objects, `null` for CouchDB's default, and in how many shards each was found.
+type Counted = Vec<(Value, u64)>;
 
 impl Securities {
     /// Counts the object of a shard that is open. One that cannot be read does not count: that is damage, which is told elsewhere.
@@ -46,8 +49,8 @@ impl Securities {
         }
     }
 
-    /// Counts the object of a shard; `None` is CouchDB's default.
-    pub(super) fn note(&self, db: &str, object: Option<Value>) {
+    /// Counts the object of a shard; `null` is CouchDB's default.
+    pub(super) fn note(&self, db: &str, object: Value) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(db) {
             Some(counted) => match counted.iter_mut().find(|(known, _)| *known == object) {
@@ -68,20 +71,21 @@ impl Securities {
     }
 }
 
-fn choose(mut counted: Vec<(Option<Value>, u64)>) -> SecurityChoice {
+fn choose(mut counted: Counted) -> SecurityChoice {
     let shards: u64 = counted.iter().map(|(_, count)| count).sum();
-    counted.sort_by_key(|(object, count)| (std::cmp::Reverse(*count), closedness(object.as_ref())));
+    counted.sort_by_key(|(object, count)| (std::cmp::Reverse(*count), closedness(object)));
     let most = counted.first().filter(|(_, count)| counted.len() == 2 && *count > shards / 2);
     let majority = most.is_some();
-    let closed = || counted.iter().max_by_key(|(object, _)| closedness(object.as_ref()));
-    let object = most.or_else(closed).and_then(|(object, _)| object.clone()).unwrap_or_default();
-    let found = counted.into_iter().map(|(object, count)| (object.unwrap_or_default(), count)).collect();
-    SecurityChoice { object, majority, found }
+    let closed = || counted.iter().max_by_key(|(object, _)| closedness(object));
+    let object = most.or_else(closed).map(|(object, _)| object.clone()).unwrap_or_default();
+    SecurityChoice { object, majority, found: counted }
 }
 
 /// How few may read a database: larger is more closed. Without members everybody may; without an object only admins.
-fn closedness(object: Option<&Value>) -> (u8, i64, String) {
-    let Some(object) = object else { return (3, 0, String::new()) };
+fn closedness(object: &Value) -> (u8, i64, String) {
+    if object.is_null() {
+        return (3, 0, String::new());
+    }
     let list = |kind: &str, who: &str| -> Vec<String> {
         let list = object[kind][who].as_array().into_iter().flatten();
         list.filter_map(|name| Some(name.as_str()?.to_owned())).collect()
@@ -121,24 +125,24 @@ mod tests {
 
     #[test]
     fn a_simple_majority_of_two_objects_counts() {
-        let open = Some(json!({}));
-        let closed = Some(json!({"members": {"names": ["a"], "roles": []}}));
+        let open = json!({});
+        let closed = json!({"members": {"names": ["a"], "roles": []}});
         let chosen = choose(vec![(open.clone(), 2), (closed.clone(), 1)]);
         assert_eq!((chosen.object, chosen.majority), (json!({}), true));
         let chosen = choose(vec![(open, 1), (closed.clone(), 1)]);
-        assert_eq!((Some(chosen.object), chosen.majority), (closed, false));
+        assert_eq!((chosen.object, chosen.majority), (closed, false));
     }
 
     #[test]
     fn in_doubt_the_more_closed_one_counts() {
         let member = json!({"members": {"names": ["a"]}});
         let admins = json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}});
-        let chosen = choose(vec![(Some(json!({})), 5), (Some(member.clone()), 1), (Some(admins.clone()), 1)]);
+        let chosen = choose(vec![(json!({}), 5), (member.clone(), 1), (admins.clone(), 1)]);
         assert_eq!((chosen.object, chosen.majority), (admins, false));
-        let chosen = choose(vec![(Some(json!({})), 1), (Some(member), 1), (None, 1)]);
+        let chosen = choose(vec![(json!({}), 1), (member, 1), (Value::Null, 1)]);
         assert_eq!(chosen.object, Value::Null);
         let two = json!({"members": {"names": ["a", "b"]}});
         let one = json!({"members": {"names": ["a"]}});
-        assert_eq!(choose(vec![(Some(two), 1), (Some(one.clone()), 1)]).object, one);
+        assert_eq!(choose(vec![(two, 1), (one.clone(), 1)]).object, one);
     }
 }

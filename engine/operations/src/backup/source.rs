@@ -290,8 +290,8 @@ struct Copy {
     security: KnownSecurity,
 }
 
-/// A security object (inside: `None` for CouchDB's default), where it was looked at and could be read.
-type KnownSecurity = Option<Option<serde_json::Value>>;
+/// A security object, `null` for CouchDB's default, where it was looked at and could be read.
+type KnownSecurity = Option<serde_json::Value>;
 
 /// A copy of a shard, or why that node has none.
 type Tried = Result<Copy, FileFailure>;

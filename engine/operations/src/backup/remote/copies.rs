@@ -71,8 +71,7 @@ pub(in crate::backup) fn order_all(
     if !ties.is_empty() && !quiet() {
         known.fetch_tails(&ties, WHOLE, &|| {})?;
         let looked_into: Vec<AtomicUsize> = folders.iter().map(|_| AtomicUsize::new(0)).collect();
-        let found: Vec<Mutex<Option<(Vec<usize>, Option<Choice>)>>> =
-            ties.iter().map(|_| Mutex::default()).collect();
+        let found: Vec<Mutex<Option<Compared>>> = ties.iter().map(|_| Mutex::default()).collect();
         // Most of this is waiting.
         parallel::for_each(threads.max(8), &ties, |slot, &i| -> Result<()> {
             *found[slot].lock().unwrap_or_else(PoisonError::into_inner) = known.compare(i, &looked_into);
@@ -97,6 +96,9 @@ pub(in crate::backup) fn order_all(
     }
     Ok(Ordered { orders, undecided, choices })
 }
+
+/// The order of the best copies of a shard, and what was found, where it is worth telling.
+type Compared = (Vec<usize>, Option<Choice>);
 
 /// Blocks read at a time: a node of a tree may begin at the end of one.
 const AHEAD: u64 = 2;
@@ -233,7 +235,7 @@ impl Known<'_> {
     }
 
     /// Compares the best copies of a shard by what they have to send; gives their order. `None` where that cannot be told.
-    fn compare(&self, i: usize, looked_into: &[AtomicUsize]) -> Option<(Vec<usize>, Option<Choice>)> {
+    fn compare(&self, i: usize, looked_into: &[AtomicUsize]) -> Option<Compared> {
         let best = self.best(i);
         let mut databases = Vec::new();
         for &folder in &best {
