@@ -6,10 +6,13 @@ pub mod containers;
 pub mod content;
 pub mod copies;
 pub mod fixtures;
+pub mod growth;
 pub mod hostile;
 pub mod lab;
 pub mod live;
 pub mod managers;
+pub mod manifest;
+pub mod transport;
 
 /// Result of this crate's functions. Tests want the message, not the kind.
 pub type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;

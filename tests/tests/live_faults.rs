@@ -19,5 +19,7 @@ mod killed;
 mod services;
 #[path = "live_faults/stopping.rs"]
 mod stopping;
+#[path = "live_faults/transport.rs"]
+mod transport;
 #[path = "live_faults/waiting.rs"]
 mod waiting;

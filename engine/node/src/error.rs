@@ -45,6 +45,32 @@ pub enum NodeError {
         /// What is known.
         problem: String,
     },
+    /// The way to the node lost some of what a program wrote or was to read, or passed it on twice.
+    #[error(
+        "cannot {doing} on {node}: what `{command}` wrote, or was sent, did not arrive completely: {problem}"
+    )]
+    Incomplete {
+        /// The node.
+        node: String,
+        /// What was being done, as in "cannot …".
+        doing: String,
+        /// The program with its arguments, without the way to the node.
+        command: String,
+        /// What is missing.
+        problem: String,
+    },
+    /// There is other text in what a program wrote.
+    #[error("cannot {doing} on {node}: the output of `{command}` contains other text: {text:?}")]
+    Garbled {
+        /// The node.
+        node: String,
+        /// What was being done, as in "cannot …".
+        doing: String,
+        /// The program with its arguments, without the way to the node.
+        command: String,
+        /// The beginning of that text.
+        text: String,
+    },
     /// A program or CouchDB answered something that makes no sense.
     #[error("{node} gave an answer to {asked} that makes no sense: {problem}")]
     Answer {
@@ -126,7 +152,21 @@ pub enum NodeError {
     Plugin(#[from] PluginError),
 }
 
+/// What `sudo` and `doas` say where they would ask for a password, or have no rule.
+const NO_RULE: [&str; 5] = [
+    "sudo: a password is required",
+    "sudo: a terminal is required",
+    "is not allowed to execute",
+    "is not in the sudoers file",
+    "may not run sudo",
+];
+
 impl NodeError {
+    /// Whether the way to the node failed, rather than what was done there: the same may succeed when it is tried again.
+    pub fn is_of_the_way(&self) -> bool {
+        matches!(self, Self::Connection { .. } | Self::Incomplete { .. })
+    }
+
     /// What to do now.
     pub fn remedy(&self) -> String {
         match self {
@@ -137,6 +177,22 @@ impl NodeError {
                 io::ErrorKind::StorageFull => "There is no room left on that node. Make some.".into(),
                 _ => "Check the path, and who may read and write it.".into(),
             },
+            Self::Program { problem, .. } if NO_RULE.iter().any(|said| problem.contains(said)) => {
+                "sudo on that node wants a password. Run `visudo` there and add this line, with the name of the user that \
+                 connects (or of the one that --via leads to before sudo) instead of USER: `USER ALL=(ALL) NOPASSWD: ALL`. \
+                 Or connect as the user that owns CouchDB's data, and leave out --use-sudo."
+                    .into()
+            }
+            Self::Program { problem, .. } if problem.contains("doas: ") => {
+                "doas on that node refuses. Add this line to /etc/doas.conf there, with the name of the user that connects \
+                 instead of USER: `permit nopass USER`."
+                    .into()
+            }
+            Self::Program { problem, .. } if problem.contains("is there already") => {
+                "couchcopy replaces nothing. Compare both; move away the one that does not belong there, and run the same \
+                 command again."
+                    .into()
+            }
             Self::Program { .. } => {
                 "Commands on the node run as the user that --via leads to: it has to own CouchDB's data, or be root \
                  (--use-sudo). The node needs tar, find, stat, df, mkdir, mv, rm and sync."
@@ -147,6 +203,16 @@ impl NodeError {
                  be given again."
                     .into()
             }
+            Self::Incomplete { node, .. } => format!(
+                "Run the same command again. If this happens again, the program that leads to the node (ssh, kubectl, docker, \
+                 podman) loses data: update it, or use another way. `couchcopy plugin run ssh exec {node} -- seq 100000 | tail \
+                 -n 1` must print 100000 (instead of ssh write the plugin that --via names)."
+            ),
+            Self::Garbled { node, .. } => format!(
+                "Something on the way to the node writes text of its own to standard output: often a login script (.bashrc, \
+                 .profile) or a ForceCommand. Print such text only in interactive shells, or to standard error. `couchcopy \
+                 plugin run ssh exec {node} -- true` must print nothing (instead of ssh write the plugin that --via names)."
+            ),
             Self::Answer { .. } => "Is that a CouchDB 3 node? -v shows what was run.".into(),
             Self::NoAnswer { .. } => {
                 "Check host and port of the node argument, and that CouchDB runs. If it listens to its own machine only, \

@@ -1,5 +1,6 @@
 //! The files of a node.
 
+mod framing;
 pub(crate) mod local;
 pub(crate) mod odd;
 pub(crate) mod remote;
@@ -45,13 +46,17 @@ pub struct FileEntry {
     pub gid: u32,
     /// Permissions, and the bits for set user, set group and sticky.
     pub mode: u32,
+    /// Number of the file on its device. It stays when the file is moved.
+    pub inode: u64,
 }
 
-/// A regular file found below a folder.
+/// What was found below a folder: a file, or anything that is called like a view index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundFile {
     /// Path below the folder that was searched.
     pub path: String,
+    /// What it is; links are not followed.
+    pub kind: FileKind,
     /// Its size in bytes.
     pub size: u64,
 }
@@ -114,10 +119,21 @@ pub trait NodeFiles: Send + Sync {
     /// Links, mount points and special files below a folder, itself among them; none where it is not there.
     fn odd_entries(&self, folder: &Path) -> Result<Vec<OddEntry>>;
 
+    /// The entries of several folders, as [`NodeFiles::list`] gives them.
+    fn list_all(&self, folders: &[&Path]) -> Result<Vec<Option<Vec<FileEntry>>>> {
+        folders.iter().map(|folder| self.list(folder)).collect()
+    }
+
+    /// Number and bytes of all regular files below a folder; nothing of them is kept meanwhile.
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)>;
+
+    /// The last `bytes` bytes of a file, or all of a shorter one; `None` where it is not there.
+    fn tail(&self, path: &Path, bytes: u64) -> Result<Option<Vec<u8>>>;
+
     /// The content of a file; `None` where it is not there. Fails where it has more than `most` bytes.
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>>;
 
-    /// Writes a file, or replaces it: whoever reads it sees the old content or the new one.
+    /// Writes a file, or replaces it: whoever reads it sees the old content or the new one. Reads it again.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()>;
 
     /// Makes a folder that only its owner can enter.
@@ -125,10 +141,12 @@ pub trait NodeFiles: Send + Sync {
     /// Fails where it is there already.
     fn create_folder(&self, path: &Path) -> Result<()>;
 
-    /// Moves files and folders into a folder of the same file system, keeping their names. It must not hold these names yet.
+    /// Moves files and folders into a folder of the same file system, keeping their names, and looks whether they are there.
+    ///
+    /// Fails where the folder holds such a name already; nothing is ever replaced.
     fn move_into(&self, paths: &[PathBuf], folder: &Path) -> Result<()>;
 
-    /// Removes files and folders with all that is in them. What is not there is fine.
+    /// Removes files and folders with all that is in them, and looks whether they are gone. What is not there is fine.
     fn remove(&self, paths: &[PathBuf]) -> Result<()>;
 
     /// Bytes that may still be written to the file system of a folder.
@@ -140,18 +158,17 @@ pub trait NodeFiles: Send + Sync {
 
 /// Streams of files from and to a node whose files cannot be opened from here.
 pub trait NodeStreams: Send + Sync {
-    /// All regular files below a folder, in no order; none where it is not there. Files and folders may vanish meanwhile.
+    /// Everything below a folder that is no folder, and folders that are called like a view index, in no order; none where it
+    /// is not there. Files and folders may vanish meanwhile.
     fn find(&self, folder: &Path) -> Result<Vec<FoundFile>>;
-
-    /// Number and bytes of all regular files below a folder; nothing of them is kept meanwhile.
-    fn sum(&self, folder: &Path) -> Result<(u64, u64)>;
 
     /// Begins to unpack files below a folder that is there. Root gives them to `owner`.
     fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>>;
 
     /// Packs up files by their paths below a folder, in this order. A file that is not there is left out silently.
     ///
-    /// Fails where the connection breaks, after the files that came before.
+    /// Fails where the connection breaks or the stream does not come to its end, after the files that came before; also where
+    /// there is no such folder.
     fn pack(&self, folder: &Path, paths: &[String], take: &mut TakeFile<'_>) -> Result<Packing>;
 
     /// The last `bytes` bytes of files by their paths below a folder, or all of a shorter one; `None` for a file that cannot
@@ -171,6 +188,6 @@ pub trait NodeStreams: Send + Sync {
     fn size(&self, path: &Path) -> Result<Option<u64>>;
 
     /// Bytes of a file: `count` blocks of 4096 bytes from block number `first` on, or fewer where it ends before. Each call
-    /// opens the file anew.
+    /// opens the file anew. Whether all of them arrived is for whoever knows its size to say.
     fn blocks(&self, path: &Path, first: u64, count: u64) -> Result<Vec<u8>>;
 }

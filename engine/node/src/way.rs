@@ -135,7 +135,7 @@ impl Way {
         let mut running = self.spawn(doing, words)?;
         let (stdin, stdout) = (running.child.stdin.take(), running.child.stdout.take());
         let stdout = std::thread::scope(|scope| {
-            // It may end without having read all; its exit code tells.
+            // It may end without having read all; what it wrote shows that.
             scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input)));
             let reading = scope.spawn(move || {
                 let mut all = Vec::new();
@@ -192,7 +192,10 @@ impl Way {
 
 /// How a program ended and what it said.
 pub(crate) fn problem(code: i32, stderr: &str) -> String {
-    let said = printable(stderr.trim());
+    // ssh ends its lines as a terminal wants it.
+    let lines: Vec<&str> =
+        stderr.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = printable(&lines.join("; "));
     if said.is_empty() {
         format!("ended with exit code {code}")
     } else {
@@ -291,5 +294,19 @@ impl Drop for Running {
             self.kill();
             let _ = self.child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_joined_to_one() {
+        assert_eq!(
+            problem(255, "Connection closed.\r\n\r\n lost\n"),
+            "ended with exit code 255: Connection closed.; lost"
+        );
+        assert_eq!(problem(1, " \n"), "ended with exit code 1");
     }
 }

@@ -231,7 +231,8 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
         writer.add_bytes(&file.entry, now, file.facts, &file.content)?;
     }
 
-    let views = plan.views(&folders)?;
+    let plan::FoundViews { planned: views, left_out } = plan.views(&folders)?;
+    findings.leave_out(left_out);
     let begun = Instant::now();
     mirror::update(&folders, &views, &plan.shards, reporter)?;
     if mirror.is_some() {
@@ -342,6 +343,12 @@ fn add_all<W: std::io::Write + Send, S: EntrySource>(
     };
     let added = writer.add_all_waiting(sources, &told, &|| streams.stop());
     pass_on();
+    if added.is_ok()
+        && let Some(failure) = streams.failure()
+    {
+        // What came last may not be as it was.
+        return Err(failure.into());
+    }
     added.map_err(|error| {
         // What came of a connection that failed is not worth telling; why it failed is.
         match streams.failure() {

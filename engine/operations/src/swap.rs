@@ -6,6 +6,7 @@
 
 mod exchange;
 mod journal;
+mod old;
 #[cfg(test)]
 mod tests;
 
@@ -109,6 +110,17 @@ fn is_replaced(name: &str) -> bool {
     matches!(name, "shards" | ".shards") || name.starts_with("_dbs.couch")
 }
 
+/// The first of these names that is not in place any more though CouchDB does not remove it. What a compaction of the shard
+/// maps leaves comes and goes; where one was cut in two, `_dbs.couch.compact` may be all that there is.
+fn lost<'n>(names: &'n [String], in_place: &[String]) -> Option<&'n String> {
+    let is_in_place = |name: &str| in_place.iter().any(|other| other == name);
+    names.iter().find(|name| match name.as_str() {
+        "_dbs.couch" => !is_in_place(name) && !is_in_place("_dbs.couch.compact"),
+        "shards" | ".shards" => !is_in_place(name),
+        _ => false,
+    })
+}
+
 fn names(entries: Option<Vec<FileEntry>>) -> Vec<String> {
     let mut names: Vec<String> =
         entries.into_iter().flatten().map(|entry| entry.name).filter(|name| is_replaced(name)).collect();
@@ -125,7 +137,8 @@ fn names(entries: Option<Vec<FileEntry>>) -> Vec<String> {
 /// Fails where its data folder is not there, or the journal cannot be understood.
 pub fn look(node: &Node) -> Result<NodeState> {
     let places = Places::of(node);
-    let entries = node.files.list(&places.data)?.ok_or_else(|| no_folder(node))?;
+    let mut found = node.files.list_all(&[&places.data, &places.old, &places.new])?.into_iter();
+    let entries = found.next().flatten().ok_or_else(|| no_folder(node))?;
     let folder = entries.iter().find(|entry| entry.name == FOLDER).cloned();
     let mut state = NodeState {
         situation: Situation::Untouched,
@@ -142,8 +155,8 @@ pub fn look(node: &Node) -> Result<NodeState> {
         ));
     }
     state.journal = places.journal(node)?;
-    state.in_old = names(node.files.list(&places.old)?);
-    state.in_new = names(node.files.list(&places.new)?);
+    state.in_old = names(found.next().flatten());
+    state.in_new = names(found.next().flatten());
     state.situation = state.derive();
     Ok(state)
 }
@@ -162,12 +175,17 @@ impl NodeState {
             Phase::Undone => Situation::Undone,
             Phase::Swapping => {
                 let is_in = |list: &[String], name: &String| list.contains(name);
-                let all_new_in_place = journal.new.iter().all(|name| !is_in(&self.in_new, name));
+                let all_new_in_place =
+                    journal.new.iter().all(|name| is_in(&self.in_place, name) && !is_in(&self.in_new, name));
                 let all_old_aside = journal.old.iter().all(|name| is_in(&self.in_old, name));
                 let none_new_in_place = journal.new.iter().all(|name| is_in(&self.in_new, name));
                 if all_new_in_place && all_old_aside {
                     Situation::Swapped
-                } else if self.in_old.is_empty() && none_new_in_place {
+                } else if self.in_old.is_empty()
+                    && none_new_in_place
+                    && journal.old_data.is_empty()
+                    && lost(&journal.old, &self.in_place).is_none()
+                {
                     // Whatever CouchDB, which may still have run, has made or removed since it was decided.
                     Situation::Staged
                 } else {

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use couchcopy_tests::manifest::assert_equal;
 use couchcopy_tests::{Result, fixtures};
 
 use super::content::large;
-use super::far::{Far, assert_equal, local_backup};
+use super::far::{Far, local_backup};
 
 #[test]
 fn a_stream_that_breaks_is_begun_anew() -> Result<()> {

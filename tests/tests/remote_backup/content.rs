@@ -5,10 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use couchcopy_tests::lab::couchcopy;
+use couchcopy_tests::manifest::{assert_equal, manifest};
 use couchcopy_tests::{Result, fixtures};
 use scale_data::plan::{Attachments, Plan};
 
-use super::far::{Far, assert_equal, local_backup, manifest, verify};
+use super::far::{Far, local_backup, verify};
 
 /// Saves folders both ways and compares.
 fn check(far: &Far, folders: &[&Path]) -> Result<()> {

@@ -6,10 +6,11 @@ use std::path::Path;
 use couchcopy_tests::content::read_cluster;
 use couchcopy_tests::fixtures::{self, files_ending};
 use couchcopy_tests::lab::{Cluster, Installation, Size, couchcopy};
+use couchcopy_tests::manifest::manifest;
 use couchcopy_tests::{Result, lab};
 use serde_json::{Value, json};
 
-use super::far::{Far, manifest, verify};
+use super::far::{Far, verify};
 
 /// Which node each shard was read from.
 fn holders(archive: &Path) -> Result<Vec<(String, String)>> {

@@ -5,15 +5,14 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use couchcopy_tests::growth::{commit, noise};
 use couchcopy_tests::lab::{Ended, couchcopy};
+use couchcopy_tests::manifest::{assert_equal, manifest};
 use couchcopy_tests::{Result, content, fixtures};
-use couchfile::compression::Compression;
-use couchfile::header::HeaderEdit;
-use couchfile::writer::Appender;
 use tempfile::TempDir;
 
 use super::content::large;
-use super::far::{Far, assert_equal, local_backup, manifest, verify};
+use super::far::{Far, local_backup, verify};
 
 /// What a backup without anything new may bring: names, sizes and times of files, answers to questions.
 const LITTLE: u64 = 20_000;
@@ -98,36 +97,6 @@ impl Mirrored {
         assert!(shards.len() >= 6, "{shards:?}");
         Ok(shards)
     }
-}
-
-/// Bytes that no compression makes fewer of, and that look like headings now and then.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut bytes: Vec<u8> = (0..length)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        })
-        .collect();
-    for (trap, at) in bytes.chunks_mut(40_000).zip(1..) {
-        let text = format!("==> /dev/null <==\n\n==> /dev/null <==\n{at}");
-        if trap.len() > text.len() {
-            trap[..text.len()].copy_from_slice(text.as_bytes());
-        }
-    }
-    bytes
-}
-
-/// Appends to a database as a commit does: data, then a header.
-fn commit(path: &Path, seed: u64, length: usize) -> Result<()> {
-    let database = content::open(path)?;
-    let end = fs::metadata(path)?.len();
-    let mut out = Appender::new(Vec::new(), end, Compression::default());
-    out.piece(&noise(seed, length))?;
-    let edit = HeaderEdit { purge_infos_limit: Some(1000 + seed), ..HeaderEdit::default() };
-    out.header(&database.header().edited(&edit))?;
-    File::options().append(true).open(path)?.write_all(&out.into_inner())?;
-    Ok(())
 }
 
 /// Changes a byte in the middle of a file.

@@ -1,7 +1,7 @@
 //! Files of this machine.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -87,6 +87,35 @@ fn remove_tree(folder: &Path) -> io::Result<()> {
     fs::remove_dir_all(folder)
 }
 
+/// Moves a file or folder to a path that nothing may have yet.
+///
+/// Fails with [`io::ErrorKind::AlreadyExists`] where something has it.
+pub fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags};
+    use rustix::io::Errno;
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // The file system does not know how. Nobody else has anything to do with these names, so that a look before will do.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            // A file would be replaced, an empty folder too.
+            match fs::symlink_metadata(to) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => fs::rename(from, to),
+                Err(e) => Err(e),
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            }
+        }
+        moved => Ok(moved?),
+    }
+}
+
+/// Makes the entries of a folder durable. Some file systems, CIFS for one, have nothing to do for that and refuse to.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    use rustix::io::Errno;
+    match rustix::fs::fsync(File::open(folder)?) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
+        synced => Ok(synced?),
+    }
+}
+
 impl NodeFiles for LocalFiles {
     fn node(&self) -> String {
         self.node.clone()
@@ -128,6 +157,7 @@ impl NodeFiles for LocalFiles {
                 uid: found.uid(),
                 gid: found.gid(),
                 mode: found.mode() & 0o7777,
+                inode: found.ino(),
             });
         }
         Ok(Some(listed))
@@ -194,6 +224,46 @@ impl NodeFiles for LocalFiles {
         Ok(odd)
     }
 
+    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
+        let mut folders = vec![folder.to_owned()];
+        let (mut files, mut bytes) = (0, 0);
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(self.io("list", &folder))?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(self.io("list", &folder))?;
+                match entry.metadata() {
+                    Ok(found) if found.is_dir() => folders.push(entry.path()),
+                    Ok(found) if found.is_file() => {
+                        files += 1;
+                        bytes += found.len();
+                    }
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(self.io("read", &entry.path())(e));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok((files, bytes))
+    }
+
+    fn tail(&self, path: &Path, bytes: u64) -> Result<Option<Vec<u8>>> {
+        let mut file = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(self.io("open", path))?,
+        };
+        let mut tail = Vec::new();
+        let read = file
+            .metadata()
+            .and_then(|found| file.seek(SeekFrom::Start(found.len().saturating_sub(bytes))))
+            .and_then(|_| file.take(bytes).read_to_end(&mut tail));
+        read.map_err(self.io("read", path))?;
+        Ok(Some(tail))
+    }
+
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -222,9 +292,7 @@ impl NodeFiles for LocalFiles {
             .and_then(|()| fs::rename(&partial, path));
         written.map_err(self.io("write", path))?;
         match path.parent() {
-            Some(folder) => File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(self.io("make durable", folder)),
+            Some(folder) => sync_folder(folder).map_err(self.io("make durable", folder)),
             None => Ok(()),
         }
     }
@@ -236,11 +304,10 @@ impl NodeFiles for LocalFiles {
     fn move_into(&self, paths: &[PathBuf], folder: &Path) -> Result<()> {
         for path in paths {
             let to = folder.join(path.file_name().unwrap_or_default());
-            // A file would be replaced, an empty folder too.
-            if fs::symlink_metadata(&to).is_ok() {
-                return Err(self.io("move to", &to)(io::Error::from(io::ErrorKind::AlreadyExists)));
-            }
-            fs::rename(path, &to).map_err(self.io("move", path))?;
+            rename_to_free(path, &to).map_err(|e| {
+                let is_taken = e.kind() == io::ErrorKind::AlreadyExists;
+                if is_taken { self.io("move to", &to)(e) } else { self.io("move", path)(e) }
+            })?;
         }
         Ok(())
     }
@@ -268,5 +335,55 @@ impl NodeFiles for LocalFiles {
     fn sync(&self, folder: &Path) -> Result<()> {
         let handle = File::open(folder).map_err(self.io("open", folder))?;
         rustix::fs::syncfs(&handle).map_err(|e| self.io("make durable", folder)(e.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_ever_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (from, to) in [("file", "taken"), ("folder", "full"), ("folder", "empty"), ("file", "link")] {
+            for name in ["folder", "full", "empty"] {
+                fs::create_dir_all(path(name)).unwrap();
+            }
+            for name in ["file", "taken", "full/inside"] {
+                fs::write(path(name), name).unwrap();
+            }
+            let _ = std::os::unix::fs::symlink("nowhere", path("link"));
+            let refused = rename_to_free(&path(from), &path(to)).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists, "{from} {to}");
+            assert!(path(from).exists());
+        }
+        assert_eq!(fs::read_to_string(path("taken")).unwrap(), "taken");
+        rename_to_free(&path("folder"), &path("free")).unwrap();
+        assert!(path("free").is_dir() && !path("folder").exists());
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_synced_is_passed_over() {
+        // As on CIFS.
+        let refused = File::open("/proc").unwrap().sync_all().unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::INVAL.raw_os_error()));
+        sync_folder(Path::new("/proc")).unwrap();
+        assert!(sync_folder(Path::new("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn sums_and_tails() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = LocalFiles::new("here".into());
+        fs::create_dir(folder.path().join("below")).unwrap();
+        fs::write(folder.path().join("below/a"), "12345").unwrap();
+        fs::write(folder.path().join("b"), "123").unwrap();
+        std::os::unix::fs::symlink("b", folder.path().join("link")).unwrap();
+        assert_eq!(files.sum(folder.path()).unwrap(), (2, 8));
+        assert_eq!(files.sum(&folder.path().join("none")).unwrap(), (0, 0));
+        assert_eq!(files.tail(&folder.path().join("below/a"), 2).unwrap().unwrap(), b"45");
+        assert_eq!(files.tail(&folder.path().join("below/a"), 9).unwrap().unwrap(), b"12345");
+        assert_eq!(files.tail(&folder.path().join("none"), 9).unwrap(), None);
     }
 }

@@ -2,11 +2,9 @@
 
 use std::io::{self, Read};
 
-use super::Packing;
+use super::framing::Packed;
+pub(super) use super::tails::{FIRST, FIRST_HEADING, LAST};
 
-/// The beginning of what `tail -v` prints of each call: of a file that is always there and empty.
-pub(super) const FIRST: &str = "/dev/null";
-const FIRST_HEADING: &[u8] = b"==> /dev/null <==\n";
 /// Bytes read at a time.
 const PIECE: usize = 256 << 10;
 
@@ -26,22 +24,22 @@ pub struct RestOf {
 /// Takes the bytes behind those that were expected, of the file with that number; `false` ends it all.
 pub type TakeRest<'t> = dyn FnMut(usize, &mut dyn Read) -> io::Result<bool> + 't;
 
-/// Hands over what `tail -v -c +N /dev/null FILE` printed, called once per file. `paths` are those that were asked for.
+/// Hands over what `tail -v -c +N /dev/null FILE` printed, called once per file, and then for `/dev/./null`. A file that could not
+/// be read is missing in it.
 ///
-/// Fails where it is cut off.
+/// Fails where it is cut off, or more comes than that.
 pub(super) fn take_rests(
     stdout: impl Read,
     files: &[RestOf],
     path_of: impl Fn(&RestOf) -> String,
     take: &mut TakeRest<'_>,
-) -> io::Result<Packing> {
+) -> io::Result<Packed> {
     let mut output = Window { inner: stdout, bytes: Vec::new(), start: 0, ended: false };
     let heading = |number: usize| {
-        files
-            .get(number)
-            .map(|file| format!("\n==> {} <==\n", path_of(file)).into_bytes())
-            .unwrap_or_default()
+        let path = files.get(number).map_or_else(|| LAST.to_owned(), &path_of);
+        format!("\n==> {path} <==\n").into_bytes()
     };
+    let mut all_there = true;
     for (number, file) in files.iter().enumerate() {
         if !output.begins_with(FIRST_HEADING)? {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -49,9 +47,13 @@ pub(super) fn take_rests(
         output.consume(FIRST_HEADING.len());
         let own = heading(number);
         if !output.begins_with(&own)? {
-            // A file that could not be read has no heading: what follows is the next call, or nothing.
-            if output.peek(1)?.is_empty() || output.begins_with(FIRST_HEADING)? {
+            // A file that could not be read has no heading: what follows is the next call.
+            if output.begins_with(FIRST_HEADING)? {
+                all_there = false;
                 continue;
+            }
+            if output.is_beginning_of(&own)? || output.is_beginning_of(FIRST_HEADING)? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             return Err(io::Error::new(io::ErrorKind::InvalidData, "this is not what tail prints"));
         }
@@ -60,7 +62,7 @@ pub(super) fn take_rests(
             output.consume(file.expected.len());
             let mut content = (&mut output).take(file.len.saturating_sub(file.expected.len() as u64));
             if !take(number, &mut content)? {
-                return Ok(Packing::Ended);
+                return Ok(Packed::Ended);
             }
             let left = content.limit();
             if io::copy(&mut content, &mut io::sink())? < left {
@@ -69,8 +71,15 @@ pub(super) fn take_rests(
         }
         output.skip_to_call(&heading(number + 1))?;
     }
-    io::copy(&mut output, &mut io::sink())?;
-    Ok(Packing::Whole)
+    let end = [FIRST_HEADING, &heading(files.len())].concat();
+    if !output.begins_with(&end)? {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    output.consume(end.len());
+    if io::copy(&mut output, &mut io::sink())? > 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "more follows after the end"));
+    }
+    Ok(Packed::Whole(all_there))
 }
 
 /// Output that can be looked at before it is taken.
@@ -107,6 +116,11 @@ impl<R: Read> Window<R> {
 
     fn begins_with(&mut self, expected: &[u8]) -> io::Result<bool> {
         Ok(self.peek(expected.len())?.starts_with(expected))
+    }
+
+    /// Whether all that is left is the beginning of this.
+    fn is_beginning_of(&mut self, expected: &[u8]) -> io::Result<bool> {
+        Ok(expected.starts_with(self.peek(expected.len())?))
     }
 
     /// Passes over the rest of a file, up to where the next call of `tail` begins or to the end: what was appended meanwhile,
@@ -166,9 +180,13 @@ mod tests {
         }
     }
 
-    fn taken(output: &[u8], files: &[RestOf]) -> io::Result<Vec<(usize, String)>> {
+    /// The last call.
+    const END: &str = "==> /dev/null <==\n\n==> /dev/./null <==\n";
+
+    fn taken(output: &[u8], files: &[RestOf]) -> io::Result<(Vec<(usize, String)>, bool)> {
         let mut found = Vec::new();
         let mut slow = Vec::new();
+        let mut whole = true;
         for (stdout, found) in
             [(&mut &output[..] as &mut dyn Read, &mut found), (&mut Slow(output), &mut slow)]
         {
@@ -179,10 +197,10 @@ mod tests {
                     found.push((number, text));
                     Ok(true)
                 })?;
-            assert_eq!(ended, Packing::Whole);
+            whole = ended == Packed::Whole(true);
         }
         assert_eq!(found, slow);
-        Ok(found)
+        Ok((found, whole))
     }
 
     fn own(pairs: &[(usize, &str)]) -> Vec<(usize, String)> {
@@ -192,24 +210,30 @@ mod tests {
     #[test]
     fn each_file_gets_its_own() {
         let files = [file("a", "Aa", 4), file("b", "B", 1), file("gone", "", 9), file("c", "C", 3)];
-        let output = b"==> /dev/null <==\n\n==> /d/a <==\nAaxyappended\
-                       ==> /dev/null <==\n\n==> /d/b <==\nB\
-                       ==> /dev/null <==\n\
-                       ==> /dev/null <==\n\n==> /d/c <==\nC12and more";
-        assert_eq!(taken(output, &files).unwrap(), own(&[(0, "xy"), (1, ""), (3, "12")]));
-        assert_eq!(taken(b"", &[]).unwrap(), []);
+        let output = "==> /dev/null <==\n\n==> /d/a <==\nAaxyappended\
+                      ==> /dev/null <==\n\n==> /d/b <==\nB\
+                      ==> /dev/null <==\n\
+                      ==> /dev/null <==\n\n==> /d/c <==\nC12and more"
+            .to_owned()
+            + END;
+        let found = own(&[(0, "xy"), (1, ""), (3, "12")]);
+        assert_eq!(taken(output.as_bytes(), &files).unwrap(), (found, false));
+        assert_eq!(taken(END.as_bytes(), &[]).unwrap(), (Vec::new(), true));
         // The last one could not be read.
-        assert_eq!(taken(b"==> /dev/null <==\n", &files[2..3]).unwrap(), []);
+        let output = format!("==> /dev/null <==\n{END}");
+        assert_eq!(taken(output.as_bytes(), &files[2..3]).unwrap(), (Vec::new(), false));
     }
 
     #[test]
     fn files_that_are_others_are_passed_over() {
         let files = [file("a", "long beginning", 20), file("b", "B", 2), file("c", "C", 2)];
         // The first one is shorter than what is expected, the second one begins with something else.
-        let output = b"==> /dev/null <==\n\n==> /d/a <==\nlong\
-                       ==> /dev/null <==\n\n==> /d/b <==\nX2345\n==> /d/b <==\n\
-                       ==> /dev/null <==\n\n==> /d/c <==\nC!";
-        assert_eq!(taken(output, &files).unwrap(), own(&[(2, "!")]));
+        let output = "==> /dev/null <==\n\n==> /d/a <==\nlong\
+                      ==> /dev/null <==\n\n==> /d/b <==\nX2345\n==> /d/b <==\n\
+                      ==> /dev/null <==\n\n==> /d/c <==\nC!"
+            .to_owned()
+            + END;
+        assert_eq!(taken(output.as_bytes(), &files).unwrap().0, own(&[(2, "!")]));
     }
 
     #[test]
@@ -217,28 +241,22 @@ mod tests {
         let trap = "==> /dev/null <==\n\n==> /d/a <==\n==> /dev/null <==";
         let files = [file("a", "A", 1 + trap.len() as u64), file("b", "B", 2)];
         let output = format!(
-            "==> /dev/null <==\n\n==> /d/a <==\nA{trap}appended {trap}==> /dev/null <==\n\n==> /d/b <==\nB!"
+            "==> /dev/null <==\n\n==> /d/a <==\nA{trap}appended {trap}==> /dev/null <==\n\n==> /d/b <==\nB!{END}"
         );
-        assert_eq!(taken(output.as_bytes(), &files).unwrap(), own(&[(0, trap), (1, "!")]));
+        assert_eq!(taken(output.as_bytes(), &files).unwrap().0, own(&[(0, trap), (1, "!")]));
     }
 
     #[test]
-    fn a_stream_that_is_cut_off_is_told() {
+    fn a_stream_that_is_cut_off_or_comes_twice_is_noticed() {
         let files = [file("a", "A", 4), file("b", "B", 4)];
-        let output = b"==> /dev/null <==\n\n==> /d/a <==\nA123==> /dev/null <==\n\n==> /d/b <==\nB123";
-        assert_eq!(taken(output, &files).unwrap(), own(&[(0, "123"), (1, "123")]));
-        let whole = own(&[(0, "123"), (1, "123")]);
+        let output =
+            "==> /dev/null <==\n\n==> /d/a <==\nA123==> /dev/null <==\n\n==> /d/b <==\nB123".to_owned() + END;
+        let output = output.as_bytes();
+        assert_eq!(taken(output, &files).unwrap(), (own(&[(0, "123"), (1, "123")]), true));
         for cut in 0..output.len() {
-            // Right behind a heading it looks as if the file could not be read, or were empty; the exit code then tells of the
-            // connection.
-            match taken(&output[..cut], &files) {
-                Ok(found) => {
-                    assert!(output[..cut].ends_with(b" <==\n") && whole.starts_with(&found), "{cut}");
-                }
-                Err(e) => {
-                    assert!(matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData));
-                }
-            }
+            let e = taken(&output[..cut], &files).unwrap_err();
+            assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof, "{cut}: {e}");
         }
+        assert!(taken(&output.repeat(2), &files).is_err());
     }
 }

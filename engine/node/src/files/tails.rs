@@ -2,12 +2,31 @@
 
 use std::collections::HashMap;
 
+use super::framing::{Broken, quotable};
+
 /// What stands in front of all files of each call of `tail`: it tells where the output of the call before ends.
 pub(super) const FIRST: &str = "/dev/null";
+/// The last file of all: an empty one, called as no other is.
+pub(super) const LAST: &str = "/dev/./null";
+/// What all output of `tail` begins with.
+pub(super) const FIRST_HEADING: &[u8] = b"==> /dev/null <==\n";
 
-/// Parts what `tail -v /dev/null FILE…` printed, called once or several times, into the ends of the files. `paths` are those
-/// that were asked for, in order; files that could not be read are not in the output.
-pub(super) fn parse(output: &[u8], paths: &[String]) -> Vec<Option<Vec<u8>>> {
+/// What is wrong with output that has no end, by its beginning.
+pub(super) fn judge(head: &[u8]) -> Broken {
+    let is_tails = head.starts_with(FIRST_HEADING) || FIRST_HEADING.starts_with(head);
+    if is_tails { Broken::cut_off() } else { Broken::Garbled(quotable(head)) }
+}
+
+/// Parts what `tail -v /dev/null FILE… /dev/./null` printed, called once or several times, into the ends of the files. `paths`
+/// are those that were asked for, in order; files that could not be read are not in the output. `None` where the last file is
+/// not the last thing in it.
+pub(super) fn parse(output: &[u8], paths: &[String]) -> Option<Vec<Option<Vec<u8>>>> {
+    let output = output.strip_suffix(b"==> /dev/./null <==\n")?;
+    // Its heading is in a line of its own, but as the only file after the first one of a call.
+    let output = output.strip_suffix(b"\n")?;
+    if !output.starts_with(FIRST_HEADING) && output != FIRST_HEADING.trim_ascii_end() {
+        return None;
+    }
     let numbers: HashMap<&[u8], usize> =
         paths.iter().enumerate().map(|(i, path)| (path.as_bytes(), i)).collect();
     let mut found: Vec<Option<Vec<u8>>> = vec![None; paths.len()];
@@ -17,6 +36,10 @@ pub(super) fn parse(output: &[u8], paths: &[String]) -> Vec<Option<Vec<u8>>> {
     let mut at = 0;
     while let Some(heading) = find_heading(output, at) {
         let Heading { start, path, end } = heading;
+        if path == LAST.as_bytes() {
+            // It comes once.
+            return None;
+        }
         // Content may look like a heading; it does not name a file that is still to come.
         let is_first = path == FIRST.as_bytes();
         let number = numbers.get(path).copied().filter(|&number| number >= next);
@@ -36,9 +59,9 @@ pub(super) fn parse(output: &[u8], paths: &[String]) -> Vec<Option<Vec<u8>>> {
         at = end;
     }
     if let Some((open, from)) = open {
-        found[open] = Some(output[from..].to_vec());
+        found[open] = Some(output.get(from..).unwrap_or_default().to_vec());
     }
-    found
+    Some(found)
 }
 
 struct Heading<'o> {
@@ -74,20 +97,30 @@ mod tests {
 
     #[test]
     fn one_call_and_several() {
-        let one = b"==> /dev/null <==\n\n==> /d/a <==\nA\n\n==> /d/b <==\n\n==> /d/e <==\nE\x01";
+        let one = b"==> /dev/null <==\n\n==> /d/a <==\nA\n\n==> /d/b <==\n\n==> /d/e <==\nE\x01\n==> /dev/./null <==\n";
         let expected = [Some(b"A\n".to_vec()), Some(Vec::new()), None, Some(b"E\x01".to_vec())];
-        assert_eq!(parse(one, &paths()), expected);
+        assert_eq!(parse(one, &paths()).unwrap(), expected);
         let two =
-            b"==> /dev/null <==\n\n==> /d/a <==\nA\n==> /dev/null <==\n\n==> /d/b <==\n==> /dev/null <==\n\n==> /d/e <==\nE\x01";
-        assert_eq!(parse(two, &paths()), expected);
-        assert_eq!(parse(b"", &paths()), [None, None, None, None]);
+            b"==> /dev/null <==\n\n==> /d/a <==\nA\n==> /dev/null <==\n\n==> /d/b <==\n==> /dev/null <==\n\n\
+                    ==> /d/e <==\nE\x01\n==> /dev/./null <==\n";
+        assert_eq!(parse(two, &paths()).unwrap(), expected);
+        // The last one in a call of its own.
+        let three = b"==> /dev/null <==\n\n==> /d/b <==\nB==> /dev/null <==\n\n==> /dev/./null <==\n";
+        assert_eq!(parse(three, &paths()).unwrap()[1].as_deref(), Some(&b"B"[..]));
+        let none = b"==> /dev/null <==\n\n==> /dev/./null <==\n";
+        assert_eq!(parse(none, &paths()).unwrap(), [None, None, None, None]);
+        for cut in 0..two.len() {
+            assert_eq!(parse(&two[..cut], &paths()), None, "{cut}");
+            assert_eq!(judge(&two[..cut]), Broken::cut_off());
+        }
+        assert_eq!(parse(&two.repeat(2), &paths()), None);
+        assert_eq!(judge(b"Welcome\n"), Broken::Garbled("Welcome".into()));
     }
 
     #[test]
     fn content_that_looks_like_headings() {
-        let output =
-            b"==> /dev/null <==\n\n==> /d/b <==\n\n==> /d/a <==\n==> /x <==\n==> /\n\n==> /d/c <==\nC";
-        let found = parse(output, &paths());
+        let output = b"==> /dev/null <==\n\n==> /d/b <==\n\n==> /d/a <==\n==> /x <==\n==> /\n\n==> /d/c <==\nC\n==> /dev/./null <==\n";
+        let found = parse(output, &paths()).unwrap();
         assert_eq!(found[1].as_deref(), Some(&b"\n==> /d/a <==\n==> /x <==\n==> /\n"[..]));
         assert_eq!(found[2].as_deref(), Some(&b"C"[..]));
     }

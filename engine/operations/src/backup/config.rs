@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archive::Facts;
-use node::{FileEntry, FileKind, LocalFiles, NodeFiles};
+use node::{FileEntry, FileKind, LocalFiles, NodeError, NodeFiles};
 use serde::{Deserialize, Serialize};
 
 use super::FolderArgument;
@@ -26,8 +26,6 @@ const KNOWN: [&str; 3] = ["default.ini", "local.ini", "vm.args"];
 const FOLDERS: [&str; 2] = ["default.d", "local.d"];
 /// Largest file that is taken for configuration, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// Blocks of 4096 bytes that are read: one more than the largest file has.
-const BLOCKS: u64 = LARGEST / 4096 + 1;
 
 /// What of a node's configuration is in an archive.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
@@ -196,12 +194,9 @@ impl OfNode {
 
     /// Reads a file, or the one that a link leads to.
     fn file(&mut self, path: &Path) -> Result<()> {
-        let content = match self.files.streams() {
-            Some(streams) => Some(streams.blocks(path, 0, BLOCKS)?),
-            None => self.files.read(path, LARGEST + 1)?,
-        };
-        // Gone this moment.
-        let Some(content) = content else { return Ok(()) };
+        // More than this shows that it is too large.
+        let content = self.files.tail(path, LARGEST + 1)?;
+        let Some(content) = content else { return self.not_read(path) };
         if content.len() as u64 > LARGEST {
             return Err(OperationError::refused(
                 format!("{} of {} has more than {LARGEST} bytes", path.display(), self.files.node()),
@@ -213,6 +208,23 @@ impl OfNode {
             self.read.push((path, content));
         }
         Ok(())
+    }
+
+    /// A file that is not there to be read: it is gone this moment, is a link that leads nowhere, or may not be read.
+    fn not_read(&mut self, path: &Path) -> Result<()> {
+        let entries = path.parent().map(|folder| self.list(folder)).transpose()?.flatten();
+        let entry = entries.into_iter().flatten().find(|entry| path.file_name() == Some(entry.name.as_ref()));
+        // Of this machine a link that leads nowhere is as good as no file.
+        if self.files.streams().is_none() || entry.is_none() {
+            return Ok(());
+        }
+        Err(NodeError::Program {
+            node: self.files.node(),
+            doing: format!("read {}", path.display()),
+            command: "tail".into(),
+            problem: "may not read it, or it is a link that leads nowhere".into(),
+        }
+        .into())
     }
 
     fn add_to(mut self, all: &mut Configuration, node: String, known: Option<&String>) -> Result<()> {

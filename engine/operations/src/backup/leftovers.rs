@@ -177,7 +177,9 @@ fn list(folder: &NodeFolder) -> Result<Vec<(String, u64)>> {
             let Some(streams) = files.streams() else { return Ok(found) };
             let mut add = |below: &str, only_databases: bool| -> Result<()> {
                 let listed = streams.find(&folder.path.join(below))?;
-                let wanted = listed.into_iter().filter(|file| !only_databases || file.path.ends_with(ENDING));
+                let wanted = listed.into_iter().filter(|file| {
+                    file.kind == node::FileKind::File && (!only_databases || file.path.ends_with(ENDING))
+                });
                 found.extend(wanted.map(|file| (format!("{below}/{}", file.path), file.size)));
                 Ok(())
             };

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::node::NodeFiles;
+use ::node::{NodeFiles, sync_folder};
 
 use super::folder::NodeFolder;
 use super::plan::{PlannedShard, PlannedView};
@@ -231,10 +231,6 @@ fn folder_name(node: &str, data: &Path) -> String {
         let _ = write!(name, ",{:08x}", crc32fast::hash(whole.as_bytes()));
     }
     name
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Removes all files of all nodes that were changed at this second or later.

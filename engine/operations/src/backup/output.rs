@@ -104,9 +104,7 @@ impl Output {
             .map_err(|e| OperationError::io("give its name to", &self.path, e))?;
         self.committed = true;
         let parent = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(parent)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|e| OperationError::io("make durable", parent, e))
+        node::sync_folder(parent).map_err(|e| OperationError::io("make durable", parent, e))
     }
 }
 

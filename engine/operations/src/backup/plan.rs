@@ -10,6 +10,7 @@ use couchfile::document::DocInfo;
 use couchfile::read_at::ReadAt;
 use couchfile::ring;
 use couchfile::shard_map::ShardMap;
+use node::{FileKind, FoundFile};
 
 use super::FileProblem;
 use super::choice::Choice;
@@ -339,9 +340,9 @@ impl<'f> Plan<'f> {
         Ok(names)
     }
 
-    /// The view indexes of the chosen copies, in the order of their paths.
-    pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<Vec<PlannedView>> {
-        let mut views = Vec::new();
+    /// The view indexes of the chosen copies.
+    pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<FoundViews> {
+        let mut views = FoundViews::default();
         for (number, folder) in folders.iter().enumerate() {
             let found = match &folder.remote {
                 None => {
@@ -351,20 +352,41 @@ impl<'f> Plan<'f> {
                 }
                 Some(files) => remote::find_views(&**files, &folder.path)?,
             };
-            for path in found {
-                let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else { continue };
+            for FoundFile { path, kind, .. } in found {
+                let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else {
+                    // Whatever a link leads to is not looked into.
+                    if kind == FileKind::Link {
+                        views.left_out.push(format!("{} (a symbolic link)", folder.shown_file(&path)));
+                    }
+                    continue;
+                };
                 let shard_path = shard.path();
                 let Ok(i) = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(&shard_path)) else {
                     continue;
                 };
-                if self.shards[i].folders.first() == Some(&(number as u16)) {
-                    views.push(PlannedView { path, folder: number as u16 });
+                if self.shards[i].folders.first() != Some(&(number as u16)) {
+                    continue;
+                }
+                match kind {
+                    FileKind::File => views.planned.push(PlannedView { path, folder: number as u16 }),
+                    FileKind::Folder => views.left_out.push(format!("{path} (a folder)")),
+                    FileKind::Link => views.left_out.push(format!("{path} (a symbolic link)")),
+                    FileKind::Other => views.left_out.push(format!("{path} (not a regular file)")),
                 }
             }
         }
-        views.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        views.planned.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(views)
     }
+}
+
+/// What lies where view indexes do.
+#[derive(Debug, Default)]
+pub(super) struct FoundViews {
+    /// Those to be saved, in the order of their paths.
+    pub(super) planned: Vec<PlannedView>,
+    /// What is called like one, or may hold some, and cannot be saved; with the reason.
+    pub(super) left_out: Vec<String>,
 }
 
 /// Calls `each` with every shard map of a `_dbs.couch` that is not deleted, in the order of the databases' names.
@@ -386,8 +408,8 @@ pub(super) fn for_each_map<R: ReadAt>(
     convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
 }
 
-/// Paths of all view indexes below `.shards`. Folders may vanish meanwhile.
-fn collect_views(root: &Path, folder: &str, found: &mut Vec<String>) -> Result<()> {
+/// Everything below `.shards` that is no folder, and folders that are called like a view index. Folders may vanish meanwhile.
+fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let path = root.join(&folder);
@@ -401,10 +423,17 @@ fn collect_views(root: &Path, folder: &str, found: &mut Vec<String>) -> Result<(
             let Ok(kind) = entry.file_type() else { continue };
             let Ok(name) = entry.file_name().into_string() else { continue };
             let below = format!("{folder}/{name}");
-            if kind.is_dir() {
+            let kind = match kind {
+                kind if kind.is_file() => FileKind::File,
+                kind if kind.is_dir() => FileKind::Folder,
+                kind if kind.is_symlink() => FileKind::Link,
+                _ => FileKind::Other,
+            };
+            let is_index = matches!(DataFile::parse(&below), Some(DataFile::View { .. }));
+            if kind == FileKind::Folder && !is_index {
                 folders.push(below);
-            } else if kind.is_file() {
-                found.push(below);
+            } else {
+                found.push(FoundFile { path: below, kind, size: 0 });
             }
         }
     }

@@ -18,7 +18,7 @@ use couchfile::data_dir::SHARD_MAPS;
 use couchfile::error::CouchFileError;
 use couchfile::header::PassedDatabase;
 use couchfile::read_at::FileBytes;
-use node::{NodeError, NodeFiles};
+use node::{FoundFile, NodeError, NodeFiles, Packing};
 
 pub(super) use self::copies::{documents, order_all};
 pub(super) use self::lane::PAUSES;
@@ -43,9 +43,7 @@ const MAPS_IN_MEMORY: u64 = 16 << 20;
 pub(super) fn fetch_maps(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
     for pause in PAUSES {
         match fetch_maps_once(files, folder) {
-            Err(OperationError::Node(error)) if matches!(*error, NodeError::Connection { .. }) => {
-                std::thread::sleep(pause);
-            }
+            Err(OperationError::Node(error)) if error.is_of_the_way() => std::thread::sleep(pause),
             done => return done,
         }
     }
@@ -56,10 +54,10 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
     let mut fetched = None;
     let mut spool_failed = None;
     let pack = |take: &mut node::TakeFile<'_>| match files.streams() {
-        Some(streams) => streams.pack(folder, &[SHARD_MAPS.to_owned()], take).map(|_| ()),
-        None => Ok(()),
+        Some(streams) => streams.pack(folder, &[SHARD_MAPS.to_owned()], take),
+        None => Ok(Packing::Whole),
     };
-    pack(&mut |found| {
+    let packed = pack(&mut |found| {
         if found.size <= MAPS_IN_MEMORY {
             let mut bytes = Vec::with_capacity(found.size as usize);
             found.content.read_to_end(&mut bytes)?;
@@ -81,9 +79,16 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
         }
         fetched = Some((MapsBytes::new(FileBytes::new(spool)?), found.mtime));
         Ok(true)
-    })?;
+    });
     if let Some(e) = spool_failed {
         return Err(OperationError::io("write a file in", std::env::temp_dir(), e));
+    }
+    if let Err(error) = packed {
+        // Of a folder that is not there tar sends nothing at all.
+        if matches!(error, NodeError::Program { .. }) {
+            refuse_unreadable(files, folder)?;
+        }
+        return Err(error.into());
     }
     if fetched.is_none() {
         refuse_unreadable(files, folder)?;
@@ -112,11 +117,20 @@ pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<
     }
 }
 
-/// The paths of all view indexes of a node below its data folder, and of whatever else lies among them.
-pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<String>> {
+/// All view indexes of a node, by their paths below its data folder, and whatever else lies among them.
+pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<FoundFile>> {
     let Some(streams) = files.streams() else { return Ok(Vec::new()) };
-    let found = streams.find(&folder.join(".shards"))?;
-    Ok(found.into_iter().map(|file| format!(".shards/{}", file.path)).collect())
+    let mut found = streams.find(&folder.join(".shards"))?;
+    for file in &mut found {
+        file.path.insert_str(0, ".shards/");
+    }
+    Ok(found)
+}
+
+/// Whether a file that did not come is on its node all the same, and so cannot be read there.
+pub(super) fn is_there(files: &dyn NodeFiles, folder: &Path, path: &str) -> Result<bool> {
+    let Some(streams) = files.streams() else { return Ok(false) };
+    Ok(streams.size(&folder.join(path))?.is_some())
 }
 
 /// A file of another machine that is to be saved.

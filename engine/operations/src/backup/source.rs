@@ -68,6 +68,11 @@ impl Findings {
         found.newer.take().map_or(Ok(()), Err)
     }
 
+    /// View indexes that cannot be saved, each with the reason.
+    pub(super) fn leave_out(&self, views: Vec<String>) {
+        self.note(|found| found.views_left_out.extend(views));
+    }
+
     pub(super) fn into_summary(self) -> BackupSummary {
         let mut found = std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner));
         found.views_left_out.sort();
@@ -153,11 +158,8 @@ impl EntrySource for ViewSource<'_> {
         };
         let content = match file::read_view(&near, buf) {
             Ok(content) => content,
-            // Deleted with its design document, or swapped by a compaction this moment.
-            Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => return Ok(Opened::Skip),
-            Err(FileFailure::Unreadable(e)) => {
-                return Err(OperationError::io("read", near, e).into());
-            }
+            Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => return Ok(self.missing()?),
+            Err(failure @ FileFailure::Unreadable(_)) => return left_out(&failure.to_string()),
             Err(FileFailure::Damaged(e)) => return left_out(&e.to_string()),
         };
         if hex::encode(&content.header.signature) != signature {
@@ -180,18 +182,31 @@ impl EntrySource for ViewSource<'_> {
 }
 
 impl ViewSource<'_> {
+    /// A view index that is not there: it was deleted with its design document, or swapped by a compaction this moment. On
+    /// another machine it may just not be readable.
+    fn missing(&self) -> Result<Opened, OperationError> {
+        let folder = &self.folders[usize::from(self.view.folder)];
+        if let Some(files) = &folder.remote
+            && remote::is_there(&**files, &folder.path, &self.view.path)?
+        {
+            let left_out = format!("{} (it cannot be read, or was being replaced)", self.view.path);
+            self.findings.leave_out(vec![left_out]);
+        }
+        Ok(Opened::Skip)
+    }
+
     /// A view index of another machine.
     ///
     /// Its shard is read later, and there is no second look at it to hold the index against: an index that is ahead of its
     /// database goes into the archive with the sequence that it has, and whoever restores leaves it out, going by what the
     /// manifest says of both (`ViewFacts::unfit_for`).
     fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
-        let path = self.view.path;
+        let path = self.view.path.clone();
         let findings = self.findings.clone();
         let node = self.folders[usize::from(self.view.folder)].name.clone();
         let fetched = match self.streams.view(self.view.folder, &path, buf) {
             Ok(Some(fetched)) => fetched,
-            Ok(None) => return Ok(Opened::Skip),
+            Ok(None) => return Ok(self.missing()?),
             Err(Absence::Node(error)) => return Err(error.into()),
             Err(Absence::File(failure)) => {
                 findings.note(|found| found.views_left_out.push(format!("{path} ({failure})")));

@@ -235,9 +235,7 @@ impl Staging {
             if !self.durable {
                 return Ok(());
             }
-            File::open(path)
-                .and_then(|folder| folder.sync_all())
-                .map_err(|e| OperationError::io("make durable", path, e))
+            node::sync_folder(path).map_err(|e| OperationError::io("make durable", path, e))
         };
         durable(&self.target)?;
         remove(&self.folder)?;
@@ -253,7 +251,7 @@ impl Staging {
         for &name in names {
             let from = self.folder.join(name);
             let to = self.target.join(name);
-            match std::fs::rename(&from, &to) {
+            match node::rename_to_free(&from, &to) {
                 Ok(()) => {}
                 // There may be no view indexes, or no databases at all.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && name != SHARD_MAPS => {}

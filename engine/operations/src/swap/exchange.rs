@@ -1,9 +1,9 @@
 //! The steps on one node. Each one may be taken again after it was cut in two.
 
-use node::Node;
+use node::{FileEntry, FileKind, Node};
 
 use super::journal::{Journal, Phase};
-use super::{NodeState, Places, UNDONE, look, names};
+use super::{NodeState, Places, Situation, UNDONE, is_replaced, look, lost, names, no_folder, old};
 use crate::error::{OperationError, Result};
 
 impl Places {
@@ -34,7 +34,9 @@ impl Places {
 
     /// Writes down what is to change places. CouchDB may still run.
     pub(crate) fn decide(&self, node: &Node, journal: &mut Journal) -> Result<()> {
-        journal.old = names(node.files.list(&self.data)?);
+        let found = node.files.list(&self.data)?.ok_or_else(|| no_folder(node))?;
+        journal.old = names(Some(found));
+        journal.old_data.clear();
         journal.phase = Phase::Swapping;
         self.write(node, journal)?;
         // Before anything moves: what has moved cannot be told from what has not without it.
@@ -43,55 +45,186 @@ impl Places {
 
     /// Exchanges old and new data where nothing has been moved yet and CouchDB has been stopped. Little is asked, for this is the
     /// time in which CouchDB is down.
+    ///
+    /// Fails before anything is moved where old data is not there any more, and afterwards where not all is where it should be.
     pub(crate) fn exchange(&self, node: &Node, journal: &mut Journal) -> Result<()> {
-        let in_place = names(node.files.list(&self.data)?);
-        if in_place != journal.old {
-            // Made or removed since that was written: by a compaction of the shard maps, say.
-            self.decide(node, journal)?;
+        let mut found =
+            node.files.list_all(&[&self.data, &self.new])?.into_iter().map(Option::unwrap_or_default);
+        let (old, new) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+        let in_place = names(Some(old.clone()));
+        if let Some(lost) = lost(&journal.old, &in_place) {
+            return Err(OperationError::incomplete(
+                format!(
+                    "{} of {} is not there any more, now that CouchDB is stopped; nothing has been moved",
+                    self.data.join(lost).display(),
+                    node.shown()
+                ),
+                "Look at that folder and at the way to the node: what was there before must not be lost.",
+            ));
+        }
+        if let Some(missing) = lost(&journal.new, &names(Some(new.clone()))) {
+            return Err(OperationError::incomplete(
+                format!(
+                    "{} of {} is not there any more; nothing has been moved",
+                    self.new.join(missing).display(),
+                    node.shown()
+                ),
+                "Look at that folder and at the way to the node, and restore again.",
+            ));
+        }
+        // Made or removed since that was written: by a compaction of the shard maps, say.
+        let changed = in_place != journal.old;
+        journal.old = in_place;
+        journal.old_data = old::look_at(node, &self.data, &old)?;
+        journal.phase = Phase::Swapping;
+        self.write(node, journal)?;
+        if changed {
+            node.files.sync(&self.data)?;
         }
         let paths = |folder: &std::path::Path, names: &mut dyn Iterator<Item = &String>| -> Vec<_> {
             names.map(|name| folder.join(name)).collect()
         };
-        node.files.move_into(&paths(&self.data, &mut in_place.iter()), &self.old)?;
-        Ok(node.files.move_into(&paths(&self.new, &mut journal.new.iter().rev()), &self.data)?)
+        node.files.move_into(&paths(&self.data, &mut journal.old.iter()), &self.old)?;
+        node.files.move_into(&paths(&self.new, &mut journal.new.iter().rev()), &self.data)?;
+        self.check_exchanged(node, journal, &new)
+    }
+
+    /// Fails unless the new data is in place as it lay beside the old one, and the old one is aside.
+    fn check_exchanged(&self, node: &Node, journal: &Journal, new: &[FileEntry]) -> Result<()> {
+        let mut found =
+            node.files.list_all(&[&self.data, &self.old])?.into_iter().map(Option::unwrap_or_default);
+        let (in_place, in_old) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+        let facts = |entries: &[FileEntry]| -> Vec<_> {
+            let mut facts: Vec<_> = entries
+                .iter()
+                .filter(|entry| is_replaced(&entry.name))
+                .map(|entry| {
+                    let size = if entry.kind == FileKind::File { entry.size } else { 0 };
+                    (entry.name.clone(), format!("{:?}", entry.kind), size)
+                })
+                .collect();
+            facts.sort_unstable();
+            facts
+        };
+        let mut problems = Vec::new();
+        if facts(&in_place) != facts(new) {
+            problems.push(format!("the new data is not all in {}", self.data.display()));
+        }
+        if names(Some(in_old)) != journal.old {
+            problems.push(format!("the old data is not all in {}", self.old.display()));
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(OperationError::incomplete(
+            format!("after the exchange on {}, {}", node.shown(), problems.join(" and ")),
+            "Look at these folders: somebody else changes them, or the file system lost something.",
+        ))
     }
 
     /// Moves the old data aside and the new data into place, what of it is not there yet.
     pub(crate) fn forward(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         let journal = decided(node, &state)?;
-        let is_old = |name: &&String| journal.old.contains(name) && !state.in_old.contains(name);
+        let has_come = |name: &String| journal.new.contains(name) && !state.in_new.contains(name);
+        let is_old =
+            |name: &&String| journal.old.contains(name) && !state.in_old.contains(name) && !has_come(name);
         let aside: Vec<_> = state.in_place.iter().filter(is_old).map(|name| self.data.join(name)).collect();
         // What CouchDB made, should somebody have started it on half of its data: it is no part of the new data, even where
         // that has nothing of this name.
-        let is_new = |name: &String| journal.new.contains(name) && !state.in_new.contains(name);
         let in_the_way: Vec<_> = state
             .in_place
             .iter()
-            .filter(|name| !is_old(name) && !is_new(name))
+            .filter(|name| !is_old(name) && !has_come(name))
             .map(|name| self.data.join(name))
             .collect();
         node.files.move_into(&in_the_way, &self.fresh_undone(node, !in_the_way.is_empty())?)?;
         node.files.move_into(&aside, &self.old)?;
         let into_place: Vec<_> = state.in_new.iter().rev().map(|name| self.new.join(name)).collect();
-        Ok(node.files.move_into(&into_place, &self.data)?)
+        node.files.move_into(&into_place, &self.data)?;
+        let moved = look(node)?;
+        if moved.situation == Situation::Swapped && moved.in_place.len() == journal.new.len() {
+            return Ok(());
+        }
+        Err(OperationError::incomplete(
+            format!(
+                "after the exchange on {}, {} has {} instead of {}",
+                node.shown(),
+                self.data.display(),
+                listed(&moved.in_place),
+                listed(&journal.new)
+            ),
+            "Look at that folder, and run `couchcopy restore --roll-back NODE…`.",
+        ))
     }
 
     /// Moves the new data aside and the old data back, what of it is not there yet.
     pub(crate) fn backward(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         let Some(journal) = &state.journal else { return no_journal(node, &state) };
-        let is_new = |name: &&String| state.in_old.contains(name) || !journal.old.contains(name);
-        let (to_new, to_undone): (Vec<&String>, Vec<&String>) = state
-            .in_place
-            .iter()
-            .filter(is_new)
-            .partition(|name| journal.new.contains(name) && !state.in_new.contains(name));
+        // Where the old one of that name has vanished from beside the data, too.
+        let has_come = |name: &String| journal.new.contains(name) && !state.in_new.contains(name);
+        let is_new =
+            |name: &&String| state.in_old.contains(name) || !journal.old.contains(name) || has_come(name);
+        let (to_new, to_undone): (Vec<&String>, Vec<&String>) =
+            state.in_place.iter().filter(is_new).partition(|name| has_come(name));
         let paths = |names: Vec<&String>| names.iter().map(|name| self.data.join(name)).collect::<Vec<_>>();
         node.files.move_into(&paths(to_undone.clone()), &self.fresh_undone(node, !to_undone.is_empty())?)?;
         node.files.move_into(&paths(to_new), &self.new)?;
         let back: Vec<_> = state.in_old.iter().rev().map(|name| self.old.join(name)).collect();
-        Ok(node.files.move_into(&back, &self.data)?)
+        node.files.move_into(&back, &self.data)?;
+        self.check_back(node, journal)?;
+        if journal.old_data.is_empty() {
+            return Ok(());
+        }
+        // CouchDB changes it from now on.
+        let mut journal = journal.clone();
+        journal.old_data.clear();
+        self.write(node, &journal)
+    }
+
+    /// Fails unless the old data is in place as it was before the exchange, as far as that was written down.
+    fn check_back(&self, node: &Node, journal: &Journal) -> Result<()> {
+        let mut found = node.files.list_all(&[&self.data, &self.old])?.into_iter();
+        let in_place = found.next().flatten().unwrap_or_default();
+        let left = names(found.next().flatten());
+        let mut problems = Vec::new();
+        if !left.is_empty() {
+            problems.push(format!("{} still has {}", self.old.display(), listed(&left)));
+        }
+        let mut wanted = journal.old.clone();
+        let mut named = names(Some(in_place.clone()));
+        wanted.sort_unstable();
+        named.sort_unstable();
+        if wanted != named {
+            problems.push(format!(
+                "{} has {} instead of {}",
+                self.data.display(),
+                listed(&named),
+                listed(&wanted)
+            ));
+        } else if !journal.old_data.is_empty() {
+            let now = old::look_at(node, &self.data, &in_place)?;
+            for difference in old::differences(&journal.old_data, &now) {
+                problems.push(format!("{} has {difference}", self.data.display()));
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(OperationError::incomplete(
+            format!(
+                "the old data of {} is not back as it was before the exchange: {}",
+                node.shown(),
+                problems.join("; ")
+            ),
+            format!(
+                "Keep everything in {}, and do not start CouchDB there. Look at both folders; `couchcopy restore --roll-back \
+                 NODE…` tries again. If the data in place is right as it is, remove {} first.",
+                self.folder.display(),
+                self.journal.display()
+            ),
+        ))
     }
 
     /// A folder below `undone` that holds nothing yet; it is made only where it is needed.
@@ -141,6 +274,17 @@ impl Places {
     pub(crate) fn remove(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         match state.journal.as_ref().map(|journal| journal.phase) {
+            Some(Phase::Staging | Phase::Staged | Phase::Undone) if !state.in_old.is_empty() => {
+                return Err(OperationError::refused(
+                    format!(
+                        "old data ({}) still lies in {} of {}, though the old data should be in place",
+                        listed(&state.in_old),
+                        self.old.display(),
+                        node.shown()
+                    ),
+                    "Look at both folders, and move it back by hand if it belongs there.",
+                ));
+            }
             Some(Phase::Done) => self.removing(node)?,
             // What is being copied is good for nothing until it is whole; and on a full disk nothing can be written.
             Some(Phase::Removing | Phase::Undone | Phase::Staging) => {}
@@ -157,6 +301,11 @@ impl Places {
         node.files.remove(&[self.new.clone(), self.undone.clone(), self.old.clone()])?;
         Ok(node.files.remove(std::slice::from_ref(&self.folder))?)
     }
+}
+
+/// Names for a message.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
 }
 
 fn decided<'s>(node: &Node, state: &'s NodeState) -> Result<&'s Journal> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::old::OldEntry;
 use crate::backup::FileProblem;
 use crate::identity::Identity;
 use crate::selection::Selection;
@@ -60,6 +61,9 @@ pub struct Journal {
     /// What stood in the data folder when CouchDB had been stopped.
     #[serde(default)]
     pub old: Vec<String>,
+    /// How that looked then; empty before, and again when it was seen to be back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub old_data: Vec<OldEntry>,
     /// What is to come in its place.
     #[serde(default)]
     pub new: Vec<String>,
@@ -131,6 +135,7 @@ impl Journal {
             options,
             identity: None,
             old: Vec::new(),
+            old_data: Vec::new(),
             new: Vec::new(),
         }
     }

@@ -179,3 +179,61 @@ fn what_changed_between_decision_and_stop_is_noticed() {
     places.backward(&node).unwrap();
     assert_eq!(in_place(folder.path()), of("old", &["_dbs.couch", "shards", ".shards"]));
 }
+
+#[test]
+fn nothing_is_moved_where_old_data_has_vanished() {
+    for name in ["shards", "_dbs.couch"] {
+        let (folder, node, places, mut journal) = decided();
+        fs::rename(folder.path().join(name), folder.path().join("elsewhere")).unwrap();
+        let refused = places.exchange(&node, &mut journal).unwrap_err().to_string();
+        assert!(refused.contains(name) && refused.contains("nothing has been moved"), "{refused}");
+        let state = look(&node).unwrap();
+        assert!(state.in_old.is_empty() && !state.old_in_place(), "{state:?}");
+        fs::rename(folder.path().join("elsewhere"), folder.path().join(name)).unwrap();
+        places.exchange(&node, &mut journal).unwrap();
+        assert_eq!(in_place(folder.path()), new());
+    }
+    // A compaction that was killed in its swap.
+    let (folder, node, places, mut journal) = decided();
+    fs::rename(folder.path().join("_dbs.couch"), folder.path().join("_dbs.couch.compact")).unwrap();
+    places.exchange(&node, &mut journal).unwrap();
+    assert_eq!(in_place(folder.path()), new());
+}
+
+#[test]
+fn nothing_in_place_is_ever_replaced() {
+    let (folder, node, places, mut journal) = decided();
+    fs::write(places.folder.join("old/_dbs.couch"), "of somebody else").unwrap();
+    assert!(places.exchange(&node, &mut journal).is_err());
+    assert_eq!(fs::read_to_string(places.folder.join("old/_dbs.couch")).unwrap(), "of somebody else");
+    assert_eq!(in_place(folder.path()), old());
+}
+
+#[test]
+fn old_data_that_is_not_as_it_was_is_not_back() {
+    let changes: [fn(&Path); 3] = [
+        |aside| fs::write(aside.join("_dbs.couch"), "bad").unwrap(),
+        |aside| fs::write(aside.join("shards/file"), "shorter or longer").unwrap(),
+        |aside| fs::rename(aside.join("shards"), aside.join("elsewhere")).unwrap(),
+    ];
+    for change in changes {
+        let (_folder, node, places, mut journal) = decided();
+        places.exchange(&node, &mut journal).unwrap();
+        change(&places.folder.join("old"));
+        for _ in 0..2 {
+            let refused = places.backward(&node).unwrap_err().to_string();
+            assert!(refused.contains("not back as it was"), "{refused}");
+            assert!(!look(&node).unwrap().old_in_place(), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn old_data_is_not_removed_with_what_is_left_of_a_roll_back() {
+    let (_folder, node, places, _) = decided();
+    places.undone(&node).unwrap();
+    fs::write(places.folder.join("old/_dbs.couch"), "old").unwrap();
+    let refused = places.remove(&node).unwrap_err().to_string();
+    assert!(refused.contains("still lies"), "{refused}");
+    assert!(places.folder.join("old/_dbs.couch").exists());
+}

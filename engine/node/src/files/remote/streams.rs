@@ -5,11 +5,16 @@ use std::path::Path;
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::atomic::Ordering;
 
-use super::{KIND, LONG, REGULAR, RemoteFiles, SHORT};
+use super::broken::patiently;
+use super::listing::{END, kind};
+use super::packed::{self, Part, take_all};
+use super::{LONG, RemoteFiles, SHORT};
 use crate::error::{NodeError, Result};
+use crate::files::framing::{Broken, Packed, quotable};
 use crate::files::rests::{self, RestOf, TakeRest, take_rests};
+use crate::files::tails;
 use crate::files::unpack::{Modes, Owner, TarStream, Unpacking};
-use crate::files::{FileStat, FoundFile, NodeStreams, PackedFile, Packing, TakeFile, tails};
+use crate::files::{FileKind, FileStat, FoundFile, NodeStreams, Packing, TakeFile};
 use crate::way::problem;
 
 /// tar's exit codes for files that changed, vanished or could not be read; GNU's and busybox's.
@@ -23,33 +28,17 @@ fn says_no_to_lists(said: &str) -> bool {
     said.contains("option") && (said.contains("-- 'T'") || said.contains("-- T"))
 }
 
+/// What is wrong where files are missing though the program says nothing of it.
+const UNREPORTED: &str = "files are missing in it, though it ended with exit code 0";
+
 /// Files looked at by one command: its output is held in memory.
 const STATS: usize = 10_000;
+/// So much of a stream's beginning is kept, to tell what it is if it is not what was expected.
+const HEAD: usize = 512;
 
 impl NodeStreams for RemoteFiles {
-    fn sum(&self, folder: &Path) -> Result<(u64, u64)> {
-        let doing = format!("count the files in {}", folder.display());
-        let rest = ["-type", "f", "-exec", "stat", "-c", "%s", "{}", "+"];
-        let output = self.find_output(&doing, folder, &rest)?.unwrap_or_default();
-        output
-            .lines()
-            .try_fold((0, 0), |(files, bytes), size| Some((files + 1, bytes + size.parse::<u64>().ok()?)))
-            .ok_or_else(|| self.answer("stat", "a line that is no size"))
-    }
-
     fn find(&self, folder: &Path) -> Result<Vec<FoundFile>> {
-        let doing = format!("list {}", folder.display());
-        let rest = ["-type", "f", "-exec", "stat", "-c", "%s %n", "{}", "+"];
-        let Some(output) = self.find_output(&doing, folder, &rest)? else { return Ok(Vec::new()) };
-        let prefix = format!("{}/", self.text(folder)?.trim_end_matches('/'));
-        output
-            .lines()
-            .map(|line| {
-                let (size, path) = line.split_once(' ')?;
-                Some(FoundFile { path: path.strip_prefix(&prefix)?.to_owned(), size: size.parse().ok()? })
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| self.answer("stat", "a line that is no size and path"))
+        self.found(folder)
     }
 
     fn unpack(&self, folder: &Path, owner: Option<Owner>) -> Result<Box<dyn Unpacking>> {
@@ -62,40 +51,17 @@ impl NodeStreams for RemoteFiles {
     fn tails(&self, folder: &Path, paths: &[String], bytes: u64) -> Result<Vec<Option<Vec<u8>>>> {
         let folder = self.text(folder)?.trim_end_matches('/');
         let paths: Vec<String> = paths.iter().map(|path| format!("{folder}/{path}")).collect();
-        let input = separated(&paths);
-        let (doing, count) = ("look at the ends of files", bytes.to_string());
-        let words = ["xargs", "-0", "tail", "-v", "-c", &count, tails::FIRST];
-        let ended = self.way.run(doing, &words, &input, LONG)?;
-        // Files that are missing make it end with another code than 0, too.
-        match ended.code {
-            0 | 1 | XARGS_COMPLAINED => Ok(tails::parse(&ended.stdout, &paths)),
-            _ => Err(self.way.failed(doing, &words, &ended)),
-        }
+        let input = separated(paths.iter().map(String::as_str).chain([tails::LAST]));
+        let count = bytes.to_string();
+        self.ends(&["xargs", "-0", "tail", "-v", "-c", &count, tails::FIRST], &input, &paths)
     }
 
     fn stats(&self, folder: &Path, paths: &[String]) -> Result<Vec<Option<FileStat>>> {
         let folder = self.text(folder)?.trim_end_matches('/');
-        let (doing, words) = ("look at files", ["xargs", "-0", "stat", "-c", "%s %Y %f %n"]);
         let mut all = Vec::with_capacity(paths.len());
         for paths in paths.chunks(STATS) {
             let paths: Vec<String> = paths.iter().map(|path| format!("{folder}/{path}")).collect();
-            let ended = self.way.run(doing, &words, &separated(&paths), LONG)?;
-            // Files that are missing make it end with another code than 0, too.
-            if !matches!(ended.code, 0 | 1 | XARGS_COMPLAINED) {
-                return Err(self.way.failed(doing, &words, &ended));
-            }
-            let output = String::from_utf8_lossy(&ended.stdout);
-            let told = |line: &str| self.answer("stat", format!("{line:?}"));
-            let mut lines = output.lines().map(|line| stat(line).ok_or_else(|| told(line))).peekable();
-            for path in &paths {
-                // They come in the order that was asked for.
-                let found = lines.next_if(|line| line.as_ref().map_or(true, |(of, _)| *of == path.as_str()));
-                all.push(found.transpose()?.and_then(|(_, stat)| stat));
-            }
-            if let Some(line) = lines.next() {
-                let (path, _) = line?;
-                return Err(told(path));
-            }
+            all.extend(patiently(|| self.some_stats(&paths))?);
         }
         Ok(all)
     }
@@ -117,25 +83,23 @@ impl NodeStreams for RemoteFiles {
                     let words = format!("+{}\0{}\0{}\0", file.from + 1, rests::FIRST, path_of(file));
                     stdin.write_all(words.as_bytes())?;
                 }
-                Ok(())
+                stdin.write_all(format!("+1\0{}\0{}\0", rests::FIRST, rests::LAST).as_bytes())
             },
             |stdout| take_rests(stdout, files, path_of, take),
+            tails::judge,
         )?;
-        match ended {
-            None | Some((0 | 1 | XARGS_COMPLAINED, _)) => Ok(taken),
-            Some((code, said)) => Err(self.broken(doing, problem(code, &said))),
+        match (taken, ended) {
+            (Packed::Ended, _) | (_, None) => Ok(Packing::Ended),
+            (Packed::Whole(false), Some((0, _))) => Err(self.incomplete(doing, &words, UNREPORTED)),
+            (_, Some((0 | 1 | XARGS_COMPLAINED, _))) => Ok(Packing::Whole),
+            (_, Some((code, said))) => Err(self.connection(doing, problem(code, &said))),
         }
     }
 
     fn size(&self, path: &Path) -> Result<Option<u64>> {
-        let doing = format!("look at {}", path.display());
-        let words = ["stat", "-c", "%s", "--", self.text(path)?];
-        let ended = self.way.run(&doing, &words, b"", SHORT)?;
-        if ended.code != 0 {
-            return Ok(None);
-        }
-        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
-        text.trim().parse().map(Some).map_err(|_| self.answer("stat", format!("{text:?}")))
+        let path = self.text(path)?;
+        let found = self.existing(&[path])?;
+        Ok(found.into_iter().find(|entry| entry.kind == FileKind::File).map(|entry| entry.size))
     }
 
     fn blocks(&self, path: &Path, first: u64, count: u64) -> Result<Vec<u8>> {
@@ -158,83 +122,201 @@ impl NodeStreams for RemoteFiles {
             vec!["tar", "-c", "-f", "-", "-C", folder, "-T", "-"]
         };
         let end = if by_xargs { '\0' } else { '\n' };
-        let (taken, ended) = self.stream(
-            doing,
-            &words,
-            |mut stdin| {
-                let mut names = String::new();
-                for chunk in paths.chunks(1000) {
-                    names.clear();
-                    for path in chunk {
-                        names.push_str(path);
-                        names.push(end);
+        let (taken, ended) = self
+            .stream(
+                doing,
+                &words,
+                |mut stdin| {
+                    let mut names = String::new();
+                    for chunk in paths.chunks(1000) {
+                        names.clear();
+                        for path in chunk {
+                            names.push_str(path);
+                            names.push(end);
+                        }
+                        stdin.write_all(names.as_bytes())?;
                     }
-                    stdin.write_all(names.as_bytes())?;
+                    stdin.write_all(format!("{END}{end}").as_bytes())
+                },
+                |stdout| {
+                    let part = if by_xargs { Part::Several } else { Part::One };
+                    take_all(stdout, part, paths, &mut *take)
+                },
+                packed::broken,
+            )
+            .or_else(|error| match error {
+                // Busybox's says so in any language, and nothing else.
+                NodeError::Program { problem, .. } if !by_xargs && says_no_to_lists(&problem) => {
+                    Ok((Packed::Ended, Some((1, problem))))
                 }
-                Ok(())
-            },
-            |stdout| take_all(stdout, by_xargs, &mut *take),
-        )?;
-        match ended {
-            None | Some((0, _)) => Ok(taken),
-            Some((_, said)) if !by_xargs && says_no_to_lists(&said) => {
+                error => Err(error),
+            })?;
+        match (taken, ended) {
+            (_, Some((_, said))) if !by_xargs && says_no_to_lists(&said) => {
                 self.no_lists.store(true, Ordering::Relaxed);
                 self.pack(Path::new(folder), paths, take)
             }
-            Some((code, _)) if TAR_COMPLAINED.contains(&code) || (by_xargs && code == XARGS_COMPLAINED) => {
+            (Packed::Ended, _) | (_, None) => Ok(Packing::Ended),
+            (Packed::Whole(true), Some((0, _))) => Ok(Packing::Whole),
+            (Packed::Whole(false), Some((0, _))) => Err(self.incomplete(doing, &words, UNREPORTED)),
+            (_, Some((code, _)))
+                if TAR_COMPLAINED.contains(&code) || (by_xargs && code == XARGS_COMPLAINED) =>
+            {
                 Ok(Packing::Whole)
             }
-            Some((code, said)) => Err(self.broken(doing, problem(code, &said))),
+            (_, Some((code, said))) => Err(self.connection(doing, problem(code, &said))),
         }
     }
 }
 
+/// The beginning of what was read, and whether that was all.
+struct Watched {
+    inner: ChildStdout,
+    head: Vec<u8>,
+    is_at_end: bool,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buf)?;
+        self.is_at_end |= count == 0 && !buf.is_empty();
+        let more = (HEAD - self.head.len()).min(count);
+        self.head.extend_from_slice(&buf[..more]);
+        Ok(count)
+    }
+}
+
 impl RemoteFiles {
-    fn broken(&self, doing: &str, problem: String) -> NodeError {
+    fn connection(&self, doing: &str, problem: String) -> NodeError {
         NodeError::Connection { node: self.way.shown(), doing: doing.into(), problem }
     }
 
-    /// Runs a program that takes a list and gives a stream. Tells how it ended, unless whoever read the stream wanted no more.
+    /// Runs `tail` on files and [`tails::LAST`].
+    pub(super) fn ends(
+        &self,
+        words: &[&str],
+        input: &[u8],
+        paths: &[String],
+    ) -> Result<Vec<Option<Vec<u8>>>> {
+        let doing = "look at the ends of files";
+        patiently(|| {
+            let ended = self.way.run(doing, words, input, LONG)?;
+            // Files that are missing make it end with another code than 0, too.
+            if !matches!(ended.code, 0 | 1 | XARGS_COMPLAINED) {
+                return Err(self.way.failed(doing, words, &ended));
+            }
+            let found = tails::parse(&ended.stdout, paths)
+                .filter(|found| ended.code != 0 || found.iter().all(Option::is_some));
+            found.ok_or_else(|| self.broken(doing, words, &ended, tails::judge(&ended.stdout)))
+        })
+    }
+
+    fn some_stats(&self, paths: &[String]) -> Result<Vec<Option<FileStat>>> {
+        let (doing, words) = ("look at files", ["xargs", "-0", "stat", "-c", "%s %Y %f %n"]);
+        let input = separated(paths.iter().map(String::as_str).chain([END]));
+        let ended = self.way.run(doing, &words, &input, LONG)?;
+        // Files that are missing make it end with another code than 0, too.
+        if !matches!(ended.code, 0 | 1 | XARGS_COMPLAINED) {
+            return Err(self.way.failed(doing, &words, &ended));
+        }
+        parse_stats(&ended.stdout, paths)
+            .and_then(|found| {
+                let all = ended.code != 0 || found.iter().all(|(is_there, _)| *is_there);
+                if all { Ok(found) } else { Err(Broken::cut_off()) }
+            })
+            .map(|found| found.into_iter().map(|(_, stat)| stat).collect())
+            .map_err(|broken| self.broken(doing, &words, &ended, broken))
+    }
+
+    /// Runs a program that takes a list and gives a stream; `judge` says what is wrong with one by its beginning. Tells how
+    /// the program ended, unless whoever read the stream wanted no more.
     fn stream(
         &self,
         doing: &str,
         words: &[&str],
         list: impl FnOnce(ChildStdin) -> io::Result<()> + Send,
-        read: impl FnOnce(ChildStdout) -> io::Result<Packing>,
-    ) -> Result<(Packing, Option<(i32, String)>)> {
+        read: impl FnOnce(&mut Watched) -> io::Result<Packed>,
+        judge: impl FnOnce(&[u8]) -> Broken,
+    ) -> Result<(Packed, Option<(i32, String)>)> {
         let mut running = self.way.spawn(doing, words)?;
         let (Some(stdin), Some(stdout)) = (running.stdin(), running.stdout()) else {
-            return Err(self.broken(doing, "the program has no input or output".into()));
+            return Err(self.connection(doing, "the program has no input or output".into()));
         };
+        let mut stdout = Watched { inner: stdout, head: Vec::new(), is_at_end: false };
         let taken = std::thread::scope(|scope| {
             // It ends early where the other side does, which is told there.
             scope.spawn(move || list(stdin));
-            let taken = read(stdout);
-            if !matches!(taken, Ok(Packing::Whole)) {
+            let taken = read(&mut stdout);
+            // Who still writes would wait for ever.
+            if !stdout.is_at_end {
                 running.kill();
             }
             taken
         });
-        match taken {
-            Ok(Packing::Ended) => Ok((Packing::Ended, None)),
-            Ok(Packing::Whole) => Ok((Packing::Whole, Some(running.finish(doing, false)?))),
-            Err(e) => Err(match running.finish(doing, false) {
-                Err(known) => known,
-                Ok((code, said)) if code != 0 => self.broken(doing, format!("{e}; {}", problem(code, &said))),
-                Ok(_) => self.broken(doing, e.to_string()),
-            }),
+        let error = match taken {
+            Ok(Packed::Ended) => return Ok((Packed::Ended, None)),
+            Ok(whole) => return Ok((whole, Some(running.finish(doing, false)?))),
+            Err(error) => error,
+        };
+        // What was killed has nothing to say of its end.
+        let (code, said) = if stdout.is_at_end { running.finish(doing, false)? } else { (0, String::new()) };
+        if stdout.head.is_empty() && code != 0 {
+            return Err(NodeError::Program {
+                node: self.way.shown(),
+                doing: doing.to_owned(),
+                command: running.command().to_owned(),
+                problem: problem(code, &said),
+            });
         }
+        // It may quote what it met.
+        let error = quotable(error.to_string().as_bytes());
+        Err(match judge(&stdout.head) {
+            Broken::Garbled(text) => self.garbled(doing, words, text),
+            Broken::Incomplete(_) if code == 0 => self.incomplete(doing, words, error),
+            Broken::Incomplete(_) => {
+                self.incomplete(doing, words, format!("{error}; it {}", problem(code, &said)))
+            }
+        })
     }
 }
 
 /// Ends every path with a NUL, as `xargs -0` wants it.
-fn separated(paths: &[String]) -> Vec<u8> {
-    let mut list = Vec::with_capacity(paths.iter().map(|path| path.len() + 1).sum());
+fn separated<'p>(paths: impl Iterator<Item = &'p str>) -> Vec<u8> {
+    let mut list = Vec::new();
     for path in paths {
         list.extend_from_slice(path.as_bytes());
         list.push(0);
     }
     list
+}
+
+/// Whether a file is there, and what is known of it where it is a regular one.
+type Stat = (bool, Option<FileStat>);
+
+/// Reads what `stat` says of these files, in this order, and of [`END`].
+fn parse_stats(output: &[u8], paths: &[String]) -> Result<Vec<Stat>, Broken> {
+    let text = String::from_utf8_lossy(output);
+    let mut lines = text.split_inclusive('\n').map(|line| {
+        let read = line.strip_suffix('\n').and_then(stat);
+        let is_cut = !line.ends_with('\n') && line.starts_with(|c: char| c.is_ascii_digit());
+        read.ok_or_else(|| if is_cut { Broken::cut_off() } else { Broken::garbled(line) })
+    });
+    let mut next = lines.next().transpose()?;
+    let mut found = Vec::with_capacity(paths.len());
+    for path in paths {
+        match next {
+            Some((of, stat)) if of == path => {
+                found.push((true, stat));
+                next = lines.next().transpose()?;
+            }
+            _ => found.push((false, None)),
+        }
+    }
+    match (next, lines.next().transpose()?) {
+        (Some((END, _)), None) => Ok(found),
+        (None, _) => Err(Broken::cut_off()),
+        _ => Err(Broken::twice()),
+    }
 }
 
 /// Reads a line of `stat -c "%s %Y %f %n"`: the path, and what is known of it where it is a regular file.
@@ -243,90 +325,38 @@ fn stat(line: &str) -> Option<(&str, Option<FileStat>)> {
     let size = fields.next()?.parse().ok()?;
     // Before 1970 is as good as 1970.
     let mtime = fields.next()?.parse::<i64>().ok()?.max(0).unsigned_abs();
-    let is_file = u32::from_str_radix(fields.next()?, 16).ok()? & KIND == REGULAR;
-    Some((fields.next()?, is_file.then_some(FileStat { size, mtime })))
-}
-
-/// Tells whether what was read ends in a block of zeros, as a whole tar stream does.
-struct EndWatch<R> {
-    inner: R,
-    nothing: bool,
-    zeros: usize,
-}
-
-impl<R: Read> Read for EndWatch<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buf)?;
-        self.nothing &= count == 0;
-        let zeros = buf[..count].iter().rev().take_while(|byte| **byte == 0).count();
-        self.zeros = if zeros == count { self.zeros + count } else { zeros };
-        Ok(count)
-    }
-}
-
-/// Hands over every regular file of a tar stream, or of several ones after each other, to its very end: a program that waits to
-/// be read does not end.
-pub(super) fn take_all(stdout: impl Read, several: bool, take: &mut TakeFile<'_>) -> io::Result<Packing> {
-    let stdout = EndWatch { inner: stdout, nothing: true, zeros: 0 };
-    let mut archive = tar::Archive::new(io::BufReader::with_capacity(256 << 10, stdout));
-    archive.set_ignore_zeros(several);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
-        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
-        let (size, mtime) = (entry.size(), entry.header().mtime()?);
-        if !take(PackedFile { path, size, mtime, content: &mut entry })? {
-            return Ok(Packing::Ended);
-        }
-    }
-    let mut rest = archive.into_inner();
-    io::copy(&mut rest, &mut io::sink())?;
-    // Nothing at all comes of a folder that is not there.
-    if !rest.get_ref().nothing && rest.get_ref().zeros < 512 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the tar stream was cut off"));
-    }
-    Ok(Packing::Whole)
+    let is_file = kind(fields.next()?)? == FileKind::File;
+    let path = fields.next().filter(|path| path.starts_with('/'))?;
+    Some((path, is_file.then_some(FileStat { size, mtime })))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn stat_lines() {
-        let found = Some(FileStat { size: 5, mtime: 7 });
-        assert_eq!(stat("5 7 81a4 /d/a b"), Some(("/d/a b", found)));
-        assert_eq!(stat("5 -7 41ed /d"), Some(("/d", None)));
-        assert_eq!(stat("nonsense"), None);
+    const SAID: &str = "5 7 81a4 /d/a b\n5 -7 41ed /d/c\n0 1 21b6 /dev/null\n";
+
+    fn parsed(output: &str) -> Result<Vec<Stat>, Broken> {
+        parse_stats(output.as_bytes(), &["/d/a b", "/d/b", "/d/c"].map(str::to_owned))
     }
 
     #[test]
-    fn tar_streams_whole_and_cut_off() {
-        let mut builder = tar::Builder::new(Vec::new());
-        for path in ["a", "b"] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(600);
-            builder.append_data(&mut header, path, &[1; 600][..]).unwrap();
+    fn stat_lines() {
+        let found = Some(FileStat { size: 5, mtime: 7 });
+        assert_eq!(parsed(SAID).unwrap(), [(true, found), (false, None), (true, None)]);
+        assert_eq!(stat("nonsense"), None);
+        assert_eq!(parsed("").unwrap_err(), Broken::cut_off());
+    }
+
+    #[test]
+    fn stat_lines_that_are_cut_off_or_come_twice() {
+        for cut in 0..SAID.len() {
+            assert_eq!(parsed(&SAID[..cut]), Err(Broken::cut_off()), "{cut}");
         }
-        let stream = builder.into_inner().unwrap();
-        let taken = |stream: &[u8], several| {
-            let mut paths = String::new();
-            let packing = take_all(stream, several, &mut |file| {
-                paths.push_str(&file.path);
-                io::copy(file.content, &mut io::sink())?;
-                Ok(true)
-            });
-            packing.map(|_| paths)
-        };
-        assert_eq!(taken(&stream, false).unwrap(), "ab");
-        assert_eq!(taken(&stream.repeat(2), true).unwrap(), "abab");
-        assert_eq!(taken(b"", false).unwrap(), "");
-        // At the border between two files, too: nothing else tells that one is missing.
-        for cut in [100, 512, 1000, 1536, 2000, 3072] {
-            assert!(taken(&stream[..cut], false).is_err(), "{cut}");
-        }
+        assert_eq!(parsed(&SAID.repeat(2)), Err(Broken::twice()));
+        let doubled = SAID.replace("5 -7 41ed /d/c\n", "5 -7 41ed /d/c\n5 -7 41ed /d/c\n");
+        assert_eq!(parsed(&doubled), Err(Broken::twice()));
+        let welcome = format!("Hello there\n{SAID}");
+        assert_eq!(parsed(&welcome), Err(Broken::Garbled("Hello there".into())));
     }
 }

@@ -11,7 +11,7 @@ use couchfile::blocks::Blocks;
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::header;
 use couchfile::read_at::{FileBytes, ReadAt};
-use node::{FileStat, NodeError, NodeFiles, NodeStreams, PackedFile, RestOf};
+use node::{FileStat, NodeFiles, NodeStreams, PackedFile, RestOf};
 
 use super::walk;
 use crate::backup::remote::PAUSES;
@@ -75,12 +75,13 @@ impl NodeMirror {
     fn update_telling(&self, paths: &[String], step: &Step<'_>, tell: &dyn Fn(String)) -> Result<()> {
         let _one = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(streams) = self.files.streams() else { return Ok(()) };
-        let mut update = Update { mirror: self, streams, step, done: vec![false; paths.len()], came: 0 };
+        let mut update =
+            Update { mirror: self, streams, step, done: vec![false; paths.len()], came: 0, last: None };
         let mut attempts = 0;
         loop {
             let before = update.came;
             let error = match update.run(paths) {
-                Err(OperationError::Node(error)) if matches!(*error, NodeError::Connection { .. }) => error,
+                Err(OperationError::Node(error)) if error.is_of_the_way() => error,
                 ended => return ended,
             };
             attempts = if update.came > before { 0 } else { attempts };
@@ -130,6 +131,8 @@ struct Update<'m> {
     done: Vec<bool>,
     /// Bytes that have come.
     came: u64,
+    /// The file that came last: nothing shows so far that it came as it was.
+    last: Option<(usize, PathBuf)>,
 }
 
 /// A file of which only the rest is wanted.
@@ -151,6 +154,14 @@ impl Update<'_> {
     fn finish(&mut self, number: usize) {
         self.done[number] = true;
         (self.step)(1, 0);
+    }
+
+    /// Forgets the file that came last, after a stream that broke: bytes may be missing in it that what came behind them has
+    /// filled up.
+    fn doubt(&mut self) -> Result<()> {
+        let Some((number, path)) = self.last.take() else { return Ok(()) };
+        self.done[number] = false;
+        self.mirror.remove(&path)
     }
 
     /// Fetches what is not done yet.
@@ -213,7 +224,11 @@ impl Update<'_> {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        fetched?;
+        if let Err(error) = fetched {
+            self.doubt()?;
+            return Err(error.into());
+        }
+        self.last = None;
         Ok(grown.into_iter().map(|grown| grown.number).filter(|&number| !self.done[number]).collect())
     }
 
@@ -228,6 +243,7 @@ impl Update<'_> {
         stat: FileStat,
         failed: &mut Option<OperationError>,
     ) -> io::Result<bool> {
+        self.last = None;
         let written = opened.map_err(CopyError::Write).and_then(|file| {
             copy(content, file, stat, &mut |bytes| {
                 self.came += bytes;
@@ -237,6 +253,7 @@ impl Update<'_> {
         match written {
             Ok(()) => {
                 self.finish(number);
+                self.last = Some((number, path.to_owned()));
                 Ok(true)
             }
             Err(CopyError::Read(e)) => Err(e),
@@ -263,7 +280,11 @@ impl Update<'_> {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        fetched?;
+        if let Err(error) = fetched {
+            self.doubt()?;
+            return Err(error.into());
+        }
+        self.last = None;
         for &number in numbers {
             if !self.done[number] {
                 // Gone this moment. Whoever wants it asks for it with patience.

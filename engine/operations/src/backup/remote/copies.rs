@@ -349,6 +349,11 @@ impl Distant {
         }
         let streams = self.files.streams().ok_or_else(|| io::Error::other("no streams"))?;
         let bytes = streams.blocks(&self.path, number, AHEAD).map_err(io::Error::other)?;
+        // Some of them may have been lost on the way.
+        let expected = self.len.saturating_sub(number * BLOCK).min(AHEAD * BLOCK);
+        if (bytes.len() as u64) < expected {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         for (i, block) in bytes.chunks(BLOCK as usize).enumerate() {
             read.insert(number + i as u64, block.to_vec());

@@ -67,8 +67,11 @@ struct State {
     bytes: usize,
     /// Number of the first path that has not come and may still come.
     next: usize,
-    /// The number of the path of the large file that is passing.
+    /// The number of the path of the large file that is passing, or has passed with nothing behind it so far that shows that it
+    /// came as it was.
     passing: Option<usize>,
+    /// A small file for which nothing shows that yet.
+    last: Option<(usize, Arrived)>,
     ended: bool,
     failed: bool,
     failure: Option<NodeError>,
@@ -190,19 +193,26 @@ impl Reader {
                 return Ok(());
             };
             let error = match streams.pack(&self.folder, paths, &mut |file| self.deliver(file)) {
-                Ok(Packing::Whole) => return Ok(()),
+                Ok(Packing::Whole) => {
+                    self.confirm();
+                    return Ok(());
+                }
                 Ok(Packing::Ended) => return Err(None),
                 Err(error) => error,
             };
             let (next, passing, stop) = {
-                let state = self.shared.lock();
+                let mut state = self.shared.lock();
+                // Bytes may be missing in it that what came behind them has filled up.
+                state.last = None;
                 (state.next, state.passing, state.stop)
             };
             if let Some(path) = passing.and_then(|number| self.shared.paths.get(number)) {
                 return Err(Some(NodeError::Connection {
                     node: self.files.node(),
                     doing: format!("read {}", self.folder.join(path).display()),
-                    problem: format!("it broke off in the middle of this large file: {error}"),
+                    problem: format!(
+                        "it broke off in the middle of this large file, or right behind it: {error}"
+                    ),
                 }));
             }
             if stop {
@@ -226,8 +236,20 @@ impl Reader {
         }
     }
 
-    /// Hands a file over; `false` where nobody wants any more.
+    /// The file that came last is as it was: what follows it is where it should be.
+    fn confirm(&self) {
+        let mut state = self.shared.lock();
+        state.passing = None;
+        let last = state.last.take();
+        drop(state);
+        if let Some((number, arrived)) = last {
+            self.put(number, arrived);
+        }
+    }
+
+    /// Hands a file over, when the next one has come; `false` where nobody wants any more.
     fn deliver(&self, file: PackedFile<'_>) -> io::Result<bool> {
+        self.confirm();
         let PackedFile { path, size, mtime, content } = file;
         let first = {
             let state = self.shared.lock();
@@ -243,11 +265,9 @@ impl Reader {
         if size > SMALL {
             let shown = self.folder.join(&path).display().to_string();
             let (feeder, passing) = passage(size, self.files.node(), shown);
-            self.put(number, 0, Arrived::Large { content: passing, mtime });
+            self.put(number, Arrived::Large { content: passing, mtime });
             self.shared.lock().passing = Some(number);
-            let taken = feeder.feed(content)?;
-            self.shared.lock().passing = None;
-            return Ok(taken);
+            return feeder.feed(content);
         }
         let mut bytes = Vec::with_capacity(size as usize);
         content.take(size).read_to_end(&mut bytes)?;
@@ -261,12 +281,15 @@ impl Reader {
         if state.stop {
             return Ok(false);
         }
-        drop(state);
-        self.put(number, bytes.len(), Arrived::Small { bytes, mtime });
+        state.last = Some((number, Arrived::Small { bytes, mtime }));
         Ok(true)
     }
 
-    fn put(&self, number: usize, bytes: usize, arrived: Arrived) {
+    fn put(&self, number: usize, arrived: Arrived) {
+        let bytes = match &arrived {
+            Arrived::Small { bytes, .. } => bytes.len(),
+            Arrived::Large { .. } => 0,
+        };
         let mut state = self.shared.lock();
         if !state.stop {
             state.waiting.insert(number, arrived);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use node::{FileEntry, FileKind, Modes, Node, NodeStreams, Owner};
+use node::{FileEntry, FileKind, Modes, Node, Owner};
 
 use super::{MapsBy, PlannedRestore};
 use crate::cluster::on_all;
@@ -53,8 +53,8 @@ pub(super) fn stage(
     let staged = on_all(nodes, |i, node| {
         let sent = destinations[i].finish()?;
         steps.done("copied", node);
-        if let Some(streams) = node.files.streams() {
-            check_sent(node, streams, &Places::of(node), sent)?;
+        if node.files.streams().is_some() {
+            check_sent(node, &Places::of(node), sent)?;
         }
         let mut journal = journals[i].clone();
         Places::of(node).staged(node, &mut journal)?;
@@ -85,8 +85,8 @@ pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
 }
 
 /// Compares what arrived with what was sent.
-fn check_sent(node: &Node, streams: &dyn NodeStreams, places: &Places, sent: (u64, u64)) -> Result<()> {
-    let arrived = streams.sum(&places.new)?;
+fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
+    let arrived = node.files.sum(&places.new)?;
     if arrived == sent {
         return Ok(());
     }
