@@ -95,7 +95,7 @@ pub(crate) fn serve(
         authentication,
         only: only.clone(),
         // Browsers and replicators tell little of what a server tells them.
-        on_problem: Arc::new(|problem| error_line(problem)),
+        on_problem: Arc::new(error_line),
         archives: command.archives.iter().map(open).collect::<Result<_>>()?,
     };
     reporter.end();

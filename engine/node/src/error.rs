@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use plugin_host::PluginError;
 
+use crate::http::Foreign;
+
 /// Result of something done on a node.
 pub type Result<T, E = NodeError> = std::result::Result<T, E>;
 
@@ -126,7 +128,11 @@ pub enum NodeError {
         remedy: String,
     },
     /// Somebody between us and CouchDB answered in its place.
-    #[error("at {url}, where CouchDB of {node} is expected, {server} answers {status} to {request}: {said}")]
+    #[error(
+        "at {url}, where CouchDB of {node} is expected, {} answers {status} to {request}: {}",
+        answered.server,
+        answered.said
+    )]
     NotCouchDb {
         /// The node.
         node: String,
@@ -136,10 +142,8 @@ pub enum NodeError {
         request: String,
         /// The status.
         status: u16,
-        /// What the server calls itself.
-        server: String,
-        /// The beginning of what it said.
-        said: String,
+        /// Who answered, and what.
+        answered: Box<Foreign>,
     },
     /// No way to the node can make a tunnel.
     #[error("no way to {node} can make a tunnel")]

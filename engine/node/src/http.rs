@@ -290,7 +290,7 @@ impl Http {
         };
         let first = match self.gate.enter() {
             Ok(first) => first,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(*refused),
         };
         let answer = self.exchange(&route.client, route, method, path, body, limit, Some(credentials))?;
         self.gate.learn(first, &answer);
@@ -393,20 +393,21 @@ impl Http {
 
     /// Sends a request that has to succeed, and gives the answer's body.
     pub fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+        let request = format!("{method} {path}");
         let answer = if method == Method::GET {
             self.ask_again(&method, path, body)?
         } else {
-            self.ask(method.clone(), path, body)?
+            self.ask(method, path, body)?
         };
-        self.success(&format!("{method} {path}"), answer)
+        self.success(&request, answer)
     }
 
     /// The body of an answer that has to tell success.
     pub(crate) fn success(&self, request: &str, answer: Answer) -> Result<Value> {
         let (node, request) = (self.node.clone(), request.to_owned());
-        if let Some(Foreign { server, said }) = answer.foreign {
-            let (url, status) = (self.url.clone(), answer.status);
-            return Err(NodeError::NotCouchDb { node, url, request, status, server, said });
+        if let Some(foreign) = answer.foreign {
+            let (url, status, answered) = (self.url.clone(), answer.status, Box::new(foreign));
+            return Err(NodeError::NotCouchDb { node, url, request, status, answered });
         }
         match answer.status {
             _ if answer.is_success() => Ok(answer.body),

@@ -225,7 +225,7 @@ pub(crate) fn wait(
     reporter.timing("nodes up and connected", wait.seconds());
     if maps_first {
         reporter.phase("comparing the shard maps", None);
-        if !wait.until("equal shard maps on all nodes", || maps::agree(nodes, promised.databases()))? {
+        if !wait.until("equal shard maps on all nodes", || Ok(maps::agree(nodes, promised.databases())))? {
             return Ok(wait.result);
         }
         reporter.timing("shard maps agree", wait.seconds());
@@ -234,8 +234,9 @@ pub(crate) fn wait(
     let (maps, opened) = std::thread::scope(|scope| {
         let maps = scope.spawn(|| {
             let agree = maps_first
-                || maps_wait
-                    .until("equal shard maps on all nodes", || maps::agree(nodes, promised.databases()))?;
+                || maps_wait.until("equal shard maps on all nodes", || {
+                    Ok(maps::agree(nodes, promised.databases()))
+                })?;
             reporter.timing("shard maps compared", maps_wait.seconds());
             Ok::<bool, OperationError>(agree)
         });

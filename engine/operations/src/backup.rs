@@ -172,6 +172,7 @@ pub struct BackupResult {
     #[serde(flatten)]
     pub summary: BackupSummary,
     /// Ranges whose copies have different numbers of documents or purges, and which copy was saved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
     /// Bytes of the files saved.
     pub content_bytes: u64,

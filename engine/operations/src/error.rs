@@ -216,11 +216,10 @@ impl OperationError {
             }
             Self::Database { .. } | Self::Incomplete { .. } => ErrorKind::Data,
             Self::Plugin(error) => plugin_kind(error),
-            Self::Build(_) => ErrorKind::Plugin,
             Self::Undone { source } | Self::Unchanged { source } | Self::HalfDone { source, .. } => {
                 source.kind()
             }
-            Self::StillAnswers { .. } | Self::RanMeanwhile { .. } => ErrorKind::Plugin,
+            Self::Build(_) | Self::StillAnswers { .. } | Self::RanMeanwhile { .. } => ErrorKind::Plugin,
             Self::Disagreement { .. } | Self::CouchDbEnded { .. } | Self::AnotherCouchDb { .. } => {
                 ErrorKind::Node
             }

@@ -125,6 +125,15 @@ async fn through<'l>(
     Ok(wrapped)
 }
 
+/// Whom sudo makes of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SudoUser<'a> {
+    /// Root, as nobody else is named.
+    Root,
+    /// The user of this name.
+    Named(&'a str),
+}
+
 impl Chain {
     /// Links, the one nearest to this machine first.
     pub fn new(links: Vec<ChainLink>) -> Self {
@@ -167,15 +176,15 @@ impl Chain {
         Self { links: self.links.iter().take(before).cloned().collect() }
     }
 
-    /// Whether its last link is the built-in plugin for sudo, with sudo itself; and as which user, where that is said.
-    pub(crate) fn ends_with_sudo(&self) -> Option<Option<&str>> {
+    /// As whom its last link runs programs by sudo itself; `None` where that link is another plugin or runs another program.
+    pub(crate) fn last_sudo(&self) -> Option<SudoUser<'_>> {
         let ChainLink { plugin, settings } = self.links.last()?;
         let setting =
             |name: &str| settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         let is_sudo = plugin.origin == Origin::BuiltIn
             && plugin.description.name == "sudo"
             && setting("program") == Some("sudo");
-        is_sudo.then(|| setting("user"))
+        is_sudo.then(|| setting("user").map_or(SudoUser::Root, SudoUser::Named))
     }
 
     /// What the plugin of its last link is called.

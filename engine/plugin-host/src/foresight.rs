@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bindings::types::Command;
+use crate::chain::SudoUser;
 use crate::error::Result;
 use crate::find::Origin;
 use crate::process;
@@ -129,9 +130,11 @@ impl ServicePlugin {
     /// cannot be found out.
     async fn sudo_permits(&self, words: &[String]) -> Result<bool> {
         let Shared { node, chain, .. } = self.shared();
-        let Some(user) = chain.ends_with_sudo() else { return Ok(true) };
+        let Some(user) = chain.last_sudo() else { return Ok(true) };
         let mut arguments = vec!["-n".to_owned(), "-l".to_owned()];
-        arguments.extend(user.map(|user| format!("-u{user}")));
+        if let SudoUser::Named(user) = user {
+            arguments.push(format!("-u{user}"));
+        }
         arguments.push("--".into());
         arguments.extend_from_slice(words);
         let list = Command { program: "sudo".into(), arguments };

@@ -38,19 +38,18 @@ impl Installation {
     /// Every CouchDB in `COUCHDB_HOMES`, or else the one that [`Self::find`] finds and those in `/opt/couchdb-*`; each version
     /// once, the oldest first.
     pub fn find_all() -> Result<Vec<Self>> {
-        let mut homes: Vec<PathBuf> = match env::var_os(COUCHDB_HOMES) {
-            Some(named) => env::split_paths(&named).filter(|home| !home.as_os_str().is_empty()).collect(),
-            None => {
-                let others = PathBuf::from(OTHER_HOMES);
-                let (folder, name) = (others.parent(), others.file_name());
-                let prefix = format!("{}-", name.unwrap_or_default().display());
-                let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
-                let entries = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-                let is_one = |home: &PathBuf| {
-                    home.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
-                };
-                Self::find().into_iter().map(|found| found.home).chain(entries.filter(is_one)).collect()
-            }
+        let mut homes: Vec<PathBuf> = if let Some(named) = env::var_os(COUCHDB_HOMES) {
+            env::split_paths(&named).filter(|home| !home.as_os_str().is_empty()).collect()
+        } else {
+            let others = PathBuf::from(OTHER_HOMES);
+            let (folder, name) = (others.parent(), others.file_name());
+            let prefix = format!("{}-", name.unwrap_or_default().display());
+            let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+            let entries = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+            let is_one = |home: &PathBuf| {
+                home.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+            };
+            Self::find().into_iter().map(|found| found.home).chain(entries.filter(is_one)).collect()
         };
         homes.retain(|home| home.join("bin/couchdb").is_file());
         let mut found: Vec<(Vec<u64>, Self)> = Vec::new();

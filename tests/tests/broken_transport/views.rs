@@ -30,7 +30,7 @@ fn fifo(path: &Path) -> Result<()> {
 
 fn unreadable(path: &Path) -> Result<()> {
     fs::write(path, "something")?;
-    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0))?)
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o000))?)
 }
 
 /// Who may not read everything.

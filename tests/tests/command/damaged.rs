@@ -237,7 +237,8 @@ fn compactions_and_other_leftovers_are_never_saved_nor_restored() -> Result<()> 
     // CouchDB was killed in the middle of a swap.
     fs::rename(data.join(&shards[2]), beside(&shards[2], ".compact"))?;
     let archive = fixture.dir().join("backup.tar.gz");
-    backup(0, &[data], &archive)?;
+    // The file of no shard map may be the last one of a database, so its absence is a loss.
+    backup(3, &[data], &archive)?;
     let unpacked = unpack(&archive)?;
     let saved = fixtures::files_below(unpacked.path())?;
     for leftover in ["compact", "_nodes", ".delete", "old.couch", "nobody"] {

@@ -68,7 +68,7 @@ fn suffix(http: &Http, db: &str) -> Result<String> {
     let codes = map["shard_suffix"].as_array().ok_or("no suffix")?;
     Ok(codes
         .iter()
-        .filter_map(|code| code.as_u64())
+        .filter_map(Value::as_u64)
         .filter_map(|code| u8::try_from(code).ok())
         .map(char::from)
         .collect())

@@ -45,6 +45,9 @@ fn left_out(ended: &Ended) -> Result<BTreeMap<String, Value>> {
     Ok(all.into_iter().map(|left| (left["kind"].as_str().unwrap_or_default().to_owned(), left)).collect())
 }
 
+/// Shard maps with their revisions, by database.
+type KnownMaps = BTreeMap<String, (String, ShardMap)>;
+
 #[test]
 fn shards_that_no_map_names_are_counted_and_end_with_code_3() -> Result<()> {
     let single = fixtures::single_node()?;
@@ -108,7 +111,7 @@ fn shard_maps_that_are_mostly_garbage_are_written_anew() -> Result<()> {
     larger.extend_from_slice(&file[end..]);
     fs::write(&maps, &larger)?;
     back_up(data, &rewritten, &[])?;
-    let read = |archive: &Path| -> Result<(usize, BTreeMap<String, (String, ShardMap)>)> {
+    let read = |archive: &Path| -> Result<(usize, KnownMaps)> {
         let file = std::io::BufReader::new(fs::File::open(archive)?);
         let mut bytes = Vec::new();
         for entry in tar::Archive::new(MultiGzDecoder::new(file)).entries()? {

@@ -5,6 +5,7 @@
 //! having arrived completely: see `framing`.
 
 mod broken;
+mod dd;
 mod listing;
 mod moving;
 mod packed;
@@ -320,7 +321,7 @@ mod tests {
                       my disk            9876543 1234567   7654321      14% /data 1\n";
         assert_eq!(available(output.as_bytes()), Ok(7_654_321 * 1024));
         for cut in 0..output.len() {
-            assert_eq!(available(output[..cut].as_bytes()), Err(Broken::cut_off()), "{cut}");
+            assert_eq!(available(&output.as_bytes()[..cut]), Err(Broken::cut_off()), "{cut}");
         }
         assert_eq!(available(output.repeat(2).as_bytes()), Err(Broken::twice()));
         let welcome = format!("Welcome to db1\n{output}");

@@ -21,7 +21,7 @@ pub(super) type First<'g> = MutexGuard<'g, Option<Answer>>;
 
 impl Gate {
     /// Whether a request may be sent; else the answer that was given to the one before.
-    pub(super) fn enter(&self) -> Result<Option<First<'_>>, Answer> {
+    pub(super) fn enter(&self) -> Result<Option<First<'_>>, Box<Answer>> {
         if self.accepted.load(Ordering::Relaxed) {
             return Ok(None);
         }
@@ -30,7 +30,7 @@ impl Gate {
             return Ok(None);
         }
         match &*first {
-            Some(answer) => Err(answer.clone()),
+            Some(answer) => Err(Box::new(answer.clone())),
             None => Ok(Some(first)),
         }
     }

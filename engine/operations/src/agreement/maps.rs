@@ -13,13 +13,13 @@ const PAGE: usize = 5000;
 pub(crate) type Asked<'h> = (String, &'h Http);
 
 /// Compares the shard maps of nodes, which have to know so many databases.
-pub(super) fn agree(nodes: &[Node], databases: u64) -> Result<Look> {
+pub(super) fn agree(nodes: &[Node], databases: u64) -> Look {
     let asked: Vec<Asked<'_>> = nodes.iter().map(|node| (node.shown(), &node.http)).collect();
     compare(&asked, databases)
 }
 
 /// Compares ids and revisions of the documents in every node's `_dbs`, page by page. They are at least so many databases.
-pub(crate) fn compare(nodes: &[Asked<'_>], databases: u64) -> Result<Look> {
+pub(crate) fn compare(nodes: &[Asked<'_>], databases: u64) -> Look {
     let mut start: Option<String> = None;
     let mut seen = 0u64;
     loop {
@@ -38,12 +38,12 @@ pub(crate) fn compare(nodes: &[Asked<'_>], databases: u64) -> Result<Look> {
             }
         }
         if !failed.is_empty() {
-            return Ok(if lasting { Look::Lasting(failed) } else { Look::NotYet(failed) });
+            return if lasting { Look::Lasting(failed) } else { Look::NotYet(failed) };
         }
-        let Some(first) = answered.first() else { return Ok(Look::Agreed) };
+        let Some(first) = answered.first() else { return Look::Agreed };
         for (node, page) in nodes.iter().zip(&answered).skip(1) {
             if page != first {
-                return Ok(Look::NotYet(differences(&nodes[0].0, first, &node.0, page)));
+                return Look::NotYet(differences(&nodes[0].0, first, &node.0, page));
             }
         }
         seen += first.iter().take(PAGE).filter(|(id, _)| !id.starts_with("_design/")).count() as u64;
@@ -53,9 +53,9 @@ pub(crate) fn compare(nodes: &[Asked<'_>], databases: u64) -> Result<Look> {
         start = first.last().map(|(id, _)| id.clone());
     }
     if seen < databases {
-        return Ok(Look::NotYet(vec![format!("the nodes know {seen} databases, not {databases}")]));
+        return Look::NotYet(vec![format!("the nodes know {seen} databases, not {databases}")]);
     }
-    Ok(Look::Agreed)
+    Look::Agreed
 }
 
 fn differences(

@@ -132,7 +132,7 @@ impl<'a> Asked<'a> {
         }
         let asked: Vec<maps::Asked<'_>> =
             self.nodes.iter().map(|node| (node.name.clone(), node.http)).collect();
-        if let Ok(Look::NotYet(differences)) = maps::compare(&asked, 0) {
+        if let Look::NotYet(differences) = maps::compare(&asked, 0) {
             for difference in differences.iter().take(DIFFERENCES_TOLD) {
                 warn(format!("the nodes do not have the same shard maps: {difference}"));
             }

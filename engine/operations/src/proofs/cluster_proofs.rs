@@ -114,9 +114,9 @@ pub(super) fn shard_maps(nodes: &[Node], learned: &[Learned], proofs: &mut Proof
         .collect();
     let Some(node) = nodes.first().filter(|_| asked.len() > 1) else { return };
     let look = || match maps::compare(&asked, 0) {
-        Ok(Look::NotYet(differences)) => differences,
+        Look::NotYet(differences) => differences,
         // What cannot be asked is found elsewhere.
-        Ok(Look::Agreed | Look::Lasting(_)) | Err(_) => Vec::new(),
+        Look::Agreed | Look::Lasting(_) => Vec::new(),
     };
     if look().is_empty() {
         return;

@@ -2,6 +2,7 @@
 //! copy.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use couchfile::data_dir::split_suffix;
@@ -119,7 +120,7 @@ impl Holdings {
 pub(crate) fn some_of(paths: &[String]) -> String {
     let mut text = paths.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
     if paths.len() > TOLD {
-        text.push_str(&format!(" and {} more", paths.len() - TOLD));
+        let _ = write!(text, " and {} more", paths.len() - TOLD);
     }
     text
 }
@@ -170,7 +171,7 @@ pub(super) fn prove(nodes: &[Node], learned: &mut [Learned], remove_orphans: boo
 impl Proofs {
     fn failed_on(&mut self, nodes: &[Node], error: &OperationError) {
         if let Some(node) = nodes.first() {
-            let remedy = error.remedy().unwrap_or_default().to_string();
+            let remedy = error.remedy().unwrap_or_default();
             self.problem(node, "shards", error.to_string(), remedy);
         }
     }

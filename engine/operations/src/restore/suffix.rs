@@ -65,7 +65,9 @@ mod tests {
 
     fn next(taken: &[&str], now: u64) -> String {
         let mut all = TakenSuffixes::default();
-        taken.iter().for_each(|suffix| all.note(suffix));
+        for suffix in taken {
+            all.note(suffix);
+        }
         all.next(now)
     }
 

@@ -23,12 +23,11 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
         }
         let mut rest = line.trim_start();
         while !rest.is_empty() && !rest.starts_with('#') {
-            let (word, after) = match rest.strip_prefix('"') {
-                Some(quoted) => unquoted(quoted)?,
-                None => {
-                    let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-                    (rest[..end].to_owned(), &rest[end..])
-                }
+            let (word, after) = if let Some(quoted) = rest.strip_prefix('"') {
+                unquoted(quoted)?
+            } else {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                (rest[..end].to_owned(), &rest[end..])
             };
             tokens.push(Token::Word(word));
             rest = after.trim_start();
@@ -103,26 +102,29 @@ mod tests {
         lookup(text, host, user).map(|found| (found.user, found.password))
     }
 
-    fn pair(user: &str, password: &str) -> Option<(String, String)> {
-        Some((user.to_owned(), password.to_owned()))
+    fn pair(user: &str, password: &str) -> (String, String) {
+        (user.to_owned(), password.to_owned())
     }
 
     #[test]
     fn machines_users_and_the_default() {
         let text = "# machine db1 login no password no\nmachine other login x password y\n\
                     machine db1\n  login a password b\nmachine DB1 login c password d\ndefault login e password f\n";
-        assert_eq!(found(text, "db1", None), pair("a", "b"));
-        assert_eq!(found(text, "db1", Some("c")), pair("c", "d"));
-        assert_eq!(found(text, "db2", None), pair("e", "f"));
+        assert_eq!(found(text, "db1", None), Some(pair("a", "b")));
+        assert_eq!(found(text, "db1", Some("c")), Some(pair("c", "d")));
+        assert_eq!(found(text, "db2", None), Some(pair("e", "f")));
         assert_eq!(found("machine db1 login a", "db1", None), None);
     }
 
     #[test]
     fn quoted_words() {
         let text = r#"machine db1 login "the admin" password "a b\"c\\d\te#f" account x"#;
-        assert_eq!(found(text, "db1", None), pair("the admin", "a b\"c\\d\te#f"));
-        assert_eq!(found("machine db1 login a password \"machine\"", "db1", None), pair("a", "machine"));
-        assert_eq!(found("machine db1 login a password b\"c#d", "db1", None), pair("a", "b\"c#d"));
+        assert_eq!(found(text, "db1", None), Some(pair("the admin", "a b\"c\\d\te#f")));
+        assert_eq!(
+            found("machine db1 login a password \"machine\"", "db1", None),
+            Some(pair("a", "machine"))
+        );
+        assert_eq!(found("machine db1 login a password b\"c#d", "db1", None), Some(pair("a", "b\"c#d")));
         assert_eq!(found("machine db1 login a password \"open", "db1", None), None);
     }
 
@@ -130,7 +132,7 @@ mod tests {
     fn comments_and_macros() {
         let text = "machine db1 # of the cluster\nlogin a\n# password no\npassword b\n\
                     macdef init\nmachine db2 login no password no\n\nmachine db2 login c password d";
-        assert_eq!(found(text, "db1", None), pair("a", "b"));
-        assert_eq!(found(text, "db2", None), pair("c", "d"));
+        assert_eq!(found(text, "db1", None), Some(pair("a", "b")));
+        assert_eq!(found(text, "db2", None), Some(pair("c", "d")));
     }
 }

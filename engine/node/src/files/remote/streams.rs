@@ -6,6 +6,7 @@ use std::process::{ChildStdin, ChildStdout};
 use std::sync::atomic::Ordering;
 
 use super::broken::patiently;
+use super::dd;
 use super::listing::{END, kind};
 use super::packed::{self, Part, take_all};
 use super::{LONG, RemoteFiles, SHORT};
@@ -106,7 +107,18 @@ impl NodeStreams for RemoteFiles {
         let doing = format!("read {}", path.display());
         let (file, skip, count) =
             (format!("if={}", self.text(path)?), format!("skip={first}"), format!("count={count}"));
-        self.way.succeed(&doing, &["dd", &file, "bs=4096", &skip, &count], b"", SHORT)
+        let words = ["env", "LC_ALL=C", "dd", &file, "bs=4096", &skip, &count];
+        patiently(|| {
+            let ended = self.way.run(&doing, &words, b"", SHORT)?;
+            if ended.code != 0 {
+                return Err(self.way.failed(&doing, &words, &ended));
+            }
+            if !dd::wrote(&ended.stderr, ended.stdout.len() as u64) {
+                let problem = format!("{} bytes arrived, and dd reports others", ended.stdout.len());
+                return Err(self.incomplete(&doing, &words, problem));
+            }
+            Ok(ended.stdout)
+        })
     }
 
     fn pack(&self, folder: &Path, paths: &[String], take: &mut TakeFile<'_>) -> Result<Packing> {

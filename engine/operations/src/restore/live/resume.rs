@@ -123,7 +123,7 @@ fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
     let known = |i: usize| states.get(i).and_then(|state| state.journal.as_ref()?.identity.clone());
     on_each(nodes, |i, node| Ok(known(i).unwrap_or_else(|| Identity::learn_if_running(&node.http))))
         .into_iter()
-        .map(|identity| identity.unwrap_or_default())
+        .map(Result::unwrap_or_default)
         .collect()
 }
 
