@@ -83,7 +83,7 @@ pub(crate) enum Command {
     override_usage = "couchcopy backup [OPTIONS] NODE... ARCHIVE",
     after_help = "A node is named as HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; DATA_DIR is what \
     `[couchdb] database_dir` names in the node's configuration. Another machine than localhost is reached by ssh unless \
-    --via or --cluster says otherwise; it needs tar, find and stat, and nothing is written on it. Of a cluster give as many \
+    --via or --cluster says otherwise; it needs tar, find, stat, tail, xargs and env, and nothing is written on it. Of a cluster give as many \
     nodes as hold every range of every database at least once: each range is saved once, from a node that is not \
     behind.\n\n\
     Also in the archive: which database lies where (shard maps), view indexes; with --with-config the nodes' configuration \

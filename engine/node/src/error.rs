@@ -199,7 +199,7 @@ impl NodeError {
             }
             Self::Program { .. } => {
                 "Commands on the node run as the user that --via leads to: it has to own CouchDB's data, or be root \
-                 (--use-sudo). The node needs tar, find, stat, df, mkdir, mv, rm and sync."
+                 (--use-sudo). The node needs tar, find, stat, tail, xargs, env, readlink, df, mkdir, mv, rm and sync."
                     .into()
             }
             Self::Connection { .. } => {

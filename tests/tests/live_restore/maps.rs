@@ -27,7 +27,8 @@ fn maps_made_over_http_are_those_of_the_files() -> Result<()> {
     let expected = fixtures::oracle("four-nodes-n2")?;
     let mut found = Vec::new();
     for how in ["http", "file"] {
-        site.restore(&archive, &["--maps", how])?.success()?;
+        // A new suffix is the time, so it would be another one each time.
+        site.restore(&archive, &["--maps", how, "--keep-suffix"])?.success()?;
         site.check_content(&expected).map_err(|e| format!("{how}: {e}"))?;
         site.check_nothing_left()?;
         let of_nodes: Vec<_> = site.nodes.iter().map(|node| maps(&node.http)).collect::<Result<_>>()?;

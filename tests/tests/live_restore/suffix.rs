@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Http, Installation, Size, encode, run, shards, views, wait_for};
+use couchcopy_tests::lab::{Http, Installation, Size, ViewState, encode, run, shards, views, wait_for};
 use couchcopy_tests::live::{Plan, Reach, Site};
 use serde_json::{Value, json};
 
@@ -83,10 +83,11 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 fn wait_for_commit(index: &Path, data: &Path) -> Result<()> {
     wait_for("the index of the view to be committed", COMMIT, || {
         let (shards, views) = (shards(data)?, views(index)?);
-        let current = |view: &couchcopy_tests::lab::ViewState| {
-            shards.get(&view.shard).is_some_and(|shard| shard.seq == view.seq)
-        };
-        let of_shop: Vec<_> = views.values().filter(|view| view.shard.contains("/shop.")).collect();
+        let current = |view: &ViewState| shards.get(&view.shard).is_some_and(|shard| shard.seq == view.seq);
+        // Those of the database before are still there.
+        let is_of_shop =
+            |view: &&ViewState| view.shard.contains("/shop.") && shards.contains_key(&view.shard);
+        let of_shop: Vec<_> = views.values().filter(is_of_shop).collect();
         Ok((of_shop.len() == 2 && of_shop.into_iter().all(current)).then_some(()))
     })
 }
