@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Http, run};
+use couchcopy_tests::lab::{Http, START, run, wait_for};
 use serde_json::{Value, json};
 
 use super::arena::Arena;
@@ -84,8 +84,8 @@ fn a_database_of_users_that_couchdb_has_just_made_counts_as_empty() -> Result<()
     http.put(EDITABLE, &json!("true"))?;
     http.delete("/_users")?;
     http.put("/_users", &Value::Null)?;
-    // It makes a design document there when somebody logs in.
-    http.get("/_users/_design/_auth")?;
+    // It makes a design document there by itself, some seconds later.
+    wait_for("the design document of _users", START, || Ok(http.get("/_users/_design/_auth").ok()))?;
     let told = arena.json(0, &archive, &["--db=_users"])?;
     assert_eq!(told["databases"][0]["found"], "empty", "{told}");
     Ok(())
