@@ -121,7 +121,12 @@ fn attachments_uploaded_gzipped_are_served_as_couchdb_serves_them() -> Result<()
             &[("Range", "bytes=2-9")],
             &[("Range", "bytes=2-9"), ("Accept-Encoding", "gzip")],
         ] {
-            let [said, served] = both.ask("GET", &path, headers, "")?;
+            let [said, mut served] = both.ask("GET", &path, headers, "")?;
+            // CouchDB sends chunks where it cannot know the length before it has decompressed; serve knows that of a short one.
+            if !said.1.iter().any(|(name, _)| name == "content-length") {
+                let len = served.2.len().to_string();
+                served.1.retain(|(name, value)| name != "content-length" || *value != len);
+            }
             assert_eq!(said, served, "{path} {headers:?}");
         }
     }
