@@ -1,9 +1,9 @@
 //! What can go wrong with an archive.
 
 use std::io;
+use std::path::Path;
 
-/// An error of the caller's own code, carried through this crate.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use outcome::{Advice, Failure, FailureKind, io_remedy};
 
 /// The result of an operation on an archive.
 pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
@@ -118,9 +118,19 @@ pub enum ArchiveError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The content of an entry cannot be read.
+    #[error("{archive}: cannot read {entry}")]
+    Content {
+        /// The archive.
+        archive: String,
+        /// The entry's name.
+        entry: String,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The caller's source, visitor or sink failed.
     #[error(transparent)]
-    Visit(BoxError),
+    Visit(Failure),
     /// A writer was used on after it had failed.
     #[error("{archive}: writing has failed before; the archive is incomplete")]
     Abandoned {
@@ -161,5 +171,34 @@ impl ArchiveError {
 
     pub(crate) fn hash(archive: &str, entry: &str) -> Self {
         Self::HashMismatch { archive: archive.to_owned(), entry: entry.to_owned() }
+    }
+}
+
+impl Advice for ArchiveError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Io { .. } => FailureKind::System,
+            Self::Visit(failure) => failure.kind(),
+            _ => FailureKind::Archive,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Io { source, .. } => io_remedy(Path::new(""), source),
+            Self::Visit(failure) => failure.remedy(),
+            Self::NewerVersion { .. } => Some("Use a newer couchcopy for this archive.".into()),
+            _ => Some(
+                "Use another copy of this archive. `couchcopy verify` tells whether an archive is whole."
+                    .into(),
+            ),
+        }
+    }
+
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Visit(failure) => failure,
+            other => Failure::new(other),
+        }
     }
 }

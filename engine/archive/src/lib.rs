@@ -26,7 +26,7 @@ mod writer;
 
 pub use blake3::Hash;
 pub use entry::{Entry, Location};
-pub use error::{ArchiveError, BoxError, Result};
+pub use error::{ArchiveError, Result};
 pub use facts::Facts;
 pub use footer::{FOOTER_LENGTH, FORMAT_VERSION};
 pub use names::{CONFIG, DBS, MANIFEST, METADATA, TOC};

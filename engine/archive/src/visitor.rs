@@ -1,7 +1,7 @@
 //! How the entries of an archive reach the caller.
 
 use crate::entry::Entry;
-use crate::error::BoxError;
+use outcome::Failure;
 
 /// An entry as a visitor sees it.
 #[derive(Debug, Clone)]
@@ -25,11 +25,11 @@ pub struct EntryInfo<'a> {
 pub trait Visitor: Sync {
     /// Takes a small entry, whose hash is verified where there is a manifest. Called on any thread, in any
     /// order, several at once.
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError>;
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), Failure>;
 
     /// Opens a sink for a large entry; `None` where it is not wanted. Called on any thread, several at
     /// once; without a table of contents on one, in the order of the archive.
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError>;
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure>;
 }
 
 /// Takes the content of one large entry.
@@ -37,8 +37,8 @@ pub trait Visitor: Sync {
 /// Dropped without [`LargeSink::finish`] where the visit fails before the entry is whole.
 pub trait LargeSink: Send + Sync {
     /// Takes the bytes at `offset`. Called on several threads at once, in any order, once for every byte.
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError>;
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure>;
 
     /// All bytes have come; `blake3` is their hash, which is the manifest's where there is one.
-    fn finish(&self, blake3: &blake3::Hash) -> Result<(), BoxError>;
+    fn finish(&self, blake3: &blake3::Hash) -> Result<(), Failure>;
 }

@@ -279,7 +279,7 @@ struct Bytes {
 }
 
 impl EntrySource for Bytes {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, crate::BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
         *buf = self.content;
         Ok(Opened::Small { name: self.name, mtime: self.mtime, facts: self.facts })
     }

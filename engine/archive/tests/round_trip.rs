@@ -10,8 +10,8 @@ use common::{
     write,
 };
 use couchcopy_archive::{
-    ArchiveError, ArchiveWriter, BoxError, CHUNK, EntrySource, FOOTER_LENGTH, Facts, IndexedArchive,
-    Location, METADATA, Opened, Progress, WriterOptions,
+    ArchiveError, ArchiveWriter, CHUNK, EntrySource, FOOTER_LENGTH, Facts, IndexedArchive, Location,
+    METADATA, Opened, Progress, WriterOptions,
 };
 use couchfile::read_at::ReadAt as _;
 
@@ -236,14 +236,14 @@ enum Odd {
 }
 
 impl EntrySource for Odd {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
         match self {
             Self::Skip => Ok(Opened::Skip),
             Self::Good(name) => {
                 buf.push(1);
                 Ok(Opened::Small { name: name.to_owned(), mtime: 0, facts: Facts::Other })
             }
-            Self::Fails => Err("the disk is gone".into()),
+            Self::Fails => Err(outcome::Failure::bug("the disk is gone")),
             Self::Panics => panic!("a source that panics"),
         }
     }

@@ -7,9 +7,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
 use common::{MTIME, bytes, metadata, verified};
-use couchcopy_archive::{
-    ArchiveError, ArchiveWriter, BoxError, EntrySource, Facts, METADATA, Opened, WriterOptions,
-};
+use couchcopy_archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, METADATA, Opened, WriterOptions};
 use couchfile::read_at::ReadAt;
 
 const CHUNK: usize = 1024;
@@ -52,8 +50,8 @@ struct Passing {
 }
 
 impl EntrySource for Passing {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
-        self.place.wait_for(self.number, 0)?;
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
+        self.place.wait_for(self.number, 0).map_err(|e| outcome::Failure::io("open", "a part", e))?;
         let name = self.name.clone();
         if self.content.len() <= CHUNK / 2 {
             buf.extend_from_slice(&self.content);

@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use operations::error::{OperationError, Result};
 use operations::plugins::host::{Ungranted, printable};
 use operations::plugins::{Answer, Ask, PluginOptions, Plugins};
 use operations::site::{ClusterFile, CredentialSources, HttpAddress, PluginChoice, SiteNode, TunnelMode};
+use outcome::{Failure, Result};
 
 use crate::nodes;
 use crate::output::Output;
@@ -83,7 +83,7 @@ pub(crate) fn chosen_nodes(names: &[String], flags: &PluginFlags) -> Result<Vec<
                 return file.refined(&argument).map_or_else(|| choice.node(argument), Ok);
             }
             let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
-            Err(OperationError::refused(
+            Err(Failure::refused(
                 format!("{name} is no node of {}", path.display()),
                 format!("It has these: {}.", known.join(", ")),
             ))
@@ -116,7 +116,7 @@ pub(crate) fn nodes_with_known_credentials(
 fn completed(mut nodes: Vec<SiteNode>, http: &HttpFlags, ask: bool) -> Result<Vec<SiteNode>> {
     if let Some(url) = &http.url {
         let [node] = &mut nodes[..] else {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 "--url is the address of one node, and there are several",
                 "Give each its own as `url` in a --cluster file, or as HOST:PORT.",
             ));

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use operations::backup::{
     BackupOptions, BackupResult, ConfigurationFile, FileProblem, FolderArgument, NodeConfiguration, backup,
 };
-use operations::error::Result;
 use operations::inventory::{self, DatabaseListing, Overview};
 use operations::plugins::Plugins;
 use operations::plugins::host::printable;
 use operations::site::SiteNode;
 use operations::survey::Survey;
 use operations::verify::{VerifyResult, verify};
+use outcome::Result;
 
 use crate::arguments::{Arguments, Backup, Command};
 use crate::cluster;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use operations::look;
-use operations::report::Silent;
 use operations::snapshot::{Error, Flow, Snapshot, SnapshotDatabase, Walk};
+use outcome::report::Silent;
 
 /// Names offered at a time.
 const OFFERED: usize = 200;

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use operations::error::{OperationError, Result};
 use operations::plugins::host::printable;
 use operations::restore_databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
+use outcome::{Failure, Result};
 
 use crate::cluster::{nodes_with_credentials, sandbox, tunnel};
 use crate::exit::Outcome;
@@ -29,10 +29,10 @@ pub(crate) fn restore_databases(
     reporter: &Arc<Terminal>,
 ) -> Result<Outcome> {
     let Some((archive, names)) = command.arguments.split_first() else {
-        return Err(OperationError::refused("no archive is named", "Give the archive, then one node."));
+        return Err(Failure::refused("no archive is named", "Give the archive, then one node."));
     };
     if names.len() > 1 || names.is_empty() && command.plugins.cluster.is_none() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("--db takes one node, and {} are named", names.len()),
             "Give the archive, then any one node of the cluster; it tells the others. For example: couchcopy restore --db \
              shop backup.tar.gz admin:password@localhost:5984",
@@ -48,7 +48,7 @@ pub(crate) fn restore_databases(
     };
     let sites = nodes_with_credentials(names, &command.plugins, &command.http, output)?;
     let Some(site) = sites.first() else {
-        return Err(OperationError::refused("no node is named", "The --cluster file has to name one."));
+        return Err(Failure::refused("no node is named", "The --cluster file has to name one."));
     };
     // The plugins have to live as long as a tunnel through them.
     let plugins = sandbox(Some(&command.plugins.grants), output, reporter)?;

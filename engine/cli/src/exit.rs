@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use miette::{MietteDiagnostic, Report};
-use operations::error::{ErrorKind, OperationError};
+use outcome::{Failure, FailureKind};
 use serde::Serialize;
 
 use crate::output::{Output, error_line};
@@ -40,21 +40,21 @@ const NODE: u8 = 9;
 const INTERRUPTED: u8 = 130;
 
 /// Tells an error, if there is one, and gives the exit code.
-pub(crate) fn finish(outcome: Result<Outcome, OperationError>, output: &Output) -> ExitCode {
+pub(crate) fn finish(outcome: Result<Outcome, Failure>, output: &Output) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::DoneWithProblems) => ExitCode::from(PROBLEMS),
         Ok(Outcome::Ended(code)) => ExitCode::from(code),
         Err(error) => {
             let code = match error.kind() {
-                ErrorKind::Bug => BUG,
-                ErrorKind::Archive => ARCHIVE,
-                ErrorKind::Refused => REFUSED,
-                ErrorKind::Data => DATA,
-                ErrorKind::System => SYSTEM,
-                ErrorKind::Plugin => PLUGIN,
-                ErrorKind::Node => NODE,
-                ErrorKind::Interrupted => INTERRUPTED,
+                FailureKind::Bug => BUG,
+                FailureKind::Archive => ARCHIVE,
+                FailureKind::Refused => REFUSED,
+                FailureKind::Data => DATA,
+                FailureKind::System => SYSTEM,
+                FailureKind::Plugin => PLUGIN,
+                FailureKind::Node => NODE,
+                FailureKind::Interrupted => INTERRUPTED,
             };
             tell(&error, code, output);
             ExitCode::from(code)
@@ -100,23 +100,23 @@ struct ErrorFields {
     remedy: Option<String>,
 }
 
-fn causes(error: &OperationError) -> Vec<String> {
+fn causes(error: &Failure) -> Vec<String> {
     let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
     chain.map(ToString::to_string).collect()
 }
 
-fn tell(error: &OperationError, code: u8, output: &Output) {
+fn tell(error: &Failure, code: u8, output: &Output) {
     let causes = causes(error);
     if output.json {
         let kind = match error.kind() {
-            ErrorKind::Bug => "bug",
-            ErrorKind::Archive => "archive",
-            ErrorKind::Refused => "refused",
-            ErrorKind::Data => "data",
-            ErrorKind::System => "system",
-            ErrorKind::Plugin => "plugin",
-            ErrorKind::Node => "node",
-            ErrorKind::Interrupted => "interrupted",
+            FailureKind::Bug => "bug",
+            FailureKind::Archive => "archive",
+            FailureKind::Refused => "refused",
+            FailureKind::Data => "data",
+            FailureKind::System => "system",
+            FailureKind::Plugin => "plugin",
+            FailureKind::Node => "node",
+            FailureKind::Interrupted => "interrupted",
         };
         let fields =
             ErrorFields { exit_code: code, kind, message: error.to_string(), causes, remedy: error.remedy() };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::output::error_line;
-use operations::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -22,6 +22,6 @@ pub(crate) fn flag_saying(word: &'static str) -> Result<&'static AtomicBool> {
             error_line(word);
         }
     })
-    .map_err(|e| OperationError::io("take care of", "Ctrl-C", std::io::Error::other(e)))?;
+    .map_err(|e| Failure::io("take care of", "Ctrl-C", std::io::Error::other(e)))?;
     Ok(&INTERRUPTED)
 }

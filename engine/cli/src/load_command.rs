@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::error::Result;
 use operations::load::{LoadOptions, Loaded};
+use outcome::Result;
 
 use crate::commands::problems_text;
 use crate::exit::Outcome;

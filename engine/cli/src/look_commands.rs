@@ -2,10 +2,10 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use operations::error::{OperationError, Result};
 use operations::inventory;
 use operations::look::{self, DumpOptions, GetOptions, ListOptions, ListStyle};
 use operations::survey::Survey;
+use outcome::{Failure, Result};
 
 use crate::commands::{databases_text, shards_text};
 use crate::exit::Outcome;
@@ -27,7 +27,7 @@ pub(crate) fn ls(command: &Ls, threads: usize, output: &Output, reporter: &Termi
         reporter.end();
         let listings = inventory::databases(&survey, Some(db))?;
         let listing = listings.first().ok_or_else(|| {
-            OperationError::refused(
+            Failure::refused(
                 format!("{} holds no database {db}", command.archive.display()),
                 "`couchcopy ls ARCHIVE` lists those it holds.",
             )
@@ -91,7 +91,7 @@ pub(crate) fn completions(command: &Completions) -> Result<Outcome> {
         .unwrap_or_else(|| "couchcopy".into());
     to_output(|out| {
         let found = shells.completer(&shell).ok_or_else(|| {
-            OperationError::refused(
+            Failure::refused(
                 format!("names cannot be completed in {shell}"),
                 "There is help for bash, zsh, fish, elvish and powershell.",
             )
@@ -100,16 +100,14 @@ pub(crate) fn completions(command: &Completions) -> Result<Outcome> {
         found
             .write_registration("COMPLETE", "couchcopy", "couchcopy", &program, &mut text)
             .and_then(|()| out.write_all(&text))
-            .map_err(|e| OperationError::io("write to", "standard output", e))
+            .map_err(|e| Failure::io("write to", "standard output", e))
     })
 }
 
 /// That nobody reads the output any more is no error.
 pub(crate) fn unless_closed(written: Result<()>) -> Result<Outcome> {
     match written {
-        Err(OperationError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(Outcome::Done)
-        }
+        Err(error) if error.is_closed_pipe() => Ok(Outcome::Done),
         written => written.map(|()| Outcome::Done),
     }
 }
@@ -117,10 +115,10 @@ pub(crate) fn unless_closed(written: Result<()>) -> Result<Outcome> {
 /// Writes to standard output. That nobody reads it any more is no error: a pager was left, `head` has enough.
 fn to_output(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Outcome> {
     let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-    let written = write(&mut out)
-        .and_then(|()| out.flush().map_err(|e| OperationError::io("write to", "standard output", e)));
+    let written =
+        write(&mut out).and_then(|()| out.flush().map_err(|e| Failure::io("write to", "standard output", e)));
     match written {
-        Err(OperationError::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => {
+        Err(error) if error.is_closed_pipe() => {
             // What is still in the buffer has no reader either.
             let _ = out.into_parts();
             Ok(Outcome::Done)

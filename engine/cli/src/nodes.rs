@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use operations::error::OperationError;
 use operations::plugins::host::printable;
 use operations::restore::Target;
 use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port, split_scheme};
+use outcome::Failure;
 
 /// Parses `[http[s]://][user:password@]HOST[:port][/][,DATA_DIR[,NODENAME]]`, couchcopy's form or the URL of a CouchDB. `@`, `:` and
 /// `,` in name and password are percent-encoded; they are never repeated in a message. An IPv6 address stands in brackets.
-pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
+pub(crate) fn site(text: &str) -> Result<NodeArgument, Failure> {
     let mut parts = text.splitn(3, ',');
     let (tls, place) = split_scheme(parts.next().unwrap_or_default());
     let place = if tls.is_some() { place.trim_end_matches('/') } else { place };
@@ -18,7 +18,7 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, OperationError> {
         None => (None, place),
     };
     let wrong = || {
-        OperationError::refused(
+        Failure::refused(
             "a node must be named as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; HOST may be a URL without a path",
             "For example: localhost, admin:password@db1.example.com:5984,/opt/couchdb/data, or \
              https://db1.example.com:6984,/opt/couchdb/data. `,`, `:` and `@` in a password are written %2C, %3A and %40.",
@@ -69,10 +69,10 @@ fn decoded(text: &str) -> String {
 }
 
 /// Parses `HOST:PORT` as seen from a node; an IPv6 address stands in brackets, which are taken off.
-pub(crate) fn port(text: &str) -> Result<(&str, u16), OperationError> {
+pub(crate) fn port(text: &str) -> Result<(&str, u16), Failure> {
     match split_port(text) {
         Some((host, Some(port))) if !host.is_empty() && port > 0 => Ok((host, port)),
-        _ => Err(OperationError::refused(
+        _ => Err(Failure::refused(
             format!("{} is no HOST:PORT", printable(text)),
             "For example: localhost:5984, or [::1]:5984; HOST is as the node's machine knows it.",
         )),
@@ -80,10 +80,10 @@ pub(crate) fn port(text: &str) -> Result<(&str, u16), OperationError> {
 }
 
 /// Parses `DIR,NODENAME`.
-pub(crate) fn target(text: &str) -> Result<Target, OperationError> {
+pub(crate) fn target(text: &str) -> Result<Target, Failure> {
     let parsed = text.rsplit_once(',').filter(|(folder, node)| !folder.is_empty() && node.contains('@'));
     let Some((folder, node)) = parsed else {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("{text} is not a folder and a node's name"),
             "Write DIR,NODENAME, for example /opt/couchdb/data,couchdb@127.0.0.1. The name is what the node's vm.args \
              says after -name.",

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use operations::error::{OperationError, Result};
 use operations::plugin_development;
 use operations::plugins::host::{Command, Inherited, Kind, State, printable};
 use operations::plugins::{self, GrantListing, PluginList, PluginListing, ServiceAction};
 use operations::site::{PluginChoice, SiteNode};
+use outcome::{Failure, Result};
 use serde::Serialize;
 
 use crate::cluster::{chosen_nodes, sandbox};
@@ -96,7 +96,7 @@ fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Res
         }
     };
     if !run.command.is_empty() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "what stands after -- is for `exec` and `connect` only",
             "Leave it out, or write one of them in place of start, stop or status.",
         ));
@@ -111,7 +111,7 @@ fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Res
 
 fn execute(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
     let Some((program, arguments)) = run.command.split_first() else {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "there is no command to run",
             "Write it after --, e.g. `couchcopy plugin run ssh exec db1 -- uname -n`.",
         ));
@@ -123,7 +123,7 @@ fn execute(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Ter
 
 fn connect(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
     let [port] = run.command.as_slice() else {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "there is no port to connect to, or more than one",
             "Write it after --, e.g. `couchcopy plugin run ssh connect db1 -- localhost:5984`.",
         ));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use operations::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
 use serde::Serialize;
 
 use crate::output::{bytes, error_line};

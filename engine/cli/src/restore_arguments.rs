@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use operations::error::Result;
 use operations::node::Version;
 use operations::restore::OLDEST_TARGET;
 use operations::restore::Suffixes;
 use operations::selection::Selection;
+use outcome::Result;
 
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use operations::agreement::{WaitFor, WaitOptions};
-use operations::error::{OperationError, Result};
 use operations::node::Node;
 use operations::outside::LeftBehind;
 use operations::plugins::Plugins;
@@ -18,6 +17,7 @@ use operations::restore::live::{
 use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
 use operations::selection::Rename;
 use operations::status::{NodeStatus, clean, status};
+use outcome::{Failure, Result};
 use serde::Serialize;
 
 use crate::cluster::{can_ask, nodes_with_credentials, sandbox, tunnel};
@@ -50,7 +50,7 @@ fn connect(
     reporter: &Arc<Terminal>,
 ) -> Result<Cluster> {
     if names.is_empty() && flags.cluster.is_none() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "no node is named",
             "Give the nodes as [user:password@]HOST[:port],DATA_DIR[,NODENAME], or a --cluster file.",
         ));
@@ -113,7 +113,7 @@ pub(crate) fn restore(
         resume(&options, archive, &mut nodes, interrupted, told)?
     } else {
         if archive.is_none() {
-            return Err(OperationError::refused("no archive is named", "Give the archive, then the nodes."));
+            return Err(Failure::refused("no archive is named", "Give the archive, then the nodes."));
         }
         let mut planned = PlannedRestore::make(&options, &mut nodes, told)?;
         reporter.end();
@@ -140,7 +140,7 @@ struct RolledBack {
 fn offline_options(command: &Restore, threads: usize) -> Result<RestoreOptions> {
     let split = command.arguments.split_first().filter(|(_, targets)| !targets.is_empty());
     let Some((archive, targets)) = split else {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "an archive and at least one target have to be named",
             "For example: couchcopy restore --offline backup.tar.gz /opt/couchdb/data,couchdb@127.0.0.1",
         ));
@@ -193,7 +193,7 @@ pub(crate) fn agreed(yes: bool, output: &Output, reporter: &Arc<Terminal>, what:
         return Ok(());
     }
     if !can_ask(output) {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "there is nobody to ask whether data may be changed",
             "Give -y to go on without asking, or --dry-run to see what would be done.",
         ));
@@ -206,7 +206,7 @@ pub(crate) fn agreed(yes: bool, output: &Output, reporter: &Arc<Terminal>, what:
     if read.is_ok() && matches!(line.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(OperationError::refused("you did not agree; nothing was changed", "Answer y, or give -y."))
+    Err(Failure::refused("you did not agree; nothing was changed", "Answer y, or give -y."))
 }
 
 fn description_text(plan: &PlanDescription) -> String {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use operations::error::{OperationError, Result};
 use operations::look;
+use outcome::{Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options};
 
@@ -81,7 +81,7 @@ pub(crate) fn serve(
 ) -> Result<Outcome> {
     let authentication = authentication(command)?;
     if authentication.is_none() && !command.bind.is_loopback() && !command.without_password {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("everybody who reaches {} could read the archives", command.bind),
             "Give a user with --user NAME --password-file FILE, or --without-password if everybody may.",
         ));
@@ -110,18 +110,14 @@ pub(crate) fn serve(
             output.print(&listening, |told| format!("{}\n{}\n", told.url, told.page));
         }
     };
-    let ended = serve::run(&options, on_listening, serve::interrupted());
-    ended.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        OperationError::refused(format!("{error}{cause}"), error.remedy())
-    })?;
+    serve::run(&options, on_listening, serve::interrupted())?;
     Ok(Outcome::Done)
 }
 
 fn authentication(command: &Serve) -> Result<Option<Authentication>> {
     let Some(name) = &command.user else { return Ok(None) };
     if name.is_empty() || name.contains(':') {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "the user's name is empty or has a colon, which no client can send".to_owned(),
             "Choose another name.",
         ));
@@ -131,7 +127,7 @@ fn authentication(command: &Serve) -> Result<Option<Authentication>> {
         None => std::env::var(PASSWORD_VARIABLE).unwrap_or_default(),
     };
     if password.is_empty() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("there is no password for {name}"),
             format!(
                 "Put it into the first line of a file and give that as --password-file, or set {PASSWORD_VARIABLE}."
@@ -142,6 +138,6 @@ fn authentication(command: &Serve) -> Result<Option<Authentication>> {
 }
 
 fn first_line(file: &Path) -> Result<String> {
-    let text = fs::read_to_string(file).map_err(|e| OperationError::io("read", file, e))?;
+    let text = fs::read_to_string(file).map_err(|e| Failure::io("read", file, e))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::error::Result;
-use operations::report::Reporter as _;
 use operations::unbrand::{UnbrandOptions, UnbrandResult};
+use outcome::Result;
+use outcome::report::Reporter as _;
 
 use crate::commands::problems_text;
 use crate::exit::Outcome;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use outcome::{Advice, Failure, FailureKind};
 use plugin_host::PluginError;
 
 use crate::http::Foreign;
@@ -171,8 +172,7 @@ impl NodeError {
         matches!(self, Self::Connection { .. } | Self::Incomplete { .. })
     }
 
-    /// What to do now.
-    pub fn remedy(&self) -> String {
+    fn advice(&self) -> String {
         match self {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
@@ -243,7 +243,26 @@ impl NodeError {
             Self::NoTunnel { .. } => {
                 "ssh can: reach the node with --via ssh, or leave out --tunnel always.".into()
             }
-            Self::Plugin(error) => error.remedy(),
+            Self::Plugin(error) => error.remedy().unwrap_or_default(),
         }
     }
+}
+
+impl Advice for NodeError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Plugin(error) => error.kind(),
+            Self::Io { .. } => FailureKind::System,
+            _ => FailureKind::Node,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(self.advice())
+    }
+}
+
+/// Whether the way to a node failed, rather than what was done there; see [`NodeError::is_of_the_way`].
+pub fn is_of_the_way(failure: &Failure) -> bool {
+    failure.get::<NodeError>().is_some_and(NodeError::is_of_the_way)
 }

@@ -1,5 +1,6 @@
 //! A node with its three parts.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use plugin_host::NodeId;
@@ -31,6 +32,12 @@ impl Node {
     /// For messages.
     pub fn shown(&self) -> String {
         self.id.shown()
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
     }
 }
 

@@ -13,8 +13,8 @@ use node::{Node, NodeError};
 use serde::Serialize;
 
 use crate::cluster::on_each;
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 pub(crate) use connections::unconnected;
 pub(crate) use return_of_nodes::Expected;
@@ -238,7 +238,7 @@ pub(crate) fn wait(
                     Ok(maps::agree(nodes, promised.databases()))
                 })?;
             reporter.timing("shard maps compared", maps_wait.seconds());
-            Ok::<bool, OperationError>(agree)
+            Ok::<bool, Failure>(agree)
         });
         let opened = counts::wait(&mut wait, nodes, &names, promised, options.open_for);
         (maps.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), opened)

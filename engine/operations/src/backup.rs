@@ -37,10 +37,10 @@ use archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, Progress, WriterO
 use node::{Http, NodeFiles};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
-use crate::parallel;
-use crate::report::{Notice, Reporter, Severity};
+use outcome::parallel;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 pub use asked::{ClusterRecord, DatabaseLimits, NodeRecord};
 pub use choice::{Choice, CopyRecord};
@@ -258,7 +258,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let rewritten = maps::rewritten(&plan, &folders, threads)?;
     writer
         .add_all(std::iter::once(source::MapsSource { maps: &plan.maps, rewritten, now }), &|_| {})
-        .map_err(OperationError::from_visit)?;
+        .map_err(Failure::from)?;
 
     let shards = std::mem::take(&mut plan.shards);
     reporter.phase("saving shards", Some(shards.len() as u64));
@@ -311,7 +311,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     choice::tell(&choices, reporter);
     security::tell(&summary.security, reporter);
 
-    let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
+    let value = serde_json::to_value(&summary).map_err(|e| Failure::bug(e.to_string()))?;
     let written = writer.finish(value)?;
     output.commit(written.out)?;
     if let Some(mirror) = mirror {
@@ -357,9 +357,9 @@ fn add_all<W: std::io::Write + Send, S: EntrySource>(
             None => match &error {
                 ArchiveError::Io { source, .. } => match remote::broken_off(source) {
                     Some(failure) => failure.into(),
-                    None => OperationError::from_visit(error),
+                    None => Failure::from(error),
                 },
-                _ => OperationError::from_visit(error),
+                _ => Failure::from(error),
             },
         }
     })

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, BoxError, EntryInfo, LargeSink, Visitor};
+use archive::{Archive, EntryInfo, LargeSink, Visitor};
 use couchfile::read_at::ReadAt;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
@@ -23,14 +23,14 @@ pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)
                 let mut piece = vec![0; PIECE.min(reader.len() - offset) as usize];
                 reader
                     .read_exact_at(&mut piece, offset)
-                    .map_err(|e| OperationError::io("read", path.join(name), e))?;
+                    .map_err(|e| Failure::io("read", path.join(name), e))?;
                 write(out, &piece)?;
                 offset += piece.len() as u64;
             }
         }
         Archive::Sequential(archive) => {
             let pick = Pick { name, out: Mutex::new(out), found: Mutex::new(false) };
-            archive.visit(threads, &pick).map_err(OperationError::from_visit)?;
+            archive.visit(threads, &pick).map_err(Failure::from)?;
             if !pick.found.into_inner().unwrap_or_else(PoisonError::into_inner) {
                 return Err(not_there(path, name));
             }
@@ -39,15 +39,15 @@ pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)
     Ok(())
 }
 
-fn not_there(path: &Path, name: &str) -> OperationError {
-    OperationError::refused(
+fn not_there(path: &Path, name: &str) -> Failure {
+    Failure::refused(
         format!("{} holds no file {name}", path.display()),
         "`couchcopy ls ARCHIVE DB --shards` names the files of a database; `tar tzf ARCHIVE` lists all.",
     )
 }
 
 fn write(out: &mut (dyn Write + Send), bytes: &[u8]) -> Result<()> {
-    out.write_all(bytes).map_err(|e| OperationError::io("write to", "standard output", e))
+    out.write_all(bytes).map_err(|e| Failure::io("write to", "standard output", e))
 }
 
 /// Writes the one entry that was asked for.
@@ -68,7 +68,7 @@ impl Pick<'_> {
 }
 
 impl Visitor for Pick<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
         if entry.name == self.name {
             self.put(content)?;
             self.found();
@@ -76,7 +76,7 @@ impl Visitor for Pick<'_> {
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         if entry.name != self.name {
             return Ok(None);
         }
@@ -88,11 +88,11 @@ impl Visitor for Pick<'_> {
 struct PickLarge<'p, 'a>(&'p Pick<'a>);
 
 impl LargeSink for PickLarge<'_, '_> {
-    fn chunk(&self, _: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, _: u64, bytes: &[u8]) -> Result<()> {
         Ok(self.0.put(bytes)?)
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         self.0.found();
         Ok(())
     }

@@ -2,9 +2,8 @@
 
 use node::Node;
 
-use crate::error::Result;
-use crate::parallel;
-use crate::report::Steps;
+use outcome::Result;
+use outcome::parallel;
 
 /// Does something for every node at once; gives what came of each, in their order.
 pub(crate) fn on_each<T: Send>(
@@ -20,11 +19,4 @@ pub(crate) fn on_all<T: Send>(
     work: impl Fn(usize, &Node) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
     on_each(nodes, work).into_iter().collect()
-}
-
-impl Steps<'_> {
-    /// A step is behind us on a node.
-    pub(crate) fn done(&self, what: &str, node: &Node) {
-        self.count(&format!("{what} on {}", node.shown()));
-    }
 }

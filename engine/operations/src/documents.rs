@@ -1,5 +1,6 @@
 //! Goes through a database's documents on several threads and hands what they made of them over in order.
 
+use crate::error::unusable;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -9,7 +10,7 @@ use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 
-use crate::error::{OperationError, Result};
+use outcome::Result;
 
 /// Documents that one thread converts at a time, about.
 const BATCH: u64 = 500;
@@ -25,7 +26,7 @@ pub(crate) fn convert_in_order<R: ReadAt, T: Send>(
     convert: impl Fn(&DocInfo<'_>) -> Result<Option<T>, CouchFileError> + Sync,
     mut consume: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
-    let damaged = |e| OperationError::database(what, e);
+    let damaged = |e| unusable(what, e);
     let (live, deleted) = database.counts().map_err(damaged)?;
     let wanted = usize::try_from(((live + deleted) / BATCH).clamp(1, 4096)).unwrap_or(1);
     let parts = database.document_parts(wanted).map_err(damaged)?;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::backup::{LeftOut, NodeConfiguration};
-use crate::error::Result;
 use crate::survey::Survey;
+use outcome::Result;
 
 /// An archive in a few numbers.
 #[derive(Debug, Clone, Default, Serialize)]

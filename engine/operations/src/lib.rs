@@ -1,6 +1,6 @@
 //! What couchcopy does: one module per operation, over the archive and the file format.
 //!
-//! Nothing here prints or exits: progress and notices go to a [`report::Reporter`], results are returned.
+//! Nothing here prints or exits: progress and notices go to a [`outcome::report::Reporter`], results are returned.
 
 pub mod agreement;
 pub mod backup;
@@ -14,13 +14,11 @@ pub mod inventory;
 pub mod load;
 pub mod look;
 pub mod outside;
-pub mod parallel;
 pub mod plugin_development;
 pub mod plugins;
 pub use node;
 pub use snapshot::{self, metadata};
 pub mod proofs;
-pub mod report;
 pub mod restore;
 pub mod restore_databases;
 pub mod selection;

@@ -20,10 +20,11 @@ use node::{Credentials, Endpoint, Http, encode};
 use serde::Serialize;
 
 use crate::backup::FileProblem;
-use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::error::CouchDbEnded;
 use crate::restore::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
 use crate::selection::Selection;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 use folder::PrivateFolder;
 pub use installation::Installation;
@@ -155,8 +156,7 @@ fn admin((user, password): &(Option<String>, Option<String>)) -> Result<Admin> {
 
 /// 32 random hexadecimal digits.
 fn random() -> Result<String> {
-    random_uuid()
-        .map_err(|e| OperationError::io("ask the system for", "random bytes", std::io::Error::other(e)))
+    random_uuid().map_err(|e| Failure::io("ask the system for", "random bytes", std::io::Error::other(e)))
 }
 
 /// Restores the archive for one node.
@@ -181,7 +181,7 @@ fn unpack(
     };
     let restored = restore_folders(&restore, Lasting::ForNow, reporter);
     // Whatever an interruption made fail.
-    if reporter.is_interrupted() { Err(OperationError::Interrupted) } else { restored }
+    if reporter.is_interrupted() { Err(Failure::interrupted()) } else { restored }
 }
 
 fn wait_until_up(
@@ -197,7 +197,7 @@ fn wait_until_up(
     let mut http: Option<Http> = None;
     loop {
         if reporter.is_interrupted() {
-            return Err(OperationError::Interrupted);
+            return Err(Failure::interrupted());
         }
         if let Some(ended) = process.ended()? {
             return Err(died(folder, &ended, admin));
@@ -219,11 +219,11 @@ fn wait_until_up(
         }
         std::thread::sleep(STARTING);
     }
-    let Some(http) = http else { return Err(OperationError::Bug("an answer from nowhere".into())) };
+    let Some(http) = http else { return Err(Failure::bug("an answer from nowhere")) };
     // One that took another folder for its own would be up, too, and empty.
     let maps = http.get("/_node/_local/_dbs")?;
     if maps["doc_count"].as_u64().is_none_or(|maps| maps < restored.databases) {
-        return Err(OperationError::Bug(format!(
+        return Err(Failure::bug(format!(
             "CouchDB has {} shard maps, {} databases were restored",
             maps["doc_count"], restored.databases
         )));
@@ -245,16 +245,16 @@ fn wait_until_up(
 }
 
 /// The error where CouchDB ended, or does not come up. What it logged may hold its configuration.
-fn died(folder: &PrivateFolder, problem: &str, admin: &Admin) -> OperationError {
+fn died(folder: &PrivateFolder, problem: &str, admin: &Admin) -> Failure {
     let log = folder.log_end().replace(&admin.credentials.password, "…");
-    OperationError::CouchDbEnded { problem: problem.to_owned(), log }
+    CouchDbEnded { problem: problem.to_owned(), log }.into()
 }
 
 /// Refuses a port that somebody has.
 fn check_port(port: u16) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(e) => Err(OperationError::refused(
+        Err(e) => Err(Failure::refused(
             format!("port {port} cannot be had: {e}"),
             "Give another one, or none: then it is one that is free.",
         )),

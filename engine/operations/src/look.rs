@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
 pub use get::{GetOptions, get};
@@ -42,7 +42,7 @@ fn open_database(
 ) -> Result<Arc<SnapshotDatabase>> {
     let snapshot = open(path, Some(vec![db.to_owned()]), threads, reporter)?;
     snapshot.database(db)?.ok_or_else(|| {
-        OperationError::refused(
+        Failure::refused(
             format!("{} holds no database {db}", path.display()),
             "`couchcopy ls ARCHIVE` lists those it holds.",
         )
@@ -50,7 +50,7 @@ fn open_database(
 }
 
 fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    out.write_all(bytes).map_err(|e| OperationError::io("write to", "standard output", e))
+    out.write_all(bytes).map_err(|e| Failure::io("write to", "standard output", e))
 }
 
 /// What a document is called in messages.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use plugin_build::template::{self, TemplateError};
+use plugin_build::template;
 use plugin_build::{CompilerOutput, Options};
 use serde::Serialize;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 pub use plugin_build::{BuildError, Kind};
 
@@ -24,18 +24,11 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<BuiltPlugin> {
     let options = Options { locked: false, compiler_output: CompilerOutput::Shown };
     let built = plugin_build::build(folder, options)?;
     let path = output.map_or_else(|| folder.join(format!("{}.wasm", built.name())), Path::to_owned);
-    std::fs::write(&path, &built.component).map_err(|e| OperationError::io("write", &path, e))?;
+    std::fs::write(&path, &built.component).map_err(|e| Failure::io("write", &path, e))?;
     Ok(BuiltPlugin { bytes: built.component.len() as u64, path })
 }
 
 /// Writes the crate of a new plugin into a new folder of its name below `parent`; gives the folder.
 pub fn create(parent: &Path, name: &str, kind: Kind) -> Result<PathBuf> {
-    template::create(parent, name, kind).map_err(|error| match error {
-        TemplateError::Io { path, source } => OperationError::io("write", path, source),
-        TemplateError::Bug(problem) => OperationError::Bug(problem),
-        other => {
-            let remedy = other.remedy().unwrap_or_default();
-            OperationError::refused(other.to_string(), remedy)
-        }
-    })
+    Ok(template::create(parent, name, kind)?)
 }

@@ -11,9 +11,9 @@ use plugin_host::{
     Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
 };
 
-use crate::error::{OperationError, Result};
-use crate::report::Reporter;
 use crate::site::{PluginReference, SiteNode};
+use outcome::report::Reporter;
+use outcome::{Advice, Failure, Result};
 
 pub use listing::{GrantListing, PluginFailure, PluginList, PluginListing};
 pub use plugin_host::{self as host};
@@ -75,7 +75,7 @@ impl Plugins {
         }
         let runtime = node::blocking_runtime()
             .map(Arc::new)
-            .map_err(|e| OperationError::io("start", "the asynchronous runtime", e))?;
+            .map_err(|e| Failure::io("start", "the asynchronous runtime", e))?;
         let host =
             PluginHost::new(HostOptions { folders: folders.clone(), limits, granted_once: options.grant })?;
         Ok(Self { runtime, host, folders, ask: options.ask, reporter })
@@ -89,7 +89,10 @@ impl Plugins {
             match loaded {
                 Ok(plugin) => list.plugins.push(self.listing(&plugin, &grants)),
                 Err(error) => {
-                    list.failures.push(PluginFailure { message: error.to_string(), remedy: error.remedy() });
+                    list.failures.push(PluginFailure {
+                        message: error.to_string(),
+                        remedy: error.remedy().unwrap_or_default(),
+                    });
                 }
             }
         }
@@ -113,7 +116,7 @@ impl Plugins {
         let mut granted = Vec::new();
         for plugin in self.runtime.block_on(self.host.load_any(name))? {
             let host::Origin::File(file) = &plugin.origin else {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{} is built in and needs no grant", plugin.description.name),
                     "Only plugins from elsewhere are asked for.",
                 ));
@@ -262,7 +265,7 @@ impl Plugins {
         self.runtime.block_on(async {
             let chain = self.chain(&node.via).await?;
             let Some(connected) = chain.tunnel(&node.id, to, port, state).await? else {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!(
                         "no plugin on the way to {} can connect to ports as seen from there",
                         node.shown()
@@ -277,7 +280,7 @@ impl Plugins {
 
 /// Runs a program with this process's own input and output.
 async fn run_here(command: &Command) -> Result<Inherited> {
-    host::run_inherited(command).await.map_err(|e| OperationError::io("run", command.program.as_str(), e))
+    host::run_inherited(command).await.map_err(|e| Failure::io("run", command.program.as_str(), e))
 }
 
 /// All grants that are in force.
@@ -291,7 +294,7 @@ pub fn revoke(what: &str) -> Result<Vec<GrantListing>> {
     let gone = grants.revoke(what)?;
     if gone.is_empty() {
         let configured = grants.configured.iter().any(|grant| grant.plugin == what || grant.hash == what);
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("no grant for {what} is remembered"),
             if configured {
                 "It is granted in config.toml: take it out there."

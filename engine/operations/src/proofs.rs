@@ -12,10 +12,10 @@ use node::{Node, Version};
 use serde::Serialize;
 
 use crate::cluster::on_each;
-use crate::error::{OperationError, Result};
 use crate::identity::Identity;
 use crate::outside::Outside;
 use holdings::Holdings;
+use outcome::{Failure, Result};
 
 /// What was found out about one thing.
 #[derive(Debug, Clone, Serialize)]
@@ -203,7 +203,7 @@ impl Proofs {
             .map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found))
             .collect();
         let remedy = first.remedy.clone().unwrap_or_default();
-        Err(OperationError::refused(
+        Err(Failure::refused(
             told.join("; "),
             if more > 0 {
                 format!("{remedy} `couchcopy check` shows all that is not fine, and how to fix it.")

@@ -24,11 +24,11 @@ use node::Version;
 use serde::Serialize;
 
 use crate::backup::FileProblem;
-use crate::error::{OperationError, Result};
-use crate::parallel;
-use crate::report::{Notice, Reporter, Severity};
 use crate::selection::{Rename, Selection};
 use crate::survey::Survey;
+use outcome::parallel;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 pub use checksums::OLDEST_TARGET;
 pub(crate) use checksums::only_md5;
@@ -237,7 +237,7 @@ fn write(
         Archive::Indexed(archive) => archive.visit(threads, &|name| writer.wants(name), &writer),
         Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
     });
-    visited?.map_err(OperationError::from_visit)?;
+    visited?.map_err(Failure::from)?;
     writer.send_later()?;
     let written = writer.finish()?;
     reporter.timing("files written", begun.elapsed().as_secs_f64());
@@ -257,7 +257,7 @@ fn check_targets(targets: &[Target]) -> Result<()> {
             plain(name) && plain(host) && target.node.len() <= 255
         });
         if !valid {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{:?} is no node name", target.node),
                 "A node's name is NAME@HOST, as its vm.args says after -name, e.g. couchdb@127.0.0.1.",
             ));
@@ -265,7 +265,7 @@ fn check_targets(targets: &[Target]) -> Result<()> {
         let same = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
         for other in &targets[..i] {
             if other.node == target.node || same(&other.folder) == same(&target.folder) {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{},{} names a node or a folder twice", target.folder.display(), target.node),
                     "Give every node once, with a folder of its own.",
                 ));

@@ -27,9 +27,9 @@ use couchfile::json::Json;
 use node::Http;
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity, Steps};
 use crate::selection::{Rename, check_new_name};
+use outcome::report::{Notice, Reporter, Severity, Steps};
+use outcome::{Failure, Result};
 
 use note::Note;
 use peruser::PerUser;
@@ -47,7 +47,7 @@ pub use security::SecurityResult;
 pub fn parse_database(text: &str) -> Result<Rename> {
     let (from, to) = text.split_once('=').unwrap_or((text, text));
     if from.is_empty() || to.is_empty() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("{text:?} names no database"),
             "Write --db NAME, or --db NAME=NEWNAME for another name.",
         ));
@@ -55,7 +55,7 @@ pub fn parse_database(text: &str) -> Result<Rename> {
     check_new_name(to)?;
     let last = to.rsplit('/').next().unwrap_or(to);
     if matches!(last, "_dbs" | "_nodes") {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("{to} is a list that every node keeps for itself, no database of the cluster"),
             "Give another name.",
         ));
@@ -99,7 +99,7 @@ impl PlannedDatabases {
         let mut databases = Vec::with_capacity(options.databases.len());
         for names in &options.databases {
             let source = snapshot.database(&names.from)?.ok_or_else(|| {
-                OperationError::refused(
+                Failure::refused(
                     format!("{} holds no database {}", options.archive.display(), names.from),
                     "`couchcopy ls ARCHIVE` lists those it holds.",
                 )
@@ -307,7 +307,7 @@ impl PlannedDatabase {
         if self.found == Found::Documents && !users.is(to) {
             let security = target.security()?;
             if security::is_open(&security) && security::holds_users(&self.source) {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!(
                         "{} holds users with the hashes of their passwords, and everybody may read {to}",
                         self.names.from
@@ -372,14 +372,14 @@ impl PlannedDatabase {
 fn check_once(databases: &[Rename]) -> Result<()> {
     for (i, names) in databases.iter().enumerate() {
         if databases[..i].iter().any(|other| other.to == names.to) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("two databases would be named {}", names.to),
                 "Give each database a name of its own: --db NAME=NEWNAME.",
             ));
         }
     }
     if databases.is_empty() {
-        return Err(OperationError::refused("no database is named", "Give --db NAME."));
+        return Err(Failure::refused("no database is named", "Give --db NAME."));
     }
     Ok(())
 }

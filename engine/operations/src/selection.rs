@@ -4,7 +4,7 @@ mod chosen;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 pub(crate) use chosen::Chosen;
 
@@ -40,7 +40,7 @@ impl Selection {
     /// Fails where a pattern is empty or a new name is not possible, whatever the archive.
     pub fn parse(only: &[String], except: &[String], rename: &[String]) -> Result<Self> {
         if only.iter().chain(except).any(String::is_empty) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 "an empty pattern matches no database",
                 "Write a name, or a pattern like 'team/*'.",
             ));
@@ -60,7 +60,7 @@ impl Rename {
     fn parse(text: &str) -> Result<Self> {
         let Some((from, to)) = text.split_once('=').filter(|(from, to)| !from.is_empty() && !to.is_empty())
         else {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{text:?} does not say how a database is to be renamed"),
                 "Write --rename OLD=NEW, with the whole name of one database of the archive and its new name.",
             ));
@@ -68,7 +68,7 @@ impl Rename {
         check_new_name(to)?;
         for name in [from, to] {
             if couchfile::database_name::is_system(name) {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{from} cannot be renamed {to}: {name} means something to CouchDB by its name"),
                     "Leave system databases under their names, or leave them out with --except.",
                 ));
@@ -81,7 +81,7 @@ impl Rename {
 /// Refuses a name that CouchDB would not take for a database.
 pub(crate) fn check_new_name(name: &str) -> Result<()> {
     couchfile::database_name::check(name).map_err(|why| {
-        OperationError::refused(
+        Failure::refused(
             format!("CouchDB would not take {name:?} for a database: {why}"),
             "Give another new name.",
         )

@@ -8,7 +8,7 @@ mod netrc;
 
 use std::path::PathBuf;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 pub use address::{HttpAddress, split_port, split_scheme};
 pub use choice::PluginChoice;
@@ -76,7 +76,7 @@ impl SiteNode {
         if data.is_absolute() {
             return Ok(data);
         }
-        Err(OperationError::refused(
+        Err(Failure::refused(
             format!("{} is no absolute path", data.display()),
             "Give the data folder as CouchDB's configuration names it, from / on. Folders of nodes that are not running are \
              restored with --offline, as DIR,NODENAME.",
@@ -85,7 +85,7 @@ impl SiteNode {
 
     fn told_data_folder(&self) -> Result<PathBuf> {
         self.data.clone().ok_or_else(|| {
-            OperationError::refused(
+            Failure::refused(
                 format!("nothing says where the data folder of {} is", self.shown()),
                 "Give it after the host: HOST,DATA_DIR; or as `data` in the cluster file. It is what `[couchdb] \
                  database_dir` names in the node's configuration.",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use couchfile::read_at::{FileBytes, ReadAt, check_range};
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// A file without name in a folder for temporary files. It is gone when it is dropped.
 #[derive(Debug, Clone)]
@@ -26,16 +26,13 @@ impl Spool {
 
     /// An empty one in this folder.
     pub(crate) fn within(folder: &Path) -> Result<Self> {
-        let file =
-            tempfile::tempfile_in(folder).map_err(|e| OperationError::io("create a file in", folder, e))?;
+        let file = tempfile::tempfile_in(folder).map_err(|e| Failure::io("create a file in", folder, e))?;
         Ok(Self { file: Arc::new(file), folder: folder.to_owned() })
     }
 
     /// Puts bytes at an offset.
     pub(crate) fn put(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|e| OperationError::io("write a file in", &self.folder, e))
+        self.file.write_all_at(bytes, offset).map_err(|e| Failure::io("write a file in", &self.folder, e))
     }
 
     /// What was put so far, for reading.
@@ -43,7 +40,7 @@ impl Spool {
         self.file
             .try_clone()
             .and_then(FileBytes::new)
-            .map_err(|e| OperationError::io("read a file in", &self.folder, e))
+            .map_err(|e| Failure::io("read a file in", &self.folder, e))
     }
 
     /// The bytes from `offset` on that were put there, for reading.

@@ -5,10 +5,10 @@ use plugin_host::State;
 use serde::Serialize;
 
 use crate::cluster::{on_all, on_each};
-use crate::error::{OperationError, Result};
-use crate::report::{Reporter, Steps};
 use crate::restore::live::remove_all;
 use crate::swap::{self, Situation};
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
 
 /// Where a node stands.
 #[derive(Debug, Clone, Serialize)]
@@ -84,7 +84,7 @@ fn of_node(node: &Node) -> Result<NodeStatus> {
     })
 }
 
-fn unknown(node: &Node, error: &OperationError) -> NodeStatus {
+fn unknown(node: &Node, error: &Failure) -> NodeStatus {
     NodeStatus {
         node: node.shown(),
         data: node.data.clone(),
@@ -132,7 +132,7 @@ pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
             state.situation,
             Situation::Staging | Situation::Staged | Situation::Swapping | Situation::Swapped
         ) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("a restore is unfinished on {}", node.shown()),
                 "Finish it with `couchcopy restore --resume`, or undo it with `couchcopy restore --roll-back`.",
             ));

@@ -16,9 +16,9 @@ use couchfile::data_dir::{DataFile, Range};
 use couchfile::read_at::ReadAt;
 
 use crate::backup::BackupSummary;
-use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
-use crate::report::Reporter;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 pub use maps::{ArchivedMaps, MapDocument, shard_map_of};
 pub(crate) use maps::{map_document, unreadable};
@@ -231,8 +231,8 @@ impl Listed {
 }
 
 /// The error for an archive without `_dbs.couch`.
-pub(crate) fn no_maps(archive: &str) -> OperationError {
-    OperationError::incomplete(
+pub(crate) fn no_maps(archive: &str) -> Failure {
+    Failure::incomplete(
         format!("{archive} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node"),
         "Check that this is the right file. An archive made with tar must hold the whole data folder.",
     )

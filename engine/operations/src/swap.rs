@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use node::{FileEntry, FileKind, Node};
 use serde::Serialize;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 pub(crate) use exchange::check_journal;
 pub use journal::{Journal, JournalOptions, Phase};
@@ -95,7 +95,7 @@ impl Places {
     pub(crate) fn journal(&self, node: &Node) -> Result<Option<Journal>> {
         let Some(text) = node.files.read(&self.journal, JOURNAL_MAX)? else { return Ok(None) };
         let journal = Journal::parse(&text).map_err(|problem| {
-            OperationError::refused(
+            Failure::refused(
                 format!("{} of {} {problem}", self.journal.display(), node.shown()),
                 "Use the couchcopy that wrote it, or look at the data folder yourself.",
             )
@@ -149,7 +149,7 @@ pub fn look(node: &Node) -> Result<NodeState> {
     };
     let Some(folder) = folder else { return Ok(state) };
     if folder.kind != FileKind::Folder {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("{} of {} is not a folder", places.folder.display(), node.shown()),
             "Remove it and try again.",
         ));
@@ -209,8 +209,8 @@ impl NodeState {
 }
 
 /// The error for a data folder that is not there.
-pub(crate) fn no_folder(node: &Node) -> OperationError {
-    OperationError::refused(
+pub(crate) fn no_folder(node: &Node) -> Failure {
+    Failure::refused(
         format!("{} has no folder {}", node.shown(), node.data.display()),
         "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
     )

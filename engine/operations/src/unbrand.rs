@@ -16,11 +16,12 @@ use serde::Serialize;
 
 use crate::backup::output::Output;
 use crate::backup::{BackupSummary, FileProblem};
-use crate::error::{OperationError, Result};
+use crate::error::unusable;
 use crate::metadata::{Metadata, Program};
-use crate::parallel;
-use crate::report::Reporter;
 use crate::survey::{ArchivedMaps, no_maps, summary_of};
+use outcome::Result;
+use outcome::parallel;
+use outcome::report::Reporter;
 
 /// Random characters in the name of a node.
 const RANDOM: usize = 10;
@@ -82,7 +83,7 @@ pub fn unbrand(options: &UnbrandOptions, reporter: &dyn Reporter) -> Result<Unbr
 
 /// A name like those that the Python couchcopy makes, and nobody else.
 fn node_name() -> Result<String> {
-    let random = random_uuid().map_err(|e| OperationError::database("a new shard map", e))?;
+    let random = random_uuid().map_err(|e| unusable("a new shard map", e))?;
     Ok(format!("couchcopy-{}@127.0.0.1", random.get(..RANDOM).unwrap_or(&random)))
 }
 

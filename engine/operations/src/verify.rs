@@ -11,9 +11,10 @@ use couchfile::check::Report;
 use serde::Serialize;
 
 use crate::backup::FileProblem;
-use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use crate::error::UnusableFile;
 use crate::survey::{Counted, Survey};
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -103,7 +104,7 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
         Archive::Indexed(archive) => archive.verify(threads, &visitor),
         Archive::Sequential(archive) => archive.visit(threads, &visitor).map(|_| ()),
     }
-    .map_err(OperationError::from_visit)?;
+    .map_err(Failure::from)?;
     reporter.timing("files checked", begun.elapsed().as_secs_f64());
     let mut result = visitor.into_result();
     check_views(&survey, &mut result);
@@ -170,10 +171,12 @@ fn check_maps<'s>(survey: &'s Survey, result: &mut VerifyResult) -> Result<Mappe
     match walked {
         Ok(()) => {}
         // What is wrong with the file itself is told by its check, too.
-        Err(OperationError::Database { source, .. }) if !source.is_io() => {
-            result.problem("_dbs.couch", source.to_string());
-        }
-        Err(other) => return Err(other),
+        Err(failure) => match failure.take::<UnusableFile>()? {
+            UnusableFile { source, .. } if !source.is_io() => {
+                result.problem("_dbs.couch", source.to_string())
+            }
+            unread => return Err(unread.into()),
+        },
     }
     result.orphans = (survey.shards.len() - mapped.counted.len()) as u64 - result.surplus_shards;
     Ok(mapped)

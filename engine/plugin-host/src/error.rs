@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use outcome::{Advice, FailureKind};
+
 use crate::contract::Kind;
 use crate::description::SettingsError;
 use crate::grants::Ungranted;
@@ -175,10 +177,22 @@ impl PluginError {
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { doing, path: path.into(), source }
     }
+}
 
-    /// What to do now.
-    pub fn remedy(&self) -> String {
+impl Advice for PluginError {
+    fn kind(&self) -> FailureKind {
         match self {
+            Self::NotFound { .. }
+            | Self::Settings { .. }
+            | Self::NotGranted(_)
+            | Self::Configuration { .. } => FailureKind::Refused,
+            Self::Io { .. } | Self::Engine(_) => FailureKind::System,
+            Self::Load { .. } | Self::Call { .. } => FailureKind::Plugin,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(match self {
             Self::NotFound { built_in, looked, .. } => format!(
                 "Built in are {}. Others are looked for in {}, or give a path, e.g. ./plugin.wasm. `couchcopy plugin list` \
                  shows all.",
@@ -192,7 +206,7 @@ impl PluginError {
             Self::Call { plugin, failure, .. } => failure.remedy(plugin),
             Self::Configuration { .. } => "Mend the file or move it aside.".into(),
             Self::Engine(_) => "Please report it with your processor and system.".into(),
-        }
+        })
     }
 }
 

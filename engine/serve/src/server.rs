@@ -10,6 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
+use outcome::{Advice, FailureKind};
 use tokio::net::TcpListener;
 
 use crate::options::Options;
@@ -36,10 +37,16 @@ pub enum ServeError {
     },
 }
 
-impl ServeError {
-    /// What to do now.
-    pub fn remedy(&self) -> &'static str {
+impl Advice for ServeError {
+    fn kind(&self) -> FailureKind {
         match self {
+            Self::Listen { .. } => FailureKind::Refused,
+            Self::Threads { .. } => FailureKind::System,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let remedy = match self {
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "Something listens there already: stop it, or choose another port (--port 0 takes a free one)."
             }
@@ -48,7 +55,8 @@ impl ServeError {
             }
             Self::Listen { .. } => "Choose an address of this machine.",
             Self::Threads { .. } => "End other programs, or raise the limit of processes.",
-        }
+        };
+        Some(remedy.to_owned())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use archive::ArchiveError;
 use couchfile::error::CouchFileError;
+use outcome::{Advice, FailureKind};
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -97,10 +98,20 @@ impl Error {
             _ => false,
         }
     }
+}
 
-    /// What to do now.
-    pub fn remedy(&self) -> &'static str {
+impl Advice for Error {
+    fn kind(&self) -> FailureKind {
         match self {
+            Self::Archive(error) => error.kind(),
+            Self::Spool { .. } => FailureKind::System,
+            Self::SeveralFolders { .. } => FailureKind::Refused,
+            _ => FailureKind::Data,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let remedy = match self {
             Self::Archive(ArchiveError::NewerVersion { .. }) => "Use a newer couchcopy for this archive.",
             Self::Archive(ArchiveError::Io { .. }) => {
                 "Check the path for typing mistakes, and who may read the file."
@@ -123,6 +134,7 @@ impl Error {
                 "Use another backup; `couchcopy verify` tells what is whole in this one."
             }
             Self::Spool { .. } => "Make room there, or name another folder in TMPDIR.",
-        }
+        };
+        Some(remedy.to_owned())
     }
 }

@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{ArchiveError, BoxError, EntryInfo, LargeSink, METADATA, SequentialArchive, Visitor};
+use archive::{ArchiveError, EntryInfo, LargeSink, METADATA, SequentialArchive, Visitor};
 use couchfile::data_dir::{DataFile, locate};
 use couchfile::read_at::{ReadAt, check_range};
+use outcome::Failure;
 
 use crate::error::{Error, Result};
 
@@ -70,10 +71,9 @@ fn spool_error(doing: &'static str, source: io::Error) -> Error {
 /// Unwraps an error of ours that came back through the archive's visitor.
 fn from_visit(error: ArchiveError) -> Error {
     match error {
-        ArchiveError::Visit(inner) => match inner.downcast::<Error>() {
-            Ok(own) => *own,
-            Err(other) => Error::Archive(ArchiveError::Visit(other)),
-        },
+        ArchiveError::Visit(failure) => {
+            failure.take::<Error>().unwrap_or_else(|other| Error::Archive(ArchiveError::Visit(other)))
+        }
         other => Error::Archive(other),
     }
 }
@@ -129,7 +129,7 @@ impl Pass<'_> {
 }
 
 impl Visitor for Pass<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), Failure> {
         if entry.name == METADATA && entry.size <= METADATA_MAX {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.metadata = Some(content.to_vec());
@@ -140,7 +140,7 @@ impl Visitor for Pass<'_> {
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         let Some(start) = self.place(entry)? else { return Ok(None) };
         Ok(Some(Box::new(Large { pass: self, start })))
     }
@@ -152,11 +152,11 @@ struct Large<'p, 'a> {
 }
 
 impl LargeSink for Large<'_, '_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
         Ok(self.pass.put(self.start.saturating_add(offset), bytes)?)
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<(), Failure> {
         Ok(())
     }
 }

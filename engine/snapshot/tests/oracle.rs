@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use archive::{ArchiveWriter, BoxError, EntrySource, Facts, METADATA, Opened, WriterOptions};
+use archive::{ArchiveWriter, EntrySource, Facts, METADATA, Opened, WriterOptions};
 use couchcopy_snapshot::{Document, Error, Flow, OpenOptions, Since, Snapshot, SnapshotDatabase, Walk};
 use couchfile::document::{AttachmentForm, JsonOptions};
 use flate2::read::GzDecoder;
@@ -26,7 +26,7 @@ fn oracle(name: &str) -> Result<Map<String, Value>> {
 struct Bytes(String, Vec<u8>);
 
 impl EntrySource for Bytes {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
         buf.extend_from_slice(&self.1);
         Ok(Opened::Small { name: self.0, mtime: 0, facts: Facts::Other })
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use outcome::{Advice, FailureKind};
+
 use crate::toolchain::{MINIMUM_RUSTC, TARGET};
 
 /// Result of building a plugin.
@@ -98,9 +100,12 @@ pub enum BuildError {
     },
 }
 
-impl BuildError {
-    /// What to do now.
-    pub fn remedy(&self) -> Option<String> {
+impl Advice for BuildError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Plugin
+    }
+
+    fn remedy(&self) -> Option<String> {
         match self {
             Self::NoCrate { .. } => Some(
                 "Name the folder that holds the plugin's Cargo.toml. `couchcopy plugin new NAME` makes one to begin \

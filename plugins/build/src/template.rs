@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use outcome::{Advice, FailureKind, io_remedy};
+
 use crate::component::Kind;
 
 /// Where in the folder the SDK goes, laid out as in couchcopy's own source.
@@ -45,9 +47,16 @@ pub enum TemplateError {
     Bug(String),
 }
 
-impl TemplateError {
-    /// What to do now.
-    pub fn remedy(&self) -> Option<String> {
+impl Advice for TemplateError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::BadName { .. } | Self::Exists { .. } => FailureKind::Refused,
+            Self::Io { .. } => FailureKind::System,
+            Self::Bug(_) => FailureKind::Bug,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
         match self {
             Self::BadName { .. } => Some(
                 "Give it a name of lower-case letters, digits and `-`, beginning with a letter, such as `acme`; it is \
@@ -57,7 +66,7 @@ impl TemplateError {
             Self::Exists { .. } => {
                 Some("Give the plugin another name, or call this in another folder; nothing was changed.".into())
             }
-            Self::Io { .. } => None,
+            Self::Io { path, source } => io_remedy(path, source),
             Self::Bug(_) => Some("Please report it with this message.".into()),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Both use the versions of this workspace's Cargo.lock, so that nothing is fetched that is not here already.
 
+use outcome::Advice;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use outcome::Advice;
 use plugin_build::{Built, Toolchain};
 use plugins_task::arguments::Arguments;
 use plugins_task::check::{Comparison, compare, strangers, unpaired};

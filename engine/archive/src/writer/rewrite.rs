@@ -7,7 +7,9 @@ use couchfile::read_at::ReadAt;
 use super::source::{EntrySource, Opened, SmallEntry};
 use super::{ArchiveWriter, Progress, WriterOptions, Written, check_order};
 use crate::entry::{Entry, Location};
-use crate::error::{ArchiveError, BoxError, Result};
+use outcome::Failure;
+
+use crate::error::{ArchiveError, Result};
 use crate::facts::Facts;
 use crate::manifest::PendingLine;
 use crate::names::METADATA;
@@ -32,7 +34,7 @@ pub struct Replacement {
 }
 
 impl EntrySource for Replacement {
-    fn open(self, _: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, _: &mut Vec<u8>) -> Result<Opened, Failure> {
         let Self { name, mtime, facts, data } = self;
         Ok(Opened::Large { name, mtime, facts, data })
     }

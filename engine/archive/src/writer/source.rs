@@ -3,7 +3,9 @@
 use couchfile::read_at::ReadAt;
 
 use super::{NEW_ARCHIVE, check_size};
-use crate::error::{ArchiveError, BoxError, Result};
+use outcome::Failure;
+
+use crate::error::{ArchiveError, Result};
 use crate::facts::Facts;
 use crate::manifest::PendingLine;
 use crate::names::{METADATA, check_data_name};
@@ -16,7 +18,7 @@ pub trait EntrySource: Send {
     /// entry is written. `buf` is an empty, reused buffer that takes the content of a small entry.
     ///
     /// An error ends the whole archive.
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError>;
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure>;
 }
 
 /// What [`EntrySource::open`] found.

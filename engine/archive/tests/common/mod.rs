@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use couchcopy_archive::{
-    ArchiveWriter, BoxError, EntryInfo, EntrySource, Facts, Hash, IndexedArchive, LargeSink, METADATA,
-    Opened, SequentialArchive, Visitor, WriterOptions,
+    ArchiveWriter, EntryInfo, EntrySource, Facts, Hash, IndexedArchive, LargeSink, METADATA, Opened,
+    SequentialArchive, Visitor, WriterOptions,
 };
 use couchfile::read_at::ReadAt;
 
@@ -26,7 +26,7 @@ pub struct Memory {
 }
 
 impl EntrySource for Memory {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
         assert!(buf.is_empty());
         let (name, mtime, facts) = (self.name, MTIME, Facts::Other);
         if self.large {
@@ -139,7 +139,7 @@ pub struct CollectingSink<'a> {
 }
 
 impl Visitor for Collector {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), outcome::Failure> {
         assert_eq!(entry.size, content.len() as u64);
         assert_eq!(entry.blake3, Some(blake3::hash(content)));
         let before = self.contents.lock().unwrap().insert(entry.name.to_owned(), content.to_vec());
@@ -147,7 +147,10 @@ impl Visitor for Collector {
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(
+        &'a self,
+        entry: &EntryInfo<'_>,
+    ) -> Result<Option<Box<dyn LargeSink + 'a>>, outcome::Failure> {
         Ok(Some(Box::new(CollectingSink {
             collector: self,
             name: entry.name.to_owned(),
@@ -158,12 +161,12 @@ impl Visitor for Collector {
 }
 
 impl LargeSink for CollectingSink<'_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), outcome::Failure> {
         assert!(self.chunks.lock().unwrap().insert(offset, bytes.to_vec()).is_none());
         Ok(())
     }
 
-    fn finish(&self, blake3: &Hash) -> Result<(), BoxError> {
+    fn finish(&self, blake3: &Hash) -> Result<(), outcome::Failure> {
         let mut content = Vec::new();
         for (offset, bytes) in &*self.chunks.lock().unwrap() {
             assert_eq!(*offset, content.len() as u64);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use node::Node;
 
 use super::{TOLD, Wait, connections, is_lasting};
-use crate::error::Result;
+use outcome::Result;
 
 /// Databases that CouchDB tells of at a time, by its own limit.
 const BATCH: usize = 100;

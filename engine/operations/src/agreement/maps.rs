@@ -3,8 +3,8 @@
 use node::{Http, Node, NodeError};
 
 use super::{Look, TOLD, is_lasting};
-use crate::error::Result;
-use crate::parallel;
+use outcome::Result;
+use outcome::parallel;
 
 /// Shard maps asked for at a time.
 const PAGE: usize = 5000;

@@ -7,8 +7,9 @@ use plugin_host::State;
 
 use super::Look;
 use crate::cluster::on_each;
-use crate::error::{OperationError, Result};
+use crate::error::ChangeError;
 use crate::identity::{Identity, Who, who_answers};
+use outcome::Result;
 
 /// How often a service plugin is asked whether CouchDB still runs that does not answer.
 const ASK_SERVICE: Duration = Duration::from_secs(5);
@@ -100,7 +101,7 @@ impl Seen {
                 Who::Nobody(why) => return Ok(Some(self.absent(node, why))),
                 Who::Another(found) => {
                     let url = node.http.url().to_owned();
-                    return Err(OperationError::AnotherCouchDb { node: node.shown(), url, found });
+                    return Err(ChangeError::AnotherCouchDb { node: node.shown(), url, found }.into());
                 }
                 Who::Rejects(reason) => return self.rejected(node, reason),
             }
@@ -113,7 +114,7 @@ impl Seen {
                 let since = exchanged.elapsed();
                 if uptime > since {
                     let (uptime, exchanged) = (uptime.as_secs(), since.as_secs());
-                    return Err(OperationError::RanMeanwhile { node: node.shown(), uptime, exchanged });
+                    return Err(ChangeError::RanMeanwhile { node: node.shown(), uptime, exchanged }.into());
                 }
             }
             self.recognised = true;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::FolderArgument;
 use crate::agreement::{Look, maps, unconnected};
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// Above so many databases their limits are asked for only where the user wishes.
 const LIMITS_ASKED: usize = 20_000;
@@ -87,7 +87,7 @@ impl<'a> Asked<'a> {
             match http.node_name().and_then(|name| Ok((name, http.version()?))) {
                 Ok((name, version)) => {
                     if let Some(given) = folder.node.as_ref().filter(|given| **given != name) {
-                        return Err(OperationError::refused(
+                        return Err(Failure::refused(
                             format!(
                                 "{} was given as node {given}, but its CouchDB says that it is {name}",
                                 http.node()

@@ -8,9 +8,9 @@ use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 
 use super::file::{self, Content, FileFailure, ShardHeader};
 use super::remote::Passing;
-use crate::error::{OperationError, Result};
 use crate::integrity::Checker;
 use crate::spool::Spool;
+use outcome::{Failure, Result};
 
 /// Bytes read at a time of what comes from another machine.
 const PIECE: usize = 1 << 20;
@@ -60,7 +60,7 @@ impl Checking {
             let piece = &mut piece[..count];
             passing
                 .read_exact_at(piece, offset)
-                .map_err(|e| OperationError::io("read", "a file of another machine", e))?;
+                .map_err(|e| Failure::io("read", "a file of another machine", e))?;
             spool.put(offset, piece)?;
             offset += count as u64;
         }

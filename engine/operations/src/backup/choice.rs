@@ -5,7 +5,7 @@ use std::fmt;
 use couchfile::data_dir::DataFile;
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
 
 /// So many databases are named in a notice.
 const NAMED: usize = 5;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FolderArgument;
 use super::folder::NodeFolder;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Where packages put the configuration; beside the data folder comes first.
 const USUAL_FOLDERS: [&str; 2] = ["/opt/couchdb/etc", "/etc/couchdb"];
@@ -106,7 +106,7 @@ pub(super) fn read(
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    std::path::absolute(path).map_err(|e| OperationError::io("find", path, e))
+    std::path::absolute(path).map_err(|e| Failure::io("find", path, e))
 }
 
 /// Which files of a folder count.
@@ -198,7 +198,7 @@ impl OfNode {
         let content = self.files.tail(path, LARGEST + 1)?;
         let Some(content) = content else { return self.not_read(path) };
         if content.len() as u64 > LARGEST {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{} of {} has more than {LARGEST} bytes", path.display(), self.files.node()),
                 "No configuration file of CouchDB is that large. Name other folders with --config-dir.",
             ));
@@ -229,7 +229,7 @@ impl OfNode {
 
     fn add_to(mut self, all: &mut Configuration, node: String, known: Option<&String>) -> Result<()> {
         if self.read.is_empty() {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!(
                     "no configuration files of {node} were found; looked for {}",
                     self.told.not_found.join(", ")

@@ -1,5 +1,6 @@
 //! What changed on the nodes while the backup ran.
 
+use crate::error::unusable;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use couchfile::shard_map::ShardMap;
 
 use super::folder::{MapsBytes, NodeFolder};
 use super::plan::{Maps, for_each_map};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// So old may shard maps be that were fetched from another machine: there may be many questions, and large maps.
 const FRESH: Duration = Duration::from_secs(3);
@@ -40,9 +41,9 @@ impl LatestMaps {
 fn maps_now(maps: &Maps<'_>) -> Result<Database<MapsBytes>> {
     let (bytes, _) = maps.folder.open_maps()?.ok_or_else(|| {
         let path = maps.folder.path.join(SHARD_MAPS);
-        OperationError::io("open", path, std::io::ErrorKind::NotFound.into())
+        Failure::io("open", path, std::io::ErrorKind::NotFound.into())
     })?;
-    Database::open(bytes).map_err(|e| OperationError::database(maps.folder.shown_file(SHARD_MAPS), e))
+    Database::open(bytes).map_err(|e| unusable(maps.folder.shown_file(SHARD_MAPS), e))
 }
 
 /// What became of a shard that was to be saved.
@@ -98,7 +99,7 @@ fn map_in(now: &Database<MapsBytes>, db: &str) -> Result<Option<ShardMap>> {
         .document(db.as_bytes(), |doc| {
             Ok((!doc.deleted).then(|| crate::survey::shard_map_of(now, doc, db).ok()).flatten())
         })
-        .map_err(|e| OperationError::database("the shard maps (_dbs.couch)", e))?;
+        .map_err(|e| unusable("the shard maps (_dbs.couch)", e))?;
     Ok(found.flatten())
 }
 

@@ -1,5 +1,6 @@
 //! The data folder of a node.
 
+use crate::error::unusable;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::FolderArgument;
 use super::asked::Asked;
 use super::mirror::{Mirror, NodeMirror};
 use super::remote;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// A node's data folder, its shard maps open.
 pub struct NodeFolder {
@@ -121,7 +122,7 @@ pub(super) fn open_all(
         if let Some(name) = &folder.name
             && let Some(other) = seen.insert(name, folder.shown())
         {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{other} and {} both belong to node {name}", folder.shown()),
                 "Give every node's data folder once. If one is a copy under another name, give the name after it: \
                  HOST,DIR,NODENAME.",
@@ -148,11 +149,11 @@ fn open_maps(
         }
     }
     let path = folder.join(SHARD_MAPS);
-    let failed = |e| OperationError::io("read", &path, e);
+    let failed = |e| Failure::io("read", &path, e);
     let file = match File::open(&path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => return Ok(None),
-        Err(e) => return Err(OperationError::io("open", path, e)),
+        Err(e) => return Err(Failure::io("open", path, e)),
     };
     let mtime = file.metadata().and_then(|m| m.modified()).map_err(failed)?;
     let bytes = MapsBytes::new(FileBytes::new(file).map_err(failed)?);
@@ -168,7 +169,7 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
     };
     let opened = open_maps(remote.as_deref(), mirror.as_ref(), path)?;
     if opened.is_none() && !has_shards(remote.as_deref(), path)? {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!(
                 "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
                 shown(remote.as_deref(), path)
@@ -179,7 +180,7 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
     let (maps, maps_mtime) = match opened {
         Some((bytes, mtime)) => match Database::open(bytes) {
             Err(e @ CouchFileError::Newer { .. }) => {
-                return Err(OperationError::database(shown(remote.as_deref(), &path.join(SHARD_MAPS)), e));
+                return Err(unusable(shown(remote.as_deref(), &path.join(SHARD_MAPS)), e));
             }
             opened => (opened.map_err(|e| e.to_string()), mtime),
         },

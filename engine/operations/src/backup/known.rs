@@ -17,8 +17,9 @@ use couchfile::term::Decoder;
 
 use super::folder::{MapsBytes, NodeFolder};
 use crate::documents::convert_in_order;
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use crate::error::unusable;
+use outcome::Result;
+use outcome::report::{Notice, Reporter, Severity};
 
 /// So many databases are named in a notice.
 const NAMED: usize = 10;
@@ -62,7 +63,7 @@ pub(super) fn disputed(
         .filter_map(|&number| Some((number, folders.get(number)?.maps.as_ref().ok()?)))
         .collect();
     let Some(((_, base), others)) = maps.split_first() else { return Ok(BTreeMap::new()) };
-    let failed = |number: usize, e| OperationError::database(folders[number].shown_file("_dbs.couch"), e);
+    let failed = |number: usize, e| unusable(folders[number].shown_file("_dbs.couch"), e);
     let mut ids: BTreeSet<Vec<u8>> = BTreeSet::new();
     let several = |doc: &DocInfo<'_>| Ok((live_leaves(doc).len() > 1).then(|| doc.id.to_vec()));
     convert_in_order(base, threads, "the shard maps (_dbs.couch)", several, |id| {

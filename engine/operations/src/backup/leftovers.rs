@@ -10,8 +10,8 @@ use super::folder::NodeFolder;
 use super::left_out::{LeftOut, LeftOutKind};
 use super::plan::{Plan, PlannedShard};
 use super::remote;
-use crate::error::{OperationError, Result};
-use crate::parallel;
+use outcome::parallel;
+use outcome::{Failure, Result};
 
 /// What `[couchdb] enable_database_recovery` makes of a deleted shard's name ends with this; date and time stand before it.
 const SOFT_DELETED: &str = ".deleted.couch";
@@ -60,7 +60,7 @@ impl Leftovers {
             return Ok(());
         }
         let named: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
-        Err(OperationError::incomplete(
+        Err(Failure::incomplete(
             format!(
                 "the shard maps (_dbs.couch) of the given nodes name no database, but {files} shards of {} databases lie \
                  there ({}{}): an archive of these maps would hold nothing, and a restore of it would remove the shards",
@@ -209,9 +209,9 @@ fn is_old_database(name: &str) -> bool {
 }
 
 fn walk_beside(root: &Path, found: &mut Vec<(String, u64)>) -> Result<()> {
-    let entries = std::fs::read_dir(root).map_err(|e| OperationError::io("list", root, e))?;
+    let entries = std::fs::read_dir(root).map_err(|e| Failure::io("list", root, e))?;
     for entry in entries {
-        let entry = entry.map_err(|e| OperationError::io("list", root, e))?;
+        let entry = entry.map_err(|e| Failure::io("list", root, e))?;
         let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
         if kind.is_dir() && may_hold_databases(&name) {
             walk(root, &name, found)?;
@@ -235,10 +235,10 @@ fn walk(root: &Path, folder: &str, found: &mut Vec<(String, u64)>) -> Result<()>
             {
                 continue;
             }
-            Err(e) => return Err(OperationError::io("list", path, e)),
+            Err(e) => return Err(Failure::io("list", path, e)),
         };
         for entry in entries {
-            let entry = entry.map_err(|e| OperationError::io("list", &path, e))?;
+            let entry = entry.map_err(|e| Failure::io("list", &path, e))?;
             let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
             let below = format!("{folder}/{name}");
             if kind.is_dir() || (kind.is_symlink() && folder == "shards") {

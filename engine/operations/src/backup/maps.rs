@@ -15,10 +15,11 @@ use super::folder::{MapsBytes, NodeFolder};
 use super::known::Winner;
 use super::plan::{Maps, Plan};
 use crate::documents::convert_in_order;
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use crate::error::unusable;
 use crate::restore::maps::{moved, unchanged};
 use crate::survey::{MapDocument, map_document};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// Shard maps up to this size, in bytes, are archived as they are, however much of them is garbage.
 const WORTH_REWRITING: u64 = 1 << 20;
@@ -51,7 +52,7 @@ pub(super) fn best<'f>(
         order.first().and_then(|&number| Some((&folders[number], folders[number].maps.as_ref().ok()?)));
     let Some((folder, database)) = found else {
         let reasons: Vec<String> = problems.iter().map(|problem| problem.problem.clone()).collect();
-        return Err(OperationError::incomplete(
+        return Err(Failure::incomplete(
             format!(
                 "none of the given nodes has readable shard maps (_dbs.couch), without which nothing can be restored: {}",
                 reasons.join("; ")
@@ -64,8 +65,7 @@ pub(super) fn best<'f>(
             format!("_dbs.couch of {}. The shard maps of {} are used.", problem.problem, folder.shown_node());
         reporter.notice(&Notice { severity: Severity::Problem, text });
     }
-    let counted =
-        database.counts().map_err(|e| OperationError::database(folder.shown_file(SHARD_MAPS), e))?;
+    let counted = database.counts().map_err(|e| unusable(folder.shown_file(SHARD_MAPS), e))?;
     Ok((Maps { database, folder, count: counted.0 }, order))
 }
 
@@ -82,7 +82,7 @@ pub(super) struct NewMaps {
 /// archive for them.
 pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize) -> Result<Option<NewMaps>> {
     let Maps { database, folder, .. } = plan.maps;
-    let failed = |e| OperationError::database(folder.shown_file(SHARD_MAPS), e);
+    let failed = |e| unusable(folder.shown_file(SHARD_MAPS), e);
     let is_of_base = |winner: &Winner| std::ptr::eq(&raw const folders[winner.folder], folder);
     let changed = plan.disputed.values().any(|disputed| !disputed.winner.as_ref().is_some_and(is_of_base));
     let len = database.header_end();
@@ -91,7 +91,7 @@ pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize)
         return Ok(None);
     }
     let folder_of_file = std::env::temp_dir();
-    let io = |e| OperationError::io("write a file in", &folder_of_file, e);
+    let io = |e| Failure::io("write a file in", &folder_of_file, e);
     let file = tempfile::tempfile().map_err(io)?;
     let uuid = match &database.header().uuid {
         Some(uuid) => uuid.clone(),

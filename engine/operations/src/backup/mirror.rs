@@ -24,9 +24,9 @@ use ::node::{NodeFiles, sync_folder};
 
 use super::folder::NodeFolder;
 use super::plan::{PlannedShard, PlannedView};
-use crate::error::{OperationError, Result};
-use crate::parallel;
-use crate::report::Reporter;
+use outcome::parallel;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 pub(super) use self::node::NodeMirror;
 
@@ -52,7 +52,7 @@ impl Mirror {
     ///
     /// Fails where another backup uses it, and where the folder is anything else.
     pub(super) fn open(folder: &Path) -> Result<Self> {
-        let failed = |doing| move |e| OperationError::io(doing, folder, e);
+        let failed = |doing| move |e| Failure::io(doing, folder, e);
         match DirBuilder::new().mode(0o700).create(folder) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
@@ -61,7 +61,7 @@ impl Mirror {
         let is_mark = |name: &str| fs::symlink_metadata(folder.join(name)).is_ok_and(|found| found.is_file());
         let mut entries = fs::read_dir(folder).map_err(failed("list"))?;
         if entries.next().is_some() && !is_mark(MARK) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{} is not empty, and no mirror that couchcopy made", folder.display()),
                 "Name a new folder: what does not belong to a mirror is removed from it.",
             ));
@@ -79,19 +79,19 @@ impl Mirror {
             .truncate(false)
             .mode(0o600)
             .open(&path)
-            .map_err(|e| OperationError::io("open", &path, e))?;
+            .map_err(|e| Failure::io("open", &path, e))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("another backup is using the mirror {}", folder.display()),
                     "Wait until it is done, or name another folder with --rsync-reuse-dir.",
                 ));
             }
-            Err(TryLockError::Error(e)) => return Err(OperationError::io("lock", path, e)),
+            Err(TryLockError::Error(e)) => return Err(Failure::io("lock", path, e)),
         }
         if lock.metadata().is_ok_and(|found| found.len() == 0) {
-            lock.write_all(MARK_TEXT.as_bytes()).map_err(|e| OperationError::io("write", &path, e))?;
+            lock.write_all(MARK_TEXT.as_bytes()).map_err(|e| Failure::io("write", &path, e))?;
         }
         let mirror = Self { folder: folder.to_owned(), _lock: lock, taken: Mutex::default() };
         mirror.begin()?;
@@ -104,7 +104,7 @@ impl Mirror {
         let path = self.folder.join(UNFINISHED);
         let failed = |doing| {
             let path = path.clone();
-            move |e| OperationError::io(doing, path, e)
+            move |e| Failure::io(doing, path, e)
         };
         let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
         match File::open(&path) {
@@ -136,11 +136,11 @@ impl Mirror {
 
     /// Makes the mirror durable, so that the next backup can rely on it whatever happens.
     pub(super) fn finish(self) -> Result<()> {
-        let failed = |e| OperationError::io("make durable", &self.folder, e);
+        let failed = |e| Failure::io("make durable", &self.folder, e);
         let folder = File::open(&self.folder).map_err(failed)?;
         rustix::fs::syncfs(&folder).map_err(|e| failed(e.into()))?;
         let path = self.folder.join(UNFINISHED);
-        fs::remove_file(&path).map_err(|e| OperationError::io("remove", &path, e))?;
+        fs::remove_file(&path).map_err(|e| Failure::io("remove", &path, e))?;
         sync_folder(&self.folder).map_err(failed)
     }
 
@@ -160,7 +160,7 @@ impl Mirror {
         taken.push(folder.clone());
         match DirBuilder::new().mode(0o700).create(&folder) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(OperationError::io("create the folder", folder, e));
+                return Err(Failure::io("create the folder", folder, e));
             }
             _ => {}
         }
@@ -238,7 +238,7 @@ fn remove_since(folder: &Path, second: i64) -> Result<()> {
     walk(folder, &mut |path, found| {
         let is_mark = path.parent() == Some(folder);
         if !is_mark && found.ctime() >= second {
-            fs::remove_file(path).map_err(|e| OperationError::io("remove", path, e))?;
+            fs::remove_file(path).map_err(|e| Failure::io("remove", path, e))?;
         }
         Ok(())
     })
@@ -246,11 +246,11 @@ fn remove_since(folder: &Path, second: i64) -> Result<()> {
 
 /// Calls `each` for everything below a folder that is no folder, links not followed.
 fn walk(folder: &Path, each: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>) -> Result<()> {
-    let failed = |e| OperationError::io("list", folder, e);
+    let failed = |e| Failure::io("list", folder, e);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let path = entry.path();
-        let found = entry.metadata().map_err(|e| OperationError::io("look at", &path, e))?;
+        let found = entry.metadata().map_err(|e| Failure::io("look at", &path, e))?;
         if found.is_dir() {
             walk(&path, each)?;
         } else {

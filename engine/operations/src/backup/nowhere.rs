@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use couchfile::data_dir::{Range, ShardName};
 
 use super::folder::NodeFolder;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Ranges that no given node holds.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Nowhere {
         let given: Vec<&str> =
             folders.iter().map(|folder| folder.name.as_deref().unwrap_or("of unknown name")).collect();
         let nodes: Vec<&str> = self.nodes.keys().map(String::as_str).collect();
-        Err(OperationError::incomplete(
+        Err(Failure::incomplete(
             format!(
                 "{} ranges lie on none of the given nodes ({}): {}{}",
                 self.count,

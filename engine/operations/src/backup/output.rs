@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// So many bytes may wait in memory before the system is asked to begin writing them to disk.
 const WRITE_BACK: u64 = 8 << 20;
@@ -54,7 +54,7 @@ impl Output {
     pub(crate) fn create(path: &Path, overwrite: bool) -> Result<Self> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if !overwrite || !found.is_file() => {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{} exists already", path.display()),
                     "Name another archive, or give --overwrite to replace it when the new one is whole.",
                 ));
@@ -62,7 +62,7 @@ impl Output {
             _ => {}
         }
         let name = path.file_name().ok_or_else(|| {
-            OperationError::refused(
+            Failure::refused(
                 format!("{} names no file", path.display()),
                 "Give the archive's path last, e.g. backup.tar.gz.",
             )
@@ -88,7 +88,7 @@ impl Output {
             .create_new(true)
             .mode(0o600)
             .open(&self.partial)
-            .map_err(|e| OperationError::io("create", &self.partial, e))?;
+            .map_err(|e| Failure::io("create", &self.partial, e))?;
         Ok(BufWriter::with_capacity(
             1 << 20,
             EarlyWriteBack { file, path: self.partial.clone(), written: 0, told: 0 },
@@ -97,14 +97,14 @@ impl Output {
 
     /// Makes the archive durable and gives it its name.
     pub(crate) fn commit(mut self, mut out: BufWriter<EarlyWriteBack>) -> Result<()> {
-        let failed = |e| OperationError::io("write", &self.partial, e);
+        let failed = |e| Failure::io("write", &self.partial, e);
         out.flush().map_err(failed)?;
         out.get_ref().file.sync_all().map_err(failed)?;
         std::fs::rename(&self.partial, &self.path)
-            .map_err(|e| OperationError::io("give its name to", &self.path, e))?;
+            .map_err(|e| Failure::io("give its name to", &self.path, e))?;
         self.committed = true;
         let parent = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        node::sync_folder(parent).map_err(|e| OperationError::io("make durable", parent, e))
+        node::sync_folder(parent).map_err(|e| Failure::io("make durable", parent, e))
     }
 }
 

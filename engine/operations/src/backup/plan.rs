@@ -23,9 +23,9 @@ use super::nowhere::Nowhere;
 use super::remote;
 use super::security::Securities;
 use crate::documents::convert_in_order;
-use crate::error::{OperationError, Result};
-use crate::parallel;
-use crate::report::{Notice, Reporter, Severity};
+use outcome::parallel;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// The shard maps that the backup goes by: those of one node, as they were when it was opened.
 #[derive(Clone, Copy)]
@@ -416,10 +416,10 @@ fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Resul
         let entries = match std::fs::read_dir(&path) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(OperationError::io("list", path, e)),
+            Err(e) => return Err(Failure::io("list", path, e)),
         };
         for entry in entries {
-            let entry = entry.map_err(|e| OperationError::io("list", &path, e))?;
+            let entry = entry.map_err(|e| Failure::io("list", &path, e))?;
             let Ok(kind) = entry.file_type() else { continue };
             let Ok(name) = entry.file_name().into_string() else { continue };
             let below = format!("{folder}/{name}");

@@ -18,7 +18,7 @@ use couchfile::data_dir::SHARD_MAPS;
 use couchfile::error::CouchFileError;
 use couchfile::header::PassedDatabase;
 use couchfile::read_at::FileBytes;
-use node::{FoundFile, NodeError, NodeFiles, Packing};
+use node::{FoundFile, NodeError, NodeFiles, Packing, is_of_the_way};
 
 pub(super) use self::copies::{documents, order_all};
 pub(super) use self::lane::PAUSES;
@@ -27,7 +27,7 @@ pub(super) use self::passing::Passing;
 use self::passing::{BrokenOff, Passed};
 use super::file::{self, FileFailure, IndexHeader, ShardHeader};
 use super::folder::{MapsBytes, NodeFolder};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Bytes of small files of all nodes that may wait in memory.
 const BUDGET: usize = 32 << 20;
@@ -43,7 +43,7 @@ const MAPS_IN_MEMORY: u64 = 16 << 20;
 pub(super) fn fetch_maps(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
     for pause in PAUSES {
         match fetch_maps_once(files, folder) {
-            Err(OperationError::Node(error)) if error.is_of_the_way() => std::thread::sleep(pause),
+            Err(error) if is_of_the_way(&error) => std::thread::sleep(pause),
             done => return done,
         }
     }
@@ -81,7 +81,7 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
         Ok(true)
     });
     if let Some(e) = spool_failed {
-        return Err(OperationError::io("write a file in", std::env::temp_dir(), e));
+        return Err(Failure::io("write a file in", std::env::temp_dir(), e));
     }
     if let Err(error) = packed {
         // Of a folder that is not there tar sends nothing at all.
@@ -102,17 +102,15 @@ pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<
     let listed = files.list(folder)?;
     let place = format!("{}:{}", files.node(), folder.display());
     match listed {
-        None => Err(OperationError::refused(
+        None => Err(Failure::refused(
             format!("there is no folder {place}, or it may not be entered"),
             "Give the folder that `[couchdb] database_dir` names in the node's configuration. If only root or \
              CouchDB's user may enter it, give --use-sudo.",
         )),
-        Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => {
-            Err(OperationError::refused(
-                format!("{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"),
-                "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
-            ))
-        }
+        Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => Err(Failure::refused(
+            format!("{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"),
+            "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -158,7 +156,7 @@ pub(super) enum Absence {
     /// It is missing or damaged.
     File(FileFailure),
     /// The node cannot be asked any more; the backup has to end.
-    Node(OperationError),
+    Node(Failure),
 }
 
 /// What passed by as a shard.
@@ -236,7 +234,7 @@ impl Streams {
             }
             let start = |paths| {
                 Lane::start(Arc::clone(files), folder.path.clone(), paths, budget, notices.tell())
-                    .map_err(|e| OperationError::io("start a thread for", &folder.path, e))
+                    .map_err(|e| Failure::io("start a thread for", &folder.path, e))
             };
             lanes.insert(number, parts.into_iter().map(start).collect::<Result<Vec<_>>>()?);
         }
@@ -315,9 +313,9 @@ impl Streams {
 }
 
 /// What whoever waited is told; why is told by [`Streams::failure`].
-fn cut_off() -> OperationError {
+fn cut_off() -> Failure {
     let error = std::io::Error::other("the connection failed");
-    OperationError::io("read", "the files of a node", error)
+    Failure::io("read", "the files of a node", error)
 }
 
 /// The error for a large file that did not come whole, where this is what an error of the archive comes from.

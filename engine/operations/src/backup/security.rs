@@ -12,7 +12,7 @@ use couchfile::read_at::ReadAt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
 
 /// A database whose shards had different security objects.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! The files of the nodes as the archive takes them, opened on its threads.
 
+use crate::error::unusable;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{BoxError, EntrySource, Facts, LateFacts, Opened};
+use archive::{EntrySource, Facts, LateFacts, Opened};
 use couchfile::check::Report;
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::error::CouchFileError;
@@ -20,7 +21,7 @@ use super::plan::{Maps, PlannedShard, PlannedView};
 use super::remote::{self, Absence, Fetched, Streams};
 use super::security::Securities;
 use super::{BackupSummary, FileProblem};
-use crate::error::OperationError;
+use outcome::Failure;
 
 /// Folder inside the archive that holds the data folder.
 const DATA: &str = "data/";
@@ -42,7 +43,7 @@ struct Found {
     damaged: Vec<FileProblem>,
     damaged_copies: Vec<FileProblem>,
     /// A file of a newer CouchDB, which was found to be one only after it had passed.
-    newer: Option<OperationError>,
+    newer: Option<Failure>,
     views: u64,
     shards: u64,
 }
@@ -63,7 +64,7 @@ impl Findings {
     }
 
     /// Fails where a file of a newer CouchDB has passed by.
-    pub(super) fn refuse_newer(&self) -> Result<(), OperationError> {
+    pub(super) fn refuse_newer(&self) -> Result<(), Failure> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.newer.take().map_or(Ok(()), Err)
     }
@@ -97,7 +98,7 @@ pub(super) struct MapsSource<'p, 'f> {
 }
 
 impl EntrySource for MapsSource<'_, '_> {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let Maps { database, folder, count } = self.maps;
         let name = format!("{DATA}{}", DataFile::ShardMaps.path());
         let mtime = folder.maps_mtime.min(self.now);
@@ -125,10 +126,10 @@ fn whole<R: ReadAt + 'static>(
     source: R,
     len: u64,
     buf: &mut Vec<u8>,
-) -> Result<Opened, BoxError> {
+) -> Result<Opened, Failure> {
     if len <= file::SMALL {
         buf.resize(len as usize, 0);
-        source.read_exact_at(buf, 0)?;
+        source.read_exact_at(buf, 0).map_err(|e| Failure::io("read", &name, e))?;
         return Ok(Opened::Small { name, mtime, facts });
     }
     Ok(Opened::Large { name, mtime, facts, data: Box::new(Prefix::new(source, len)) })
@@ -143,7 +144,7 @@ pub(super) struct ViewSource<'p> {
 }
 
 impl EntrySource for ViewSource<'_> {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let folder = &self.folders[usize::from(self.view.folder)];
         let path = &self.view.path;
         let Some(DataFile::View { shard, signature }) = DataFile::parse(path) else {
@@ -184,7 +185,7 @@ impl EntrySource for ViewSource<'_> {
 impl ViewSource<'_> {
     /// A view index that is not there: it was deleted with its design document, or swapped by a compaction this moment. On
     /// another machine it may just not be readable.
-    fn missing(&self) -> Result<Opened, OperationError> {
+    fn missing(&self) -> Result<Opened, Failure> {
         let folder = &self.folders[usize::from(self.view.folder)];
         if let Some(files) = &folder.remote
             && remote::is_there(&**files, &folder.path, &self.view.path)?
@@ -200,7 +201,7 @@ impl ViewSource<'_> {
     /// Its shard is read later, and there is no second look at it to hold the index against: an index that is ahead of its
     /// database goes into the archive with the sequence that it has, and whoever restores leaves it out, going by what the
     /// manifest says of both (`ViewFacts::unfit_for`).
-    fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = self.view.path.clone();
         let findings = self.findings.clone();
         let node = self.folders[usize::from(self.view.folder)].name.clone();
@@ -321,7 +322,7 @@ impl ShardSource<'_, '_> {
     }
 
     /// The copy of one node.
-    fn copy(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, OperationError> {
+    fn copy(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, Failure> {
         let path = &self.shard.path;
         let folder = &self.folders[usize::from(number)];
         if folder.remote.is_none() {
@@ -334,7 +335,7 @@ impl ShardSource<'_, '_> {
             match self.checked(folder, shard, content, buf) {
                 Ok(Copy { damage: Some(_), .. }) => {
                     // The node's file may be intact.
-                    std::fs::remove_file(&near).map_err(|e| OperationError::io("remove", near, e))?;
+                    std::fs::remove_file(&near).map_err(|e| Failure::io("remove", near, e))?;
                 }
                 found => return Ok(found),
             }
@@ -362,7 +363,7 @@ impl ShardSource<'_, '_> {
     }
 
     /// A shard of another machine.
-    fn fetch(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, OperationError> {
+    fn fetch(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, Failure> {
         let path = &self.shard.path;
         let folder = &self.folders[usize::from(number)];
         let gone = || drift::fate_lately(self.maps, self.latest, shard).map(|fate| fate != Fate::Stays);
@@ -392,7 +393,7 @@ impl ShardSource<'_, '_> {
                 findings.note(|found| {
                     found.shards = found.shards.saturating_sub(1);
                     if matches!(e, CouchFileError::Newer { .. }) {
-                        found.newer = Some(OperationError::database(shown, e));
+                        found.newer = Some(unusable(shown, e));
                     } else {
                         found.problems.push(FileProblem { path, problem: e.to_string() });
                     }
@@ -441,10 +442,10 @@ fn words(damage: &Report) -> String {
 }
 
 impl EntrySource for ShardSource<'_, '_> {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = &self.shard.path;
         let Some(DataFile::Shard(shard)) = DataFile::parse(path) else {
-            return Err(OperationError::Bug(format!("planned to save {path}, which is no shard")).into());
+            return Err(Failure::bug(format!("planned to save {path}, which is no shard")).into());
         };
         let mut failures = Vec::new();
         let mut all_missing = true;
@@ -469,10 +470,10 @@ impl EntrySource for ShardSource<'_, '_> {
                     }
                 }
                 Err(FileFailure::Unreadable(e)) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-                    return Err(OperationError::io("read", folder.path.join(path), e).into());
+                    return Err(Failure::io("read", folder.path.join(path), e).into());
                 }
                 Err(FileFailure::Damaged(e @ CouchFileError::Newer { .. })) => {
-                    return Err(OperationError::database(folder.shown_file(path), e).into());
+                    return Err(unusable(folder.shown_file(path), e).into());
                 }
                 Err(failure) => {
                     all_missing &= failure.is_missing();
@@ -511,15 +512,15 @@ impl EntrySource for ShardSource<'_, '_> {
 
 /// Reads a shard out of the mirror. One that is missing there, or no whole database, has to be asked of its node, and is
 /// fetched anew by the next backup.
-fn mirrored(path: &Path, buf: &mut Vec<u8>) -> Result<Option<Content<ShardHeader>>, OperationError> {
+fn mirrored(path: &Path, buf: &mut Vec<u8>) -> Result<Option<Content<ShardHeader>>, Failure> {
     match file::read_settled_shard(path, buf) {
         Ok(content) => Ok(Some(content)),
         // It is refused where it is asked of its node.
         Err(FileFailure::Damaged(_)) => {
-            std::fs::remove_file(path).map_err(|e| OperationError::io("remove", path, e))?;
+            std::fs::remove_file(path).map_err(|e| Failure::io("remove", path, e))?;
             Ok(None)
         }
-        Err(FileFailure::Unreadable(e)) => Err(OperationError::io("read", path, e)),
+        Err(FileFailure::Unreadable(e)) => Err(Failure::io("read", path, e)),
         Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => Ok(None),
     }
 }

@@ -13,8 +13,8 @@ use super::folder::NodeFolder;
 use super::plan::{Plan, PlannedShard};
 use super::source::{Findings, ShardSource};
 use super::{add_all, remote};
-use crate::error::Result;
-use crate::report::Reporter;
+use outcome::Result;
+use outcome::report::Reporter;
 
 /// How often parts of shards are looked for that are split again meanwhile.
 const ROUNDS: u8 = 5;

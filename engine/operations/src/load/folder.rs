@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// What every such folder is called, with a random end.
 pub(super) const PREFIX: &str = "couchcopy-load-";
@@ -34,21 +34,21 @@ impl PrivateFolder {
     ///
     /// Fails where its path is none that CouchDB can be told.
     pub(super) fn create(within: &Path, keep: bool) -> Result<Self> {
-        let within = within.canonicalize().map_err(|e| OperationError::io("find the folder", within, e))?;
+        let within = within.canonicalize().map_err(|e| Failure::io("find the folder", within, e))?;
         check_path(&within)?;
         loop {
             let path = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(&within)
-                .map_err(|e| OperationError::io("create a folder in", &within, e))?
+                .map_err(|e| Failure::io("create a folder in", &within, e))?
                 .keep();
             // Whoever cleans up may have taken it for a leftover in this moment; then another one is made.
             if let Some(lock) = lock(&path)? {
                 let folder = Self { path, keep, removed: false, _lock: lock };
                 if keep {
                     File::create(folder.path.join(KEPT))
-                        .map_err(|e| OperationError::io("create a file in", &folder.path, e))?;
+                        .map_err(|e| Failure::io("create a file in", &folder.path, e))?;
                 }
                 return Ok(folder);
             }
@@ -104,7 +104,7 @@ impl PrivateFolder {
         if self.keep {
             return Ok(());
         }
-        std::fs::remove_dir_all(&self.path).map_err(|e| OperationError::io("remove", &self.path, e))
+        std::fs::remove_dir_all(&self.path).map_err(|e| Failure::io("remove", &self.path, e))
     }
 }
 
@@ -130,12 +130,12 @@ pub(super) fn lock(folder: &Path) -> Result<Option<File>> {
     let file = match opened {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(OperationError::io("create", &path, e)),
+        Err(e) => return Err(Failure::io("create", &path, e)),
     };
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(e) => Err(OperationError::io("lock", path, e.into())),
+        Err(e) => Err(Failure::io("lock", path, e.into())),
     }
 }
 
@@ -147,7 +147,7 @@ fn check_path(path: &Path) -> Result<()> {
     if fine {
         return Ok(());
     }
-    Err(OperationError::refused(
+    Err(Failure::refused(
         format!("CouchDB cannot be told the path {}", path.display()),
         "Name a folder with --tmp-dir whose path has nothing but ASCII letters, digits and signs in it.",
     ))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use node::Version;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Names the folder of the installed CouchDB.
 const COUCHDB_HOME: &str = "COUCHDB_HOME";
@@ -96,8 +96,8 @@ impl Installation {
     }
 }
 
-fn missing(problem: String) -> OperationError {
-    OperationError::refused(
+fn missing(problem: String) -> Failure {
+    Failure::refused(
         problem,
         "`couchcopy serve ARCHIVE` answers from the archive itself and needs no CouchDB. Where one is installed, name its \
          folder (that holds bin/couchdb and etc/default.ini) with --couchdb or COUCHDB_HOME.",
@@ -154,7 +154,7 @@ mod tests {
             found(None, None, &none, None),
         ] {
             let error = error.unwrap_err();
-            assert_eq!(error.kind(), crate::error::ErrorKind::Refused);
+            assert_eq!(error.kind(), outcome::FailureKind::Refused);
             assert!(error.remedy().unwrap().contains("couchcopy serve"));
         }
     }

@@ -9,8 +9,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::folder::{KEPT, LOCK, PREFIX, PROCESS, lock};
 use super::process::Identity;
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// How long a process may take to be gone after it was killed.
 const GONE: Duration = Duration::from_secs(10);
@@ -19,9 +19,9 @@ const IN_THE_MAKING: Duration = Duration::from_secs(60);
 
 /// Removes them. Folders of loads that run, of other users and those that are to stay are left alone.
 pub(super) fn remove(within: &Path, reporter: &dyn Reporter) -> Result<()> {
-    let entries = std::fs::read_dir(within).map_err(|e| OperationError::io("list", within, e))?;
+    let entries = std::fs::read_dir(within).map_err(|e| Failure::io("list", within, e))?;
     for entry in entries {
-        let entry = entry.map_err(|e| OperationError::io("list", within, e))?;
+        let entry = entry.map_err(|e| Failure::io("list", within, e))?;
         if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
@@ -47,7 +47,7 @@ fn is_ours(found: &Metadata) -> bool {
     found.is_dir() && found.uid() == rustix::process::geteuid().as_raw()
 }
 
-fn cause(error: &OperationError) -> String {
+fn cause(error: &Failure) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
@@ -64,7 +64,7 @@ fn remove_one(path: &Path) -> Result<bool> {
     match std::fs::remove_dir_all(path) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(OperationError::io("remove", path, e)),
+        Err(e) => Err(Failure::io("remove", path, e)),
     }
 }
 
@@ -84,7 +84,7 @@ fn end_process(folder: &Path) -> Result<()> {
             let _ = kill_process_group(pid, Signal::KILL);
         }
         if begun.elapsed() > GONE {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!(
                     "the CouchDB with the process number {} in {} does not end",
                     process.pid,
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::load::folder::PrivateFolder;
-    use crate::report::Silent;
+    use outcome::report::Silent;
 
     #[test]
     fn what_nobody_lives_in_goes_and_nothing_else() {

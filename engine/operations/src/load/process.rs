@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{PROCESS, PrivateFolder};
 use super::installation::Installation;
 use super::settings;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// How long CouchDB may take to end when it is asked to.
 const STOP: Duration = Duration::from_secs(20);
@@ -48,8 +48,8 @@ impl Process {
             .append(true)
             .mode(0o600)
             .open(folder.log())
-            .map_err(|e| OperationError::io("create", folder.log(), e))?;
-        let second = log.try_clone().map_err(|e| OperationError::io("create", folder.log(), e))?;
+            .map_err(|e| Failure::io("create", folder.log(), e))?;
+        let second = log.try_clone().map_err(|e| Failure::io("create", folder.log(), e))?;
         let mut command = Command::new("sh");
         command
             .args(["-c", GUARDED, "sh"])
@@ -69,11 +69,11 @@ impl Process {
         for name in NOT_PASSED_ON {
             command.env_remove(name);
         }
-        let child = command.spawn().map_err(|e| OperationError::io("start", couchdb.program(), e))?;
+        let child = command.spawn().map_err(|e| Failure::io("start", couchdb.program(), e))?;
         let process = Self { child, gone: false };
         if let Some(identity) = Identity::of(process.pid()) {
             let file = path.join(PROCESS);
-            identity.write(&file).map_err(|e| OperationError::io("write", file, e))?;
+            identity.write(&file).map_err(|e| Failure::io("write", file, e))?;
         }
         Ok(process)
     }
@@ -84,7 +84,7 @@ impl Process {
 
     /// How it ended, where it has.
     pub(super) fn ended(&mut self) -> Result<Option<String>> {
-        let status = self.child.try_wait().map_err(|e| OperationError::io("wait for", "CouchDB", e))?;
+        let status = self.child.try_wait().map_err(|e| Failure::io("wait for", "CouchDB", e))?;
         let Some(status) = status else { return Ok(None) };
         self.end_group();
         Ok(Some(match (status.code(), status.signal()) {

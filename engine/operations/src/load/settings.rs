@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{Admin, random};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// CouchDB's configuration, its arguments, and where it tells which port it has; below the private folder.
 pub(super) const INI: &str = "load.ini";
@@ -46,7 +46,7 @@ impl Settings<'_> {
                 .mode(mode)
                 .open(&path)
                 .and_then(|mut file| file.write_all(text.as_bytes()));
-            written.map_err(|e| OperationError::io("write", path, e))?;
+            written.map_err(|e| Failure::io("write", path, e))?;
         }
         Ok(())
     }
@@ -144,13 +144,13 @@ pub(super) fn check_admin(user: &str, password: &str) -> Result<()> {
     };
     let hash = ["-hashed-", "-pbkdf2-", "-pbkdf2:"].iter().any(|start| password.starts_with(start));
     if !plain(user) || user.contains([':', '=', ' ']) || user.starts_with(['[', ';']) {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("{user:?} cannot be the name of an admin"),
             "Give --admin USER:PASSWORD; the name must not hold spaces, colons or equals signs.",
         ));
     }
     if !plain(password) || hash {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "CouchDB cannot be told this password",
             "It must not begin or end with a space, hold ` ;` or control characters, or look like a hash (-pbkdf2-…).",
         ));

@@ -9,8 +9,9 @@ use couchfile::revtree::Revision;
 use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 
 use super::{open_database, shown, write};
-use crate::error::{OperationError, Result, with_causes};
-use crate::report::{Notice, Reporter, Severity};
+use crate::error::{UnusableFile, unusable};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result, with_causes};
 
 /// Documents in a line of couchbackup's format.
 const BATCH: usize = 500;
@@ -76,7 +77,7 @@ pub fn dump(
     lines.begin(options)?;
     let mut documents = 0;
     for document in database.in_order_around_damage(&Walk::default())? {
-        let Some((_, document)) = damage.or_report(document.map_err(OperationError::from))? else {
+        let Some((_, document)) = damage.or_report(document.map_err(Failure::from))? else {
             continue;
         };
         let Some(leaves) = damage.or_report(wanted(&database, &document, options))? else { continue };
@@ -90,14 +91,14 @@ pub fn dump(
     }
     if options.local {
         database.locals_around_damage(|found| {
-            let found = damage.or_report(found.map_err(OperationError::from))?;
+            let found = damage.or_report(found.map_err(Failure::from))?;
             if let Some((id, document)) = found
                 && !SnapshotDatabase::is_internal_local(id)
             {
                 lines.put(&document.to_vec())?;
                 documents += 1;
             }
-            Ok::<Flow, OperationError>(Flow::On)
+            Ok::<Flow, Failure>(Flow::On)
         })?;
     }
     lines.end()?;
@@ -145,14 +146,13 @@ impl Damage<'_> {
     }
 }
 
-fn is_damage(error: &OperationError) -> bool {
-    match error {
-        OperationError::Snapshot(error) => error.is_damage(),
-        OperationError::Database { source, .. } => {
-            !source.is_io() && !matches!(source, CouchFileError::Newer { .. })
-        }
-        _ => false,
+fn is_damage(error: &Failure) -> bool {
+    if let Some(error) = error.get::<snapshot::Error>() {
+        return error.is_damage();
     }
+    error
+        .get::<UnusableFile>()
+        .is_some_and(|file| !file.source.is_io() && !matches!(file.source, CouchFileError::Newer { .. }))
 }
 
 /// The leaves of a document that are written, the winner first.
@@ -161,8 +161,7 @@ fn wanted<'d>(
     document: &'d Document<'_>,
     options: &DumpOptions,
 ) -> Result<Vec<Revision<'d>>> {
-    let mut leaves =
-        document.leaves().map_err(|e| OperationError::database(shown(database, document.id()), e))?;
+    let mut leaves = document.leaves().map_err(|e| unusable(shown(database, document.id()), e))?;
     if !options.conflicts {
         leaves.truncate(1);
     }
@@ -180,7 +179,7 @@ fn json(
     let revs = options.revs || options.format == DumpFormat::Couchbackup;
     document
         .json(leaf, JsonOptions { revs, attachments: form, ..JsonOptions::default() })
-        .map_err(|e| OperationError::database(shown(database, document.id()), e))
+        .map_err(|e| unusable(shown(database, document.id()), e))
 }
 
 /// Appends JSON with everything that is not ASCII escaped: couchrestore reads its input in pieces, and spoils a character that two of

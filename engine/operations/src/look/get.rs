@@ -1,5 +1,6 @@
 //! Reads one document, or one of its attachments, out of an archive.
 
+use crate::error::unusable;
 use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
@@ -12,8 +13,8 @@ use serde_json::{Value, json};
 use snapshot::{Document, SnapshotDatabase};
 
 use super::{open_database, shown, write};
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// What of a document is wanted.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +51,7 @@ pub fn get(
         return put(&found.to_vec(), options.pretty, out);
     }
     let document = database.document(id)?.ok_or_else(|| no_document(&database, id))?;
-    let damaged = |e| OperationError::database(shown(&database, id), e);
+    let damaged = |e| unusable(shown(&database, id), e);
     let winner = document.winner().map_err(damaged)?;
     let revision = match &options.rev {
         Some(rev) => {
@@ -58,7 +59,7 @@ pub fn get(
             found.ok_or_else(|| no_revision(&database, &document, rev))?
         }
         None if document.is_deleted() => {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{} is deleted", shown(&database, id)),
                 format!("`--rev {winner}` shows what is left of it."),
             ));
@@ -66,7 +67,7 @@ pub fn get(
         None => winner,
     };
     if revision.stored.is_none() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("no body is kept of revision {revision} of {}", shown(&database, id)),
             "A compaction removes the bodies of revisions that are no leaves. `--revs` tells which are there.",
         ));
@@ -114,10 +115,10 @@ fn attachment(
     out: &mut dyn Write,
 ) -> Result<()> {
     let what = || shown(database, document.id());
-    let summary = document.summary(revision).map_err(|e| OperationError::database(what(), e))?;
+    let summary = document.summary(revision).map_err(|e| unusable(what(), e))?;
     let Some(found) = summary.attachments.iter().find(|attachment| attachment.name == name) else {
         let names: Vec<&str> = summary.attachments.iter().map(|a| a.name.as_str()).collect();
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("revision {revision} of {} has no attachment {name}", what()),
             if names.is_empty() { "It has none.".into() } else { format!("It has: {}.", names.join(", ")) },
         ));
@@ -149,9 +150,7 @@ fn attachment(
     }
     match done {
         (Some(error), _) => Err(error),
-        (None, read) => {
-            read.map_err(|e| OperationError::database(format!("attachment {name} of {}", what()), e))
-        }
+        (None, read) => read.map_err(|e| unusable(format!("attachment {name} of {}", what()), e)),
     }
 }
 
@@ -163,8 +162,8 @@ fn put(text: &[u8], pretty: bool, out: &mut dyn Write) -> Result<()> {
     write(out, b"\n")
 }
 
-fn no_document(database: &SnapshotDatabase, id: &str) -> OperationError {
-    OperationError::refused(
+fn no_document(database: &SnapshotDatabase, id: &str) -> Failure {
+    Failure::refused(
         format!("there is no document {}", shown(database, id)),
         format!(
             "`couchcopy ls ARCHIVE {} --prefix TEXT` lists documents whose ids begin with a text.",
@@ -173,10 +172,10 @@ fn no_document(database: &SnapshotDatabase, id: &str) -> OperationError {
     )
 }
 
-fn no_revision(database: &SnapshotDatabase, document: &Document<'_>, rev: &str) -> OperationError {
+fn no_revision(database: &SnapshotDatabase, document: &Document<'_>, rev: &str) -> Failure {
     let leaves: Vec<String> =
         document.leaves().map(|leaves| leaves.iter().map(ToString::to_string).collect()).unwrap_or_default();
-    OperationError::refused(
+    Failure::refused(
         format!("there is no revision {rev} of {}", shown(database, document.id())),
         format!("Its leaves are {}; `--revs` tells their ancestors.", leaves.join(", ")),
     )

@@ -1,13 +1,14 @@
 //! Lists the documents of a database in an archive.
 
+use crate::error::unusable;
 use std::io::Write;
 use std::path::Path;
 
 use snapshot::{Document, Flow, Walk};
 
 use super::{open_database, shown, write};
-use crate::error::{OperationError, Result};
-use crate::report::Reporter;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// Which documents are listed, and how.
 #[derive(Debug, Clone, Default)]
@@ -97,9 +98,9 @@ pub fn list(
             return Ok(Flow::Stop);
         }
         if document.is_deleted() && !options.deleted {
-            return Ok::<Flow, OperationError>(Flow::On);
+            return Ok::<Flow, Failure>(Flow::On);
         }
-        let row = row(document).map_err(|e| OperationError::database(shown(&database, document.id()), e))?;
+        let row = row(document).map_err(|e| unusable(shown(&database, document.id()), e))?;
         row.put(options.style, listed == 0, out)?;
         listed += 1;
         Ok(Flow::On)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use plugin_host::{Events, Output, RunError};
 
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
 
 /// Passes on what plugins say and run, for those who ask for details.
 pub(super) struct ReportedEvents(pub(super) Arc<dyn Reporter + Send>);

@@ -10,8 +10,8 @@ use node::Node;
 
 use super::{Learned, Proofs};
 use crate::cluster::on_each;
-use crate::error::{OperationError, Result};
 use crate::restore::suffix::TakenSuffixes;
+use outcome::{Failure, Result};
 
 /// What a restore finds below `shards` of a node. Paths are relative to the data folder.
 #[derive(Debug, Clone, Default)]
@@ -169,7 +169,7 @@ pub(super) fn prove(nodes: &[Node], learned: &mut [Learned], remove_orphans: boo
 }
 
 impl Proofs {
-    fn failed_on(&mut self, nodes: &[Node], error: &OperationError) {
+    fn failed_on(&mut self, nodes: &[Node], error: &Failure) {
         if let Some(node) = nodes.first() {
             let remedy = error.remedy().unwrap_or_default();
             self.problem(node, "shards", error.to_string(), remedy);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use node::{FileEntry, FileKind, Node, NodeError, OddEntry, Oddity};
+use outcome::Advice;
 use plugin_host::State;
 
 use super::{Allowed, Learned, Proof, Proofs, holdings, programs, stopped_way};
@@ -21,12 +22,12 @@ pub(super) fn prove(node: &Node, allowed: Allowed) -> (Vec<Proof>, Learned) {
     let mut proofs = Proofs::default();
     let mut learned = Learned::default();
     if let Err(e) = of_http(node, allowed, &mut proofs, &mut learned) {
-        proofs.problem(node, "http", told(&e), e.remedy());
+        proofs.problem(node, "http", told(&e), e.remedy().unwrap_or_default());
     }
     of_service(node, &mut proofs);
     programs::prove(node, &mut proofs);
     if let Err(e) = of_files(node, &mut proofs, &mut learned) {
-        proofs.problem(node, "files", told(&e), e.remedy());
+        proofs.problem(node, "files", told(&e), e.remedy().unwrap_or_default());
     }
     stopped_way::prove(node, &mut proofs);
     (proofs.proofs, learned)
@@ -186,7 +187,7 @@ fn of_service(node: &Node, proofs: &mut Proofs) {
             format!("{plugin} cannot say whether it runs"),
             "See to it that it can stop and start CouchDB: `couchcopy service stop` and `start`.",
         ),
-        Err(e) => proofs.problem(node, "service", told(&e), e.remedy()),
+        Err(e) => proofs.problem(node, "service", told(&e), e.remedy().unwrap_or_default()),
     }
 }
 

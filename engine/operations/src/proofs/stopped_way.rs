@@ -1,6 +1,7 @@
 //! Whether a node's files can be reached while CouchDB is stopped: some ways lead through CouchDB's container.
 
 use node::{Node, NodeError};
+use outcome::Advice;
 
 use super::Proofs;
 use super::node_proofs::told;
@@ -26,7 +27,7 @@ pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
             node,
             SUBJECT,
             format!("the data folder cannot be reached while CouchDB is stopped: {}", told(&e)),
-            e.remedy(),
+            e.remedy().unwrap_or_default(),
         ),
     }
 }

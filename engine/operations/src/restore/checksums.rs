@@ -3,6 +3,7 @@
 //! CouchDB up to 3.3 takes a header with another checksum for none, and so the file for an empty or an older database; a
 //! document with another checksum it cannot read. It does not say so before it is too late.
 
+use crate::error::unusable;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -13,7 +14,7 @@ use couchfile::md5_sums::Md5Sums;
 use couchfile::read_at::{FileBytes, ReadAt};
 use node::Version;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// The oldest CouchDB that data is restored to.
 pub const OLDEST_TARGET: (u64, u64) = (3, 1);
@@ -52,7 +53,7 @@ pub(super) fn content_with_md5(file: &DataFile, path: &str, content: &[u8]) -> R
 /// Puts MD5 into a file that has been written; whether anything else was there. `path` is the one in the archive, `at` where
 /// it was written to.
 pub(super) fn put_md5(file: &DataFile, path: &str, written: &File, at: &Path) -> Result<bool> {
-    let io = |e| OperationError::io("write", at, e);
+    let io = |e| Failure::io("write", at, e);
     let source = written.try_clone().and_then(FileBytes::new).map_err(io)?;
     let mut changed = false;
     for change in with_md5(file, path, source)?.changes() {
@@ -63,8 +64,8 @@ pub(super) fn put_md5(file: &DataFile, path: &str, written: &File, at: &Path) ->
     Ok(changed)
 }
 
-fn failed(path: &str, e: CouchFileError) -> OperationError {
-    OperationError::database(format!("{path} of the archive"), e)
+fn failed(path: &str, e: CouchFileError) -> Failure {
+    unusable(format!("{path} of the archive"), e)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use couchfile::read_at::ReadAt;
 use node::Unpacking;
 
 use super::staging::Staging;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
@@ -48,7 +48,7 @@ impl Destination {
             Self::Stream(stream) => {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(unpacking) = stream.unpacking.as_mut() else {
-                    return Err(OperationError::Bug(format!(
+                    return Err(Failure::bug(format!(
                         "{path} was to be made through a stream that has ended"
                     )));
                 };
@@ -62,8 +62,7 @@ impl Destination {
         match self {
             Self::Folder(staging) => {
                 let mut file = staging.create_file(path)?;
-                file.write_all(&parts.concat())
-                    .map_err(|e| OperationError::io("write", staging.path_of(path), e))
+                file.write_all(&parts.concat()).map_err(|e| Failure::io("write", staging.path_of(path), e))
             }
             Self::Stream(stream) => {
                 let bytes = parts.concat();
@@ -79,7 +78,7 @@ impl Destination {
             Self::Folder(staging) => {
                 let mut file = staging.create_file(path)?;
                 copy_pieces(&mut content, &mut file)
-                    .map_err(|e| OperationError::io("write", staging.path_of(path), e))
+                    .map_err(|e| Failure::io("write", staging.path_of(path), e))
             }
             Self::Stream(stream) => send(stream, path, keep + tail.len() as u64, &mut content),
         }
@@ -104,7 +103,7 @@ impl Destination {
 fn send(stream: &Mutex<Stream>, path: &str, size: u64, content: &mut dyn Read) -> Result<()> {
     let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(unpacking) = stream.unpacking.as_mut() else {
-        return Err(OperationError::Bug(format!("{path} was to be sent through a stream that has ended")));
+        return Err(Failure::bug(format!("{path} was to be sent through a stream that has ended")));
     };
     match unpacking.file(path, size, content) {
         Ok(()) => {

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::destination::Destination;
-use crate::error::Result;
+use outcome::Result;
 
 /// Between two rounds. Each one makes the file system close its journal, which others wait for: with one every second 200,000
 /// small files took a twentieth longer.

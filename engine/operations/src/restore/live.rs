@@ -27,15 +27,16 @@ use super::suffix::TakenSuffixes;
 use super::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
 use crate::agreement::{Agreement, WaitOptions};
 use crate::cluster::on_each;
-use crate::error::{OperationError, Result};
+use crate::error::unusable;
 use crate::identity::Identity;
 use crate::outside::{self, LeftBehind, Outside, Views};
-use crate::parallel;
 use crate::proofs::{Allowed, Learned, Proofs, prove_all};
-use crate::report::{Notice, Reporter, Severity, Steps};
 use crate::selection::Selection;
 use crate::survey::Survey;
 use crate::swap::{Journal, JournalOptions};
+use outcome::parallel;
+use outcome::report::{Notice, Reporter, Severity, Steps};
+use outcome::{Failure, Result};
 
 use stage::Staged;
 
@@ -207,7 +208,7 @@ impl PlannedRestore {
             if let Some(free) = learned.free
                 && free < *bytes
             {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!(
                         "{} has {} MiB free, the new data needs about {} MiB beside the old one",
                         node.shown(),
@@ -240,7 +241,7 @@ impl PlannedRestore {
             .iter()
             .map(|node| {
                 let name = node.id.name.clone();
-                let name = name.ok_or_else(|| OperationError::Bug("a node has no name yet".into()))?;
+                let name = name.ok_or_else(|| Failure::bug("a node has no name yet"))?;
                 Ok(Target { folder: node.data.clone(), node: name })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -375,7 +376,7 @@ impl PlannedRestore {
             let discard = || steps::discard(nodes, id.as_deref(), &steps, reporter);
             let staged = stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
                 if interrupted.load(Ordering::Relaxed) {
-                    return Err(OperationError::refused(
+                    return Err(Failure::refused(
                         "interrupted before anything was replaced",
                         "Give the same command again.",
                     ));
@@ -452,7 +453,7 @@ impl PlannedRestore {
 
     /// The journals that this restore begins with, by node.
     fn journals(&self) -> Result<Vec<Journal>> {
-        let id = couchfile::writer::random_uuid().map_err(|e| OperationError::database("no file", e))?;
+        let id = couchfile::writer::random_uuid().map_err(|e| unusable("no file", e))?;
         let archive =
             std::path::absolute(&self.options.archive).unwrap_or_else(|_| self.options.archive.clone());
         let length = std::fs::metadata(&archive).map_or(0, |found| found.len());

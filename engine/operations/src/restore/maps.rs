@@ -14,9 +14,10 @@ use couchfile::writer::{DatabaseWriter, NewBody, NewDocument, NewRevision, Setti
 use super::RestoreOptions;
 use super::destination::Destination;
 use super::plan::{Plan, placed};
-use crate::error::{OperationError, Result};
-use crate::parallel;
+use crate::error::unusable;
 use crate::survey::{MapDocument, Survey, unreadable};
+use outcome::parallel;
+use outcome::{Failure, Result};
 
 /// Writes the shard maps of every node into its staging folder.
 pub(super) fn write(
@@ -27,17 +28,16 @@ pub(super) fn write(
 ) -> Result<()> {
     let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
     let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "no node is named to restore to",
             "Give at least one target: DIR,NODENAME.",
         ));
     };
-    let failed = |e| OperationError::database(SHARD_MAPS, e);
+    let failed = |e| unusable(SHARD_MAPS, e);
     let uuid = || random_uuid().map_err(failed);
     let file = match first.folder() {
         Some(staging) => staging.create_file(SHARD_MAPS)?,
-        None => tempfile::tempfile()
-            .map_err(|e| OperationError::io("create a file in", std::env::temp_dir(), e))?,
+        None => tempfile::tempfile().map_err(|e| Failure::io("create a file in", std::env::temp_dir(), e))?,
     };
     let out = BufWriter::with_capacity(1 << 20, file);
     let mut writer = DatabaseWriter::new(out, Settings::new(uuid()?, node)).map_err(failed)?;
@@ -50,7 +50,7 @@ pub(super) fn write(
         },
     )?;
     let mut out = writer.finish().map_err(failed)?;
-    let io = |e| OperationError::io("write", SHARD_MAPS, e);
+    let io = |e| Failure::io("write", SHARD_MAPS, e);
     out.flush().map_err(io)?;
     let file = out.into_inner().map_err(|e| io(e.into_error()))?;
 

@@ -8,10 +8,10 @@ use couchfile::shard_map::ShardMap;
 use super::RestoreOptions;
 use crate::agreement::Promised;
 use crate::backup::FileProblem;
-use crate::error::{OperationError, Result};
-use crate::parallel;
 use crate::selection::Chosen;
 use crate::survey::{Counted, MapDocument, Survey, unreadable};
+use outcome::parallel;
+use outcome::{Failure, Result};
 
 use super::suffix::{Suffixes, TakenSuffixes, now};
 
@@ -126,7 +126,7 @@ impl Plan {
             0 => String::new(),
             n => format!(", though {archive} holds {n} shards that belong to none"),
         };
-        Err(OperationError::incomplete(
+        Err(Failure::incomplete(
             format!("the shard maps in the archive name no database that can be restored{shards}"),
             "Use another backup: the shard maps (_dbs.couch) of the node were lost when this one was made, or nothing was in it. \
              Give --allow-empty to restore no databases at all.",
@@ -360,10 +360,10 @@ pub(super) fn placed(mut map: ShardMap, name: &str, nodes: &[String], copies: Op
     map
 }
 
-fn damaged(left_out: &[FileProblem]) -> OperationError {
+fn damaged(left_out: &[FileProblem]) -> Failure {
     let shown: Vec<String> =
         left_out.iter().take(5).map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
-    OperationError::incomplete(
+    Failure::incomplete(
         format!(
             "{} databases cannot be restored whole: {}{}",
             left_out.len(),

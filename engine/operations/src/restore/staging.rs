@@ -11,7 +11,7 @@ use couchfile::data_dir::SHARD_MAPS;
 use node::Modes;
 use rustix::fs::{FlockOperation, Gid, Uid};
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Where everything is written first, inside the target.
 const STAGING: &str = ".couchcopy-restore";
@@ -47,13 +47,13 @@ pub(super) fn check_empty(target: &Path) -> Result<()> {
     let entries = match std::fs::read_dir(target) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(OperationError::io("list", target, e)),
+        Err(e) => return Err(Failure::io("list", target, e)),
     };
     for entry in entries {
-        let name = entry.map_err(|e| OperationError::io("list", target, e))?.file_name();
+        let name = entry.map_err(|e| Failure::io("list", target, e))?.file_name();
         let name = name.to_string_lossy();
         if name != STAGING && !HARMLESS.contains(&name.as_ref()) && !is_half_named(target, &name) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{} is not empty: it holds {name}", target.display()),
                 "An offline restore writes into new or empty folders only. Move the old data aside first, e.g. to \
                  DIR.old on the same file system.",
@@ -84,7 +84,7 @@ impl Staging {
             .recursive(true)
             .mode(0o755)
             .create(target)
-            .map_err(|e| OperationError::io("create the folder", target, e))?;
+            .map_err(|e| Failure::io("create the folder", target, e))?;
         check_empty(target)?;
         let owner = foreign_owner(target)?;
         let modes = modes_within(target)?;
@@ -94,34 +94,34 @@ impl Staging {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 // Never through a link: what is behind it is not ours.
                 let found =
-                    std::fs::symlink_metadata(&folder).map_err(|e| OperationError::io("read", &folder, e))?;
+                    std::fs::symlink_metadata(&folder).map_err(|e| Failure::io("read", &folder, e))?;
                 if !found.is_dir() {
-                    return Err(OperationError::refused(
+                    return Err(Failure::refused(
                         format!("{} is not a folder", folder.display()),
                         "Remove it and try again.",
                     ));
                 }
             }
-            Err(e) => return Err(OperationError::io("create the folder", folder, e)),
+            Err(e) => return Err(Failure::io("create the folder", folder, e)),
         }
         let lock = lock(&folder)?;
         for name in NAMED_FIRST {
             if is_half_named(target, name) {
                 match std::fs::rename(target.join(name), folder.join(name)) {
                     Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                        return Err(OperationError::io("move back", target.join(name), e));
+                        return Err(Failure::io("move back", target.join(name), e));
                     }
                     _ => {}
                 }
             }
         }
-        for left in std::fs::read_dir(&folder).map_err(|e| OperationError::io("list", &folder, e))? {
-            let left = left.map_err(|e| OperationError::io("list", &folder, e))?;
+        for left in std::fs::read_dir(&folder).map_err(|e| Failure::io("list", &folder, e))? {
+            let left = left.map_err(|e| Failure::io("list", &folder, e))?;
             if left.file_name() != LOCK {
                 remove(&left.path())?;
             }
         }
-        let handle = File::open(&folder).map_err(|e| OperationError::io("open", &folder, e))?;
+        let handle = File::open(&folder).map_err(|e| Failure::io("open", &folder, e))?;
         let made = Mutex::new(HashSet::new());
         let target = target.to_owned();
         Ok(Self { target, folder, made, owner, modes, handle, durable: true, _lock: Some(lock) })
@@ -135,7 +135,7 @@ impl Staging {
     /// Writes into a folder that is there, whoever made it, and that gets its name from whoever did. Root gives files to the
     /// owner of `like`, and the group may do with them what it may do with `like`.
     pub(super) fn within(folder: &Path, like: &Path) -> Result<Self> {
-        let handle = File::open(folder).map_err(|e| OperationError::io("open", folder, e))?;
+        let handle = File::open(folder).map_err(|e| Failure::io("open", folder, e))?;
         Ok(Self {
             target: folder.to_owned(),
             folder: folder.to_owned(),
@@ -160,11 +160,11 @@ impl Staging {
             .create_new(true)
             .mode(self.modes.file)
             .open(&full)
-            .map_err(|e| OperationError::io("create", &full, e))?;
+            .map_err(|e| Failure::io("create", &full, e))?;
         self.allow(&full, self.modes.file)?;
         if let Some((uid, gid)) = self.owner {
             rustix::fs::fchown(&file, Some(uid), Some(gid))
-                .map_err(|e| OperationError::io("change the owner of", &full, e.into()))?;
+                .map_err(|e| Failure::io("change the owner of", &full, e.into()))?;
         }
         Ok(file)
     }
@@ -185,7 +185,7 @@ impl Staging {
             return Ok(());
         }
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-            .map_err(|e| OperationError::io("change the permissions of", path, e))
+            .map_err(|e| Failure::io("change the permissions of", path, e))
     }
 
     fn make_folder(&self, folder: &Path) -> Result<()> {
@@ -201,12 +201,12 @@ impl Staging {
                 self.allow(folder, self.modes.folder)?;
                 if let Some((uid, gid)) = self.owner {
                     rustix::fs::chown(folder, Some(uid), Some(gid))
-                        .map_err(|e| OperationError::io("change the owner of", folder, e.into()))?;
+                        .map_err(|e| Failure::io("change the owner of", folder, e.into()))?;
                 }
             }
             // Another thread was faster.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(OperationError::io("create the folder", folder, e)),
+            Err(e) => return Err(Failure::io("create the folder", folder, e)),
         }
         made().insert(folder.to_owned());
         Ok(())
@@ -217,14 +217,13 @@ impl Staging {
         if !self.durable {
             return Ok(());
         }
-        rustix::fs::syncfs(&self.handle)
-            .map_err(|e| OperationError::io("make durable", &self.folder, e.into()))
+        rustix::fs::syncfs(&self.handle).map_err(|e| Failure::io("make durable", &self.folder, e.into()))
     }
 
     /// Gives everything but the shard maps its name: without them it is no databases yet.
     pub(super) fn name_data(&self) -> Result<()> {
         let naming = self.folder.join(NAMING);
-        File::create(&naming).map_err(|e| OperationError::io("create", naming, e))?;
+        File::create(&naming).map_err(|e| Failure::io("create", naming, e))?;
         self.name(&NAMED_FIRST)
     }
 
@@ -235,7 +234,7 @@ impl Staging {
             if !self.durable {
                 return Ok(());
             }
-            node::sync_folder(path).map_err(|e| OperationError::io("make durable", path, e))
+            node::sync_folder(path).map_err(|e| Failure::io("make durable", path, e))
         };
         durable(&self.target)?;
         remove(&self.folder)?;
@@ -255,7 +254,7 @@ impl Staging {
                 Ok(()) => {}
                 // There may be no view indexes, or no databases at all.
                 Err(e) if e.kind() == io::ErrorKind::NotFound && name != SHARD_MAPS => {}
-                Err(e) => return Err(OperationError::io("give its name to", to, e)),
+                Err(e) => return Err(Failure::io("give its name to", to, e)),
             }
         }
         Ok(())
@@ -270,21 +269,21 @@ fn lock(folder: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .open(&path)
-        .map_err(|e| OperationError::io("create", &path, e))?;
+        .map_err(|e| Failure::io("create", &path, e))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(OperationError::refused(
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::refused(
             format!("another restore is at work in {}", folder.display()),
             "Wait for it to end, or end it.",
         )),
-        Err(e) => Err(OperationError::io("lock", path, e.into())),
+        Err(e) => Err(Failure::io("lock", path, e.into())),
     }
 }
 
 fn remove(path: &Path) -> Result<()> {
-    let found = std::fs::symlink_metadata(path).map_err(|e| OperationError::io("read", path, e))?;
+    let found = std::fs::symlink_metadata(path).map_err(|e| Failure::io("read", path, e))?;
     let removed = if found.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    removed.map_err(|e| OperationError::io("remove", path, e))
+    removed.map_err(|e| Failure::io("remove", path, e))
 }
 
 /// The owner of a folder, where root makes files for somebody else.
@@ -292,7 +291,7 @@ fn foreign_owner(target: &Path) -> Result<Option<(Uid, Gid)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let found = std::fs::metadata(target).map_err(|e| OperationError::io("read", target, e))?;
+    let found = std::fs::metadata(target).map_err(|e| Failure::io("read", target, e))?;
     if found.uid() == 0 && found.gid() == 0 {
         return Ok(None);
     }
@@ -301,16 +300,15 @@ fn foreign_owner(target: &Path) -> Result<Option<(Uid, Gid)>> {
 
 /// Permissions that fit into a folder.
 fn modes_within(folder: &Path) -> Result<Modes> {
-    let found = std::fs::metadata(folder).map_err(|e| OperationError::io("read", folder, e))?;
+    let found = std::fs::metadata(folder).map_err(|e| Failure::io("read", folder, e))?;
     Ok(Modes::within(found.mode()))
 }
 
 fn check_room(target: &Path, bytes: u64) -> Result<()> {
-    let found =
-        rustix::fs::statvfs(target).map_err(|e| OperationError::io("ask for room in", target, e.into()))?;
+    let found = rustix::fs::statvfs(target).map_err(|e| Failure::io("ask for room in", target, e.into()))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if free < bytes {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!(
                 "{} has {} MiB free, the restore needs about {} MiB",
                 target.display(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, BoxError, EntryInfo, LargeSink, Visitor};
+use archive::{Archive, EntryInfo, LargeSink, Visitor};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
@@ -20,10 +20,10 @@ use super::plan::Plan;
 use super::proof::{Damage, Proof};
 use super::shard::{self, Copy, CopyUuids};
 use crate::backup::DatabaseLimits;
-use crate::error::{OperationError, Result};
-use crate::parallel;
-use crate::report::Reporter;
 use crate::survey::Survey;
+use outcome::parallel;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// What was written.
 #[derive(Debug, Clone, Copy)]
@@ -112,7 +112,7 @@ impl<'r> Writer<'r> {
         let copies = if matches!(file, DataFile::Shard(_)) { targets.len() } else { 0 };
         // Whoever follows the database of the old name must not take this one for it.
         let keep_first = !self.options.fresh_uuids && !self.plan.is_renamed(&file);
-        let uuids = CopyUuids::new(copies, keep_first).map_err(unusable(&path))?;
+        let uuids = CopyUuids::new(copies, keep_first).map_err(unusable_in_archive(&path))?;
         let new_path = self.plan.renamed(&file).map(|file| file.path());
         Ok(Some(Wanted { file, path, new_path, targets, uuids }))
     }
@@ -140,7 +140,7 @@ impl<'r> Writer<'r> {
     pub(super) fn finish(self) -> Result<std::result::Result<WrittenFiles, Damage>> {
         let done = self.done.into_inner();
         if done != self.plan.shards.len() as u64 {
-            return Err(OperationError::Bug(format!(
+            return Err(Failure::bug(format!(
                 "{done} shards were restored instead of {}",
                 self.plan.shards.len()
             )));
@@ -164,12 +164,12 @@ impl<'r> Writer<'r> {
             DataFile::View { shard, signature } => self.proof.view(shard, signature, content),
             DataFile::ShardMaps => Ok(true),
         };
-        Ok(proven.map_err(unusable(&wanted.path))? && !self.proof.is_damaged())
+        Ok(proven.map_err(unusable_in_archive(&wanted.path))? && !self.proof.is_damaged())
     }
 
     /// Fails where nobody waits for the end.
     fn go_on(&self) -> Result<()> {
-        if self.reporter.is_interrupted() { Err(OperationError::Interrupted) } else { Ok(()) }
+        if self.reporter.is_interrupted() { Err(Failure::interrupted()) } else { Ok(()) }
     }
 
     fn limits(&self, db: &str) -> Option<DatabaseLimits> {
@@ -200,12 +200,12 @@ impl<'r> Writer<'r> {
     }
 }
 
-fn unusable(path: &str) -> impl Fn(CouchFileError) -> OperationError + '_ {
-    move |e| OperationError::database(format!("{path} of the archive"), e)
+fn unusable_in_archive(path: &str) -> impl Fn(CouchFileError) -> Failure + '_ {
+    move |e| crate::error::unusable(format!("{path} of the archive"), e)
 }
 
 impl Visitor for Writer<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
         self.go_on()?;
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
         if !self.proves(&wanted, &content)? {
@@ -219,7 +219,7 @@ impl Visitor for Writer<'_> {
                 .fetch_add(u64::from(with_md5.is_some()) * wanted.targets.len() as u64, Ordering::Relaxed);
         }
         let content = with_md5.as_deref().unwrap_or(content);
-        let failed = unusable(&wanted.path);
+        let failed = unusable_in_archive(&wanted.path);
         let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
             self.destinations[usize::from(target)].put(wanted.new_path(), parts)
         };
@@ -239,7 +239,7 @@ impl Visitor for Writer<'_> {
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(None) };
         let (mut files, mut streams) = (Vec::new(), Vec::new());
         for (number, &target) in wanted.targets.iter().enumerate() {
@@ -269,7 +269,7 @@ impl Visitor for Writer<'_> {
                 let sink = LargeFile { writer: self, wanted, files, streams: Vec::new(), spool, size: None };
                 return Ok(Some(Box::new(sink)));
             }
-            let failed = |e| OperationError::io("create a file in", std::env::temp_dir(), e);
+            let failed = |e| Failure::io("create a file in", std::env::temp_dir(), e);
             spool = Some(tempfile::tempfile().map_err(failed)?);
         }
         Ok(Some(Box::new(LargeFile { writer: self, wanted, files, streams, spool, size: Some(entry.size) })))
@@ -304,20 +304,20 @@ struct LargeFile<'w, 'r> {
 }
 
 impl LargeSink for LargeFile<'_, '_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.writer.go_on()?;
         for (_, file, path) in &self.files {
-            file.write_all_at(bytes, offset).map_err(|e| OperationError::io("write", path, e))?;
+            file.write_all_at(bytes, offset).map_err(|e| Failure::io("write", path, e))?;
         }
         if let Some(spool) = &self.spool {
             spool
                 .write_all_at(bytes, offset)
-                .map_err(|e| OperationError::io("write a file in", std::env::temp_dir(), e))?;
+                .map_err(|e| Failure::io("write a file in", std::env::temp_dir(), e))?;
         }
         Ok(())
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         if !self.is_proven()? {
             if let Some(size) = self.size {
                 self.writer.count(&self.wanted, size);
@@ -325,7 +325,7 @@ impl LargeSink for LargeFile<'_, '_> {
             return Ok(());
         }
         for (number, file, path) in &self.files {
-            let io = |e| OperationError::io("write", path, e);
+            let io = |e| Failure::io("write", path, e);
             self.writer.put_md5(&self.wanted, file, path)?;
             let bytes = file.try_clone().and_then(FileBytes::new).map_err(io)?;
             let end = self.writer.end_of(&self.wanted, *number, &bytes)?;
@@ -333,7 +333,7 @@ impl LargeSink for LargeFile<'_, '_> {
         }
         if let Some(spool) = &self.spool {
             let bytes = spool.try_clone().and_then(FileBytes::new);
-            let bytes = bytes.map_err(|e| OperationError::io("read a file in", std::env::temp_dir(), e))?;
+            let bytes = bytes.map_err(|e| Failure::io("read a file in", std::env::temp_dir(), e))?;
             for &number in &self.streams {
                 self.writer.send(&self.wanted, number, &bytes)?;
             }
@@ -354,7 +354,7 @@ impl LargeFile<'_, '_> {
             (None, None) => return Ok(true),
         };
         let bytes = file.try_clone().and_then(FileBytes::new);
-        let bytes = bytes.map_err(|e| OperationError::io("read", path, e))?;
+        let bytes = bytes.map_err(|e| Failure::io("read", path, e))?;
         self.writer.proves(&self.wanted, &bytes)
     }
 }
@@ -368,7 +368,7 @@ struct End {
 impl Writer<'_> {
     /// The end of a copy of a large file.
     fn end_of(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<End> {
-        let failed = unusable(&wanted.path);
+        let failed = unusable_in_archive(&wanted.path);
         if let DataFile::Shard(name) = &wanted.file {
             let database = Database::open(bytes).map_err(&failed)?;
             let tail = shard::tail(&database, self.copy(name, wanted, number)).map_err(&failed)?;
@@ -409,7 +409,7 @@ impl Writer<'_> {
         let open = |file: &Later<'_>| -> Result<_> {
             let entry = archive
                 .find(&file.entry)?
-                .ok_or_else(|| OperationError::Bug(format!("{} is in the archive no more", file.entry)))?;
+                .ok_or_else(|| Failure::bug(format!("{} is in the archive no more", file.entry)))?;
             Ok(archive.open_entry(&entry)?)
         };
         let to = |target: usize| -> Result<()> {

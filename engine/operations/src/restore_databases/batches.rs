@@ -1,5 +1,6 @@
 //! Documents of an archive, some thousand at a time, and which of their revisions a database lacks.
 
+use crate::error::unusable;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 use snapshot::{Document, InOrder, SnapshotDatabase, Walk};
 
 use super::sender::Sender;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Documents at a time, and bytes of them without their bodies.
 pub(super) const DOCUMENTS: usize = 2000;
@@ -82,8 +83,8 @@ pub(super) fn missing(
     let path = sender.target.path("/_revs_diff");
     let asked: Map<String, Value> =
         revisions.iter().map(|(id, revs)| (id.clone(), revs.clone().into())).collect();
-    let text = serde_json::to_vec(&asked)
-        .map_err(|e| OperationError::Bug(format!("revisions that make no JSON: {e}")))?;
+    let text =
+        serde_json::to_vec(&asked).map_err(|e| Failure::bug(format!("revisions that make no JSON: {e}")))?;
     let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), text.len() as u64)?;
     let rows = answer.body.as_object().filter(|_| answer.is_success());
     let Some(rows) = rows else {
@@ -104,6 +105,6 @@ pub(super) fn missing(
 pub(super) fn unreadable(
     source: &SnapshotDatabase,
     document: &Document<'_>,
-) -> impl FnOnce(CouchFileError) -> OperationError {
-    move |error| OperationError::database(format!("{} of {}", document.id(), source.name()), error)
+) -> impl FnOnce(CouchFileError) -> Failure {
+    move |error| unusable(format!("{} of {}", document.id(), source.name()), error)
 }

@@ -7,7 +7,7 @@ use node::{Body, Method};
 use serde_json::Value;
 
 use super::sender::{Delivered, Sender, Sending, limit, reason};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Bytes and documents of a request, at most and about. Larger ones have to be held in memory on both sides, and a CouchDB takes
 /// longer for the same documents: with a thousand of one shard a fifth.
@@ -134,7 +134,7 @@ fn request(documents: &[&[u8]]) -> Vec<u8> {
 /// Id and revision of a document of ours.
 fn names(document: &[u8]) -> Result<(String, String)> {
     let document = Json::parse(document)
-        .map_err(|e| OperationError::Bug(format!("a document that is no JSON was sent: {e}")))?;
+        .map_err(|e| Failure::bug(format!("a document that is no JSON was sent: {e}")))?;
     let text = |key: &str| document.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
     Ok((text("_id"), text("_rev")))
 }

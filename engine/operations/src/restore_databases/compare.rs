@@ -8,9 +8,9 @@ use snapshot::{Info, SnapshotDatabase, Walk};
 
 use super::batches::{self, Batches, Revisions};
 use super::sender::Sender;
-use crate::error::{OperationError, Result};
-use crate::parallel;
-use crate::report::Reporter;
+use outcome::parallel;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// Requests at a time.
 const THREADS: usize = 4;
@@ -67,7 +67,7 @@ pub(super) fn documents(
     if lost <= sender.refused_revisions().saturating_sub(sender.remembered()) {
         return Ok(());
     }
-    Err(OperationError::incomplete(
+    Err(Failure::incomplete(
         format!("{lost} revisions are not in {} after all was sent: {}", sender.target.name, told.join(", ")),
         "Somebody else may have purged them, or deleted the database meanwhile. Give the same command again.",
     ))
@@ -92,7 +92,7 @@ pub(super) fn counts(info: &Info, sender: &Sender<'_>) -> Result<()> {
     if documents.saturating_add(deleted) >= wanted {
         return Ok(());
     }
-    Err(OperationError::incomplete(
+    Err(Failure::incomplete(
         format!(
             "{} has {documents} documents and {deleted} deleted ones, the archive {} and {}",
             sender.target.name, info.documents, info.deleted

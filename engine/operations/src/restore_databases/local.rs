@@ -4,7 +4,7 @@ use snapshot::{Flow, SnapshotDatabase};
 
 use super::note::ID;
 use super::sender::Sender;
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Writes all of them but CouchDB's own and ours, as far as they are not there. Those that are damaged are reported.
 pub(super) fn send(source: &SnapshotDatabase, sender: &Sender<'_>) -> Result<()> {
@@ -16,13 +16,13 @@ pub(super) fn send(source: &SnapshotDatabase, sender: &Sender<'_>) -> Result<()>
                 sender.lose(&e);
                 return Ok(Flow::On);
             }
-            Err(e) => return Err(OperationError::from(e)),
+            Err(e) => return Err(Failure::from(e)),
         };
         if id != ID && !SnapshotDatabase::is_internal_local(id) {
             let written = sender.patiently(|| sender.target.put_local(id, &document))?;
             sender.sent_local(u64::from(written));
         }
-        Ok::<Flow, OperationError>(Flow::On)
+        Ok::<Flow, Failure>(Flow::On)
     })?;
     sender.step("local documents sent");
     Ok(())

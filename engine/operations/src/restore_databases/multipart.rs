@@ -14,7 +14,7 @@ use node::{Answer, Body, Method, encode};
 use snapshot::Document;
 
 use super::sender::{Delivered, Sender, Sending, limit};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Pieces of attachments that are read ahead of what is sent.
 const AHEAD: usize = 4;
@@ -132,7 +132,7 @@ impl Multipart {
                 // What is damaged here does not heal.
                 (Err(error), Err(_)) if !is_hang_up(&error) => {
                     damage = Some(error.to_string());
-                    Err(OperationError::Bug("an attachment that is damaged was sent again".into()))
+                    Err(Failure::bug("an attachment that is damaged was sent again"))
                 }
                 (_, Err(error)) => Err(error),
             }

@@ -12,8 +12,8 @@ use snapshot::{Document, ShardChanges, SnapshotDatabase, Walk};
 
 use super::batches::{Batch, Batches, unreadable};
 use super::sender::Sender;
-use crate::error::Result;
-use crate::report::{Notice, Reporter, Severity};
+use outcome::Result;
+use outcome::report::{Notice, Reporter, Severity};
 
 /// Threads that read, at most; in the order of changes each has a shard of its own.
 const READERS: usize = 3;

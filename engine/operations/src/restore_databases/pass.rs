@@ -16,8 +16,8 @@ use super::bulk::{self, Bulk};
 use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// Requests at a time.
 const SENDERS: usize = 4;
@@ -138,7 +138,7 @@ pub(super) fn design_documents(
 struct Work {
     stop: AtomicBool,
     /// The first one.
-    failure: Mutex<Option<OperationError>>,
+    failure: Mutex<Option<Failure>>,
     /// Documents that have been read.
     read: AtomicU64,
 }
@@ -159,7 +159,7 @@ impl Work {
     fn queue(&self, queue: &SyncSender<Parcel>, parcel: Parcel) -> Result<()> {
         // Senders take everything until the end, so that nobody waits for them in vain.
         if self.stop.load(Ordering::Acquire) || queue.send(parcel).is_err() {
-            return Err(OperationError::Bug("the reading went on after the sending had failed".into()));
+            return Err(Failure::bug("the reading went on after the sending had failed"));
         }
         Ok(())
     }
@@ -337,7 +337,7 @@ enum Problem {
     /// It is damaged in the archive.
     Damage(CouchFileError),
     /// Nothing can be sent.
-    Other(OperationError),
+    Other(Failure),
 }
 
 impl From<CouchFileError> for Problem {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::Refused;
 use super::limits::Limits;
 use super::target::Target;
-use crate::error::{OperationError, Result};
-use crate::report::Steps;
+use outcome::report::Steps;
+use outcome::{Failure, Result};
 
 /// How long a request that fails is sent again: a node may be restarted meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -95,7 +95,7 @@ impl<'s> Sender<'s> {
     pub(super) fn check_interrupted(&self) -> Result<()> {
         if self.interrupted.load(Ordering::Relaxed) {
             self.gave_up.store(true, Ordering::Relaxed);
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("interrupted while {} was being restored; a part of it is there", self.target.name),
                 "Give the same command again: it goes on where it was.",
             ));
@@ -134,7 +134,8 @@ impl<'s> Sender<'s> {
         loop {
             self.check_interrupted()?;
             match attempt() {
-                Err(OperationError::Node(error)) if may_pass(&error) && begun.elapsed() < PATIENCE => {}
+                Err(error)
+                    if error.get::<NodeError>().is_some_and(may_pass) && begun.elapsed() < PATIENCE => {}
                 done => return done,
             }
             std::thread::sleep(pause);
@@ -163,12 +164,12 @@ impl<'s> Sender<'s> {
                 Ok(answer) => self.target.error(request, answer.status, answer.reason()),
                 Err(error) => error,
             };
-            let OperationError::Node(node) = &error else { return Err(error) };
+            let Some(node) = error.get::<NodeError>() else { return Err(error) };
             if !may_pass(node) {
                 return Err(error);
             }
             let is_about_it =
-                matches!(**node, NodeError::NoAnswer { .. } | NodeError::Http { status: 500, .. });
+                matches!(node, NodeError::NoAnswer { .. } | NodeError::Http { status: 500, .. });
             failed = if is_about_it && self.answers_otherwise() { failed + 1 } else { 0 };
             if failed > 0
                 && let Some(reason) = self.refusal(parcel)
@@ -198,7 +199,7 @@ impl<'s> Sender<'s> {
         asked.is_ok_and(|answer| answer.is_success())
     }
 
-    fn give_up(&self, documents: usize, error: OperationError) -> Result<Delivered> {
+    fn give_up(&self, documents: usize, error: Failure) -> Result<Delivered> {
         if documents == 1 && self.stubborn.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_STUBBORN {
             return Err(error);
         }

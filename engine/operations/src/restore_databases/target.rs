@@ -11,7 +11,7 @@ use snapshot::SnapshotDatabase;
 use super::FoundDescription;
 use super::note::{ID, Note};
 use super::security::{self, UserDatabase};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// How many revisions of a document are remembered while documents are brought back: more than any has, so that none is
 /// forgotten on the way.
@@ -124,7 +124,7 @@ impl<'h> Target<'h> {
         let Some(info) = self.info()? else { return Ok(Found::Nothing) };
         if (info["props"]["partitioned"] == true) != shape.partitioned {
             let (has, wanted) = if shape.partitioned { ("not ", "") } else { ("", "not ") };
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("{} is {has}partitioned there, and {wanted}partitioned in the archive", self.name),
                 "Give another name: --db NAME=NEWNAME.",
             ));
@@ -134,7 +134,7 @@ impl<'h> Target<'h> {
                 return Ok(Found::Unfinished(found));
             }
             if !note.merge {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{} holds a restore that is not finished, {found}", self.name),
                     "Finish that one with its own archive, or delete the database, or give another name: --db NAME=NEWNAME. \
                      --merge adds to what is there.",
@@ -149,7 +149,7 @@ impl<'h> Target<'h> {
         if note.merge {
             return Ok(Found::Documents);
         }
-        Err(OperationError::refused(
+        Err(Failure::refused(
             format!("{} is there already, with {documents} documents and {deleted} deleted ones", self.name),
             "Give another name (--db NAME=NEWNAME), or --merge to add the archive's documents to it: of each document the \
              revisions of both sides stay, as after a replication.",
@@ -187,7 +187,7 @@ impl<'h> Target<'h> {
     }
 
     /// The error for a request that CouchDB refused.
-    pub(super) fn error(&self, request: &str, status: u16, reason: String) -> OperationError {
+    pub(super) fn error(&self, request: &str, status: u16, reason: String) -> Failure {
         let (node, request) = (self.http.node().to_owned(), request.to_owned());
         match status {
             // Name and password have been proven to be a server admin's, so 403 is about something else.
@@ -204,7 +204,7 @@ impl<'h> Target<'h> {
         let rest = format!("?q={q}&n={n}{partitioned}");
         let answer = self.http.ask(Method::PUT, &self.path(&rest), None)?;
         if answer.status == 412 {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("somebody else has made {} just now", self.name),
                 "Give the command again to see what is there.",
             ));
@@ -338,7 +338,7 @@ impl<'h> Target<'h> {
         let begun = Instant::now();
         while self.setting(rest)? != *value {
             if begun.elapsed() > SEEN {
-                return Err(OperationError::incomplete(
+                return Err(Failure::incomplete(
                     format!("{}{rest} was set, but something else is there", self.name),
                     "Somebody else may have changed it. Give the same command again.",
                 ));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use wildmatch::WildMatch;
 
 use super::{Rename, Selection};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Names told of a list.
 const TOLD: usize = 5;
@@ -40,7 +40,7 @@ impl Chosen {
             .collect();
         let not_chosen = (names.len() - chosen.len()) as u64;
         if chosen.is_empty() {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!("none of the {} databases of the archive is chosen", names.len()),
                 "Leave something for --except to leave. `couchcopy ls ARCHIVE` lists the databases.",
             ));
@@ -50,14 +50,14 @@ impl Chosen {
             let Some(name) = chosen.get_mut(from.as_str()) else {
                 let why =
                     if names.contains(from) { "is not among those chosen" } else { "is not in the archive" };
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{from} is to be renamed {to}, but {why}"),
                     "Give the whole name of a database; --only and --except go by the names in the archive. `couchcopy ls \
                      ARCHIVE` lists them.",
                 ));
             };
             if renamed.insert(from, to).is_some_and(|before| before != to) {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{from} is to be renamed twice"),
                     "Give each database one new name.",
                 ));
@@ -69,7 +69,7 @@ impl Chosen {
             if let Some(other) = taken.insert(to, from) {
                 let mut both = [other, from];
                 both.sort_unstable();
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!("{} and {} would both be named {to}", both[0], both[1]),
                     "Give them different names, or leave one out with --except.",
                 ));
@@ -121,7 +121,7 @@ impl<'s> Patterns<'s> {
             return Ok(());
         }
         let told: Vec<String> = idle.iter().map(|text| format!("{} {text}", self.option)).collect();
-        Err(OperationError::refused(
+        Err(Failure::refused(
             format!("{} matches no database of the archive", told.join(", ")),
             "A pattern has to match a whole name: * stands for any characters, / among them, ? for one. `couchcopy ls \
              ARCHIVE` lists the databases. In a shell, patterns stand in quotes.",

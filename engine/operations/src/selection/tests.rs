@@ -23,7 +23,7 @@ fn chosen(only: &[&str], except: &[&str]) -> Vec<String> {
 
 fn refusal(only: &[&str], except: &[&str], rename: &[&str]) -> String {
     let error = choose(only, except, rename).unwrap_err();
-    assert_eq!(error.kind(), crate::error::ErrorKind::Refused);
+    assert_eq!(error.kind(), outcome::FailureKind::Refused);
     error.to_string()
 }
 
@@ -76,6 +76,6 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn names_are_asked_for_only_where_something_is_chosen() {
-    let unasked = Chosen::of(&Selection::default(), || Err(OperationError::Bug("asked".into()))).unwrap();
+    let unasked = Chosen::of(&Selection::default(), || Err(Failure::bug("asked"))).unwrap();
     assert_eq!(unasked.name_of("any"), Some("any"));
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use node::{Credentials, Endpoint};
 use plugin_host::NodeId;
 
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Ports that CouchDB listens on unless it is told otherwise.
 const PORT: u16 = 5984;
@@ -34,7 +34,7 @@ impl HttpAddress {
     /// Reads `http://HOST[:PORT]`. Credentials do not belong there: a URL is shown.
     pub fn parse(url: &str) -> Result<Self> {
         let wrong = || {
-            OperationError::refused(
+            Failure::refused(
                 "a node's url has to be http://HOST[:PORT] or https://HOST[:PORT], without name and password",
                 "For example: http://10.0.0.1:5984. Name and password go into --user and COUCHCOPY_PASSWORD or \
                  --password-file.",

@@ -3,7 +3,7 @@
 use plugin_host::PluginReference;
 
 use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, NodeArgument, SiteNode};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// What the user said about plugins for all nodes of a command.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ impl PluginChoice {
     /// Fails where it was chosen in two ways.
     fn chosen_service(&self) -> Result<Option<PluginReference>> {
         match (&self.service, &self.start_stop) {
-            (Some(_), Some(_)) => Err(OperationError::refused(
+            (Some(_), Some(_)) => Err(Failure::refused(
                 "--service and --couchdb-start/--couchdb-stop both say how CouchDB is started and stopped",
                 "Give one of them.",
             )),

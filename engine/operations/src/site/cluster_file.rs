@@ -7,7 +7,7 @@ use plugin_host::{NodeId, PluginReference};
 use serde::Deserialize;
 
 use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, HttpAddress, NodeArgument, SiteNode};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// The nodes of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,9 +87,9 @@ enum Value {
 impl ClusterFile {
     /// Reads a cluster file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| OperationError::io("read", path, e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::io("read", path, e))?;
         Self::parse(&text).map_err(|problem| {
-            OperationError::refused(
+            Failure::refused(
                 format!("{} is no cluster file: {problem}", path.display()),
                 "docs/services.md shows what one looks like.",
             )

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use node::Credentials;
 
 use super::{SiteNode, netrc};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 /// Whom to be where nobody says.
 const USER: &str = "admin";
@@ -73,10 +73,10 @@ impl CredentialSources {
 }
 
 fn first_line(file: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(file).map_err(|e| OperationError::io("read", file, e))?;
+    let text = std::fs::read_to_string(file).map_err(|e| Failure::io("read", file, e))?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("the first line of {} is empty", file.display()),
             "Write the password into its first line.",
         ));

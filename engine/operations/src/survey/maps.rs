@@ -8,8 +8,9 @@ use couchfile::shard_map::ShardMap;
 
 use super::AnySource;
 use crate::documents::convert_in_order;
-use crate::error::{OperationError, Result};
-use crate::parallel;
+use crate::error::unusable;
+use outcome::parallel;
+use outcome::{Failure, Result};
 
 /// A `_dbs.couch` in an archive.
 pub struct ArchivedMaps {
@@ -41,8 +42,8 @@ impl MapDocument {
 impl ArchivedMaps {
     /// Opens the file.
     pub fn new(source: AnySource) -> Result<Self> {
-        let database = Database::open(source)
-            .map_err(|e| OperationError::database("the archive's shard maps (_dbs.couch)", e))?;
+        let database =
+            Database::open(source).map_err(|e| unusable("the archive's shard maps (_dbs.couch)", e))?;
         Ok(Self { database })
     }
 
@@ -53,7 +54,7 @@ impl ArchivedMaps {
 
     /// The names of all databases, in their order.
     pub fn names(&self) -> Result<Vec<String>> {
-        let failed = |e| OperationError::database("the archive's shard maps (_dbs.couch)", e);
+        let failed = |e| unusable("the archive's shard maps (_dbs.couch)", e);
         let mut names = Vec::new();
         let add = |doc: &DocInfo<'_>| {
             if !doc.deleted && !doc.id.starts_with(b"_design/") {
@@ -99,8 +100,8 @@ impl ArchivedMaps {
 }
 
 /// The error for a document that should hold a shard map and does not.
-pub(crate) fn unreadable(id: &str, problem: &str) -> OperationError {
-    OperationError::incomplete(
+pub(crate) fn unreadable(id: &str, problem: &str) -> Failure {
+    Failure::incomplete(
         format!("the shard map of {id} cannot be read: {problem}"),
         "Use another backup; `couchcopy verify` tells what is whole in this one.",
     )

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, BoxError, EntryInfo, LargeSink, SequentialArchive, Visitor};
+use archive::{Archive, EntryInfo, LargeSink, SequentialArchive, Visitor};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
@@ -12,16 +12,17 @@ use couchfile::view::ViewIndex;
 
 use super::tail::Tail;
 use super::{AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of};
-use crate::error::{OperationError, Result};
+use crate::error::unusable;
 use crate::metadata::Metadata;
-use crate::report::Reporter;
 use crate::spool::Spool;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// Passes over the whole archive once.
 pub(super) fn survey(archive: SequentialArchive, threads: usize, reporter: &dyn Reporter) -> Result<Survey> {
     reporter.phase("reading the archive (it has no table of contents)", None);
     let pass = Pass { found: Mutex::new(Found::default()), reporter };
-    let end = archive.visit(threads, &pass).map_err(OperationError::from_visit)?;
+    let end = archive.visit(threads, &pass).map_err(Failure::from)?;
     let found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let maps = found.maps.ok_or_else(|| no_maps(archive.name()))?;
     Ok(Survey {
@@ -61,9 +62,9 @@ impl Pass<'_> {
     }
 
     /// What the entry is; notes its root, which must be the same for all.
-    fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, BoxError> {
+    fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, Failure> {
         if self.reporter.is_interrupted() {
-            return Err(OperationError::Interrupted.into());
+            return Err(Failure::interrupted().into());
         }
         let located = locate(entry.name);
         self.with(|found| {
@@ -83,7 +84,7 @@ impl Pass<'_> {
         let facts = match shard_facts(size, content) {
             Ok(facts) => facts,
             Err(e @ CouchFileError::Newer { .. }) => {
-                return Err(OperationError::database(format!("{} of the archive", shard.path()), e));
+                return Err(unusable(format!("{} of the archive", shard.path()), e));
             }
             Err(e) => {
                 ShardFacts { size, damage: Some(e.to_string().into_boxed_str()), ..ShardFacts::default() }
@@ -124,7 +125,7 @@ impl Pass<'_> {
 /// Notes the folder in an archive that holds the data folder. There must be but one.
 pub(crate) fn note_root(found: &mut Option<String>, root: &str) -> Result<()> {
     match found {
-        Some(other) if other != root => Err(OperationError::refused(
+        Some(other) if other != root => Err(Failure::refused(
             format!("the archive holds several data folders: {other} and {root}"),
             "Unpack it and back the folders up as the nodes of one cluster: \
              couchcopy backup localhost,DIR1 localhost,DIR2 NEW_ARCHIVE.",
@@ -154,7 +155,7 @@ pub(super) fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts,
 }
 
 impl Visitor for Pass<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
         if entry.name == archive::METADATA {
             self.with(|found| found.metadata = Metadata::from_yaml(content));
             return Ok(());
@@ -173,7 +174,7 @@ impl Visitor for Pass<'_> {
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         let size = entry.size;
         Ok(match self.file(entry)? {
             None => None,
@@ -190,11 +191,11 @@ struct SpooledMaps<'p> {
 }
 
 impl LargeSink for SpooledMaps<'_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         Ok(self.spool.put(offset, bytes)?)
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         let source: AnySource = Box::new(self.spool.content()?);
         self.pass.with(|found| found.maps = Some(source));
         Ok(())
@@ -210,12 +211,12 @@ struct End<'p> {
 }
 
 impl LargeSink for End<'_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).put(offset, bytes);
         Ok(())
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         match &self.file {
             DataFile::Shard(shard) => self.pass.add_shard(shard, self.size, &*tail)?,

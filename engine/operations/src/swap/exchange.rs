@@ -4,7 +4,7 @@ use node::{FileEntry, FileKind, Node};
 
 use super::journal::{Journal, Phase};
 use super::{NodeState, Places, Situation, UNDONE, is_replaced, look, lost, names, no_folder, old};
-use crate::error::{OperationError, Result};
+use outcome::{Failure, Result};
 
 impl Places {
     /// Makes the folder and writes the first journal.
@@ -53,7 +53,7 @@ impl Places {
         let (old, new) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
         let in_place = names(Some(old.clone()));
         if let Some(lost) = lost(&journal.old, &in_place) {
-            return Err(OperationError::incomplete(
+            return Err(Failure::incomplete(
                 format!(
                     "{} of {} is not there any more, now that CouchDB is stopped; nothing has been moved",
                     self.data.join(lost).display(),
@@ -63,7 +63,7 @@ impl Places {
             ));
         }
         if let Some(missing) = lost(&journal.new, &names(Some(new.clone()))) {
-            return Err(OperationError::incomplete(
+            return Err(Failure::incomplete(
                 format!(
                     "{} of {} is not there any more; nothing has been moved",
                     self.new.join(missing).display(),
@@ -116,7 +116,7 @@ impl Places {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(OperationError::incomplete(
+        Err(Failure::incomplete(
             format!("after the exchange on {}, {}", node.shown(), problems.join(" and ")),
             "Look at these folders: somebody else changes them, or the file system lost something.",
         ))
@@ -146,7 +146,7 @@ impl Places {
         if moved.situation == Situation::Swapped && moved.in_place.len() == journal.new.len() {
             return Ok(());
         }
-        Err(OperationError::incomplete(
+        Err(Failure::incomplete(
             format!(
                 "after the exchange on {}, {} has {} instead of {}",
                 node.shown(),
@@ -212,7 +212,7 @@ impl Places {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(OperationError::incomplete(
+        Err(Failure::incomplete(
             format!(
                 "the old data of {} is not back as it was before the exchange: {}",
                 node.shown(),
@@ -275,7 +275,7 @@ impl Places {
         let state = look(node)?;
         match state.journal.as_ref().map(|journal| journal.phase) {
             Some(Phase::Staging | Phase::Staged | Phase::Undone) if !state.in_old.is_empty() => {
-                return Err(OperationError::refused(
+                return Err(Failure::refused(
                     format!(
                         "old data ({}) still lies in {} of {}, though the old data should be in place",
                         listed(&state.in_old),
@@ -290,7 +290,7 @@ impl Places {
             Some(Phase::Removing | Phase::Undone | Phase::Staging) => {}
             Some(Phase::Staged) => self.set_phase(node, Phase::Undone)?,
             Some(Phase::Swapping) => {
-                return Err(OperationError::Bug(format!(
+                return Err(Failure::bug(format!(
                     "what is beside the data of {} was to be removed in the middle of a swap",
                     node.shown()
                 )));
@@ -310,7 +310,7 @@ fn listed(names: &[String]) -> String {
 
 fn decided<'s>(node: &Node, state: &'s NodeState) -> Result<&'s Journal> {
     state.journal.as_ref().filter(|journal| journal.phase == Phase::Swapping).ok_or_else(|| {
-        OperationError::Bug(format!("the data of {} was to be swapped before that was decided", node.shown()))
+        Failure::bug(format!("the data of {} was to be swapped before that was decided", node.shown()))
     })
 }
 
@@ -323,7 +323,7 @@ pub(crate) fn check_journal(node: &Node, state: &NodeState) -> Result<()> {
 }
 
 fn no_journal<T>(node: &Node, state: &NodeState) -> Result<T> {
-    Err(OperationError::refused(
+    Err(Failure::refused(
         format!(
             "the journal of a restore is missing on {}, though old data ({}) lies in {}",
             node.shown(),

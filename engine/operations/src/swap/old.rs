@@ -6,7 +6,7 @@ use node::{FileEntry, FileKind, Node};
 use serde::{Deserialize, Serialize};
 
 use super::is_replaced;
-use crate::error::Result;
+use outcome::Result;
 
 /// The last bytes of a file that are compared: the last header of shard maps is among them.
 const END: u64 = 8 << 10;

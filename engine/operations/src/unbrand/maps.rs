@@ -10,10 +10,11 @@ use couchfile::shard_map::ShardMap;
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
 
 use super::UnbrandOptions;
-use crate::error::{OperationError, Result};
-use crate::parallel;
+use crate::error::unusable;
 use crate::restore::maps::{moved, unchanged};
 use crate::survey::{ArchivedMaps, MapDocument};
+use outcome::parallel;
+use outcome::{Failure, Result};
 
 /// A `_dbs.couch` in the making.
 pub(super) struct NewMaps {
@@ -32,10 +33,10 @@ pub(super) fn write(
     deleted: &[String],
     options: &UnbrandOptions,
 ) -> Result<NewMaps> {
-    let failed = |e| OperationError::database(SHARD_MAPS, e);
+    let failed = |e| unusable(SHARD_MAPS, e);
     let file = tempfile::tempfile_in(&options.temporary)
-        .map_err(|e| OperationError::io("create a file in", &options.temporary, e))?;
-    let io = |e| OperationError::io("write a file in", &options.temporary, e);
+        .map_err(|e| Failure::io("create a file in", &options.temporary, e))?;
+    let io = |e| Failure::io("write a file in", &options.temporary, e);
     let out = BufWriter::with_capacity(1 << 20, file);
     let uuid = random_uuid().map_err(failed)?;
     let mut writer = DatabaseWriter::new(out, Settings::new(uuid, node)).map_err(failed)?;

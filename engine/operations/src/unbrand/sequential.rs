@@ -5,18 +5,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{ArchiveWriter, BoxError, EntryInfo, Facts, LargeSink, Progress, SequentialArchive, Visitor};
+use archive::{ArchiveWriter, EntryInfo, Facts, LargeSink, Progress, SequentialArchive, Visitor};
 use couchfile::data_dir::{DataFile, ShardName, locate};
 
 use super::sources::{Findings, MapsSource, ShardSource, ViewSource};
 use super::{UnbrandOptions, UnbrandResult, described, maps, now, writer_options};
 use crate::backup::BackupSummary;
 use crate::backup::output::Output;
-use crate::error::{OperationError, Result};
 use crate::metadata::Metadata;
-use crate::report::Reporter;
 use crate::spool::{Spool, SpoolPart};
 use crate::survey::{ArchivedMaps, no_maps, note_root, summary_of};
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// A file that has passed by.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub(super) fn write(
         found: Mutex::default(),
         reporter,
     };
-    let visited = archive.visit(options.threads, &pass).map_err(OperationError::from_visit)?;
+    let visited = archive.visit(options.threads, &pass).map_err(Failure::from)?;
     let mut found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let summary = visited.toc.as_ref().and_then(|toc| summary_of(&toc.summary)).unwrap_or_default();
 
@@ -89,8 +89,8 @@ pub(super) fn write(
             }),
             &told,
         )
-        .map_err(OperationError::from_visit)?;
-    writer.add_all(std::iter::once(MapsSource { maps }), &told).map_err(OperationError::from_visit)?;
+        .map_err(Failure::from)?;
+    writer.add_all(std::iter::once(MapsSource { maps }), &told).map_err(Failure::from)?;
     writer
         .add_all(
             shards.iter().map(|(path, (shard, passed))| ShardSource {
@@ -101,7 +101,7 @@ pub(super) fn write(
             }),
             &told,
         )
-        .map_err(OperationError::from_visit)?;
+        .map_err(Failure::from)?;
 
     let found_now = findings.into_inner();
     let mut problems = summary.problems;
@@ -123,7 +123,7 @@ pub(super) fn write(
         config: Vec::new(),
         ..summary
     };
-    let value = serde_json::to_value(&summary).map_err(|e| OperationError::Bug(e.to_string()))?;
+    let value = serde_json::to_value(&summary).map_err(|e| Failure::bug(e.to_string()))?;
     let written = writer.finish(value)?;
     output.commit(written.out)?;
     Ok(UnbrandResult {
@@ -200,7 +200,7 @@ impl Pass<'_> {
 }
 
 impl Visitor for Pass<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
         if entry.name == archive::METADATA {
             self.with(|found| found.metadata = Metadata::from_yaml(content));
             return Ok(());
@@ -211,7 +211,7 @@ impl Visitor for Pass<'_> {
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         let Some(begin) = self.note(entry)? else { return Ok(None) };
         Ok(Some(Box::new(Spooling { spool: &self.spool, begin })))
     }
@@ -224,11 +224,11 @@ struct Spooling<'s> {
 }
 
 impl LargeSink for Spooling<'_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         Ok(self.spool.put(self.begin + offset, bytes)?)
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{BoxError, EntrySource, Facts, Opened};
+use archive::{EntrySource, Facts, Opened};
 use couchfile::data_dir::ShardName;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::{Prefix, ReadAt};
@@ -13,7 +13,7 @@ use super::maps::NewMaps;
 use super::now;
 use super::sequential::Passed;
 use crate::backup::{FileProblem, SMALL, shard_facts, shard_header, view_facts, view_header};
-use crate::error::OperationError;
+use outcome::Failure;
 
 /// What the threads find out.
 #[derive(Debug, Default, Clone)]
@@ -43,7 +43,7 @@ pub(super) struct MapsSource {
 }
 
 impl EntrySource for MapsSource {
-    fn open(self, _: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, _: &mut Vec<u8>) -> Result<Opened, Failure> {
         let NewMaps { content, facts, .. } = self.maps;
         Ok(Opened::Large { name: archive::DBS.to_owned(), mtime: now(), facts, data: Box::new(content) })
     }
@@ -58,7 +58,7 @@ pub(super) struct ShardSource<'f> {
 }
 
 impl EntrySource for ShardSource<'_> {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         match look(self.passed, buf, shard_header)? {
             Ok((header, end)) => {
                 self.findings.note(|found| found.shards += 1);
@@ -85,7 +85,7 @@ pub(super) struct ViewSource<'f> {
 }
 
 impl EntrySource for ViewSource<'_> {
-    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, BoxError> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let left_out = |why: &str| {
             self.findings.note(|found| found.views_left_out.push(format!("{} ({why})", self.path)));
             Ok(Opened::Skip)
@@ -118,10 +118,11 @@ fn look<H>(
     passed: &Passed,
     buf: &mut Vec<u8>,
     header: fn(&dyn ReadAt) -> Result<(H, u64), CouchFileError>,
-) -> Result<Result<(H, u64), CouchFileError>, BoxError> {
+) -> Result<Result<(H, u64), CouchFileError>, Failure> {
     let found = if passed.content.len() <= SMALL {
         buf.resize(passed.content.len() as usize, 0);
-        passed.content.read_exact_at(buf, 0)?;
+        let read = passed.content.read_exact_at(buf, 0);
+        read.map_err(|e| Failure::io("read a file in", &*passed.folder, e))?;
         header(buf)
     } else {
         header(&passed.content)
@@ -129,7 +130,7 @@ fn look<H>(
     match found {
         // The spool failed, which tells nothing of the file. What points beyond the file's end is the file's own damage.
         Err(CouchFileError::Io { source, .. }) if source.kind() != ErrorKind::UnexpectedEof => {
-            Err(OperationError::io("read a file in", &*passed.folder, source).into())
+            Err(Failure::io("read a file in", &*passed.folder, source).into())
         }
         other => Ok(other),
     }

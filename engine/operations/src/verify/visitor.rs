@@ -2,19 +2,20 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, BoxError, Entry, EntryInfo, Facts, LargeSink, Visitor};
+use archive::{Archive, ArchiveError, Entry, EntryInfo, Facts, LargeSink, Visitor};
 use couchfile::check::Placement;
 use couchfile::data_dir::DataFile;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 
 use super::{Mapped, VerifyResult};
-use crate::error::OperationError;
+use crate::error::unusable;
 use crate::integrity;
-use crate::parallel;
-use crate::report::Reporter;
 use crate::spool::Spool;
 use crate::survey::{Survey, locate};
+use outcome::parallel;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// Checks files on all threads.
 pub(super) struct Checker<'s> {
@@ -50,20 +51,17 @@ impl<'s> Checker<'s> {
     }
 
     /// Checks a file's content. Damage goes into the result, failed reads are errors.
-    fn check(
-        &self,
-        file: &DataFile,
-        facts: Option<&Facts>,
-        size: u64,
-        content: &dyn ReadAt,
-    ) -> Result<(), BoxError> {
+    fn check(&self, file: &DataFile, facts: Option<&Facts>, size: u64, content: &dyn ReadAt) -> Result<()> {
         let path = file.path();
-        let failed = |e: CouchFileError| -> BoxError {
+        let failed = |e: CouchFileError| -> Failure {
             match e {
-                CouchFileError::Newer { .. } => {
-                    OperationError::database(format!("{path} of the archive"), e).into()
+                CouchFileError::Newer { .. } => unusable(format!("{path} of the archive"), e).into(),
+                e => ArchiveError::Content {
+                    archive: self.survey.name().to_owned(),
+                    entry: path.clone(),
+                    source: Box::new(e),
                 }
-                e => e.into(),
+                .into(),
             }
         };
         match file {
@@ -103,14 +101,14 @@ impl<'s> Checker<'s> {
 }
 
 impl Visitor for Checker<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), BoxError> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
         match locate(entry.name) {
             Some((_, file)) => self.check(&file, entry.entry.map(|e| &e.facts), entry.size, &content),
             None => Ok(()),
         }
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, BoxError> {
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         let Some((_, file)) = locate(entry.name) else { return Ok(None) };
         if let Some(entry) = entry.entry {
             return Ok(Some(Box::new(InPlace { checker: self, file, entry: entry.clone() })));
@@ -127,13 +125,13 @@ struct InPlace<'c> {
 }
 
 impl LargeSink for InPlace<'_> {
-    fn chunk(&self, _: u64, _: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, _: u64, _: &[u8]) -> Result<()> {
         Ok(())
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         let Archive::Indexed(archive) = &self.checker.survey.archive else {
-            return Err(OperationError::Bug("an entry of a manifest in an archive without one".into()).into());
+            return Err(Failure::bug("an entry of a manifest in an archive without one").into());
         };
         let reader = archive.open_entry(&self.entry)?;
         self.checker.check(&self.file, Some(&self.entry.facts), self.entry.size, &reader)
@@ -148,11 +146,11 @@ struct Spooled<'c> {
 }
 
 impl LargeSink for Spooled<'_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), BoxError> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         Ok(self.spool.put(offset, bytes)?)
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<(), BoxError> {
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
         let bytes = self.spool.content()?;
         self.checker.check(&self.file, None, bytes.len(), &bytes)
     }

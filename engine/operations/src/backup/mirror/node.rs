@@ -11,12 +11,12 @@ use couchfile::blocks::Blocks;
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::header;
 use couchfile::read_at::{FileBytes, ReadAt};
-use node::{FileStat, NodeFiles, NodeStreams, PackedFile, RestOf};
+use node::{FileStat, NodeFiles, NodeStreams, PackedFile, RestOf, is_of_the_way};
 
 use super::walk;
 use crate::backup::remote::PAUSES;
-use crate::error::{OperationError, Result};
-use crate::report::{Notice, Reporter, Severity};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
 
 /// Smaller files are fetched whole: the node starts a program for each that is not.
 const SMALLEST_REST: u64 = 64 << 10;
@@ -68,7 +68,7 @@ impl NodeMirror {
         match opened {
             Ok(opened) => Ok(Some(opened)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(OperationError::io("open", path, e)),
+            Err(e) => Err(Failure::io("open", path, e)),
         }
     }
 
@@ -81,11 +81,11 @@ impl NodeMirror {
         loop {
             let before = update.came;
             let error = match update.run(paths) {
-                Err(OperationError::Node(error)) if error.is_of_the_way() => error,
+                Err(error) if is_of_the_way(&error) => error,
                 ended => return ended,
             };
             attempts = if update.came > before { 0 } else { attempts };
-            let Some(pause) = PAUSES.get(attempts) else { return Err(OperationError::Node(error)) };
+            let Some(pause) = PAUSES.get(attempts) else { return Err(error) };
             attempts += 1;
             tell(format!("{error}. It is tried again."));
             std::thread::sleep(*pause);
@@ -108,7 +108,7 @@ impl NodeMirror {
     fn remove(&self, path: &Path) -> Result<()> {
         match fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(OperationError::io("remove", path, e));
+                return Err(Failure::io("remove", path, e));
             }
             _ => {}
         }
@@ -241,7 +241,7 @@ impl Update<'_> {
         opened: io::Result<File>,
         content: &mut dyn Read,
         stat: FileStat,
-        failed: &mut Option<OperationError>,
+        failed: &mut Option<Failure>,
     ) -> io::Result<bool> {
         self.last = None;
         let written = opened.map_err(CopyError::Write).and_then(|file| {
@@ -258,7 +258,7 @@ impl Update<'_> {
             }
             Err(CopyError::Read(e)) => Err(e),
             Err(CopyError::Write(e)) => {
-                *failed = Some(OperationError::io("write", path, e));
+                *failed = Some(Failure::io("write", path, e));
                 Ok(false)
             }
         }

@@ -11,7 +11,7 @@ use node::NodeFiles;
 use super::lane::{Arrived, Lane, Taken, Tell};
 use super::{Absence, Fetched, checked};
 use crate::backup::file::{self, FileFailure, SMALL, ShardHeader};
-use crate::error::OperationError;
+use outcome::Failure;
 
 /// Pauses before a file is asked for again that may be about to appear, or to become whole. See `file.rs`; the way to the node
 /// and back takes its time, too.
@@ -86,20 +86,15 @@ enum Found {
     Nothing,
 }
 
-fn fetch(
-    files: &Arc<dyn NodeFiles>,
-    folder: &Path,
-    path: &str,
-    tell: &Tell,
-) -> Result<Found, OperationError> {
+fn fetch(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str, tell: &Tell) -> Result<Found, Failure> {
     let paths = vec![path.to_owned(), format!("{path}{}", file::COMPACTED)];
     let lane = Lane::start(Arc::clone(files), folder.to_owned(), paths, 2 * SMALL as usize, Arc::clone(tell))
-        .map_err(|e| OperationError::io("start a thread for", folder, e))?;
+        .map_err(|e| Failure::io("start a thread for", folder, e))?;
     for (number, found) in [Found::Main as fn(Arrived) -> Found, Found::Compacted].into_iter().enumerate() {
         match lane.take(number) {
             Taken::Arrived(arrived) => return Ok(found(arrived)),
             Taken::NotThere => {}
-            Taken::Failed => return Err(lane.failure().map_or_else(super::cut_off, OperationError::from)),
+            Taken::Failed => return Err(lane.failure().map_or_else(super::cut_off, Failure::from)),
         }
     }
     Ok(Found::Nothing)

@@ -24,8 +24,8 @@ use crate::backup::file;
 use crate::backup::folder::NodeFolder;
 use crate::backup::plan::PlannedShard;
 use crate::backup::security::Securities;
-use crate::error::Result;
-use crate::parallel;
+use outcome::Result;
+use outcome::parallel;
 
 /// So much of every copy's end is looked at: its last header, with what an unfinished write may have left behind it.
 const TAIL: u64 = 8 << 10;

@@ -7,8 +7,8 @@ use std::path::Path;
 use node::Node;
 
 use super::stage::destination;
-use crate::error::Result;
 use crate::proofs::holdings::is_soft_deleted;
+use outcome::Result;
 
 /// Moves them from old data, which is about to be removed, to the data in place. May be done again.
 pub(super) fn keep(node: &Node, old: &Path) -> Result<()> {

@@ -6,13 +6,13 @@ use couchfile::writer::NewDocument;
 use node::{Method, Node, NodeError, encode};
 use serde_json::{Value, json};
 
-use crate::error::{OperationError, Result};
-use crate::parallel;
-use crate::report::Reporter;
 use crate::restore::RestoreOptions;
 use crate::restore::maps::rewritten;
 use crate::restore::plan::Plan;
 use crate::survey::Survey;
+use outcome::parallel;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
 
 /// Documents sent at a time.
 const BATCH: usize = 500;
@@ -50,7 +50,7 @@ pub(super) fn write(
 /// The document with its revision and ancestors, as replication sends it.
 fn as_json(document: &NewDocument) -> Result<Value> {
     let id = String::from_utf8_lossy(&document.id).into_owned();
-    let unusable = |problem: String| OperationError::Bug(format!("the shard map of {id}: {problem}"));
+    let unusable = |problem: String| Failure::bug(format!("the shard map of {id}: {problem}"));
     let leaf = document.revisions.last().ok_or_else(|| unusable("no revision".into()))?;
     let body = leaf.body.as_ref().ok_or_else(|| unusable("no body".into()))?;
     let mut text = Vec::new();
@@ -86,7 +86,7 @@ fn put(node: &Node, document: &Value) -> Result<()> {
     if answer.is_success() { Ok(()) } else { Err(http_error(node, &path, answer.status, answer.reason())) }
 }
 
-fn http_error(node: &Node, path: &str, status: u16, reason: String) -> OperationError {
+fn http_error(node: &Node, path: &str, status: u16, reason: String) -> Failure {
     let request = format!("writing shard maps to {path}");
     NodeError::Http { node: node.shown(), request, status, reason }.into()
 }

@@ -8,12 +8,12 @@ use node::Node;
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps, undoing};
 use crate::agreement::Expected;
 use crate::cluster::{on_all, on_each};
-use crate::error::{OperationError, Result};
 use crate::identity::Identity;
-use crate::report::{Reporter, Steps};
 use crate::restore::proof::Damage;
 use crate::restore::{RestoreResult, Suffixes};
 use crate::swap::{self, Journal, NodeState, Situation};
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
 
 /// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
 /// archive is, if that has changed, how long to wait, and whether the old data stays.
@@ -30,7 +30,7 @@ pub fn resume(
     let states = in_order(nodes, states, &journal);
     let archive = archive.unwrap_or_else(|| journal.archive.clone().into());
     if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!("{} is not there, or is not the archive that is being restored", archive.display()),
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
@@ -57,7 +57,7 @@ pub fn resume(
     };
     if states.iter().any(is_behind) {
         if is(&beyond) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 "some nodes have the new data and others have been brought back to the old one",
                 "Bring all of them back with `couchcopy restore --roll-back`, then restore again.",
             ));
@@ -149,13 +149,13 @@ fn look(nodes: &mut [Node]) -> Result<Vec<NodeState>> {
 fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     let mut journals = states.iter().filter_map(|state| state.journal.as_ref());
     let Some(journal) = journals.next().cloned() else {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "no restore is unfinished on these nodes",
             "`couchcopy status NODE…` tells what each node has.",
         ));
     };
     if journals.any(|other| other.id != journal.id) {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             "these nodes were part of different restores",
             "Name the nodes of one cluster. `couchcopy status NODE…` tells what each node has.",
         ));
@@ -165,7 +165,7 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     given.sort_unstable();
     wanted.sort_unstable();
     if given != wanted {
-        return Err(OperationError::refused(
+        return Err(Failure::refused(
             format!(
                 "the restore is one of {}, and the nodes given are {}",
                 wanted.join(", "),

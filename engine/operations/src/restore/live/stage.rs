@@ -7,14 +7,14 @@ use node::{FileEntry, FileKind, Modes, Node, Owner};
 
 use super::{MapsBy, PlannedRestore};
 use crate::cluster::on_all;
-use crate::error::{OperationError, Result};
-use crate::report::{Reporter, Steps};
 use crate::restore::destination::Destination;
 use crate::restore::proof::Damage;
 use crate::restore::staging::Staging;
 use crate::restore::visitor::WrittenFiles;
 use crate::restore::write;
 use crate::swap::{self, Journal, Places, Situation};
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
 
 /// What came of staging.
 pub(super) enum Staged {
@@ -90,7 +90,7 @@ fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
     if arrived == sent {
         return Ok(());
     }
-    Err(OperationError::incomplete(
+    Err(Failure::incomplete(
         format!(
             "{} unpacked {} files of {} bytes, though {} of {} bytes were sent",
             node.shown(),

@@ -9,8 +9,9 @@ use node::{Node, Presence};
 use plugin_host::State;
 
 use crate::cluster::on_all;
-use crate::error::{OperationError, Result};
+use crate::error::ChangeError;
 use crate::identity::{Identity, Who, who_answers};
+use outcome::{Failure, Result};
 
 /// How long CouchDB may go on answering after it was stopped.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -107,11 +108,12 @@ fn look(node: &Node, others: Others, who: &mut dyn FnMut() -> Who) -> Found {
     }
 }
 
-fn still_answers(node: &Node, found: String) -> OperationError {
-    OperationError::StillAnswers {
+fn still_answers(node: &Node, found: String) -> Failure {
+    ChangeError::StillAnswers {
         node: node.shown(),
         url: node.http.url().to_owned(),
         service: node.service.shown().to_owned(),
         found,
     }
+    .into()
 }

@@ -9,10 +9,11 @@ use super::standstill::Others;
 use super::{MapsBy, PlannedRestore, kept, maps_http, standstill, warn};
 use crate::agreement::{self, Agreement, Expected};
 use crate::cluster::{on_all, on_each};
-use crate::error::{OperationError, Result};
+use crate::error::ChangeError;
 use crate::identity::Identity;
-use crate::report::{Reporter, Steps};
 use crate::swap::{self, Journal, Phase, Places, Situation};
+use outcome::Result;
+use outcome::report::{Reporter, Steps};
 
 /// What came of an exchange.
 pub(super) struct Exchanged {
@@ -106,7 +107,7 @@ pub(super) fn start_and_wait(
     )?;
     if !agreement.agreed && !agreement.interrupted {
         let (differences, lasting) = (agreement.differences, agreement.lasting);
-        return Err(OperationError::Disagreement { differences, lasting });
+        return Err(ChangeError::Disagreement { differences, lasting }.into());
     }
     Ok(Exchanged { agreement, service_down })
 }

@@ -10,10 +10,11 @@ use super::standstill::Others;
 use super::steps::{Exchanged, discard};
 use super::{standstill, warn};
 use crate::cluster::{on_all, on_each};
-use crate::error::{OperationError, Result};
+use crate::error::ChangeError;
 use crate::identity::{Identity, Who, who_answers};
-use crate::report::{Reporter, Steps};
 use crate::swap::{self, NodeState, Places, Situation};
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
 
 /// How long nodes may take to answer after the old data is back, before that is told.
 const BACK: Duration = Duration::from_secs(120);
@@ -53,9 +54,9 @@ pub(super) fn or_undo(
     interrupted.store(false, Ordering::Relaxed);
     let source = Box::new(error);
     match undo(nodes, identities, steps, reporter) {
-        Ok(Undone::Something) => Err(OperationError::Undone { source }),
-        Ok(Undone::Nothing) => Err(OperationError::Unchanged { source }),
-        Err(undoing) => Err(OperationError::HalfDone { source, undoing: Box::new(undoing) }),
+        Ok(Undone::Something) => Err(ChangeError::Undone { source }.into()),
+        Ok(Undone::Nothing) => Err(ChangeError::Unchanged { source }.into()),
+        Err(undoing) => Err(ChangeError::HalfDone { source, undoing: Box::new(undoing) }.into()),
     }
 }
 
@@ -78,14 +79,14 @@ pub(super) fn undo(
     {
         swap::check_journal(node, state)?;
         if state.situation == Situation::Removing {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 "the old data is being removed already: it cannot be brought back",
                 "`couchcopy clean` removes the rest of it.",
             ));
         }
         // While old data is in place somewhere, journals are everywhere; they go last.
         if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
-            return Err(OperationError::refused(
+            return Err(Failure::refused(
                 format!(
                     "{} has no old data any more, so that the other nodes' cannot be brought back",
                     node.shown()
@@ -119,7 +120,7 @@ pub(super) fn undo(
         }
         Ok(())
     });
-    let mut failed: Option<OperationError> = None;
+    let mut failed: Option<Failure> = None;
     for (result, state) in put_back.into_iter().zip(&states) {
         if let Err(error) = result
             && (is_changed(state) || failed.is_none())

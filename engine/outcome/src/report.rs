@@ -1,5 +1,6 @@
 //! How an operation tells of its progress while it runs.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -52,19 +53,25 @@ pub trait Reporter: Sync {
 }
 
 /// Counts the steps of a change, whichever node, database and thread they belong to, so that tests can end it after each.
-pub(crate) struct Steps<'r> {
+pub struct Steps<'r> {
     reporter: &'r dyn Reporter,
     number: AtomicU64,
 }
 
 impl<'r> Steps<'r> {
-    pub(crate) fn new(reporter: &'r dyn Reporter) -> Self {
+    /// Counts from 1, and reports to `reporter`.
+    pub fn new(reporter: &'r dyn Reporter) -> Self {
         Self { reporter, number: AtomicU64::new(0) }
     }
 
     /// A step is behind us.
-    pub(crate) fn count(&self, what: &str) {
+    pub fn count(&self, what: &str) {
         self.reporter.step(self.number.fetch_add(1, Ordering::SeqCst) + 1, what);
+    }
+
+    /// A step is behind us in one place: on a node.
+    pub fn done(&self, what: &str, place: impl Display) {
+        self.count(&format!("{what} on {place}"));
     }
 }
 

@@ -1,0 +1,85 @@
+//! Failures that every crate knows.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::advice::{Advice, FailureKind};
+
+/// A failure that needs no type of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Common {
+    /// The operating system did not let us read or write.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// What was being done, as in "cannot …".
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system reported.
+        source: io::Error,
+    },
+    /// The request is refused. Nothing was changed.
+    #[error("{problem}")]
+    Refused {
+        /// Why.
+        problem: String,
+        /// What to do now.
+        remedy: String,
+    },
+    /// The data to be saved or restored is incomplete.
+    #[error("{problem}")]
+    Incomplete {
+        /// What is missing.
+        problem: String,
+        /// What to do now.
+        remedy: String,
+    },
+    /// The user interrupted the operation before it was done.
+    #[error("interrupted; nothing is left of it")]
+    Interrupted,
+    /// Something that cannot happen unless couchcopy has a bug.
+    #[error("couchcopy itself is at fault: {0}")]
+    Bug(String),
+}
+
+impl Advice for Common {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Io { .. } => FailureKind::System,
+            Self::Refused { .. } => FailureKind::Refused,
+            Self::Incomplete { .. } => FailureKind::Data,
+            Self::Interrupted => FailureKind::Interrupted,
+            Self::Bug(_) => FailureKind::Bug,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            Self::Refused { remedy, .. } | Self::Incomplete { remedy, .. } => Some(remedy.clone()),
+            Self::Io { path, source, .. } => io_remedy(path, source),
+            Self::Interrupted => None,
+            Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
+        }
+    }
+}
+
+/// What to do about a failed system call on this path (empty where there is none).
+pub fn io_remedy(path: &Path, error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Some(
+            "Run couchcopy as the user that owns CouchDB's data (often `couchdb`), or as root with sudo."
+                .into(),
+        ),
+        io::ErrorKind::StorageFull => Some(format!(
+            "There is no room left. Make some{}; nothing that was there before has been changed.",
+            path.parent().map_or_else(String::new, |parent| format!(" in {}", parent.display()))
+        )),
+        io::ErrorKind::FileTooLarge => Some(
+            "No file may become that large here: `ulimit -f` shows the limit of the shell that runs couchcopy, and some file \
+             systems have one."
+                .into(),
+        ),
+        io::ErrorKind::NotFound => Some("Check the path for typing mistakes.".into()),
+        _ => None,
+    }
+}

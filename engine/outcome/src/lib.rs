@@ -1,0 +1,18 @@
+//! How an operation goes on and ends: failures with a remedy, progress, work on several threads.
+//!
+//! The ground of couchcopy: this crate imports none of the others. Each crate above defines its own errors and says for each
+//! of them, by [`Advice`], which kind of failure it is and what to do about it. A [`Failure`] carries any of them upwards, so
+//! that no crate has to know the errors of all others.
+
+mod advice;
+mod common;
+mod failure;
+mod printable;
+
+pub mod parallel;
+pub mod report;
+
+pub use advice::{Advice, FailureKind};
+pub use common::{Common, io_remedy};
+pub use failure::{Failure, Result, with_causes};
+pub use printable::{is_unprintable, printable};
