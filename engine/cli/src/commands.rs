@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use operations::backup::{
-    BackupOptions, BackupResult, ConfigurationFile, FileProblem, FolderArgument, NodeConfiguration, backup,
-};
+use contents::{ConfigurationFile, FileProblem, NodeConfiguration};
+use operations::backup::{BackupOptions, BackupResult, FolderArgument, backup};
 use operations::inventory::{self, DatabaseListing, Overview};
 use operations::plugins::Plugins;
 use operations::plugins::host::printable;
 use operations::site::SiteNode;
-use operations::survey::Survey;
+use contents::Contents;
 use operations::verify::{VerifyResult, verify};
 use outcome::Result;
 
@@ -68,7 +67,7 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
             Ok(Outcome::of(result.is_whole()))
         }
         Command::Info(command) => {
-            let overview = inventory::overview(&Survey::open(&command.archive, threads, reporter)?)?;
+            let overview = inventory::overview(&Contents::open(&command.archive, threads, reporter)?)?;
             reporter.end();
             output.print(&overview, info_text);
             Ok(Outcome::Done)

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 
 use operations::inventory;
 use operations::look::{self, DumpOptions, GetOptions, ListOptions, ListStyle};
-use operations::survey::Survey;
+use contents::Contents;
 use outcome::{Failure, Result};
 
 use crate::commands::{databases_text, shards_text};
@@ -16,14 +16,14 @@ use crate::progress::Terminal;
 /// Lists databases, documents or shards.
 pub(crate) fn ls(command: &Ls, threads: usize, output: &Output, reporter: &Terminal) -> Result<Outcome> {
     let Some(db) = &command.db else {
-        let survey = Survey::open(&command.archive, threads, reporter)?;
+        let survey = Contents::open(&command.archive, threads, reporter)?;
         reporter.end();
         let listings = inventory::databases(&survey, None)?;
         output.print(&listings, |listings| databases_text(listings));
         return Ok(Outcome::Done);
     };
     if command.shards {
-        let survey = Survey::open(&command.archive, threads, reporter)?;
+        let survey = Contents::open(&command.archive, threads, reporter)?;
         reporter.end();
         let listings = inventory::databases(&survey, Some(db))?;
         let listing = listings.first().ok_or_else(|| {

@@ -27,7 +27,6 @@ mod security;
 mod source;
 mod split;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,21 +34,14 @@ use std::time::Instant;
 
 use archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, Progress, WriterOptions};
 use node::{Http, NodeFiles};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::metadata::Metadata;
+use contents::{BackupSummary, Choice, Metadata};
 use outcome::parallel;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 
-pub use asked::{ClusterRecord, DatabaseLimits, NodeRecord};
-pub use choice::{Choice, CopyRecord};
-pub use config::{ConfigurationFile, NodeConfiguration};
-pub(crate) use file::{SMALL, shard_header, view_header};
 pub use folder::NodeFolder;
-pub use left_out::{LeftOut, LeftOutKind};
-pub use security::SecurityChoice;
-pub(crate) use source::{shard_facts, view_facts};
 
 /// What to save and how.
 #[derive(Clone)]
@@ -96,73 +88,6 @@ impl FolderArgument {
     pub fn local(path: impl Into<PathBuf>, node: Option<String>) -> Self {
         Self { path: path.into(), node, files: None, http: None, config: Vec::new() }
     }
-}
-
-/// What the archive's table of contents says about how the backup went. Lists are complete: a restore relies on them.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(default)]
-pub struct BackupSummary {
-    /// Names of the nodes saved.
-    pub nodes: Vec<String>,
-    /// When it began, in universal time.
-    pub date: String,
-    /// Databases saved.
-    pub databases: u64,
-    /// Shards saved.
-    pub shards: u64,
-    /// View indexes saved.
-    pub views: u64,
-    /// Databases that were deleted after the shard maps were read: their maps are in the archive, some of their shards
-    /// are not.
-    pub deleted_meanwhile: Vec<String>,
-    /// Databases that were made after the shard maps were read, and so are not in the archive.
-    pub created_meanwhile: Vec<String>,
-    /// View indexes left out because they were ahead of their database or damaged; CouchDB builds them anew.
-    pub views_left_out: Vec<String>,
-    /// Shards that could not be saved, and why.
-    pub problems: Vec<FileProblem>,
-    /// Shards that were saved though they are damaged, where that was looked for: no given node has an intact copy.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub damaged: Vec<FileProblem>,
-    /// Damaged copies of shards of which another, intact copy was saved, where that was looked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub damaged_copies: Vec<FileProblem>,
-    /// Shards that were not saved, as others hold the same documents: their database was in the middle of shard splitting.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub surplus_shards: u64,
-    /// Databases whose shards were split while the backup ran, and the ranges of them that were saved. The shard map in the archive
-    /// still names the old ones.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub split_meanwhile: BTreeMap<String, Vec<String>>,
-    /// What lies on the nodes and is not in the archive.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<LeftOut>,
-    /// Ranges whose copies differ in what they purged, or have the same uuid.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub copies_differ: Vec<Choice>,
-    /// Databases whose shards have different security objects.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub security: BTreeMap<String, SecurityChoice>,
-    /// What CouchDB itself told, where it could be asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<ClusterRecord>,
-    /// The nodes' configuration files, where they were asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub config: Vec<NodeConfiguration>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-/// A file that could not be saved.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FileProblem {
-    /// Path below the data folder.
-    pub path: String,
-    /// What is wrong, of every copy that was tried.
-    pub problem: String,
 }
 
 /// A finished backup.

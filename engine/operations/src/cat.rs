@@ -4,7 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, EntryInfo, LargeSink, Visitor};
+use archive::{EntryInfo, LargeSink, Visitor};
+use contents::OpenFile;
 use couchfile::read_at::ReadAt;
 
 use outcome::{Failure, Result};
@@ -12,29 +13,22 @@ use outcome::{Failure, Result};
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
 
-/// Writes the archive's entry `name` to `out`. With a table of contents nothing else is read.
+/// Writes the file `name` of a backup to `out`. If the backup has a table of contents, nothing else is read.
 pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)) -> Result<()> {
-    match archive::open(path)? {
-        Archive::Indexed(archive) => {
-            let entry = archive.find(name)?.ok_or_else(|| not_there(path, name))?;
-            let reader = archive.open_entry(&entry)?;
-            let mut offset = 0;
-            while offset < reader.len() {
-                let mut piece = vec![0; PIECE.min(reader.len() - offset) as usize];
-                reader
-                    .read_exact_at(&mut piece, offset)
-                    .map_err(|e| Failure::io("read", path.join(name), e))?;
-                write(out, &piece)?;
-                offset += piece.len() as u64;
-            }
-        }
-        Archive::Sequential(archive) => {
-            let pick = Pick { name, out: Mutex::new(out), found: Mutex::new(false) };
-            archive.visit(threads, &pick).map_err(Failure::from)?;
-            if !pick.found.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                return Err(not_there(path, name));
-            }
-        }
+    let source = contents::open(path)?;
+    let Some(files) = source.files() else {
+        let pick = Pick { out: Mutex::new(out), found: Mutex::new(false) };
+        source.visit(threads, &|entry| entry == name, &pick)?;
+        let found = pick.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        return if found { Ok(()) } else { Err(not_there(path, name)) };
+    };
+    let OpenFile { content, .. } = files.open(name)?.ok_or_else(|| not_there(path, name))?;
+    let mut offset = 0;
+    while offset < content.len() {
+        let mut piece = vec![0; PIECE.min(content.len() - offset) as usize];
+        content.read_exact_at(&mut piece, offset).map_err(|e| Failure::io("read", path.join(name), e))?;
+        write(out, &piece)?;
+        offset += piece.len() as u64;
     }
     Ok(())
 }
@@ -52,7 +46,6 @@ fn write(out: &mut (dyn Write + Send), bytes: &[u8]) -> Result<()> {
 
 /// Writes the one entry that was asked for.
 struct Pick<'a> {
-    name: &'a str,
     out: Mutex<&'a mut (dyn Write + Send)>,
     found: Mutex<bool>,
 }
@@ -68,18 +61,13 @@ impl Pick<'_> {
 }
 
 impl Visitor for Pick<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
-        if entry.name == self.name {
-            self.put(content)?;
-            self.found();
-        }
+    fn small(&self, _: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
+        self.put(content)?;
+        self.found();
         Ok(())
     }
 
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
-        if entry.name != self.name {
-            return Ok(None);
-        }
+    fn large<'a>(&'a self, _: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>> {
         Ok(Some(Box::new(PickLarge(self))))
     }
 }
@@ -89,7 +77,7 @@ struct PickLarge<'p, 'a>(&'p Pick<'a>);
 
 impl LargeSink for PickLarge<'_, '_> {
     fn chunk(&self, _: u64, bytes: &[u8]) -> Result<()> {
-        Ok(self.0.put(bytes)?)
+        self.0.put(bytes)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::backup::{LeftOut, NodeConfiguration};
-use crate::survey::Survey;
+use contents::{LeftOut, NodeConfiguration};
+use contents::Contents;
 use outcome::Result;
 
 /// An archive in a few numbers.
@@ -96,18 +96,18 @@ pub struct ShardListing {
 }
 
 /// Sums an archive up.
-pub fn overview(survey: &Survey) -> Result<Overview> {
+pub fn overview(contents: &Contents) -> Result<Overview> {
     let mut nodes: BTreeSet<String> = BTreeSet::new();
     let (mut databases, mut documents, mut deleted, mut surplus) = (0, 0, 0, 0);
-    survey.maps.for_each(|document| {
+    contents.maps.for_each(|document| {
         if let Ok(map) = document.map
-            && !survey.deleted_meanwhile().contains(&map.db)
+            && !contents.deleted_meanwhile().contains(&map.db)
         {
             databases += 1;
-            let counted = survey.counted(map);
+            let counted = contents.counted(map);
             surplus += counted.surplus.len() as u64;
             let map = counted.map;
-            for facts in map.shards().filter_map(|shard| survey.shards.get(shard.path().as_str())) {
+            for facts in map.shards().filter_map(|shard| contents.shards.get(shard.path().as_str())) {
                 documents += facts.docs;
                 deleted += facts.deleted;
             }
@@ -119,50 +119,50 @@ pub fn overview(survey: &Survey) -> Result<Overview> {
         }
         Ok(())
     })?;
-    let metadata = survey.metadata.as_ref();
+    let metadata = contents.metadata.as_ref();
     let told = metadata.map(|m| m.backup.source.nodes_names.clone()).unwrap_or_default();
-    let summary = survey.summary.as_ref();
-    let damaged = survey.shards.values().filter(|shard| shard.damage.is_some()).count() as u64;
+    let summary = contents.summary.as_ref();
+    let damaged = contents.shards.values().filter(|shard| shard.damage.is_some()).count() as u64;
     Ok(Overview {
         date: metadata.map(|m| m.backup.date.clone()).filter(|date| !date.is_empty()),
         nodes: if told.is_empty() { nodes.into_iter().collect() } else { told },
         made_by: metadata.and_then(|m| m.couchcopy.shown()),
-        manifest: survey.is_indexed(),
+        manifest: contents.is_indexed(),
         databases,
-        shards: survey.shards.len() as u64,
-        views: survey.views.values().map(|views| views.len() as u64).sum(),
+        shards: contents.shards.len() as u64,
+        views: contents.views.values().map(|views| views.len() as u64).sum(),
         documents,
         deleted,
         surplus_shards: surplus,
-        content_bytes: survey.content_bytes,
+        content_bytes: contents.content_bytes,
         problems: damaged + summary.map_or(0, |summary| summary.problems.len() as u64),
-        deleted_meanwhile: survey.deleted_meanwhile().to_vec(),
+        deleted_meanwhile: contents.deleted_meanwhile().to_vec(),
         created_meanwhile: summary.map(|summary| summary.created_meanwhile.clone()).unwrap_or_default(),
         left_out: summary.map(|summary| summary.left_out.clone()).unwrap_or_default(),
         config: summary.map(|summary| summary.config.clone()).unwrap_or_default(),
-        ignored_files: survey.ignored,
+        ignored_files: contents.ignored,
     })
 }
 
 /// Lists databases in the order of their names: all, or the one with this name.
-pub fn databases(survey: &Survey, only: Option<&str>) -> Result<Vec<DatabaseListing>> {
+pub fn databases(contents: &Contents, only: Option<&str>) -> Result<Vec<DatabaseListing>> {
     let mut listings = Vec::new();
-    survey.maps.for_each_map(|map| {
-        if only.is_some_and(|name| name != map.db) || survey.deleted_meanwhile().contains(&map.db) {
+    contents.maps.for_each_map(|map| {
+        if only.is_some_and(|name| name != map.db) || contents.deleted_meanwhile().contains(&map.db) {
             return Ok(());
         }
-        let map = survey.counted(map).map;
+        let map = contents.counted(map).map;
         let shards: Vec<ShardListing> = map
             .shards()
             .zip(map.by_range.values())
             .map(|(shard, nodes)| {
                 let path = shard.path();
-                let facts = survey.shards.get(path.as_str());
+                let facts = contents.shards.get(path.as_str());
                 let known = facts.cloned().unwrap_or_default();
-                let views = survey.views.get(path.as_str()).into_iter().flatten();
+                let views = contents.views.get(path.as_str()).into_iter().flatten();
                 ShardListing {
                     range: shard.range.to_string(),
-                    file: format!("{}{path}", survey.root),
+                    file: format!("{}{path}", contents.root),
                     nodes: nodes.clone(),
                     documents: known.docs,
                     deleted: known.deleted,

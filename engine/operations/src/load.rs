@@ -19,7 +19,7 @@ use couchfile::writer::random_uuid;
 use node::{Credentials, Endpoint, Http, encode};
 use serde::Serialize;
 
-use crate::backup::FileProblem;
+use contents::FileProblem;
 use crate::error::CouchDbEnded;
 use crate::restore::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
 use crate::selection::Selection;

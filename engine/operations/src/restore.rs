@@ -23,9 +23,9 @@ use archive::Archive;
 use node::Version;
 use serde::Serialize;
 
-use crate::backup::FileProblem;
+use contents::FileProblem;
 use crate::selection::{Rename, Selection};
-use crate::survey::Survey;
+use contents::Contents;
 use outcome::parallel;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
@@ -137,14 +137,14 @@ pub(crate) fn restore_folders(
     }
     let threads = parallel::threads(options.threads);
     let begun = Instant::now();
-    let mut survey = Survey::open(&options.archive, threads, reporter)?;
+    let mut contents = Contents::open(&options.archive, threads, reporter)?;
     reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
     let (plan, destinations, written) = loop {
         let begun = Instant::now();
-        let mut plan = plan::Plan::make(&survey, options)?;
+        let mut plan = plan::Plan::make(&contents, options)?;
         plan.choose_suffix(&options.suffixes, options.fresh_uuids, &TakenSuffixes::default());
         if !options.allow_empty && plan.orphans > 0 {
-            plan.refuse_empty(survey.name())?;
+            plan.refuse_empty(contents.name())?;
         }
         plan.tell(reporter);
         reporter.timing("restore planned", begun.elapsed().as_secs_f64());
@@ -160,13 +160,13 @@ pub(crate) fn restore_folders(
                 }))
             })
             .collect::<Result<_>>()?;
-        match write(&survey, &plan, options, &destinations, true, reporter)? {
+        match write(&contents, &plan, options, &destinations, true, reporter)? {
             Ok(written) => break (plan, destinations, written),
             Err(damage) => {
                 for staging in destinations.iter().filter_map(Destination::folder) {
                     staging.discard()?;
                 }
-                damage.note_in(&mut survey);
+                damage.note_in(&mut contents);
                 tell_damage(&damage, reporter);
             }
         }
@@ -216,7 +216,7 @@ fn tell_damage(damage: &proof::Damage, reporter: &dyn Reporter) {
 /// Writes all files to their destinations, the shard maps too where they are wanted, and checks each. Where one is damaged, that
 /// is what comes back, and what was written is good for nothing.
 fn write(
-    survey: &Survey,
+    contents: &Contents,
     plan: &plan::Plan,
     options: &RestoreOptions,
     destinations: &[Destination],
@@ -227,17 +227,13 @@ fn write(
     if maps {
         reporter.phase("rewriting the shard maps", None);
         let begun = Instant::now();
-        maps::write(survey, plan, options, destinations)?;
+        maps::write(contents, plan, options, destinations)?;
         reporter.timing("maps rewritten", begun.elapsed().as_secs_f64());
     }
     reporter.phase("restoring", Some(plan.shards.len() as u64));
     let begun = Instant::now();
-    let writer = visitor::Writer::new(survey, plan, options, destinations, reporter);
-    let visited = flusher::flushing(destinations, || match &survey.archive {
-        Archive::Indexed(archive) => archive.visit(threads, &|name| writer.wants(name), &writer),
-        Archive::Sequential(archive) => archive.visit(threads, &writer).map(|_| ()),
-    });
-    visited?.map_err(Failure::from)?;
+    let writer = visitor::Writer::new(contents, plan, options, destinations, reporter);
+    flusher::flushing(destinations, || contents.source.visit(threads, &|name| writer.wants(name), &writer))??;
     writer.send_later()?;
     let written = writer.finish()?;
     reporter.timing("files written", begun.elapsed().as_secs_f64());

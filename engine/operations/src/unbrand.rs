@@ -10,15 +10,13 @@ mod sources;
 
 use std::path::PathBuf;
 
-use archive::{Archive, Facts, IndexedArchive, Progress, Replacement, WriterOptions};
+use archive::{Facts, IndexedArchive, Progress, Replacement, WriterOptions};
 use couchfile::writer::random_uuid;
 use serde::Serialize;
 
+use contents::{ArchivedMaps, BackupSummary, FileProblem, Metadata, Program, no_maps};
 use crate::backup::output::Output;
-use crate::backup::{BackupSummary, FileProblem};
-use crate::error::unusable;
-use crate::metadata::{Metadata, Program};
-use crate::survey::{ArchivedMaps, no_maps, summary_of};
+use contents::unusable;
 use outcome::Result;
 use outcome::parallel;
 use outcome::report::Reporter;
@@ -75,9 +73,10 @@ impl UnbrandResult {
 pub fn unbrand(options: &UnbrandOptions, reporter: &dyn Reporter) -> Result<UnbrandResult> {
     let output = Output::create(&options.new, options.overwrite)?;
     let node = node_name()?;
-    match archive::open(&options.archive)? {
-        Archive::Indexed(archive) => copy(&archive, node, options, output, reporter),
-        Archive::Sequential(archive) => sequential::write(&archive, node, options, output, reporter),
+    let source = contents::open(&options.archive)?;
+    match source.members() {
+        Some(archive) => copy(archive, node, options, output, reporter),
+        None => sequential::write(&*source, node, options, output, reporter),
     }
 }
 
@@ -116,7 +115,7 @@ fn copy(
     output: Output,
     reporter: &dyn Reporter,
 ) -> Result<UnbrandResult> {
-    let summary = summary_of(&archive.toc().summary).unwrap_or_default();
+    let summary = BackupSummary::of(&archive.toc().summary).unwrap_or_default();
     let old = match archive.find(archive::METADATA)? {
         Some(entry) => Metadata::from_yaml(&archive.read(&entry, 1 << 20)?),
         None => None,

@@ -10,9 +10,9 @@ use archive::Archive;
 use couchfile::check::Report;
 use serde::Serialize;
 
-use crate::backup::FileProblem;
-use crate::error::UnusableFile;
-use crate::survey::{Counted, Survey};
+use contents::FileProblem;
+use contents::UnusableFile;
+use contents::{Counted, Contents};
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
 
@@ -85,29 +85,25 @@ impl VerifyResult {
 /// Fails where the archive itself (gzip, tar, hashes) is damaged; damage inside its files is told in the result.
 pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
     let begun = Instant::now();
-    let survey = Survey::open(path, threads, reporter)?;
+    let contents = Contents::open(path, threads, reporter)?;
     reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
     let mut result = VerifyResult {
-        manifest: survey.is_indexed(),
-        content_bytes: survey.content_bytes,
-        deleted_meanwhile: survey.deleted_meanwhile().to_vec(),
+        manifest: contents.is_indexed(),
+        content_bytes: contents.content_bytes,
+        deleted_meanwhile: contents.deleted_meanwhile().to_vec(),
         ..VerifyResult::default()
     };
     let begun = Instant::now();
-    let mapped = check_maps(&survey, &mut result)?;
+    let mapped = check_maps(&contents, &mut result)?;
     reporter.timing("shard maps held against the files", begun.elapsed().as_secs_f64());
-    let total = survey.shards.len() + survey.views.values().map(Vec::len).sum::<usize>() + 1;
+    let total = contents.shards.len() + contents.views.values().map(Vec::len).sum::<usize>() + 1;
     reporter.phase("verifying", Some(total as u64));
     let begun = Instant::now();
-    let visitor = visitor::Checker::new(&survey, &mapped, result, threads, reporter);
-    match &survey.archive {
-        Archive::Indexed(archive) => archive.verify(threads, &visitor),
-        Archive::Sequential(archive) => archive.visit(threads, &visitor).map(|_| ()),
-    }
-    .map_err(Failure::from)?;
+    let visitor = visitor::Checker::new(&contents, &mapped, result, threads, reporter);
+    contents.source.verify(threads, &visitor)?;
     reporter.timing("files checked", begun.elapsed().as_secs_f64());
     let mut result = visitor.into_result();
-    check_views(&survey, &mut result);
+    check_views(&contents, &mut result);
     result.problems.sort();
     Ok(result)
 }
@@ -122,16 +118,16 @@ struct Mapped<'s> {
 }
 
 /// Holds every shard map against the files.
-fn check_maps<'s>(survey: &'s Survey, result: &mut VerifyResult) -> Result<Mapped<'s>> {
-    let could_not_be_saved: HashMap<&str, &str> = survey
+fn check_maps<'s>(contents: &'s Contents, result: &mut VerifyResult) -> Result<Mapped<'s>> {
+    let could_not_be_saved: HashMap<&str, &str> = contents
         .summary
         .iter()
         .flat_map(|summary| &summary.problems)
         .map(|problem| (problem.path.as_str(), problem.problem.as_str()))
         .collect();
-    let deleted: HashSet<&str> = survey.deleted_meanwhile().iter().map(String::as_str).collect();
+    let deleted: HashSet<&str> = contents.deleted_meanwhile().iter().map(String::as_str).collect();
     let mut mapped = Mapped::default();
-    let walked = survey.maps.for_each(|document| {
+    let walked = contents.maps.for_each(|document| {
         if document.id.starts_with("_design/") {
             return Ok(());
         }
@@ -142,11 +138,11 @@ fn check_maps<'s>(survey: &'s Survey, result: &mut VerifyResult) -> Result<Mappe
                 return Ok(());
             }
         };
-        let Counted { map, surplus, .. } = survey.counted(map);
+        let Counted { map, surplus, .. } = contents.counted(map);
         result.surplus_shards += surplus.len() as u64;
         for shard in map.shards() {
             let path = shard.path();
-            if let Some((path, _)) = survey.shards.get_key_value(path.as_str()) {
+            if let Some((path, _)) = contents.shards.get_key_value(path.as_str()) {
                 mapped.counted.insert(path);
             } else if !deleted.contains(map.db.as_str()) {
                 let why = could_not_be_saved.get(path.as_str()).map_or_else(
@@ -178,14 +174,14 @@ fn check_maps<'s>(survey: &'s Survey, result: &mut VerifyResult) -> Result<Mappe
             unread => return Err(unread.into()),
         },
     }
-    result.orphans = (survey.shards.len() - mapped.counted.len()) as u64 - result.surplus_shards;
+    result.orphans = (contents.shards.len() - mapped.counted.len()) as u64 - result.surplus_shards;
     Ok(mapped)
 }
 
-fn check_views(survey: &Survey, result: &mut VerifyResult) {
-    for (path, views) in &survey.views {
+fn check_views(contents: &Contents, result: &mut VerifyResult) {
+    for (path, views) in &contents.views {
         for view in views {
-            let unfit = match survey.shards.get(path) {
+            let unfit = match contents.shards.get(path) {
                 Some(shard) => view.unfit_for(shard),
                 None => Some("its shard is not in the archive".into()),
             };

@@ -1,5 +1,6 @@
 //! What files do not hold and CouchDB itself tells, where somebody gave name and password for it.
 
+use contents::{ClusterRecord, DatabaseLimits, NodeRecord};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,46 +21,6 @@ const REQUESTS: usize = 4;
 const DIFFERENCES_TOLD: usize = 10;
 /// What CouchDB takes for both limits unless it is told otherwise.
 const DEFAULT_LIMIT: u64 = 1000;
-
-/// What CouchDB told about the cluster when the backup began.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(default)]
-pub struct ClusterRecord {
-    /// Each node that was asked.
-    pub nodes: Vec<NodeRecord>,
-    /// Names of all nodes of the cluster, also of those that were not saved.
-    pub members: BTreeSet<String>,
-    /// Ranges of a new database, `[cluster] q`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub q: Option<String>,
-    /// Copies of each range of a new database, `[cluster] n`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub n: Option<String>,
-    /// Whether the databases' limits were asked for; those that are not in `limits` are then CouchDB's defaults.
-    pub limits_asked: bool,
-    /// By database: limits other than CouchDB's defaults. A compaction may have lost them in the files.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub limits: BTreeMap<String, DatabaseLimits>,
-}
-
-/// A node that was asked.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(default)]
-pub struct NodeRecord {
-    /// Its name.
-    pub name: String,
-    /// Its CouchDB's version.
-    pub version: String,
-}
-
-/// Limits of a database.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq)]
-pub struct DatabaseLimits {
-    /// Revisions kept of a document.
-    pub revs_limit: u64,
-    /// Purges remembered.
-    pub purged_infos_limit: u64,
-}
 
 /// A node whose CouchDB answers.
 struct Answering<'a> {

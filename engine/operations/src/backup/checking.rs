@@ -6,10 +6,11 @@ use couchfile::check::{Placement, Report};
 use couchfile::data_dir::ShardName;
 use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 
-use super::file::{self, Content, FileFailure, ShardHeader};
+use contents::ShardHeader;
+use super::file::{self, Content, FileFailure};
 use super::remote::Passing;
 use crate::integrity::Checker;
-use crate::spool::Spool;
+use contents::Spool;
 use outcome::{Failure, Result};
 
 /// Bytes read at a time of what comes from another machine.
@@ -65,7 +66,7 @@ impl Checking {
             offset += count as u64;
         }
         let bytes: FileBytes = spool.content()?;
-        Ok(file::shard_header(&bytes).map_err(file::failure).map(|(header, len)| Content {
+        Ok(contents::shard_header(&bytes).map_err(file::failure).map(|(header, len)| Content {
             header,
             mtime,
             large: Some(Prefix::new(bytes, len)),

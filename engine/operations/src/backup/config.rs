@@ -5,6 +5,7 @@
 
 mod secrets;
 
+use contents::{ConfigurationFile, NodeConfiguration};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,30 +27,6 @@ const KNOWN: [&str; 3] = ["default.ini", "local.ini", "vm.args"];
 const FOLDERS: [&str; 2] = ["default.d", "local.d"];
 /// Largest file that is taken for configuration, in bytes.
 const LARGEST: u64 = 1 << 20;
-
-/// What of a node's configuration is in an archive.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(default)]
-pub struct NodeConfiguration {
-    /// The node.
-    pub node: String,
-    /// Files, by their paths.
-    pub files: Vec<ConfigurationFile>,
-    /// Files and folders that were looked for and are not there.
-    pub not_found: Vec<String>,
-}
-
-/// A configuration file in an archive.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
-#[serde(default)]
-pub struct ConfigurationFile {
-    /// Its path on the node.
-    pub path: String,
-    /// Its name in the archive.
-    pub entry: String,
-    /// Names of what in it is secret.
-    pub secrets: Vec<String>,
-}
 
 /// A configuration file as it goes into the archive.
 pub(super) struct SavedFile {

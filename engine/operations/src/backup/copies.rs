@@ -9,7 +9,7 @@ use couchfile::database::Database;
 use couchfile::internal_replication::sent_to;
 use couchfile::read_at::{FileBytes, ReadAt};
 
-use super::choice::{Choice, CopyRecord};
+use contents::{Choice, CopyRecord};
 use super::file;
 use super::folder::NodeFolder;
 use super::plan::PlannedShard;

@@ -1,6 +1,6 @@
 //! What changed on the nodes while the backup ran.
 
-use crate::error::unusable;
+use contents::unusable;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -97,7 +97,7 @@ fn fate(now: &Database<MapsBytes>, shard: &ShardName) -> Result<Fate> {
 fn map_in(now: &Database<MapsBytes>, db: &str) -> Result<Option<ShardMap>> {
     let found = now
         .document(db.as_bytes(), |doc| {
-            Ok((!doc.deleted).then(|| crate::survey::shard_map_of(now, doc, db).ok()).flatten())
+            Ok((!doc.deleted).then(|| contents::shard_map_of(now, doc).ok()).flatten())
         })
         .map_err(|e| unusable("the shard maps (_dbs.couch)", e))?;
     Ok(found.flatten())

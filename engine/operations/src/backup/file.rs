@@ -1,5 +1,6 @@
 //! One file of a running node, read so that it is a consistent database.
 
+use contents::{IndexHeader, SMALL, ShardHeader, index_header, shard_header};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,8 +11,6 @@ use couchfile::error::CouchFileError;
 use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 use couchfile::view::ViewIndex;
 
-/// Files up to this size are read whole with one call.
-pub(crate) const SMALL: u64 = 1 << 20;
 /// How long a file may be absent, or without a header, before that is believed. CouchDB's swap after a compaction leaves a
 /// gap of some hundred microseconds; a new file has no header for about as long.
 const PATIENCE: [Duration; 8] = [
@@ -88,29 +87,6 @@ pub(super) struct Content<H> {
     pub(super) large: Option<Prefix<FileBytes>>,
 }
 
-/// What a backup wants to know of a shard's header.
-#[derive(Debug, Clone)]
-pub(crate) struct ShardHeader {
-    pub(crate) uuid: Option<String>,
-    pub(crate) seq: u64,
-    pub(crate) purge_seq: u64,
-    /// Purges that are remembered.
-    pub(crate) purges: u64,
-    pub(crate) docs: u64,
-    pub(crate) deleted: u64,
-    pub(crate) offset: u64,
-    /// The security object, `null` for CouchDB's default; `None` where it was not looked at or cannot be read.
-    pub(crate) security: Option<serde_json::Value>,
-}
-
-/// What a backup wants to know of a view index's header.
-#[derive(Debug, Clone)]
-pub(crate) struct IndexHeader {
-    pub(crate) signature: Vec<u8>,
-    pub(crate) seq: u64,
-    pub(crate) purge_seq: u64,
-}
-
 /// Reads a shard up to its last header. Patient with CouchDB's swap after a compaction and with files made this moment.
 pub(super) fn read_shard(path: &Path, buf: &mut Vec<u8>) -> Result<Content<ShardHeader>, FileFailure> {
     patiently(path, |path| read(path, buf, shard_header))
@@ -142,36 +118,7 @@ pub(super) fn open_shard(path: &Path) -> Result<Database<FileBytes>, FileFailure
 
 /// Reads a view index up to its last header. Not worth waiting for: CouchDB can build it anew.
 pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexHeader>, FileFailure> {
-    read(path, buf, view_header)
-}
-
-/// What a view index's header says, and how long the index is.
-pub(crate) fn view_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), CouchFileError> {
-    let index = ViewIndex::open(source)?;
-    let header = IndexHeader {
-        signature: index.header.signature,
-        seq: index.header.update_seq,
-        purge_seq: index.header.purge_seq,
-    };
-    Ok((header, index.header_end))
-}
-
-/// What a shard's header says, and how long the database is.
-pub(crate) fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFileError> {
-    let database = Database::open(source)?;
-    let (docs, deleted) = database.counts()?;
-    let header = database.header();
-    let facts = ShardHeader {
-        uuid: header.uuid.clone(),
-        seq: header.update_seq,
-        purge_seq: database.purge_seq()?,
-        purges: header.least_purge_seq(database.header_offset())?,
-        docs,
-        deleted,
-        offset: database.header_offset(),
-        security: super::security::readable(&database),
-    };
-    Ok((facts, database.header_end()))
+    read(path, buf, index_header)
 }
 
 fn open(path: &Path) -> Result<(FileBytes, u64), FileFailure> {

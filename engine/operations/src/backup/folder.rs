@@ -1,6 +1,6 @@
 //! The data folder of a node.
 
-use crate::error::unusable;
+use contents::unusable;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};

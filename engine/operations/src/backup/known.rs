@@ -16,8 +16,8 @@ use couchfile::shard_map::ShardMap;
 use couchfile::term::Decoder;
 
 use super::folder::{MapsBytes, NodeFolder};
-use crate::documents::convert_in_order;
-use crate::error::unusable;
+use contents::convert_in_order;
+use contents::unusable;
 use outcome::Result;
 use outcome::report::{Notice, Reporter, Severity};
 

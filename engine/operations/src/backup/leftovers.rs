@@ -7,7 +7,7 @@ use couchfile::data_dir::{DataFile, Range, ShardName, split_suffix};
 use couchfile::ring;
 
 use super::folder::NodeFolder;
-use super::left_out::{LeftOut, LeftOutKind};
+use contents::{LeftOut, LeftOutKind};
 use super::plan::{Plan, PlannedShard};
 use super::remote;
 use outcome::parallel;

@@ -1,5 +1,6 @@
 //! The shard maps that go into the archive.
 
+use contents::FileProblem;
 use std::io::{BufWriter, Write};
 
 use archive::Facts;
@@ -9,15 +10,14 @@ use couchfile::document::DocInfo;
 use couchfile::read_at::FileBytes;
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
 
-use super::FileProblem;
 use super::copies;
 use super::folder::{MapsBytes, NodeFolder};
 use super::known::Winner;
 use super::plan::{Maps, Plan};
-use crate::documents::convert_in_order;
-use crate::error::unusable;
-use crate::restore::maps::{moved, unchanged};
-use crate::survey::{MapDocument, map_document};
+use contents::convert_in_order;
+use contents::unusable;
+use contents::{moved, unchanged};
+use contents::{MapDocument, map_document};
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 

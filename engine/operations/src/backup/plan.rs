@@ -1,5 +1,6 @@
 //! Which files are saved, and from which node.
 
+use contents::FileProblem;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -12,17 +13,16 @@ use couchfile::ring;
 use couchfile::shard_map::ShardMap;
 use node::{FileKind, FoundFile};
 
-use super::FileProblem;
-use super::choice::Choice;
+use contents::Choice;
 use super::copies;
 use super::folder::{MapsBytes, NodeFolder};
 use super::known::{self, Disputed};
-use super::left_out::{LeftOut, LeftOutKind};
+use contents::{LeftOut, LeftOutKind};
 use super::maps;
 use super::nowhere::Nowhere;
 use super::remote;
 use super::security::Securities;
-use crate::documents::convert_in_order;
+use contents::convert_in_order;
 use outcome::parallel;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
@@ -319,7 +319,7 @@ impl<'f> Plan<'f> {
         let found = self
             .maps
             .database
-            .document(db.as_bytes(), |doc| Ok(crate::survey::shard_map_of(self.maps.database, doc, db).ok()));
+            .document(db.as_bytes(), |doc| Ok(contents::shard_map_of(self.maps.database, doc).ok()));
         found.ok().flatten().flatten().as_ref().map(of_map).unwrap_or_default()
     }
 
@@ -400,7 +400,7 @@ pub(super) fn for_each_map<R: ReadAt>(
             return Ok(None);
         }
         let db = String::from_utf8_lossy(doc.id).into_owned();
-        Ok(Some(crate::survey::shard_map_of(maps, doc, &db).map_err(|problem| FileProblem {
+        Ok(Some(contents::shard_map_of(maps, doc).map_err(|problem| FileProblem {
             path: format!("_dbs.couch/{db}"),
             problem: format!("the shard map cannot be read: {problem}"),
         })))

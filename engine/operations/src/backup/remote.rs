@@ -9,6 +9,7 @@ mod copies;
 mod lane;
 mod passing;
 
+use contents::{IndexHeader, ShardHeader};
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Taken, Tell};
 pub(super) use self::passing::Passing;
 use self::passing::{BrokenOff, Passed};
-use super::file::{self, FileFailure, IndexHeader, ShardHeader};
+use super::file::{self, FileFailure};
 use super::folder::{MapsBytes, NodeFolder};
 use outcome::{Failure, Result};
 
@@ -273,7 +274,7 @@ impl Streams {
     ) -> Result<Option<Fetched<IndexHeader>>, Absence> {
         match self.take(folder, path) {
             Some(Taken::Arrived(arrived)) => {
-                checked(arrived, buf, |buf| file::view_header(&buf)).map(Some).map_err(Absence::File)
+                checked(arrived, buf, |buf| contents::index_header(&buf)).map(Some).map_err(Absence::File)
             }
             Some(Taken::NotThere) | None => Ok(None),
             Some(Taken::Failed) => Err(Absence::Node(cut_off())),
@@ -293,7 +294,7 @@ impl Streams {
         let folder = &folders[usize::from(number)];
         let Some(files) = &folder.remote else { return Err(Absence::File(FileFailure::Missing)) };
         match self.take(number, path) {
-            Some(Taken::Arrived(arrived)) => match checked(arrived, buf, |buf| file::shard_header(&buf)) {
+            Some(Taken::Arrived(arrived)) => match checked(arrived, buf, |buf| contents::shard_header(&buf)) {
                 Err(newer @ FileFailure::Damaged(CouchFileError::Newer { .. })) => {
                     return Err(Absence::File(newer));
                 }

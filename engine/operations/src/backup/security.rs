@@ -4,6 +4,7 @@
 //! `is_ok/2`): of two objects the one of a simple majority of all shards; anything else needs a person. Here the more closed
 //! one is taken then, so that nothing becomes readable by a backup.
 
+use contents::{SecurityChoice, security_of};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,26 +14,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use outcome::report::{Notice, Reporter, Severity};
-
-/// A database whose shards had different security objects.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
-pub struct SecurityChoice {
-    /// The object that counts: a restore gives it to all shards. `null` is CouchDB's default, for admins only.
-    pub object: Value,
-    /// Whether a simple majority of the shards had it; else it is the more closed one.
-    pub majority: bool,
-    /// The objects and in how many shards each was found.
-    pub found: Vec<(Value, u64)>,
-}
-
-/// A shard's security object, `null` for CouchDB's default. `None` where it cannot be read, or is nested deeper than 128
-/// levels: such an object is saved with its shard, but not compared with others.
-pub(crate) fn readable<R: ReadAt>(shard: &Database<R>) -> Option<Value> {
-    match shard.security_json().ok()? {
-        None => Some(Value::Null),
-        Some(object) => serde_json::from_slice(&object.to_exact_vec()).ok(),
-    }
-}
 
 /// The security objects of shards, counted by database.
 #[derive(Default, Clone)]
@@ -44,7 +25,7 @@ type Counted = Vec<(Value, u64)>;
 impl Securities {
     /// Counts the object of a shard that is open. One that cannot be read does not count: that is damage, which is told elsewhere.
     pub(super) fn note_of<R: ReadAt>(&self, db: &str, shard: &Database<R>) {
-        if let Some(object) = readable(shard) {
+        if let Some(object) = security_of(shard) {
             self.note(db, object);
         }
     }

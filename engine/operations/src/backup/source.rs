@@ -1,6 +1,7 @@
 //! The files of the nodes as the archive takes them, opened on its threads.
 
-use crate::error::unusable;
+use contents::{BackupSummary, FileProblem, IndexHeader, ShardHeader};
+use contents::unusable;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,13 +15,12 @@ use couchfile::read_at::{Prefix, ReadAt};
 use super::checking::Checking;
 use super::drift::LatestMaps;
 use super::drift::{self, Fate};
-use super::file::{self, Content, FileFailure, IndexHeader, ShardHeader};
+use super::file::{self, Content, FileFailure};
 use super::folder::NodeFolder;
 use super::maps::NewMaps;
 use super::plan::{Maps, PlannedShard, PlannedView};
 use super::remote::{self, Absence, Fetched, Streams};
 use super::security::Securities;
-use super::{BackupSummary, FileProblem};
 use outcome::Failure;
 
 /// Folder inside the archive that holds the data folder.
@@ -127,7 +127,7 @@ fn whole<R: ReadAt + 'static>(
     len: u64,
     buf: &mut Vec<u8>,
 ) -> Result<Opened, Failure> {
-    if len <= file::SMALL {
+    if len <= contents::SMALL {
         buf.resize(len as usize, 0);
         source.read_exact_at(buf, 0).map_err(|e| Failure::io("read", &name, e))?;
         return Ok(Opened::Small { name, mtime, facts });
@@ -176,7 +176,7 @@ impl EntrySource for ViewSource<'_> {
             Err(_) if folder.remote.is_some() => {}
             Err(_) => return left_out("its shard cannot be read"),
         }
-        let facts = view_facts(shard, signature, folder.name.clone(), &content.header);
+        let facts = content.header.facts(shard, signature, folder.name.clone());
         self.findings.note(|found| found.views += 1);
         Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large))
     }
@@ -227,7 +227,7 @@ impl ViewSource<'_> {
             match header {
                 Ok(header) => {
                     findings.note(|found| found.views += 1);
-                    view_facts(shard, signature, node, &header)
+                    header.facts(shard, signature, node)
                 }
                 Err(why) => {
                     findings.note(|found| found.views_left_out.push(format!("{path} ({why})")));
@@ -246,40 +246,6 @@ impl ViewSource<'_> {
                 Ok(Opened::Stream { name, mtime, data: Box::new(content), facts })
             }
         }
-    }
-}
-
-/// What the manifest tells of a view index.
-pub(crate) fn view_facts(
-    shard: ShardName,
-    signature: String,
-    node: Option<String>,
-    header: &IndexHeader,
-) -> Facts {
-    Facts::View {
-        db: shard.db,
-        range: shard.range.to_string(),
-        suffix: shard.suffix,
-        signature,
-        node,
-        seq: header.seq,
-        purge_seq: header.purge_seq,
-    }
-}
-
-/// What the manifest tells of a shard.
-pub(crate) fn shard_facts(shard: ShardName, node: Option<String>, header: ShardHeader) -> Facts {
-    Facts::Shard {
-        db: shard.db,
-        range: shard.range.to_string(),
-        suffix: shard.suffix,
-        node,
-        uuid: header.uuid,
-        seq: header.seq,
-        purge_seq: header.purge_seq,
-        docs: header.docs,
-        deleted: header.deleted,
-        header: header.offset,
     }
 }
 
@@ -358,7 +324,7 @@ impl ShardSource<'_, '_> {
             (Some(checking), None) => checking.damage(shard, self.shard.partitioned, &buf)?,
         };
         let security = content.header.security.clone();
-        let facts = shard_facts(shard.clone(), folder.name.clone(), content.header);
+        let facts = content.header.facts(shard.clone(), folder.name.clone());
         Ok(Copy { opened: opened(self.name(), content.mtime, facts, content.large), damage, security })
     }
 
@@ -387,7 +353,7 @@ impl ShardSource<'_, '_> {
         let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
         let (node, shown) = (folder.name.clone(), folder.shown_file(&path));
         let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
-            Ok(header) => shard_facts(shard, node, header),
+            Ok(header) => header.facts(shard, node),
             // It has gone into the archive by now. Without facts it is no shard of the database to a restore.
             Err(e) => {
                 findings.note(|found| {

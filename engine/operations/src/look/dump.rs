@@ -9,7 +9,7 @@ use couchfile::revtree::Revision;
 use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 
 use super::{open_database, shown, write};
-use crate::error::{UnusableFile, unusable};
+use contents::{UnusableFile, unusable};
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result, with_causes};
 

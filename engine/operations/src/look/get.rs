@@ -1,6 +1,6 @@
 //! Reads one document, or one of its attachments, out of an archive.
 
-use crate::error::unusable;
+use contents::unusable;
 use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Lists the documents of a database in an archive.
 
-use crate::error::unusable;
+use contents::unusable;
 use std::io::Write;
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 //! CouchDB up to 3.3 takes a header with another checksum for none, and so the file for an empty or an older database; a
 //! document with another checksum it cannot read. It does not say so before it is too late.
 
-use crate::error::unusable;
+use contents::unusable;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -27,12 +27,12 @@ use super::suffix::TakenSuffixes;
 use super::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
 use crate::agreement::{Agreement, WaitOptions};
 use crate::cluster::on_each;
-use crate::error::unusable;
+use contents::unusable;
 use crate::identity::Identity;
 use crate::outside::{self, LeftBehind, Outside, Views};
 use crate::proofs::{Allowed, Learned, Proofs, prove_all};
 use crate::selection::Selection;
-use crate::survey::Survey;
+use contents::Contents;
 use crate::swap::{Journal, JournalOptions};
 use outcome::parallel;
 use outcome::report::{Notice, Reporter, Severity, Steps};
@@ -173,7 +173,7 @@ pub struct NodeDescription {
 /// A restore that has been planned and proven, and has changed nothing yet.
 pub struct PlannedRestore {
     options: LiveOptions,
-    survey: Survey,
+    contents: Contents,
     plan: Plan,
     /// What the offline restore would be told.
     restore: RestoreOptions,
@@ -201,7 +201,7 @@ impl PlannedRestore {
         reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
         let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
         if !options.allow_empty {
-            planned.plan.refuse_empty(planned.survey.name())?;
+            planned.plan.refuse_empty(planned.contents.name())?;
         }
         planned.know_targets(&learned);
         for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
@@ -235,8 +235,8 @@ impl PlannedRestore {
         reporter: &dyn Reporter,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let mut survey = Survey::open(&options.archive, parallel::threads(options.threads), reporter)?;
-        damage.note_in(&mut survey);
+        let mut contents = Contents::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        damage.note_in(&mut contents);
         let targets = nodes
             .iter()
             .map(|node| {
@@ -258,7 +258,7 @@ impl PlannedRestore {
             threads: options.threads,
         };
         check_names(&restore.targets)?;
-        let mut plan = Plan::make(&survey, &restore)?;
+        let mut plan = Plan::make(&contents, &restore)?;
         // What is finished goes on with what was chosen; else that depends on the nodes.
         plan.choose_suffix(&options.suffixes, false, &TakenSuffixes::default());
         // Consumers may have seen a newer state on the very same node; see docs/couch-format.md, 7.4.
@@ -266,7 +266,7 @@ impl PlannedRestore {
         reporter.timing("restore planned", begun.elapsed().as_secs_f64());
         Ok(Self {
             options: options.clone(),
-            survey,
+            contents,
             plan,
             restore,
             learned: Vec::new(),
@@ -299,7 +299,7 @@ impl PlannedRestore {
     pub fn describe(&self, nodes: &[Node]) -> PlanDescription {
         PlanDescription {
             archive: self.options.archive.clone(),
-            made: self.survey.metadata.as_ref().map(|metadata| metadata.backup.date.clone()),
+            made: self.contents.metadata.as_ref().map(|metadata| metadata.backup.date.clone()),
             databases: self.plan.databases,
             left_out: self.plan.left_out.len() as u64,
             selection: self.describe_selection(),
@@ -431,13 +431,13 @@ impl PlannedRestore {
     ///
     /// Fails where databases are damaged and are not to be left out.
     fn leave_out(&mut self, damage: Damage) -> Result<()> {
-        damage.note_in(&mut self.survey);
+        damage.note_in(&mut self.contents);
         self.damage.shards.extend(damage.shards);
         self.damage.views.extend(damage.views);
         let (before, learned) = (std::mem::take(&mut self.plan), std::mem::take(&mut self.learned));
-        self.plan = Plan::make(&self.survey, &self.restore)?;
+        self.plan = Plan::make(&self.contents, &self.restore)?;
         if !self.options.allow_empty {
-            self.plan.refuse_empty(self.survey.name())?;
+            self.plan.refuse_empty(self.contents.name())?;
         }
         self.know_targets(&learned);
         // What has been shown and agreed to stays as it is.

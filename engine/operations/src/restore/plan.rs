@@ -7,9 +7,9 @@ use couchfile::shard_map::ShardMap;
 
 use super::RestoreOptions;
 use crate::agreement::Promised;
-use crate::backup::FileProblem;
+use contents::FileProblem;
 use crate::selection::Chosen;
-use crate::survey::{Counted, MapDocument, Survey, unreadable};
+use contents::{Counted, MapDocument, Contents, unreadable};
 use outcome::parallel;
 use outcome::{Failure, Result};
 
@@ -63,12 +63,12 @@ impl Plan {
     ///
     /// Fails where a shard is missing or damaged and databases like that are not to be left out, and where the selection makes
     /// no sense for this archive.
-    pub(super) fn make(survey: &Survey, options: &RestoreOptions) -> Result<Self> {
+    pub(super) fn make(contents: &Contents, options: &RestoreOptions) -> Result<Self> {
         let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
-        let chosen = Chosen::of(&options.selection, || present(survey))?;
-        let summary = survey.summary.iter();
+        let chosen = Chosen::of(&options.selection, || present(contents))?;
+        let summary = contents.summary.iter();
         plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
-        plan.skipped.extend(survey.deleted_meanwhile().iter().cloned());
+        plan.skipped.extend(contents.deleted_meanwhile().iter().cloned());
         let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
@@ -80,10 +80,10 @@ impl Plan {
             }
             let Some(name) = chosen.name_of(&id) else { return Ok(None) };
             let map = map.map_err(|problem| unreadable(&id, &problem))?;
-            let skip = survey.deleted_meanwhile().contains(&map.db);
-            Ok(Some(OfDatabase::plan(survey, map, name, skip, &nodes, options.copies, &numbers)))
+            let skip = contents.deleted_meanwhile().contains(&map.db);
+            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, options.copies, &numbers)))
         };
-        survey.maps.convert(parallel::threads(options.threads), convert, |planned| {
+        contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
             let Some(planned) = planned? else { return Ok(()) };
             mapped += planned.archived;
             plan.add(planned);
@@ -91,8 +91,8 @@ impl Plan {
         })?;
         // Of a selection nobody expects that it is everything.
         if options.selection.is_everything() {
-            plan.deleted_meanwhile = survey.deleted_meanwhile().to_vec();
-            plan.orphans = survey.shards.len() as u64 - mapped;
+            plan.deleted_meanwhile = contents.deleted_meanwhile().to_vec();
+            plan.orphans = contents.shards.len() as u64 - mapped;
         }
         plan.chosen = chosen;
         if !plan.left_out.is_empty() && !options.skip_damaged {
@@ -233,9 +233,9 @@ impl Plan {
 }
 
 /// The names of the databases that an archive can give back.
-fn present(survey: &Survey) -> Result<Vec<String>> {
-    let mut names = survey.maps.names()?;
-    let deleted: HashSet<&String> = survey.deleted_meanwhile().iter().collect();
+fn present(contents: &Contents) -> Result<Vec<String>> {
+    let mut names = contents.maps.names()?;
+    let deleted: HashSet<&String> = contents.deleted_meanwhile().iter().collect();
     names.retain(|name| !deleted.contains(name));
     Ok(names)
 }
@@ -278,7 +278,7 @@ struct OfShard {
 
 impl OfDatabase {
     fn plan(
-        survey: &Survey,
+        contents: &Contents,
         map: ShardMap,
         name: &str,
         skip: bool,
@@ -286,7 +286,7 @@ impl OfDatabase {
         copies: Option<usize>,
         numbers: &HashMap<&str, u16>,
     ) -> Self {
-        let Counted { map, ring, surplus } = survey.counted(map);
+        let Counted { map, ring, surplus } = contents.counted(map);
         let mut planned = Self {
             db: map.db.clone(),
             name: name.to_owned(),
@@ -311,7 +311,7 @@ impl OfDatabase {
         let map = placed(map, name, nodes, copies);
         for (shard, holders) in map.shards().zip(map.by_range.values()) {
             let path = shard.path();
-            let Some(facts) = survey.shards.get(path.as_str()) else {
+            let Some(facts) = contents.shards.get(path.as_str()) else {
                 planned.problems.push(format!("the range {} is not in the archive", shard.range));
                 continue;
             };
@@ -328,7 +328,7 @@ impl OfDatabase {
                 misread: misread(&path, &shard),
                 path: path.into_boxed_str(),
             };
-            for view in survey.views.get(&of_shard.path).into_iter().flatten() {
+            for view in contents.views.get(&of_shard.path).into_iter().flatten() {
                 match view.unfit_for(facts) {
                     None => {
                         of_shard.size += view.size + SLACK;

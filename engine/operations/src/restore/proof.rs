@@ -10,9 +10,9 @@ use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 
 use super::plan::Plan;
-use crate::backup::FileProblem;
+use contents::FileProblem;
 use crate::integrity::{self, Checker};
-use crate::survey::Survey;
+use contents::Contents;
 
 /// So many problems of a shard are named where a restore is refused.
 const NAMED: usize = 5;
@@ -32,14 +32,14 @@ impl Damage {
     }
 
     /// Has plans of this archive made from now on know of it.
-    pub(super) fn note_in(&self, survey: &mut Survey) {
+    pub(super) fn note_in(&self, contents: &mut Contents) {
         for FileProblem { path, problem } in &self.shards {
-            if let Some(facts) = survey.shards.get_mut(path.as_str()) {
+            if let Some(facts) = contents.shards.get_mut(path.as_str()) {
                 facts.damage = Some(problem.as_str().into());
             }
         }
         for (path, signature, problem) in &self.views {
-            for view in survey.views.get_mut(path.as_str()).into_iter().flatten() {
+            for view in contents.views.get_mut(path.as_str()).into_iter().flatten() {
                 if view.signature == *signature {
                     view.damage = Some(problem.as_str().into());
                 }

@@ -10,7 +10,7 @@ use couchfile::internal_replication;
 use couchfile::read_at::ReadAt;
 use couchfile::writer::random_uuid;
 
-use crate::backup::DatabaseLimits;
+use contents::DatabaseLimits;
 
 /// How a copy differs from what was archived.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, EntryInfo, LargeSink, Visitor};
+use archive::{EntryInfo, LargeSink, Visitor};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
@@ -19,8 +19,8 @@ use super::destination::Destination;
 use super::plan::Plan;
 use super::proof::{Damage, Proof};
 use super::shard::{self, Copy, CopyUuids};
-use crate::backup::DatabaseLimits;
-use crate::survey::Survey;
+use contents::DatabaseLimits;
+use contents::Contents;
 use outcome::parallel;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
@@ -37,7 +37,7 @@ pub(super) struct WrittenFiles {
 
 /// Writes every planned file for every node that gets it.
 pub(super) struct Writer<'r> {
-    survey: &'r Survey,
+    contents: &'r Contents,
     plan: &'r Plan,
     options: &'r RestoreOptions,
     destinations: &'r [Destination],
@@ -76,14 +76,14 @@ impl Wanted<'_> {
 
 impl<'r> Writer<'r> {
     pub(super) fn new(
-        survey: &'r Survey,
+        contents: &'r Contents,
         plan: &'r Plan,
         options: &'r RestoreOptions,
         destinations: &'r [Destination],
         reporter: &'r dyn Reporter,
     ) -> Self {
         Self {
-            survey,
+            contents,
             plan,
             options,
             destinations,
@@ -103,7 +103,7 @@ impl<'r> Writer<'r> {
     pub(super) fn wants(&self, name: &str) -> bool {
         // Of most names the plan alone tells.
         let planned = |path| self.plan.shards.contains_key(path);
-        name.strip_prefix(self.survey.root.as_str()).is_some_and(planned) || self.targets(name).is_some()
+        name.strip_prefix(self.contents.root.as_str()).is_some_and(planned) || self.targets(name).is_some()
     }
 
     /// What to do with an entry of the archive; `None` where it is not to be written.
@@ -118,7 +118,7 @@ impl<'r> Writer<'r> {
     }
 
     fn targets(&self, name: &str) -> Option<(DataFile, String, &'r [u16])> {
-        let path = name.strip_prefix(self.survey.root.as_str())?;
+        let path = name.strip_prefix(self.contents.root.as_str())?;
         let file = DataFile::parse(path)?;
         let targets = match &file {
             DataFile::ShardMaps => return None,
@@ -173,7 +173,7 @@ impl<'r> Writer<'r> {
     }
 
     fn limits(&self, db: &str) -> Option<DatabaseLimits> {
-        self.survey.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied()
+        self.contents.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied()
     }
 
     fn copy<'a>(&'a self, shard: &ShardName, wanted: &'a Wanted<'_>, number: usize) -> Copy<'a> {
@@ -183,7 +183,7 @@ impl<'r> Writer<'r> {
             uuids: &wanted.uuids,
             views: self.plan.views.get(shard.path().as_str()),
             limits: self.limits(&shard.db),
-            security: self.survey.security_of(&shard.db),
+            security: self.contents.security_of(&shard.db),
         }
     }
 
@@ -201,7 +201,7 @@ impl<'r> Writer<'r> {
 }
 
 fn unusable_in_archive(path: &str) -> impl Fn(CouchFileError) -> Failure + '_ {
-    move |e| crate::error::unusable(format!("{path} of the archive"), e)
+    move |e| contents::unusable(format!("{path} of the archive"), e)
 }
 
 impl Visitor for Writer<'_> {
@@ -253,7 +253,7 @@ impl Visitor for Writer<'_> {
         }
         let mut spool = None;
         if !streams.is_empty() {
-            if self.survey.is_indexed() {
+            if self.contents.is_indexed() {
                 // It can be read from the archive again, in order.
                 let later = Later {
                     wanted: wanted.clone(),
@@ -404,13 +404,13 @@ impl Writer<'_> {
     /// Sends the large files that streams have not got yet, to all nodes at once. Those that nobody has checked are checked
     /// meanwhile: the way to the nodes is what takes the time.
     pub(super) fn send_later(&self) -> Result<()> {
-        let Archive::Indexed(archive) = &self.survey.archive else { return Ok(()) };
+        let Some(files) = self.contents.source.files() else { return Ok(()) };
         let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
-        let open = |file: &Later<'_>| -> Result<_> {
-            let entry = archive
-                .find(&file.entry)?
-                .ok_or_else(|| Failure::bug(format!("{} is in the archive no more", file.entry)))?;
-            Ok(archive.open_entry(&entry)?)
+        let open = |file: &Later<'_>| -> Result<contents::AnySource> {
+            let opened = files.open(&file.entry)?;
+            let opened =
+                opened.ok_or_else(|| Failure::bug(format!("{} is in the archive no more", file.entry)))?;
+            Ok(opened.content)
         };
         let to = |target: usize| -> Result<()> {
             for file in &later {

@@ -1,6 +1,6 @@
 //! Documents of an archive, some thousand at a time, and which of their revisions a database lacks.
 
-use crate::error::unusable;
+use contents::unusable;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::old::OldEntry;
-use crate::backup::FileProblem;
+use contents::FileProblem;
 use crate::identity::Identity;
 use crate::selection::Selection;
 

@@ -10,9 +10,9 @@ use couchfile::shard_map::ShardMap;
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
 
 use super::UnbrandOptions;
-use crate::error::unusable;
-use crate::restore::maps::{moved, unchanged};
-use crate::survey::{ArchivedMaps, MapDocument};
+use contents::unusable;
+use contents::{moved, unchanged};
+use contents::{ArchivedMaps, MapDocument};
 use outcome::parallel;
 use outcome::{Failure, Result};
 

@@ -1,82 +1,48 @@
-//! From an archive without table of contents: its files come in any order, and wait for their turn in a file without name.
+//! From a backup that can only be read from beginning to end: its files come in any order, and wait for their turn in a
+//! temporary file.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{ArchiveWriter, EntryInfo, Facts, LargeSink, Progress, SequentialArchive, Visitor};
-use couchfile::data_dir::{DataFile, ShardName, locate};
-
-use super::sources::{Findings, MapsSource, ShardSource, ViewSource};
-use super::{UnbrandOptions, UnbrandResult, described, maps, now, writer_options};
-use crate::backup::BackupSummary;
-use crate::backup::output::Output;
-use crate::metadata::Metadata;
-use crate::spool::{Spool, SpoolPart};
-use crate::survey::{ArchivedMaps, no_maps, note_root, summary_of};
+use archive::{ArchiveWriter, Facts, Progress};
+use contents::{
+    ArchivedMaps, BackupSummary, Files, Metadata, Source, SpooledFile, SpooledFiles, no_maps,
+};
+use couchfile::data_dir::{DataFile, ShardName};
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
 
-/// A file that has passed by.
-#[derive(Debug, Clone)]
-pub(super) struct Passed {
-    pub(super) content: SpoolPart,
-    /// Where the spool lies, for messages.
-    pub(super) folder: Arc<Path>,
-    /// Time of its last change, in seconds since 1970.
-    pub(super) mtime: u64,
-}
-
-/// What has passed by.
-#[derive(Default)]
-pub(super) struct Found {
-    metadata: Option<Metadata>,
-    root: Option<String>,
-    maps: Option<Passed>,
-    /// By path below the data folder, in the order of the new archive.
-    pub(super) shards: BTreeMap<String, (ShardName, Passed)>,
-    views: BTreeMap<String, (ShardName, String, Passed)>,
-    ignored: u64,
-    files: u64,
-    bytes: u64,
-}
+use super::sources::{Findings, MapsSource, ShardSource, ViewSource};
+use super::{UnbrandOptions, UnbrandResult, described, maps, now, writer_options};
+use crate::backup::output::Output;
 
 /// Reads the archive once and writes the new one.
 pub(super) fn write(
-    archive: &SequentialArchive,
+    source: &dyn Source,
     node: String,
     options: &UnbrandOptions,
     output: Output,
     reporter: &dyn Reporter,
 ) -> Result<UnbrandResult> {
     reporter.phase("reading the archive (it has no table of contents)", None);
-    let pass = Pass {
-        spool: Spool::within(&options.temporary)?,
-        folder: Arc::from(options.temporary.as_path()),
-        end: AtomicU64::new(0),
-        found: Mutex::default(),
-        reporter,
-    };
-    let visited = archive.visit(options.threads, &pass).map_err(Failure::from)?;
-    let mut found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let summary = visited.toc.as_ref().and_then(|toc| summary_of(&toc.summary)).unwrap_or_default();
+    let mut spooled = SpooledFiles::read(source, options.threads, &options.temporary, &|_| true, reporter)?;
+    let summary = BackupSummary::of(spooled.record()).unwrap_or_default();
+    let old_metadata = spooled.metadata.take().as_deref().and_then(Metadata::from_yaml);
+    let (ignored, files) = (spooled.ignored, spooled.files.len() as u64);
+    let Sorted { maps: old_maps, shards, views } = Sorted::of(spooled);
 
-    let old_maps = found.maps.take().ok_or_else(|| no_maps(archive.name()))?;
+    let old_maps = old_maps.ok_or_else(|| no_maps(source.name()))?;
     reporter.phase("rewriting the shard maps", None);
     let old_maps = ArchivedMaps::new(Box::new(old_maps.content))?;
     let nodes = if summary.nodes.is_empty() { named(&old_maps)? } else { summary.nodes.clone() };
     let maps = maps::write(&old_maps, &node, &summary.deleted_meanwhile, options)?;
 
-    let metadata = described(found.metadata.take(), &node);
+    let metadata = described(old_metadata, &node);
     let mut writer = ArchiveWriter::new(output.writer()?, writer_options(options));
     writer.add_bytes(archive::METADATA, now(), Facts::Metadata, metadata.to_yaml().as_bytes())?;
     let findings = Findings::default();
     let count = maps.count;
-    reporter.phase("writing the archive", Some(found.files));
+    reporter.phase("writing the archive", Some(files));
     let told = |progress: Progress| reporter.advance(progress.entries, progress.content_bytes);
-    let views = std::mem::take(&mut found.views);
-    let shards = std::mem::take(&mut found.shards);
     writer
         .add_all(
             views.into_iter().map(|(path, (shard, signature, passed))| ViewSource {
@@ -89,8 +55,8 @@ pub(super) fn write(
             }),
             &told,
         )
-        .map_err(Failure::from)?;
-    writer.add_all(std::iter::once(MapsSource { maps }), &told).map_err(Failure::from)?;
+        ?;
+    writer.add_all(std::iter::once(MapsSource { maps }), &told)?;
     writer
         .add_all(
             shards.iter().map(|(path, (shard, passed))| ShardSource {
@@ -101,7 +67,7 @@ pub(super) fn write(
             }),
             &told,
         )
-        .map_err(Failure::from)?;
+        ?;
 
     let found_now = findings.into_inner();
     let mut problems = summary.problems;
@@ -134,7 +100,7 @@ pub(super) fn write(
         archive_bytes: written.archive_bytes,
         problems: summary.problems,
         views_left_out: summary.views_left_out,
-        ignored_files: found.ignored,
+        ignored_files: ignored,
     })
 }
 
@@ -152,83 +118,28 @@ fn named(maps: &ArchivedMaps) -> Result<Vec<String>> {
     Ok(nodes.into_iter().collect())
 }
 
-struct Pass<'r> {
-    spool: Spool,
-    folder: Arc<Path>,
-    /// Where the spool ends.
-    end: AtomicU64,
-    found: Mutex<Found>,
-    reporter: &'r dyn Reporter,
+/// The files of a backup by kind, each in the order of the new archive.
+#[derive(Default)]
+struct Sorted {
+    maps: Option<SpooledFile>,
+    shards: BTreeMap<String, (ShardName, SpooledFile)>,
+    views: BTreeMap<String, (ShardName, String, SpooledFile)>,
 }
 
-impl Pass<'_> {
-    fn with<T>(&self, work: impl FnOnce(&mut Found) -> T) -> T {
-        work(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Takes room for a file in the spool and notes it; gives where. `None` where no backup needs the file.
-    fn note(&self, entry: &EntryInfo<'_>) -> Result<Option<u64>> {
-        let located = locate(entry.name);
-        self.with(|found| {
-            found.bytes += entry.size;
-            let Some((root, file)) = located else {
-                found.ignored += 1;
-                return Ok(None);
-            };
-            found.files += 1;
-            self.reporter.advance(found.files, found.bytes);
-            note_root(&mut found.root, root)?;
-            let offset = self.end.fetch_add(entry.size, Ordering::Relaxed);
-            let passed = Passed {
-                content: self.spool.part(offset, entry.size),
-                folder: Arc::clone(&self.folder),
-                mtime: entry.mtime,
-            };
-            let path = file.path();
-            match file {
-                DataFile::ShardMaps => found.maps = Some(passed),
+impl Sorted {
+    fn of(spooled: SpooledFiles) -> Self {
+        let mut sorted = Self::default();
+        for (path, spooled) in spooled.files {
+            match spooled.file.clone() {
+                DataFile::ShardMaps => sorted.maps = Some(spooled),
                 DataFile::Shard(shard) => {
-                    found.shards.insert(path, (shard, passed));
+                    sorted.shards.insert(path, (shard, spooled));
                 }
                 DataFile::View { shard, signature } => {
-                    found.views.insert(path, (shard, signature, passed));
+                    sorted.views.insert(path, (shard, signature, spooled));
                 }
             }
-            Ok(Some(offset))
-        })
-    }
-}
-
-impl Visitor for Pass<'_> {
-    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
-        if entry.name == archive::METADATA {
-            self.with(|found| found.metadata = Metadata::from_yaml(content));
-            return Ok(());
         }
-        if let Some(offset) = self.note(entry)? {
-            self.spool.put(offset, content)?;
-        }
-        Ok(())
-    }
-
-    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
-        let Some(begin) = self.note(entry)? else { return Ok(None) };
-        Ok(Some(Box::new(Spooling { spool: &self.spool, begin })))
-    }
-}
-
-/// A large file on its way into the spool.
-struct Spooling<'s> {
-    spool: &'s Spool,
-    begin: u64,
-}
-
-impl LargeSink for Spooling<'_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        Ok(self.spool.put(self.begin + offset, bytes)?)
-    }
-
-    fn finish(&self, _: &archive::Hash) -> Result<()> {
-        Ok(())
+        sorted
     }
 }

@@ -11,8 +11,7 @@ use couchfile::read_at::{Prefix, ReadAt};
 
 use super::maps::NewMaps;
 use super::now;
-use super::sequential::Passed;
-use crate::backup::{FileProblem, SMALL, shard_facts, shard_header, view_facts, view_header};
+use contents::{FileProblem, SMALL, SpooledFile, index_header, shard_header};
 use outcome::Failure;
 
 /// What the threads find out.
@@ -52,7 +51,7 @@ impl EntrySource for MapsSource {
 /// A shard.
 pub(super) struct ShardSource<'f> {
     pub(super) path: &'f str,
-    pub(super) passed: &'f Passed,
+    pub(super) passed: &'f SpooledFile,
     pub(super) shard: &'f ShardName,
     pub(super) findings: &'f Findings,
 }
@@ -62,7 +61,7 @@ impl EntrySource for ShardSource<'_> {
         match look(self.passed, buf, shard_header)? {
             Ok((header, end)) => {
                 self.findings.note(|found| found.shards += 1);
-                let facts = shard_facts(self.shard.clone(), None, header);
+                let facts = header.facts(self.shard.clone(), None);
                 Ok(opened(self.path, self.passed, facts, end, buf))
             }
             Err(damage) => {
@@ -77,10 +76,10 @@ impl EntrySource for ShardSource<'_> {
 /// A view index.
 pub(super) struct ViewSource<'f> {
     pub(super) path: String,
-    pub(super) passed: Passed,
+    pub(super) passed: SpooledFile,
     pub(super) shard: ShardName,
     pub(super) signature: String,
-    pub(super) shards: &'f BTreeMap<String, (ShardName, Passed)>,
+    pub(super) shards: &'f BTreeMap<String, (ShardName, SpooledFile)>,
     pub(super) findings: &'f Findings,
 }
 
@@ -93,7 +92,7 @@ impl EntrySource for ViewSource<'_> {
         let Some((_, shard)) = self.shards.get(&self.shard.path()) else {
             return left_out("its shard is not in the archive");
         };
-        let (header, end) = match look(&self.passed, buf, view_header)? {
+        let (header, end) = match look(&self.passed, buf, index_header)? {
             Ok(found) => found,
             Err(damage) => return left_out(&damage.to_string()),
         };
@@ -106,7 +105,7 @@ impl EntrySource for ViewSource<'_> {
             Err(_) => return left_out("its shard cannot be read"),
         }
         self.findings.note(|found| found.views += 1);
-        let facts = view_facts(self.shard.clone(), self.signature, None, &header);
+        let facts = header.facts(self.shard.clone(), self.signature, None);
         Ok(opened(&self.path, &self.passed, facts, end, buf))
     }
 }
@@ -115,14 +114,14 @@ impl EntrySource for ViewSource<'_> {
 /// none.
 #[allow(clippy::type_complexity)]
 fn look<H>(
-    passed: &Passed,
+    passed: &SpooledFile,
     buf: &mut Vec<u8>,
     header: fn(&dyn ReadAt) -> Result<(H, u64), CouchFileError>,
 ) -> Result<Result<(H, u64), CouchFileError>, Failure> {
     let found = if passed.content.len() <= SMALL {
         buf.resize(passed.content.len() as usize, 0);
         let read = passed.content.read_exact_at(buf, 0);
-        read.map_err(|e| Failure::io("read a file in", &*passed.folder, e))?;
+        read.map_err(|e| Failure::io("read a file in", passed.content.folder(), e))?;
         header(buf)
     } else {
         header(&passed.content)
@@ -130,14 +129,14 @@ fn look<H>(
     match found {
         // The spool failed, which tells nothing of the file. What points beyond the file's end is the file's own damage.
         Err(CouchFileError::Io { source, .. }) if source.kind() != ErrorKind::UnexpectedEof => {
-            Err(Failure::io("read a file in", &*passed.folder, source).into())
+            Err(Failure::io("read a file in", passed.content.folder(), source).into())
         }
         other => Ok(other),
     }
 }
 
 /// The first `end` bytes of a file as an entry.
-fn opened(path: &str, passed: &Passed, facts: Facts, end: u64, buf: &mut Vec<u8>) -> Opened {
+fn opened(path: &str, passed: &SpooledFile, facts: Facts, end: u64, buf: &mut Vec<u8>) -> Opened {
     let (name, mtime) = (format!("data/{path}"), passed.mtime);
     if passed.content.len() <= SMALL {
         buf.truncate(end as usize);

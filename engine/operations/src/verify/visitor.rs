@@ -2,24 +2,24 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use archive::{Archive, ArchiveError, Entry, EntryInfo, Facts, LargeSink, Visitor};
+use archive::{ArchiveError, Entry, EntryInfo, Facts, LargeSink, Visitor};
 use couchfile::check::Placement;
-use couchfile::data_dir::DataFile;
+use couchfile::data_dir::{DataFile, locate};
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 
 use super::{Mapped, VerifyResult};
-use crate::error::unusable;
+use contents::unusable;
 use crate::integrity;
-use crate::spool::Spool;
-use crate::survey::{Survey, locate};
+use contents::{OpenFile, Spool};
+use contents::{Contents};
 use outcome::parallel;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
 
 /// Checks files on all threads.
 pub(super) struct Checker<'s> {
-    survey: &'s Survey,
+    contents: &'s Contents,
     mapped: &'s Mapped<'s>,
     integrity: integrity::Checker,
     result: Mutex<(VerifyResult, u64, u64)>,
@@ -28,14 +28,14 @@ pub(super) struct Checker<'s> {
 
 impl<'s> Checker<'s> {
     pub(super) fn new(
-        survey: &'s Survey,
+        contents: &'s Contents,
         mapped: &'s Mapped<'s>,
         result: VerifyResult,
         threads: usize,
         reporter: &'s dyn Reporter,
     ) -> Self {
         let integrity = integrity::Checker::new(parallel::threads(threads));
-        Self { survey, mapped, integrity, result: Mutex::new((result, 0, 0)), reporter }
+        Self { contents, mapped, integrity, result: Mutex::new((result, 0, 0)), reporter }
     }
 
     pub(super) fn into_result(self) -> VerifyResult {
@@ -57,7 +57,7 @@ impl<'s> Checker<'s> {
             match e {
                 CouchFileError::Newer { .. } => unusable(format!("{path} of the archive"), e).into(),
                 e => ArchiveError::Content {
-                    archive: self.survey.name().to_owned(),
+                    archive: self.contents.name().to_owned(),
                     entry: path.clone(),
                     source: Box::new(e),
                 }
@@ -130,11 +130,12 @@ impl LargeSink for InPlace<'_> {
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {
-        let Archive::Indexed(archive) = &self.checker.survey.archive else {
-            return Err(Failure::bug("an entry of a manifest in an archive without one").into());
+        let files = self.checker.contents.source.files();
+        let opened = files.map_or(Ok(None), |files| files.open(&self.entry.name))?;
+        let Some(OpenFile { content, .. }) = opened else {
+            return Err(Failure::bug(format!("{} is listed in the backup and not there", self.entry.name)));
         };
-        let reader = archive.open_entry(&self.entry)?;
-        self.checker.check(&self.file, Some(&self.entry.facts), self.entry.size, &reader)
+        self.checker.check(&self.file, Some(&self.entry.facts), self.entry.size, &content)
     }
 }
 

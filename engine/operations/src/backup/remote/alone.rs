@@ -10,7 +10,9 @@ use node::NodeFiles;
 
 use super::lane::{Arrived, Lane, Taken, Tell};
 use super::{Absence, Fetched, checked};
-use crate::backup::file::{self, FileFailure, SMALL, ShardHeader};
+use contents::{SMALL, ShardHeader};
+
+use crate::backup::file::{self, FileFailure};
 use outcome::Failure;
 
 /// Pauses before a file is asked for again that may be about to appear, or to become whole. See `file.rs`; the way to the node
@@ -53,7 +55,7 @@ pub(super) fn shard(
             }
             Found::Nothing => continue,
         };
-        match checked(arrived, buf, |buf| file::shard_header(&buf)) {
+        match checked(arrived, buf, |buf| contents::shard_header(&buf)) {
             Err(newer @ FileFailure::Damaged(CouchFileError::Newer { .. })) => {
                 return Err(Absence::File(newer));
             }

@@ -18,7 +18,7 @@ use couchfile::header::HeaderScan;
 use couchfile::read_at::{FileBytes, ReadAt, check_range};
 use node::NodeFiles;
 
-use crate::backup::choice::{Choice, CopyRecord};
+use contents::{Choice, CopyRecord};
 use crate::backup::copies::{judge, rank};
 use crate::backup::file;
 use crate::backup::folder::NodeFolder;

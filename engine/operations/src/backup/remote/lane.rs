@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use node::{NodeError, NodeFiles, PackedFile, Packing};
 
-use super::super::file::SMALL;
+use contents::SMALL;
 use super::passing::{Passing, passage};
 
 /// Pauses before a stream that broke is begun anew; the count begins again with every file that came.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::restore::RestoreOptions;
 use crate::restore::maps::rewritten;
 use crate::restore::plan::Plan;
-use crate::survey::Survey;
+use contents::Contents;
 use outcome::parallel;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
@@ -20,7 +20,7 @@ const DBS: &str = "/_node/_local/_dbs";
 
 /// Makes every map with the very revisions that the files would have. May be done again.
 pub(super) fn write(
-    survey: &Survey,
+    contents: &Contents,
     plan: &Plan,
     options: &RestoreOptions,
     node: &Node,
@@ -30,7 +30,7 @@ pub(super) fn write(
     let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
     let mut batch: Vec<Value> = Vec::with_capacity(BATCH);
     let mut done = 0;
-    survey.maps.convert(
+    contents.maps.convert(
         parallel::threads(options.threads),
         |document| rewritten(document, plan, &nodes, options.copies),
         |document| {

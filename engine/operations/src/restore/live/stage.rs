@@ -43,7 +43,7 @@ pub(super) fn stage(
         destination(node, &places.new)
     })?;
     let maps = planned.options.maps == MapsBy::File;
-    let written = write(&planned.survey, &planned.plan, &planned.restore, &destinations, maps, reporter)?;
+    let written = write(&planned.contents, &planned.plan, &planned.restore, &destinations, maps, reporter)?;
     let written = match written {
         Ok(written) => written,
         Err(damage) => return Ok(Staged::Damaged(damage)),

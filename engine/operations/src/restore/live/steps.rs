@@ -99,7 +99,7 @@ pub(super) fn start_and_wait(
             if planned.options.maps == MapsBy::Http
                 && let Some(first) = nodes.first()
             {
-                maps_http::write(&planned.survey, &planned.plan, &planned.restore, first, reporter)?;
+                maps_http::write(&planned.contents, &planned.plan, &planned.restore, first, reporter)?;
                 steps.done("shard maps made", first);
             }
             Ok(())

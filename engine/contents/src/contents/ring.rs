@@ -6,7 +6,7 @@ use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::ring;
 use couchfile::shard_map::ShardMap;
 
-use super::Survey;
+use super::Contents;
 
 /// A database's shard map, held against the files of the archive.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Counted {
     pub surplus: Vec<Range>,
 }
 
-impl Survey {
+impl Contents {
     /// Holds a shard map of the archive against the files: in the middle of shard splitting there are old and new ranges, and only
     /// one ring of them counts.
     pub fn counted(&self, map: ShardMap) -> Counted {

@@ -1,4 +1,6 @@
-//! The shard maps inside an archive.
+//! The shard maps inside a backup.
+
+mod rewrite;
 
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
@@ -6,11 +8,14 @@ use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
 
-use super::AnySource;
-use crate::documents::convert_in_order;
-use crate::error::unusable;
 use outcome::parallel;
 use outcome::{Failure, Result};
+
+use crate::AnySource;
+use crate::ordered::convert_in_order;
+use crate::unusable::unusable;
+
+pub use rewrite::{moved, unchanged};
 
 /// A `_dbs.couch` in an archive.
 pub struct ArchivedMaps {
@@ -100,15 +105,15 @@ impl ArchivedMaps {
 }
 
 /// The error for a document that should hold a shard map and does not.
-pub(crate) fn unreadable(id: &str, problem: &str) -> Failure {
+pub fn unreadable(id: &str, problem: &str) -> Failure {
     Failure::incomplete(
         format!("the shard map of {id} cannot be read: {problem}"),
         "Use another backup; `couchcopy verify` tells what is whole in this one.",
     )
 }
 
-/// Reads a document of `_dbs.couch`. Fails where its body cannot be read; a body that holds no shard map is told in the result.
-pub(crate) fn map_document<R: ReadAt>(
+/// Reads a document of `_dbs.couch`. Fails if its body cannot be read; a body that holds no shard map is reported in the result.
+pub fn map_document<R: ReadAt>(
     database: &Database<R>,
     doc: &DocInfo<'_>,
 ) -> couchfile::error::Result<MapDocument> {
@@ -132,14 +137,7 @@ pub(crate) fn map_document<R: ReadAt>(
     })
 }
 
-/// Reads the shard map that a document of `_dbs.couch` holds; says why where it holds none.
-pub fn shard_map_of<R: ReadAt>(
-    database: &Database<R>,
-    doc: &DocInfo<'_>,
-    db: &str,
-) -> Result<ShardMap, String> {
-    let winner = doc.revisions.as_ref().and_then(|tree| tree.winner()).ok_or("it has no revision")?;
-    let stored = winner.stored.as_ref().ok_or("no body is kept of it")?;
-    let summary = database.summary(stored).map_err(|e| e.to_string())?;
-    ShardMap::decode(db, &mut summary.body.decoder()).map_err(|e| e.to_string())
+/// The shard map in a document of `_dbs.couch`, or why there is none.
+pub fn shard_map_of<R: ReadAt>(database: &Database<R>, doc: &DocInfo<'_>) -> Result<ShardMap, String> {
+    map_document(database, doc).map_err(|e| e.to_string())?.map
 }

@@ -1,6 +1,6 @@
 //! Goes through a database's documents on several threads and hands what they made of them over in order.
 
-use crate::error::unusable;
+use crate::unusable::unusable;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -19,7 +19,7 @@ const BATCH: u64 = 500;
 /// of the ids. `None` goes no further. `what` names the file in errors.
 ///
 /// Memory: a few batches of what `convert` makes.
-pub(crate) fn convert_in_order<R: ReadAt, T: Send>(
+pub fn convert_in_order<R: ReadAt, T: Send>(
     database: &Database<R>,
     threads: usize,
     what: &str,

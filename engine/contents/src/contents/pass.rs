@@ -1,48 +1,54 @@
-//! Learns what an archive without manifest holds, in one pass.
+//! Learns what a backup without manifest holds, in one pass.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use archive::{Archive, EntryInfo, LargeSink, SequentialArchive, Visitor};
+use archive::{EntryInfo, LargeSink, Visitor};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
-use couchfile::view::ViewIndex;
-
-use super::tail::Tail;
-use super::{AnySource, ArchivedMaps, ShardFacts, Survey, ViewFacts, locate, no_maps, summary_of};
-use crate::error::unusable;
-use crate::metadata::Metadata;
-use crate::spool::Spool;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
 
-/// Passes over the whole archive once.
-pub(super) fn survey(archive: SequentialArchive, threads: usize, reporter: &dyn Reporter) -> Result<Survey> {
+use super::tail::Tail;
+use super::{Contents, no_maps};
+use crate::AnySource;
+use crate::facts::{ShardFacts, ViewFacts};
+use crate::headers::index_header;
+use crate::maps::ArchivedMaps;
+use crate::metadata::Metadata;
+use crate::record::BackupSummary;
+use crate::root::Root;
+use crate::source::Source;
+use crate::spool::Spool;
+use crate::unusable::unusable;
+
+/// Passes over the whole backup once.
+pub(super) fn read(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Contents> {
     reporter.phase("reading the archive (it has no table of contents)", None);
-    let pass = Pass { found: Mutex::new(Found::default()), reporter };
-    let end = archive.visit(threads, &pass).map_err(Failure::from)?;
+    let pass = Pass { found: Mutex::new(Found::default()), backup: source.name(), reporter };
+    let visited = source.visit(threads, &|_| true, &pass)?;
     let found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let maps = found.maps.ok_or_else(|| no_maps(archive.name()))?;
-    Ok(Survey {
+    let maps = found.maps.ok_or_else(|| no_maps(source.name()))?;
+    Ok(Contents {
         metadata: found.metadata,
-        summary: end.toc.as_ref().and_then(|toc| summary_of(&toc.summary)),
-        root: found.root.unwrap_or_default(),
+        summary: visited.record.as_ref().and_then(BackupSummary::of),
+        root: found.root.into_name(),
         shards: found.shards,
         views: found.views,
         maps: ArchivedMaps::new(maps)?,
         ignored: found.ignored,
-        content_bytes: end.content_bytes,
-        ranges: std::sync::OnceLock::new(),
-        archive: Archive::Sequential(archive),
+        content_bytes: visited.content_bytes,
+        ranges: OnceLock::new(),
+        source,
     })
 }
 
 #[derive(Default)]
 struct Found {
     metadata: Option<Metadata>,
-    root: Option<String>,
+    root: Root,
     shards: HashMap<Box<str>, ShardFacts>,
     views: HashMap<Box<str>, Vec<ViewFacts>>,
     maps: Option<AnySource>,
@@ -53,6 +59,7 @@ struct Found {
 
 struct Pass<'r> {
     found: Mutex<Found>,
+    backup: &'r str,
     reporter: &'r dyn Reporter,
 }
 
@@ -66,17 +73,15 @@ impl Pass<'_> {
         if self.reporter.is_interrupted() {
             return Err(Failure::interrupted().into());
         }
-        let located = locate(entry.name);
         self.with(|found| {
             found.files += 1;
             found.bytes += entry.size;
             self.reporter.advance(found.files, found.bytes);
-            let Some((root, file)) = located else {
+            let file = found.root.file(self.backup, entry.name)?;
+            if file.is_none() {
                 found.ignored += u64::from(!entry.name.starts_with(archive::CONFIG));
-                return Ok(None);
-            };
-            note_root(&mut found.root, root)?;
-            Ok(Some(file))
+            }
+            Ok(file)
         })
     }
 
@@ -103,12 +108,12 @@ impl Pass<'_> {
             node: None,
             damage: None,
         };
-        match ViewIndex::open(content) {
-            Ok(index) => {
-                facts.seq = index.header.update_seq;
-                facts.purge_seq = index.header.purge_seq;
+        match index_header(content) {
+            Ok((header, _)) => {
+                facts.seq = header.seq;
+                facts.purge_seq = header.purge_seq;
                 let named = u128::from_str_radix(signature, 16).map(u128::to_be_bytes);
-                if named.is_ok_and(|named| named != *index.header.signature) {
+                if named.is_ok_and(|named| named != *header.signature) {
                     facts.damage = Some("its signature is not its name".into());
                 }
             }
@@ -122,24 +127,8 @@ impl Pass<'_> {
     }
 }
 
-/// Notes the folder in an archive that holds the data folder. There must be but one.
-pub(crate) fn note_root(found: &mut Option<String>, root: &str) -> Result<()> {
-    match found {
-        Some(other) if other != root => Err(Failure::refused(
-            format!("the archive holds several data folders: {other} and {root}"),
-            "Unpack it and back the folders up as the nodes of one cluster: \
-             couchcopy backup localhost,DIR1 localhost,DIR2 NEW_ARCHIVE.",
-        )),
-        Some(_) => Ok(()),
-        None => {
-            *found = Some(root.to_owned());
-            Ok(())
-        }
-    }
-}
-
 /// What a shard's header says.
-pub(super) fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts, CouchFileError> {
+fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts, CouchFileError> {
     let database = Database::open(content)?;
     let (docs, deleted) = database.counts()?;
     Ok(ShardFacts {
