@@ -4,10 +4,10 @@ use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use operations::plugins::host::{Ungranted, printable};
-use operations::plugins::{Answer, Ask, PluginOptions, Plugins};
-use operations::site::{ClusterFile, CredentialSources, HttpAddress, PluginChoice, SiteNode, TunnelMode};
 use outcome::{Failure, Result};
+use plugin_host::{Ungranted, printable};
+use site::plugins::{Answer, Ask, PluginOptions, Plugins};
+use site::{ClusterFile, CredentialSources, HttpAddress, PluginChoice, SiteNode, TunnelMode};
 
 use crate::nodes;
 use crate::output::Output;

@@ -4,27 +4,22 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contents::{ConfigurationFile, FileProblem, NodeConfiguration};
-use operations::backup::{BackupOptions, BackupResult, FolderArgument, backup};
-use operations::inventory::{self, DatabaseListing, Overview};
-use operations::plugins::Plugins;
-use operations::plugins::host::printable;
-use operations::site::SiteNode;
-use contents::Contents;
-use operations::verify::{VerifyResult, verify};
+use backup::{BackupOptions, BackupResult, FolderArgument, backup};
+use contents::{ConfigurationFile, Contents, FileProblem, NodeConfiguration};
+use inspect::overview::{self, DatabaseListing, Overview};
+use inspect::verify::{VerifyResult, verify};
 use outcome::Result;
+use plugin_host::printable;
+use site::SiteNode;
+use site::plugins::Plugins;
 
 use crate::arguments::{Arguments, Backup, Command};
-use crate::cluster;
 use crate::exit::Outcome;
-use crate::load_command;
-use crate::look_commands;
 use crate::output::{Output, bytes, count};
-use crate::plugin_commands;
 use crate::progress::Terminal;
-use crate::restore_commands;
-use crate::serve_command;
-use crate::unbrand_command;
+use crate::{
+    cluster, load_command, look_commands, plugin_commands, restore_commands, serve_command, unbrand_command,
+};
 
 /// Problems printed as text; `--json` has them all.
 const PROBLEMS_SHOWN: usize = 50;
@@ -67,7 +62,7 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
             Ok(Outcome::of(result.is_whole()))
         }
         Command::Info(command) => {
-            let overview = inventory::overview(&Contents::open(&command.archive, threads, reporter)?)?;
+            let overview = overview::overview(&Contents::open(&command.archive, threads, reporter)?)?;
             reporter.end();
             output.print(&overview, info_text);
             Ok(Outcome::Done)
@@ -78,7 +73,7 @@ fn carry_out(arguments: &Arguments, output: &Output, reporter: &Arc<Terminal>) -
         Command::Completions(command) => look_commands::completions(command),
         Command::Cat(command) => {
             let mut out = std::io::stdout();
-            look_commands::unless_closed(operations::cat::cat(
+            look_commands::unless_closed(inspect::cat::cat(
                 &command.archive,
                 &command.name,
                 threads,

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use operations::plugins::host::printable;
-use operations::restore_databases::{
+use outcome::{Failure, Result};
+use plugin_host::printable;
+use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
-use outcome::{Failure, Result};
 
 use crate::cluster::{nodes_with_credentials, sandbox, tunnel};
 use crate::exit::Outcome;

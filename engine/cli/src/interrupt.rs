@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::output::error_line;
 use outcome::{Failure, Result};
+
+use crate::output::error_line;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::load::{LoadOptions, Loaded};
+use load::load::{LoadOptions, Loaded};
 use outcome::Result;
 
 use crate::commands::problems_text;
@@ -82,7 +82,7 @@ pub(crate) fn load(command: &Load, threads: usize, output: &Output, reporter: &T
         threads,
     };
     let mut complete = true;
-    operations::load::load(&options, reporter, &mut |loaded| {
+    load::load::load(&options, reporter, &mut |loaded| {
         reporter.end();
         complete = loaded.left_out.is_empty();
         if !reporter.is_quiet() {

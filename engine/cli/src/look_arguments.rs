@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use operations::look::DumpFormat;
+use inspect::documents::DumpFormat;
 
 use crate::completion;
 

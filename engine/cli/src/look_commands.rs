@@ -2,9 +2,9 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 
-use operations::inventory;
-use operations::look::{self, DumpOptions, GetOptions, ListOptions, ListStyle};
 use contents::Contents;
+use inspect::documents::{self, DumpOptions, GetOptions, ListOptions, ListStyle};
+use inspect::overview;
 use outcome::{Failure, Result};
 
 use crate::commands::{databases_text, shards_text};
@@ -18,14 +18,14 @@ pub(crate) fn ls(command: &Ls, threads: usize, output: &Output, reporter: &Termi
     let Some(db) = &command.db else {
         let survey = Contents::open(&command.archive, threads, reporter)?;
         reporter.end();
-        let listings = inventory::databases(&survey, None)?;
+        let listings = overview::databases(&survey, None)?;
         output.print(&listings, |listings| databases_text(listings));
         return Ok(Outcome::Done);
     };
     if command.shards {
         let survey = Contents::open(&command.archive, threads, reporter)?;
         reporter.end();
-        let listings = inventory::databases(&survey, Some(db))?;
+        let listings = overview::databases(&survey, Some(db))?;
         let listing = listings.first().ok_or_else(|| {
             Failure::refused(
                 format!("{} holds no database {db}", command.archive.display()),
@@ -46,7 +46,7 @@ pub(crate) fn ls(command: &Ls, threads: usize, output: &Output, reporter: &Termi
             (false, false) => ListStyle::Text,
         },
     };
-    to_output(|out| look::list(&command.archive, db, &options, threads, reporter, out))
+    to_output(|out| documents::list(&command.archive, db, &options, threads, reporter, out))
 }
 
 /// Prints a document or an attachment.
@@ -59,7 +59,9 @@ pub(crate) fn get(command: &Get, threads: usize, output: &Output, reporter: &Ter
         attachment: command.attachment.clone(),
         pretty: !output.json && io::stdout().is_terminal(),
     };
-    to_output(|out| look::get(&command.archive, &command.db, &command.doc, &options, threads, reporter, out))
+    to_output(|out| {
+        documents::get(&command.archive, &command.db, &command.doc, &options, threads, reporter, out)
+    })
 }
 
 /// Prints all documents of a database.
@@ -74,7 +76,7 @@ pub(crate) fn dump(command: &Dump, threads: usize, reporter: &Terminal) -> Resul
     };
     let mut damaged = 0;
     let outcome = to_output(|out| {
-        let dumped = look::dump(&command.archive, &command.db, &options, threads, reporter, out)?;
+        let dumped = documents::dump(&command.archive, &command.db, &options, threads, reporter, out)?;
         damaged = dumped.damaged;
         Ok(())
     })?;

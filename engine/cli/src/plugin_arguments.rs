@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use operations::site::PluginReference;
+use site::PluginReference;
 
 /// Which plugins nodes take; the same for every command that touches a node.
 #[derive(Debug, Args)]

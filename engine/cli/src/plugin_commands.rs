@@ -4,12 +4,11 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use operations::plugin_development;
-use operations::plugins::host::{Command, Inherited, Kind, State, printable};
-use operations::plugins::{self, GrantListing, PluginList, PluginListing, ServiceAction};
-use operations::site::{PluginChoice, SiteNode};
 use outcome::{Failure, Result};
+use plugin_host::{Command, Inherited, Kind, State, printable};
 use serde::Serialize;
+use site::plugins::{self, GrantListing, PluginList, PluginListing, ServiceAction};
+use site::{PluginChoice, SiteNode, plugin_development};
 
 use crate::cluster::{chosen_nodes, sandbox};
 use crate::exit::Outcome;

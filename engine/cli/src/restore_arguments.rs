@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use operations::node::Version;
-use operations::restore::OLDEST_TARGET;
-use operations::restore::Suffixes;
-use operations::selection::Selection;
+use node::Version;
 use outcome::Result;
+use restore::folders::{OLDEST_TARGET, Suffixes};
+use restore::selection::Selection;
 
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
 

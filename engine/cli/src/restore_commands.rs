@@ -6,30 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use operations::agreement::{WaitFor, WaitOptions};
-use operations::node::Node;
-use operations::outside::LeftBehind;
-use operations::plugins::Plugins;
-use operations::proofs::{Proofs, Verdict, prove};
-use operations::restore::live::{
+use cluster::agreement::{WaitFor, WaitOptions};
+use node::Node;
+use outcome::{Failure, Result};
+use restore::folders::{RestoreOptions, RestoreResult, restore_offline};
+use restore::live::{
     LiveOptions, LiveResult, MapsBy, PlanDescription, PlannedRestore, SelectionDescription, resume, roll_back,
 };
-use operations::restore::{RestoreOptions, RestoreResult, restore_offline};
-use operations::selection::Rename;
-use operations::status::{NodeStatus, clean, status};
-use outcome::{Failure, Result};
+use restore::outside::LeftBehind;
+use restore::preflight::{Proofs, Verdict, prove};
+use restore::selection::Rename;
+use restore::status::{NodeStatus, clean, status};
 use serde::Serialize;
+use site::plugins::Plugins;
 
 use crate::cluster::{can_ask, nodes_with_credentials, sandbox, tunnel};
 use crate::commands::problems_text;
-use crate::database_commands;
 use crate::exit::Outcome;
-use crate::interrupt;
-use crate::nodes;
 use crate::output::{Output, bytes, count};
 use crate::plugin_arguments::{HttpFlags, PluginFlags};
 use crate::progress::Terminal;
 use crate::restore_arguments::{Check, Clean, Maps, Nodes, Restore, Status, Wait};
+use crate::{database_commands, interrupt, nodes};
 
 /// Names of lost databases that are shown as text; `--json` has them all.
 const GONE_SHOWN: usize = 10;
@@ -391,7 +389,7 @@ pub(crate) fn check(command: &Check, output: &Output, reporter: &Arc<Terminal>) 
 
 fn proofs_text(proofs: &Proofs) -> String {
     let width =
-        |of: &dyn Fn(&operations::proofs::Proof) -> usize| proofs.proofs.iter().map(of).max().unwrap_or(0);
+        |of: &dyn Fn(&restore::preflight::Proof) -> usize| proofs.proofs.iter().map(of).max().unwrap_or(0);
     let node = width(&|proof| proof.node.chars().count());
     let subject = width(&|proof| proof.subject.len());
     let mut text = String::new();

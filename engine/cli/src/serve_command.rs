@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use operations::look;
+use inspect::documents;
 use outcome::{Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options};
@@ -87,7 +87,7 @@ pub(crate) fn serve(
         ));
     }
     let only = (!command.only.is_empty()).then(|| command.only.clone());
-    let open = |path: &PathBuf| look::open(path, only.clone(), threads, reporter);
+    let open = |path: &PathBuf| documents::open(path, only.clone(), threads, reporter);
     let options = Options {
         bind: command.bind,
         port: command.port,

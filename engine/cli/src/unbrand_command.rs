@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::unbrand::{UnbrandOptions, UnbrandResult};
+use load::unbrand::{UnbrandOptions, UnbrandResult};
 use outcome::Result;
 use outcome::report::Reporter as _;
 
@@ -61,7 +61,7 @@ pub(crate) fn unbrand(
         temporary: command.tmp_dir.clone(),
     };
     let begun = std::time::Instant::now();
-    let result = operations::unbrand::unbrand(&options, reporter)?;
+    let result = load::unbrand::unbrand(&options, reporter)?;
     reporter.end();
     reporter.timing("unbranded", begun.elapsed().as_secs_f64());
     if !reporter.is_quiet() {

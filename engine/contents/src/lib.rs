@@ -9,9 +9,11 @@ mod at_hand;
 mod contents;
 mod facts;
 mod headers;
+pub mod integrity;
 mod maps;
 mod metadata;
 mod ordered;
+mod partial_file;
 mod record;
 mod root;
 mod source;
@@ -26,9 +28,10 @@ pub use headers::{IndexHeader, SMALL, ShardHeader, index_header, security_of, sh
 pub use maps::{ArchivedMaps, MapDocument, map_document, moved, shard_map_of, unchanged, unreadable};
 pub use metadata::{Backup, Metadata, Program};
 pub use ordered::convert_in_order;
+pub use partial_file::{EarlyWriteBack, PartialFile};
 pub use record::{
-    BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem, LeftOut,
-    LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
+    BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
+    LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
 };
 pub use source::{FileEntry, Files, OpenFile, Source, Visited, open};
 pub use spool::{Spool, SpoolPart};

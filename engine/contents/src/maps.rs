@@ -7,9 +7,7 @@ use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
-
-use outcome::parallel;
-use outcome::{Failure, Result};
+use outcome::{Failure, Result, parallel};
 
 use crate::AnySource;
 use crate::ordered::convert_in_order;

@@ -1,6 +1,5 @@
 //! Goes through a database's documents on several threads and hands what they made of them over in order.
 
-use crate::unusable::unusable;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -9,8 +8,9 @@ use couchfile::database::Database;
 use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
-
 use outcome::Result;
+
+use crate::unusable::unusable;
 
 /// Documents that one thread converts at a time, about.
 const BATCH: u64 = 500;

@@ -6,12 +6,11 @@ mod sequential;
 use std::path::Path;
 
 use archive::{Archive, Facts, Hash, IndexedArchive, Visitor};
+use indexed::Indexed;
 use outcome::Result;
+use sequential::Sequential;
 
 use crate::AnySource;
-
-use indexed::Indexed;
-use sequential::Sequential;
 
 /// A backup that can be read.
 ///

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use couchfile::read_at::{FileBytes, ReadAt, check_range};
-
 use outcome::{Failure, Result};
 
 /// A file without name in a folder for temporary files. It is gone when it is dropped.

@@ -104,7 +104,8 @@ impl Files for SpooledFiles {
     }
 
     fn open(&self, name: &str) -> Result<Option<OpenFile>> {
-        let open = |file: &SpooledFile| OpenFile { content: Box::new(file.content.clone()), memory: OPEN_FILE };
+        let open =
+            |file: &SpooledFile| OpenFile { content: Box::new(file.content.clone()), memory: OPEN_FILE };
         Ok(self.named(name).map(open))
     }
 

@@ -9,7 +9,6 @@ use couchfile::document::{self, Attachment, DocInfo, Encoding, JsonOptions, Summ
 use couchfile::error::{CouchFileError, Result};
 use couchfile::revtree::{RevTree, Revision};
 
-
 /// Where an entry was found.
 #[derive(Debug, Clone, Copy)]
 enum Tree {

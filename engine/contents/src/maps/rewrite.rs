@@ -11,10 +11,7 @@ use super::{MapDocument, unreadable};
 /// turn up; the very same where the map does not change.
 ///
 /// Fails where there is no map in it.
-pub fn moved(
-    mut document: MapDocument,
-    change: impl FnOnce(ShardMap) -> ShardMap,
-) -> Result<NewDocument> {
+pub fn moved(mut document: MapDocument, change: impl FnOnce(ShardMap) -> ShardMap) -> Result<NewDocument> {
     let map = std::mem::replace(&mut document.map, Err("it was taken".into()));
     let map = map.map_err(|problem| unreadable(&document.id, &problem))?;
     let body = change(map).encode();

@@ -44,12 +44,7 @@ pub struct CopyRecord {
 
 impl Choice {
     /// A choice between copies of the shard with this path.
-    pub fn new(
-        path: &str,
-        copies: Vec<CopyRecord>,
-        purges_differ: bool,
-        same_uuid: bool,
-    ) -> Option<Self> {
+    pub fn new(path: &str, copies: Vec<CopyRecord>, purges_differ: bool, same_uuid: bool) -> Option<Self> {
         let Some(DataFile::Shard(shard)) = DataFile::parse(path) else { return None };
         (copies.len() > 1).then(|| Self {
             database: shard.db,

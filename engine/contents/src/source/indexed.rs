@@ -46,7 +46,10 @@ impl Source for Indexed {
         visitor: &dyn Visitor,
     ) -> Result<Visited> {
         self.archive.visit(threads, wanted, visitor)?;
-        Ok(Visited { record: Some(self.archive.toc().summary.clone()), content_bytes: self.archive.toc().bytes })
+        Ok(Visited {
+            record: Some(self.archive.toc().summary.clone()),
+            content_bytes: self.archive.toc().bytes,
+        })
     }
 
     fn verify(&self, threads: usize, visitor: &dyn Visitor) -> Result<()> {
