@@ -30,14 +30,22 @@ pub(super) struct Leftovers {
 impl Leftovers {
     /// Lists the files of all nodes and keeps those that the plan does not know.
     pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Self> {
-        let lists: Vec<Vec<(String, u64)>> =
-            parallel::all_at_once(folders, |_, folder| list(folder)).into_iter().collect::<Result<_>>()?;
-        let mut piles: BTreeMap<_, Vec<Found>> = BTreeMap::new();
-        for (number, files) in lists.into_iter().enumerate() {
-            for (path, bytes) in files {
-                if let Some(key) = classify(&path, number as u16, folders, plan) {
-                    piles.entry(key).or_default().push((number as u16, path, bytes));
+        let find = |number: usize, folder: &NodeFolder| -> Result<Vec<_>> {
+            let mut found = Vec::new();
+            list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
+                // Most files are planned, and need no more than this look.
+                if !plan.is_planned(path, number as u16)
+                    && let Some(key) = classify(path, number as u16, folders, plan)
+                {
+                    found.push((key, (number as u16, path.to_owned(), size())));
                 }
+            })?;
+            Ok(found)
+        };
+        let mut piles: BTreeMap<_, Vec<Found>> = BTreeMap::new();
+        for found in parallel::all_at_once(folders, find) {
+            for (key, file) in found? {
+                piles.entry(key).or_default().push(file);
             }
         }
         Ok(Self { piles })
@@ -125,7 +133,7 @@ fn classify(
     }
     let Some(DataFile::Shard(ShardName { db, suffix, .. })) = DataFile::parse(path) else { return None };
     if plan.known.contains(format!("{db}{suffix}").as_str()) {
-        let is_planned = plan.shard(path).is_some_and(|shard| shard.folders.contains(&number));
+        let is_planned = plan.is_planned(path, number);
         let is_former = !is_planned && !plan.rings.contains_key(&db) && !plan.unreachable.contains(&db);
         return is_former.then_some((LeftOutKind::FormerShards, db, suffix));
     }
@@ -162,39 +170,42 @@ fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
     })
 }
 
-/// Files below `shards`, and databases of CouchDB 1.x beside it, with their sizes.
-fn list(folder: &NodeFolder) -> Result<Vec<(String, u64)>> {
-    let mut found = Vec::new();
-    match &folder.remote {
-        None => {
-            walk(&folder.path, "shards", &mut found)?;
-            let mut beside = Vec::new();
-            walk_beside(&folder.path, &mut beside)?;
-            found.extend(beside.into_iter().filter(|(path, _)| path.ends_with(ENDING)));
-        }
-        Some(files) => {
-            let Some(streams) = files.streams() else { return Ok(found) };
-            let mut add = |below: &str, only_databases: bool| -> Result<()> {
-                let listed = streams.find(&folder.path.join(below))?;
-                let wanted = listed.into_iter().filter(|file| {
-                    file.kind == node::FileKind::File && (!only_databases || file.path.ends_with(ENDING))
-                });
-                found.extend(wanted.map(|file| (format!("{below}/{}", file.path), file.size)));
-                Ok(())
-            };
-            add("shards", false)?;
-            let entries = files.list(&folder.path)?.unwrap_or_default();
-            for entry in entries.iter().filter(|entry| entry.kind == node::FileKind::Folder) {
-                if may_hold_databases(&entry.name) {
-                    add(&entry.name, true)?;
-                }
+/// Takes a file's path below the data folder and what gives its size, in bytes.
+type Each<'e> = dyn FnMut(&str, &dyn Fn() -> u64) + 'e;
+
+/// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it.
+fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<()> {
+    let Some(files) = &folder.remote else {
+        walk(&folder.path, "shards", each)?;
+        return walk_beside(&folder.path, &mut |path, size| {
+            if path.ends_with(ENDING) {
+                each(path, size);
             }
-            let beside = entries.into_iter().filter(|entry| entry.kind == node::FileKind::File);
-            let beside = beside.filter(|entry| is_old_database(&entry.name));
-            found.extend(beside.map(|entry| (entry.name, entry.size)));
+        });
+    };
+    let Some(streams) = files.streams() else { return Ok(()) };
+    let mut add = |below: &str, only_databases: bool| -> Result<()> {
+        let listed = streams.find(&folder.path.join(below))?;
+        let wanted = listed.into_iter().filter(|file| {
+            file.kind == node::FileKind::File && (!only_databases || file.path.ends_with(ENDING))
+        });
+        for file in wanted {
+            each(&format!("{below}/{}", file.path), &|| file.size);
+        }
+        Ok(())
+    };
+    add("shards", false)?;
+    let entries = files.list(&folder.path)?.unwrap_or_default();
+    for entry in entries.iter().filter(|entry| entry.kind == node::FileKind::Folder) {
+        if may_hold_databases(&entry.name) {
+            add(&entry.name, true)?;
         }
     }
-    Ok(found)
+    let beside = entries.into_iter().filter(|entry| entry.kind == node::FileKind::File);
+    for entry in beside.filter(|entry| is_old_database(&entry.name)) {
+        each(&entry.name, &|| entry.size);
+    }
+    Ok(())
 }
 
 /// Whether a folder beside `shards` may hold databases of CouchDB 1.x with a `/` in their names.
@@ -207,23 +218,24 @@ fn is_old_database(name: &str) -> bool {
     name.ends_with(ENDING) && !name.starts_with(['.', '_'])
 }
 
-fn walk_beside(root: &Path, found: &mut Vec<(String, u64)>) -> Result<()> {
+fn walk_beside(root: &Path, each: &mut Each<'_>) -> Result<()> {
     let entries = std::fs::read_dir(root).map_err(|e| Failure::io("list", root, e))?;
     for entry in entries {
         let entry = entry.map_err(|e| Failure::io("list", root, e))?;
         let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
         if kind.is_dir() && may_hold_databases(&name) {
-            walk(root, &name, found)?;
+            walk(root, &name, each)?;
         } else if kind.is_file() && is_old_database(&name) {
-            found.push((name, entry.metadata().map_or(0, |metadata| metadata.len())));
+            each(&name, &|| size_of(&entry));
         }
     }
     Ok(())
 }
 
 /// All regular files below a folder of this machine. Folders and files may vanish meanwhile.
-fn walk(root: &Path, folder: &str, found: &mut Vec<(String, u64)>) -> Result<()> {
+fn walk(root: &Path, folder: &str, each: &mut Each<'_>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
+    let mut below = String::new();
     while let Some(folder) = folders.pop() {
         let path = root.join(&folder);
         // A range may be a link to another disk.
@@ -238,16 +250,23 @@ fn walk(root: &Path, folder: &str, found: &mut Vec<(String, u64)>) -> Result<()>
         };
         for entry in entries {
             let entry = entry.map_err(|e| Failure::io("list", &path, e))?;
-            let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
-            let below = format!("{folder}/{name}");
+            let name = entry.file_name();
+            let (Ok(kind), Some(name)) = (entry.file_type(), name.to_str()) else { continue };
+            below.clear();
+            below.extend([folder.as_str(), "/", name]);
             if kind.is_dir() || (kind.is_symlink() && folder == "shards") {
-                folders.push(below);
+                folders.push(below.clone());
             } else if kind.is_file() {
-                found.push((below, entry.metadata().map_or(0, |metadata| metadata.len())));
+                each(&below, &|| size_of(&entry));
             }
         }
     }
     Ok(())
+}
+
+/// Bytes of a file, 0 if it is gone.
+fn size_of(entry: &std::fs::DirEntry) -> u64 {
+    entry.metadata().map_or(0, |metadata| metadata.len())
 }
 
 fn still_there(folders: &[NodeFolder], pile: Vec<Found>) -> Result<Vec<Found>> {

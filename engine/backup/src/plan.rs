@@ -225,6 +225,11 @@ impl<'f> Plan<'f> {
         self.shards.get(found)
     }
 
+    /// Whether the file with this path is one of the copies of a planned shard.
+    pub(super) fn is_planned(&self, path: &str, folder: u16) -> bool {
+        self.shard(path).is_some_and(|shard| shard.folders.contains(&folder))
+    }
+
     /// Chooses, where several folders hold a shard, the copy that lags behind no other; and, where shards are being split, the
     /// ranges. Gives what copies differ.
     pub(super) fn choose(

@@ -4,10 +4,10 @@
 //! `is_ok/2`): of two objects the one of a simple majority of all shards; anything else needs a person. Here the more closed
 //! one is taken then, so that nothing becomes readable by a backup.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use contents::{SecurityChoice, security_of};
+use contents::{SecurityChoice, SecurityTerm};
 use couchfile::database::Database;
 use couchfile::read_at::ReadAt;
 use outcome::report::{Notice, Reporter, Severity};
@@ -15,39 +15,72 @@ use serde_json::Value;
 
 /// The security objects of shards, counted by database.
 #[derive(Default, Clone)]
-pub(super) struct Securities(Arc<Mutex<BTreeMap<Box<str>, Counted>>>);
+pub(super) struct Securities(Arc<Mutex<Counts>>);
+
+/// Most databases have the same few objects: each is kept once, undecoded.
+#[derive(Default)]
+struct Counts {
+    numbers: HashMap<SecurityTerm, u32>,
+    /// By database: numbers of terms, and in how many shards each was found.
+    databases: HashMap<Box<str>, Vec<(u32, u64)>>,
+}
 
 /// Security objects, `null` for CouchDB's default, and in how many shards each was found.
 type Counted = Vec<(Value, u64)>;
 
 impl Securities {
-    /// Counts the object of a shard that is open. One that cannot be read does not count: that is damage, which is told elsewhere.
+    /// Counts the object of a shard that is open. One that cannot be read does not count: that is damage, which is reported
+    /// elsewhere.
     pub(super) fn note_of<R: ReadAt>(&self, db: &str, shard: &Database<R>) {
-        if let Some(object) = security_of(shard) {
-            self.note(db, object);
+        if let Some(term) = SecurityTerm::of(shard) {
+            self.note(db, term);
         }
     }
 
-    /// Counts the object of a shard; `null` is CouchDB's default.
-    pub(super) fn note(&self, db: &str, object: Value) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(db) {
-            Some(counted) => match counted.iter_mut().find(|(known, _)| *known == object) {
+    /// Counts the object of a shard.
+    pub(super) fn note(&self, db: &str, term: SecurityTerm) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Counts { numbers, databases } = &mut *counts;
+        let next = numbers.len() as u32;
+        let number = *numbers.entry(term).or_insert(next);
+        match databases.get_mut(db) {
+            Some(found) => match found.iter_mut().find(|(known, _)| *known == number) {
                 Some((_, count)) => *count += 1,
-                None => counted.push((object, 1)),
+                None => found.push((number, 1)),
             },
             None => {
-                all.insert(db.into(), vec![(object, 1)]);
+                databases.insert(db.into(), vec![(number, 1)]);
             }
         }
     }
 
     /// The databases whose shards do not agree.
     pub(super) fn disagreeing(self) -> BTreeMap<String, SecurityChoice> {
-        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let several = all.into_iter().filter(|(_, counted)| counted.len() > 1);
-        several.map(|(db, counted)| (db.into_string(), choose(counted))).collect()
+        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut terms: Vec<(u32, SecurityTerm)> =
+            counts.numbers.into_iter().map(|(term, number)| (number, term)).collect();
+        terms.sort_unstable_by_key(|(number, _)| *number);
+        let several = counts.databases.into_iter().filter(|(_, found)| found.len() > 1);
+        several
+            .filter_map(|(db, found)| {
+                let objects = decoded(&terms, found);
+                (objects.len() > 1).then(|| (db.into_string(), choose(objects)))
+            })
+            .collect()
     }
+}
+
+/// The objects of terms. Those of one object are counted together, those that hold none are left out.
+fn decoded(terms: &[(u32, SecurityTerm)], found: Vec<(u32, u64)>) -> Counted {
+    let mut counted: Counted = Vec::new();
+    for (number, count) in found {
+        let Some(object) = terms.get(number as usize).and_then(|(_, term)| term.object()) else { continue };
+        match counted.iter_mut().find(|(known, _)| *known == object) {
+            Some((_, known)) => *known += count,
+            None => counted.push((object, count)),
+        }
+    }
+    counted
 }
 
 fn choose(mut counted: Counted) -> SecurityChoice {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::{EntrySource, Facts, LateFacts, Opened};
-use contents::{BackupSummary, FileProblem, IndexHeader, ShardHeader, unusable};
+use contents::{BackupSummary, FileProblem, IndexHeader, SecurityTerm, ShardHeader, unusable};
 use couchfile::check::Report;
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::error::CouchFileError;
@@ -271,7 +271,7 @@ struct Copy {
 }
 
 /// A security object, `null` for CouchDB's default, where it was looked at and could be read.
-type KnownSecurity = Option<serde_json::Value>;
+type KnownSecurity = Option<SecurityTerm>;
 
 /// A copy of a shard, or why that node has none.
 type Tried = Result<Copy, FileFailure>;

@@ -3,8 +3,10 @@
 use archive::Facts;
 use couchfile::data_dir::ShardName;
 use couchfile::database::Database;
+use couchfile::ejson;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
+use couchfile::term::Decoder;
 use couchfile::view::ViewIndex;
 use serde_json::Value;
 
@@ -28,8 +30,8 @@ pub struct ShardHeader {
     pub deleted: u64,
     /// Offset of the header in the file, in bytes.
     pub offset: u64,
-    /// The security object, `null` for CouchDB's default; `None` where it was not looked at or cannot be read.
-    pub security: Option<serde_json::Value>,
+    /// The security object; `None` if it cannot be read.
+    pub security: Option<SecurityTerm>,
 }
 
 /// What a backup records of a view index's header.
@@ -67,7 +69,7 @@ pub fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFile
         docs,
         deleted,
         offset: database.header_offset(),
-        security: security_of(&database),
+        security: SecurityTerm::of(&database),
     };
     Ok((facts, database.header_end()))
 }
@@ -105,11 +107,24 @@ impl IndexHeader {
     }
 }
 
-/// A shard's security object, `null` for CouchDB's default. `None` if it cannot be read, or is nested deeper than 128
-/// levels: such an object is saved with its shard, but not compared with others.
-pub fn security_of<R: ReadAt>(shard: &Database<R>) -> Option<Value> {
-    match shard.security_json().ok()? {
-        None => Some(Value::Null),
-        Some(object) => serde_json::from_slice(&object.to_exact_vec()).ok(),
+/// A shard's security object as its file holds it: equal terms are equal objects, and few objects have several terms.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecurityTerm(Option<Box<[u8]>>);
+
+impl SecurityTerm {
+    /// That of a shard; `None` if it cannot be read.
+    pub fn of<R: ReadAt>(shard: &Database<R>) -> Option<Self> {
+        let term = shard.security().ok()?;
+        Some(Self(term.map(|term| term.as_slice().into())))
+    }
+
+    /// The object, `null` for CouchDB's default. `None` if the term holds none, or one nested deeper than 128 levels: such an
+    /// object is saved with its shard, but not compared with others.
+    pub fn object(&self) -> Option<Value> {
+        let Some(term) = &self.0 else { return Some(Value::Null) };
+        let mut text = Vec::new();
+        let mut decoder = Decoder::new(term);
+        ejson::write_members(&mut decoder, &mut text).and_then(|()| decoder.end()).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 }

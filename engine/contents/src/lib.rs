@@ -20,11 +20,12 @@ mod source;
 mod spool;
 mod spooled;
 mod unusable;
+mod verified;
 
 pub use at_hand::FilesAtHand;
 pub use contents::{Contents, Counted, no_maps};
 pub use facts::{ShardFacts, ViewFacts};
-pub use headers::{IndexHeader, SMALL, ShardHeader, index_header, security_of, shard_header};
+pub use headers::{IndexHeader, SMALL, SecurityTerm, ShardHeader, index_header, shard_header};
 pub use maps::{ArchivedMaps, MapDocument, map_document, moved, shard_map_of, unchanged, unreadable};
 pub use metadata::{Backup, Metadata, Program};
 pub use ordered::convert_in_order;
@@ -37,6 +38,7 @@ pub use source::{FileEntry, Files, OpenFile, Source, Visited, open};
 pub use spool::{Spool, SpoolPart};
 pub use spooled::{SpooledFile, SpooledFiles};
 pub use unusable::{UnusableFile, unusable};
+pub use verified::{record_verified, verified_at};
 
 /// A source of bytes of any kind.
 pub type AnySource = Box<dyn couchfile::read_at::ReadAt>;

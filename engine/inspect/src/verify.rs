@@ -9,7 +9,7 @@ use std::time::Instant;
 use contents::{Contents, Counted, FileProblem, UnusableFile};
 use couchfile::check::Report;
 use outcome::Result;
-use outcome::report::Reporter;
+use outcome::report::{Notice, Reporter, Severity};
 use serde::Serialize;
 
 /// What a verification found.
@@ -101,6 +101,13 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
     let mut result = visitor.into_result();
     check_views(&contents, &mut result);
     result.problems.sort();
+    if result.is_whole()
+        && let Err(e) = contents::record_verified(&*contents.source)
+    {
+        // A restore checks everything again then.
+        let text = format!("the result could not be recorded for restores on this machine: {e}");
+        reporter.notice(&Notice { severity: Severity::Info, text });
+    }
     Ok(result)
 }
 

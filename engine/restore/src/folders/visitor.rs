@@ -85,7 +85,7 @@ impl<'r> Writer<'r> {
             options,
             destinations,
             reporter,
-            proof: Proof::new(plan, parallel::threads(options.threads)),
+            proof: Proof::new(contents, plan, parallel::threads(options.threads), reporter),
             done: AtomicU64::new(0),
             shards: AtomicU64::new(0),
             views: AtomicU64::new(0),
