@@ -6,6 +6,7 @@
 //! descriptor; of a large file of another machine everything up to its length when it was opened, since its last header is
 //! known only when it has passed by; or, where a mirror is kept, the prefix of what is in that.
 
+mod adding;
 mod asked;
 mod checking;
 mod choice;
@@ -21,14 +22,14 @@ mod maps;
 mod mirror;
 mod nowhere;
 mod options;
+mod phases;
 mod plan;
 mod remote;
 mod report;
-mod run;
 mod security;
 mod source;
 mod split;
 
 pub use folder::NodeFolder;
 pub use options::{BackupOptions, BackupResult, FolderArgument};
-pub use run::backup;
+pub use phases::backup;

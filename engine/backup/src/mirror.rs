@@ -134,7 +134,7 @@ impl Mirror {
     }
 
     /// Makes the mirror durable, so that the next backup can rely on it whatever happens.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(&self) -> Result<()> {
         let failed = |e| Failure::io("make durable", &self.folder, e);
         let folder = File::open(&self.folder).map_err(failed)?;
         rustix::fs::syncfs(&folder).map_err(|e| failed(e.into()))?;

@@ -14,7 +14,7 @@ use crate::drift::{self, LatestMaps};
 use crate::folder::NodeFolder;
 use crate::plan::{Plan, PlannedShard};
 use crate::remote;
-use crate::run::add_all;
+use crate::adding::add_all;
 use crate::source::{Findings, ShardSource};
 
 /// How often parts of shards are looked for that are split again meanwhile.
