@@ -54,7 +54,8 @@ pub(super) fn read(
     let mut all = Configuration::default();
     let mut names = HashSet::new();
     for (argument, folder) in arguments.iter().zip(folders) {
-        let files = folder.remote.clone().unwrap_or_else(|| Arc::new(LocalFiles::new("this machine".into())));
+        let files =
+            folder.origin.far().cloned().unwrap_or_else(|| Arc::new(LocalFiles::new("this machine".into())));
         let name = match &folder.name {
             Some(name) => name.clone(),
             None => files.node(),

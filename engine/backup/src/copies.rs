@@ -29,8 +29,8 @@ pub(super) fn order(folders: &[NodeFolder], shard: &PlannedShard, securities: &S
     let mut copies = Vec::new();
     let mut unreadable = Vec::new();
     for &folder in &shard.folders {
-        let path = folders[usize::from(folder)].path.join(&shard.path);
-        match file::open_shard(&path) {
+        let of_node = &folders[usize::from(folder)];
+        match file::open_shard(&of_node.path.join(&shard.path), &of_node.patience) {
             Ok(database) => copies.push((folder, database)),
             Err(_) => unreadable.push(folder),
         }

@@ -24,7 +24,7 @@ impl LatestMaps {
     /// Shard maps that were read at this moment or later; of this machine, where that costs nothing, the present ones.
     fn since(&self, maps: &Maps<'_>, moment: Instant) -> Result<Arc<Database<MapsBytes>>> {
         let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if maps.folder.remote.is_some()
+        if !maps.folder.origin.is_local()
             && let Some((read, database)) = &*latest
             && *read >= moment
         {

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use contents::{IndexHeader, SMALL, ShardHeader, index_header, shard_header};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::{FileBytes, Prefix, ReadAt};
+
+use crate::patience::Patience;
 
 /// How long a file may be absent, or without a header, before that is believed. CouchDB's swap after a compaction leaves a
 /// gap of some hundred microseconds; a new file has no header for about as long.
@@ -24,16 +25,10 @@ const PATIENCE: [Duration; 8] = [
 ];
 /// A swap takes long only where `X.couch.compact` is there; without it the file is gone.
 const PATIENCE_FOR_GONE: usize = 4;
-/// After so many bad files the rest are believed sooner.
-const BAD_FILES_WAITED_FOR: u32 = 20;
-
 /// How the name of a finished compaction's file ends, behind the shard's name.
 pub(super) const COMPACTED: &str = ".compact";
 /// The same while the compaction is running.
 pub(super) const COMPACTING: &str = ".compact.data";
-
-/// How many files were waited for in vain.
-static WAITED_IN_VAIN: AtomicU32 = AtomicU32::new(0);
 
 /// Why a file could not be had.
 #[derive(Debug)]
@@ -87,8 +82,12 @@ pub(super) struct Content<H> {
 }
 
 /// Reads a shard up to its last header. Patient with CouchDB's swap after a compaction and with files made this moment.
-pub(super) fn read_shard(path: &Path, buf: &mut Vec<u8>) -> Result<Content<ShardHeader>, FileFailure> {
-    patiently(path, |path| read(path, buf, shard_header))
+pub(super) fn read_shard(
+    path: &Path,
+    patience: &Patience,
+    buf: &mut Vec<u8>,
+) -> Result<Content<ShardHeader>, FileFailure> {
+    patiently(path, patience, |path| read(path, buf, shard_header))
 }
 
 /// The same of a file that nobody but us changes.
@@ -100,16 +99,16 @@ pub(super) fn read_settled_shard(
 }
 
 /// Reads only a shard's header.
-pub(super) fn peek_shard(path: &Path) -> Result<ShardHeader, FileFailure> {
-    patiently(path, |path| {
+pub(super) fn peek_shard(path: &Path, patience: &Patience) -> Result<ShardHeader, FileFailure> {
+    patiently(path, patience, |path| {
         let (file, _) = open(path)?;
         shard_header(&file).map(|(header, _)| header).map_err(failure)
     })
 }
 
 /// Opens a shard, to look something up in it.
-pub(super) fn open_shard(path: &Path) -> Result<Database<FileBytes>, FileFailure> {
-    patiently(path, |path| {
+pub(super) fn open_shard(path: &Path, patience: &Patience) -> Result<Database<FileBytes>, FileFailure> {
+    patiently(path, patience, |path| {
         let (file, _) = open(path)?;
         Database::open(file).map_err(failure)
     })
@@ -164,6 +163,7 @@ fn read<H>(
 /// `X.couch.compact` is there in the end (CouchDB was killed in the middle of a swap), that one is the database.
 fn patiently<T>(
     path: &Path,
+    patience: &Patience,
     mut attempt: impl FnMut(&Path) -> Result<T, FileFailure>,
 ) -> Result<T, FileFailure> {
     let compacted = compacted(path);
@@ -177,16 +177,13 @@ fn patiently<T>(
         };
         let swapping = matches!(failure, FileFailure::Missing) && compacted.exists();
         let missing_for_good = matches!(failure, FileFailure::Missing) && !swapping;
-        let patience = if missing_for_good || WAITED_IN_VAIN.load(Ordering::Relaxed) > BAD_FILES_WAITED_FOR {
-            PATIENCE_FOR_GONE
-        } else {
-            PATIENCE.len()
-        };
-        if tried >= patience {
+        let most =
+            if missing_for_good || patience.is_worn_out() { PATIENCE_FOR_GONE } else { PATIENCE.len() };
+        if tried >= most {
             if swapping {
                 return attempt(&compacted);
             }
-            WAITED_IN_VAIN.fetch_add(1, Ordering::Relaxed);
+            patience.note();
             return Err(if matches!(failure, FileFailure::Missing) { missing(path) } else { failure });
         }
         std::thread::sleep(PATIENCE[tried]);
@@ -236,7 +233,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.couch");
         std::fs::write(folder.path().join("x.couch.compact.data"), [7; 5000]).unwrap();
-        let failure = read_shard(&path, &mut Vec::new()).unwrap_err();
+        let failure = read_shard(&path, &Patience::default(), &mut Vec::new()).unwrap_err();
         assert!(failure.is_missing());
         assert!(failure.to_string().contains("x.couch.compact.data (5000 bytes)"), "{failure}");
     }
@@ -252,7 +249,7 @@ mod tests {
             std::fs::rename(compacted(&later), &later).unwrap();
         });
         let mut buf = Vec::new();
-        read_shard(&path, &mut buf).unwrap();
+        read_shard(&path, &Patience::default(), &mut buf).unwrap();
         assert_eq!(buf, database());
         swap.join().unwrap();
     }
@@ -262,9 +259,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.couch");
         std::fs::write(compacted(&path), database()).unwrap();
-        read_shard(&path, &mut Vec::new()).unwrap();
+        read_shard(&path, &Patience::default(), &mut Vec::new()).unwrap();
         std::fs::remove_file(compacted(&path)).unwrap();
-        assert!(matches!(read_shard(&path, &mut Vec::new()), Err(FileFailure::Missing)));
+        assert!(matches!(
+            read_shard(&path, &Patience::default(), &mut Vec::new()),
+            Err(FileFailure::Missing)
+        ));
     }
 
     #[test]
@@ -275,10 +275,10 @@ mod tests {
         torn.extend_from_slice(&[1; 5000]);
         std::fs::write(&path, &torn).unwrap();
         let mut buf = Vec::new();
-        read_shard(&path, &mut buf).unwrap();
+        read_shard(&path, &Patience::default(), &mut buf).unwrap();
         assert_eq!(buf, database());
         torn.truncate(4090);
         std::fs::write(&path, &torn).unwrap();
-        assert!(matches!(read_shard(&path, &mut buf), Err(FileFailure::Damaged(_))));
+        assert!(matches!(read_shard(&path, &Patience::default(), &mut buf), Err(FileFailure::Damaged(_))));
     }
 }

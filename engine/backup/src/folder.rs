@@ -15,9 +15,11 @@ use couchfile::read_at::{FileBytes, ReadAt};
 use node::{FileKind, NodeFiles};
 use outcome::{Failure, Result};
 
+use crate::FolderArgument;
 use crate::asked::Asked;
-use crate::mirror::{Mirror, NodeMirror};
-use crate::{FolderArgument, remote};
+use crate::mirror::Mirror;
+use crate::origin::Origin;
+use crate::patience::Patience;
 
 /// A node's data folder, its shard maps open.
 pub struct NodeFolder {
@@ -25,14 +27,14 @@ pub struct NodeFolder {
     pub path: PathBuf,
     /// The node's name as the user gave it, as it told it itself, or as the newest epoch of `_dbs.couch` tells it.
     pub name: Option<String>,
-    /// How its files are reached; `None`: they are opened by their paths.
-    pub(super) remote: Option<Arc<dyn NodeFiles>>,
-    /// Where files of another machine are mirrored, if they are.
-    pub(super) mirror: Option<NodeMirror>,
+    /// Where its files come from.
+    pub(super) origin: Origin,
     /// Its shard maps as they were when the backup began, or why there are none. The file may grow or be replaced, this stays.
     pub(super) maps: std::result::Result<Database<MapsBytes>, String>,
     /// When `_dbs.couch` was last changed, in seconds since 1970.
     pub(super) maps_mtime: u64,
+    /// With files that may be about to appear.
+    pub(super) patience: Patience,
 }
 
 /// The bytes of an opened `_dbs.couch`: an open file of this machine, or what was fetched.
@@ -72,35 +74,12 @@ impl NodeFolder {
 
     /// The same for a file by its path below the folder.
     pub(super) fn shown_file(&self, path: &str) -> String {
-        shown(self.remote.as_deref(), &self.path.join(path))
-    }
-
-    /// Whether its files come through streams.
-    pub(super) fn is_streamed(&self) -> bool {
-        self.remote.is_some() && self.mirror.is_none()
-    }
-
-    /// Where a file of it can be opened on this machine, by its path below the folder; `None` where it cannot.
-    pub(super) fn near(&self, path: &str) -> Option<PathBuf> {
-        match (&self.remote, &self.mirror) {
-            (None, _) => Some(self.path.join(path)),
-            (Some(_), Some(mirror)) => Some(mirror.folder.join(path)),
-            (Some(_), None) => None,
-        }
+        self.origin.display_name(&self.path.join(path))
     }
 
     /// Opens `_dbs.couch` as it is now; gives when it was last changed, too. `None` where it is not there.
     pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
-        open_maps(self.remote.as_deref(), self.mirror.as_ref(), &self.path)
-    }
-}
-
-fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
-    let path = path.display().to_string();
-    let path = path.trim_end_matches('/');
-    match remote {
-        None => path.to_owned(),
-        Some(files) => format!("{}:{path}", files.node()),
+        self.origin.open_maps(&self.path)
     }
 }
 
@@ -131,47 +110,16 @@ pub(super) fn open_all(
     Ok(folders)
 }
 
-fn open_maps(
-    remote: Option<&dyn NodeFiles>,
-    mirror: Option<&NodeMirror>,
-    folder: &Path,
-) -> Result<Option<(MapsBytes, u64)>> {
-    match (remote, mirror) {
-        (None, _) => {}
-        (Some(files), None) => return remote::fetch_maps(files, folder),
-        (Some(files), Some(mirror)) => {
-            let opened = mirror.open_maps()?;
-            if opened.is_none() {
-                remote::refuse_unreadable(files, folder)?;
-            }
-            return Ok(opened.map(|(bytes, mtime)| (MapsBytes::new(bytes), mtime)));
-        }
-    }
-    let path = folder.join(SHARD_MAPS);
-    let failed = |e| Failure::io("read", &path, e);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => return Ok(None),
-        Err(e) => return Err(Failure::io("open", path, e)),
-    };
-    let mtime = file.metadata().and_then(|m| m.modified()).map_err(failed)?;
-    let bytes = MapsBytes::new(FileBytes::new(file).map_err(failed)?);
-    Ok(Some((bytes, super::file::unix_seconds(mtime))))
-}
-
 fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
     let FolderArgument { path, node, files, .. } = argument;
-    let remote = files.clone().filter(|files| files.streams().is_some());
-    let mirror = match (&remote, mirror) {
-        (Some(files), Some(mirror)) => Some(mirror.of_node(files, path)?),
-        _ => None,
-    };
-    let opened = open_maps(remote.as_deref(), mirror.as_ref(), path)?;
-    if opened.is_none() && !has_shards(remote.as_deref(), path)? {
+    let origin = Origin::of(files.as_ref(), path, mirror)?;
+    let far = origin.far().map(|files| &**files);
+    let opened = origin.open_maps(path)?;
+    if opened.is_none() && !has_shards(far, path)? {
         return Err(Failure::refused(
             format!(
                 "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
-                shown(remote.as_deref(), path)
+                origin.display_name(path)
             ),
             "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
         ));
@@ -179,7 +127,7 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
     let (maps, maps_mtime) = match opened {
         Some((bytes, mtime)) => match Database::open(bytes) {
             Err(e @ CouchFileError::Newer { .. }) => {
-                return Err(unusable(shown(remote.as_deref(), &path.join(SHARD_MAPS)), e));
+                return Err(unusable(origin.display_name(&path.join(SHARD_MAPS)), e));
             }
             opened => (opened.map_err(|e| e.to_string()), mtime),
         },
@@ -188,8 +136,8 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
     let name = node.clone().or_else(|| told.map(str::to_owned));
     let name = name.or_else(|| newest_node(maps.as_ref().ok()?.header()));
     // A node whose shard maps are lost has its name in the shards that it opened last.
-    let name = name.or_else(|| if remote.is_none() { node_of_shards(path) } else { None });
-    Ok(NodeFolder { path: path.clone(), name, remote, mirror, maps, maps_mtime })
+    let name = name.or_else(|| if origin.is_local() { node_of_shards(path) } else { None });
+    Ok(NodeFolder { path: path.clone(), name, origin, maps, maps_mtime, patience: Patience::default() })
 }
 
 fn newest_node(header: &DbHeader) -> Option<String> {

@@ -175,7 +175,7 @@ type Each<'e> = dyn FnMut(&str, &dyn Fn() -> u64) + 'e;
 
 /// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it.
 fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<()> {
-    let Some(files) = &folder.remote else {
+    let Some(files) = folder.origin.far() else {
         walk(&folder.path, "shards", each)?;
         return walk_beside(&folder.path, &mut |path, size| {
             if path.ends_with(ENDING) {
@@ -277,7 +277,7 @@ fn still_there(folders: &[NodeFolder], pile: Vec<Found>) -> Result<Vec<Found>> {
     let mut there = Vec::new();
     for (number, found) in by_folder {
         let folder = &folders[usize::from(number)];
-        match folder.remote.as_ref().and_then(|files| files.streams()) {
+        match folder.origin.far().and_then(|files| files.streams()) {
             None => there.extend(found.into_iter().filter(|(_, path, _)| folder.path.join(path).exists())),
             Some(streams) => {
                 let paths: Vec<String> = found.iter().map(|(_, path, _)| path.clone()).collect();

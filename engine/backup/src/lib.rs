@@ -22,6 +22,8 @@ mod maps;
 mod mirror;
 mod nowhere;
 mod options;
+mod origin;
+mod patience;
 mod phases;
 mod plan;
 mod remote;

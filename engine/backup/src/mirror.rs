@@ -175,14 +175,14 @@ pub(super) fn update(
     shards: &[PlannedShard],
     reporter: &dyn Reporter,
 ) -> Result<()> {
-    if folders.iter().all(|folder| folder.mirror.is_none()) {
+    if folders.iter().all(|folder| folder.origin.mirror().is_none()) {
         return Ok(());
     }
     let (mut of_views, mut of_shards) = (vec![Vec::new(); folders.len()], vec![Vec::new(); folders.len()]);
     let mut total = 0;
     let mut add = |paths: &mut Vec<Vec<String>>, number: u16, path: &str| {
         let number = usize::from(number);
-        if folders[number].mirror.is_some() {
+        if folders[number].origin.mirror().is_some() {
             paths[number].push(path.to_owned());
             total += 1;
         }
@@ -203,7 +203,7 @@ pub(super) fn update(
         reporter.advance(files, bytes);
     };
     parallel::all_at_once(folders, |number, folder| -> Result<()> {
-        let Some(mirror) = &folder.mirror else { return Ok(()) };
+        let Some(mirror) = folder.origin.mirror() else { return Ok(()) };
         let (views, shards) = (&of_views[number], &of_shards[number]);
         mirror.update(views, &step, reporter)?;
         mirror.update(shards, &step, reporter)?;

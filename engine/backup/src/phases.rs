@@ -5,11 +5,11 @@ mod planned;
 mod saving;
 
 use contents::PartialFile;
+use opened::Opened;
 use outcome::Result;
 use outcome::report::Reporter;
 
 use crate::options::{BackupOptions, BackupResult};
-use opened::Opened;
 
 /// Makes an archive. Whatever happens, the archive's path names a complete archive or what was there before.
 ///

@@ -245,7 +245,7 @@ impl<'f> Plan<'f> {
         if !several.is_empty() {
             reporter.phase("comparing copies", Some(several.len() as u64));
         }
-        let is_remote = |&number: &u16| folders[usize::from(number)].remote.is_some();
+        let is_remote = |&number: &u16| !folders[usize::from(number)].origin.is_local();
         let (far, several): (Vec<usize>, Vec<usize>) =
             several.into_iter().partition(|&i| self.shards[i].folders.iter().any(is_remote));
         let mut choices = Vec::new();
@@ -343,7 +343,7 @@ impl<'f> Plan<'f> {
     pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<FoundViews> {
         let mut views = FoundViews::default();
         for (number, folder) in folders.iter().enumerate() {
-            let found = match &folder.remote {
+            let found = match folder.origin.far() {
                 None => {
                     let mut found = Vec::new();
                     collect_views(&folder.path, ".shards", &mut found)?;

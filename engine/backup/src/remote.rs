@@ -214,9 +214,9 @@ impl Streams {
         wanted: impl Iterator<Item = (u16, &'f str)>,
     ) -> Result<Self> {
         let mut paths: HashMap<u16, Vec<String>> = HashMap::new();
-        if folders.iter().any(NodeFolder::is_streamed) {
+        if folders.iter().any(|folder| folder.origin.is_streamed()) {
             for (number, path) in wanted {
-                if folders[usize::from(number)].is_streamed() {
+                if folders[usize::from(number)].origin.is_streamed() {
                     paths.entry(number).or_default().push(path.to_owned());
                 }
             }
@@ -227,7 +227,7 @@ impl Streams {
         let mut lanes = HashMap::new();
         for (number, paths) in paths {
             let folder = &folders[usize::from(number)];
-            let Some(files) = &folder.remote else { continue };
+            let Some(files) = folder.origin.far() else { continue };
             let mut parts = if paths.len() > MANY { vec![Vec::new(), Vec::new()] } else { vec![Vec::new()] };
             let several = parts.len();
             for (i, path) in paths.into_iter().enumerate() {
@@ -292,7 +292,7 @@ impl Streams {
         gone: impl Fn() -> Result<bool>,
     ) -> Result<Fetched<ShardHeader>, Absence> {
         let folder = &folders[usize::from(number)];
-        let Some(files) = &folder.remote else { return Err(Absence::File(FileFailure::Missing)) };
+        let Some(files) = folder.origin.far() else { return Err(Absence::File(FileFailure::Missing)) };
         match self.take(number, path) {
             Some(Taken::Arrived(arrived)) => {
                 match checked(arrived, buf, |buf| contents::shard_header(&buf)) {
@@ -311,7 +311,7 @@ impl Streams {
             }
             Some(Taken::NotThere) | None => {}
         }
-        alone::shard(files, &folder.path, path, buf, &self.notices.tell())
+        alone::shard(files, &folder.path, path, &folder.patience, buf, &self.notices.tell())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::left_out;
 
 /// Tells of folders that a mirror is of no use for.
 pub(crate) fn tell_unmirrored(folders: &[NodeFolder], reporter: &dyn Reporter) {
-    let local = folders.iter().filter(|folder| folder.mirror.is_none()).map(NodeFolder::shown);
+    let local = folders.iter().filter(|folder| folder.origin.mirror().is_none()).map(NodeFolder::shown);
     let local: Vec<String> = local.collect();
     if !local.is_empty() {
         let text = format!("{} is read from this machine: the mirror is not used for that", local.join(", "));

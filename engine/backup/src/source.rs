@@ -17,6 +17,8 @@ use crate::drift::{self, Fate, LatestMaps};
 use crate::file::{self, Content, FileFailure};
 use crate::folder::NodeFolder;
 use crate::maps::NewMaps;
+use crate::mirror::NodeMirror;
+use crate::origin::Origin;
 use crate::plan::{Maps, PlannedShard, PlannedView};
 use crate::remote::{self, Absence, Fetched, Streams};
 use crate::security::Securities;
@@ -148,7 +150,9 @@ impl EntrySource for ViewSource<'_> {
         let Some(DataFile::View { shard, signature }) = DataFile::parse(path) else {
             return Ok(Opened::Skip);
         };
-        let (Some(near), Some(near_shard)) = (folder.near(path), folder.near(&shard.path())) else {
+        let (Some(near), Some(near_shard)) =
+            (folder.origin.near(&folder.path, path), folder.origin.near(&folder.path, &shard.path()))
+        else {
             return self.open_remote(shard, signature, buf);
         };
         let left_out = |why: &str| {
@@ -166,12 +170,12 @@ impl EntrySource for ViewSource<'_> {
         }
         // CouchDB trusts an index that is ahead of its database, and never indexes what then is added. Only a database
         // that was put back to an older state has such an index: this header is read after the index.
-        match file::peek_shard(&near_shard) {
+        match file::peek_shard(&near_shard, &folder.patience) {
             Ok(header)
                 if content.header.seq <= header.seq && content.header.purge_seq <= header.purge_seq => {}
             Ok(_) => return left_out("it is ahead of its database"),
             // Asked of its node it may come. Whoever restores holds the two against each other.
-            Err(_) if folder.remote.is_some() => {}
+            Err(_) if !folder.origin.is_local() => {}
             Err(_) => return left_out("its shard cannot be read"),
         }
         let facts = content.header.facts(shard, signature, folder.name.clone());
@@ -185,7 +189,7 @@ impl ViewSource<'_> {
     /// another machine it may just not be readable.
     fn missing(&self) -> Result<Opened, Failure> {
         let folder = &self.folders[usize::from(self.view.folder)];
-        if let Some(files) = &folder.remote
+        if let Some(files) = folder.origin.far()
             && remote::is_there(&**files, &folder.path, &self.view.path)?
         {
             let left_out = format!("{} (it cannot be read, or was being replaced)", self.view.path);
@@ -289,23 +293,40 @@ impl ShardSource<'_, '_> {
     fn copy(&self, number: u16, shard: &ShardName, buf: &mut Vec<u8>) -> Result<Tried, Failure> {
         let path = &self.shard.path;
         let folder = &self.folders[usize::from(number)];
-        if folder.remote.is_none() {
-            let read = file::read_shard(&folder.path.join(path), buf);
-            return Ok(read.and_then(|content| self.checked(folder, shard, content, buf)));
-        }
-        if let Some(near) = folder.near(path)
-            && let Some(content) = mirrored(&near, buf)?
-        {
-            match self.checked(folder, shard, content, buf) {
-                Ok(Copy { damage: Some(_), .. }) => {
-                    // The node's file may be intact.
-                    std::fs::remove_file(&near).map_err(|e| Failure::io("remove", near, e))?;
-                }
-                found => return Ok(found),
+        match &folder.origin {
+            Origin::Local => {
+                let read = file::read_shard(&folder.path.join(path), &folder.patience, buf);
+                Ok(read.and_then(|content| self.checked(folder, shard, content, buf)))
             }
+            Origin::Streamed(_) => self.fetch(number, shard, buf),
+            Origin::Mirrored(_, mirror) => match self.mirrored(folder, mirror, shard, buf)? {
+                Some(found) => Ok(found),
+                None => {
+                    buf.clear();
+                    self.fetch(number, shard, buf)
+                }
+            },
         }
-        buf.clear();
-        self.fetch(number, shard, buf)
+    }
+
+    /// The copy in a node's mirror; `None` if there is none, or a damaged one.
+    fn mirrored(
+        &self,
+        folder: &NodeFolder,
+        mirror: &NodeMirror,
+        shard: &ShardName,
+        buf: &mut Vec<u8>,
+    ) -> Result<Option<Tried>, Failure> {
+        let near = mirror.folder.join(&self.shard.path);
+        let Some(content) = mirrored(&near, buf)? else { return Ok(None) };
+        match self.checked(folder, shard, content, buf) {
+            Ok(Copy { damage: Some(_), .. }) => {
+                // The node's file may be intact.
+                std::fs::remove_file(&near).map_err(|e| Failure::io("remove", near, e))?;
+                Ok(None)
+            }
+            found => Ok(Some(found)),
+        }
     }
 
     /// Checks what was read, where that is wanted.

@@ -9,12 +9,12 @@ use couchfile::ring;
 use outcome::Result;
 use outcome::report::Reporter;
 
+use crate::adding::add_all;
 use crate::checking::Checking;
 use crate::drift::{self, LatestMaps};
 use crate::folder::NodeFolder;
 use crate::plan::{Plan, PlannedShard};
 use crate::remote;
-use crate::adding::add_all;
 use crate::source::{Findings, ShardSource};
 
 /// How often parts of shards are looked for that are split again meanwhile.

@@ -141,8 +141,7 @@ impl ShardsSaved<'_> {
         let deleted = summary.deleted_meanwhile.len() as u64;
         summary.databases = plan.databases.saturating_sub(deleted);
         summary.created_meanwhile = drift::created_since(&plan.maps, *threads)?;
-        let is_saved =
-            |db: &String| plan.disputed.get(db).is_some_and(|disputed| disputed.winner.is_some());
+        let is_saved = |db: &String| plan.disputed.get(db).is_some_and(|disputed| disputed.winner.is_some());
         summary.created_meanwhile.retain(|db| !is_saved(db));
         summary.left_out = leftovers.confirmed(folders, &summary.created_meanwhile, *threads)?;
         summary.left_out.extend(plan.unreachable(folders));

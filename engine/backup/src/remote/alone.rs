@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use contents::{SMALL, ShardHeader};
@@ -13,29 +12,24 @@ use outcome::Failure;
 use super::lane::{Arrived, Lane, Taken, Tell};
 use super::{Absence, Fetched, checked};
 use crate::file::{self, FileFailure};
+use crate::patience::Patience;
 
 /// Pauses before a file is asked for again that may be about to appear, or to become whole. See `file.rs`; the way to the node
 /// and back takes its time, too.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(700)];
 /// A file that is gone without `X.couch.compact` beside it does not come back.
 const PATIENCE_FOR_GONE: usize = 2;
-/// After so many bad files the rest are believed sooner.
-const BAD_FILES_WAITED_FOR: u32 = 20;
-
-/// How many files were waited for in vain.
-static WAITED_IN_VAIN: AtomicU32 = AtomicU32::new(0);
-
 /// Fetches a shard. Patient with CouchDB's swap after a compaction and with files made this moment; where only
 /// `X.couch.compact` is there in the end, that one is the database.
 pub(super) fn shard(
     files: &Arc<dyn NodeFiles>,
     folder: &Path,
     path: &str,
+    patience: &Patience,
     buf: &mut Vec<u8>,
     tell: &Tell,
 ) -> Result<Fetched<ShardHeader>, Absence> {
-    let hurry = WAITED_IN_VAIN.load(Ordering::Relaxed) > BAD_FILES_WAITED_FOR;
-    let pauses = if hurry { &PAUSES[..1] } else { &PAUSES[..] };
+    let pauses = if patience.is_worn_out() { &PAUSES[..1] } else { &PAUSES[..] };
     let mut failure = FileFailure::Missing;
     for (i, pause) in pauses.iter().enumerate() {
         std::thread::sleep(*pause);
@@ -62,7 +56,7 @@ pub(super) fn shard(
             done => return done.map_err(Absence::File),
         }
     }
-    WAITED_IN_VAIN.fetch_add(1, Ordering::Relaxed);
+    patience.note();
     Err(Absence::File(failure))
 }
 

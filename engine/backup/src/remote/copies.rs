@@ -175,7 +175,7 @@ impl Known<'_> {
             }
             Ok(())
         };
-        parallel::all_at_once(self.folders, |number, folder| match &folder.remote {
+        parallel::all_at_once(self.folders, |number, folder| match folder.origin.far() {
             Some(files) => of_node(number as u16, folder, files),
             None => Ok(()),
         })
@@ -188,8 +188,8 @@ impl Known<'_> {
         parallel::for_each(threads, self.shards, |i, shard| -> Result<()> {
             for &number in &shard.folders {
                 let folder = &self.folders[usize::from(number)];
-                if folder.remote.is_none() {
-                    let header = file::peek_shard(&folder.path.join(&shard.path)).ok();
+                if folder.origin.is_local() {
+                    let header = file::peek_shard(&folder.path.join(&shard.path), &folder.patience).ok();
                     let counts = header.map(|header| (header.docs, header.deleted, header.purges));
                     self.note(i, number, Copy { counts, whole: None });
                 }
@@ -249,7 +249,7 @@ impl Known<'_> {
             }
         }
         let near = |&folder: &u16| {
-            self.folders[usize::from(folder)].remote.is_none() || self.copy(i, folder).whole.is_some()
+            self.folders[usize::from(folder)].origin.is_local() || self.copy(i, folder).whole.is_some()
         };
         if best.iter().all(near) {
             let judged = judge(&databases);
@@ -279,7 +279,7 @@ impl Known<'_> {
     fn open(&self, i: usize, number: u16, looked_into: &[AtomicUsize]) -> Option<Box<dyn ReadAt>> {
         let folder = &self.folders[usize::from(number)];
         let path = folder.path.join(&self.shards[i].path);
-        let Some(files) = &folder.remote else {
+        let Some(files) = folder.origin.far() else {
             return Some(Box::new(FileBytes::new(std::fs::File::open(path).ok()?).ok()?));
         };
         if let Some(whole) = self.copy(i, number).whole {
