@@ -3,14 +3,14 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use cluster::agreement::Expected;
 use cluster::identity::Identity;
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
 use outcome::{Failure, Result};
 
-use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps, undoing};
+use super::phases::Run;
+use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, undoing};
 use crate::folders::proof::Damage;
 use crate::folders::{RestoreResult, Suffixes};
 use crate::swap::{self, Journal, NodeState, Situation};
@@ -71,22 +71,17 @@ pub fn resume(
         Damage { shards: journal.options.damaged.clone(), views: journal.options.damaged_views.clone() };
     let planned = PlannedRestore::of_archive(&options, damage, nodes, reporter)?;
     let steps = Steps::new(reporter);
-    let exchanged = if is(&[Situation::Staged, Situation::Swapping]) {
+    let run = Run { planned: &planned, nodes, identities: &identities, steps: &steps, interrupted, reporter };
+    let agreed = if is(&[Situation::Staged, Situation::Swapping]) {
         // One for each: a node without has been dealt with above.
-        let mut journals: Vec<Journal> = states.iter().filter_map(|state| state.journal.clone()).collect();
-        steps::exchange(&planned, nodes, &identities, &mut journals, &steps, interrupted, reporter)
+        run.from_staged(states.iter().filter_map(|state| state.journal.clone()).collect())
     } else {
-        let expected = Expected { identities: &identities, exchanged: None };
-        steps::start_and_wait(&planned, nodes, &expected, Instant::now(), &steps, interrupted, reporter)
+        run.from_exchanged()
     };
-    let exchanged = if good {
-        // It was found good before: nothing is taken back any more.
-        exchanged?
-    } else {
-        undoing::or_undo(exchanged, nodes, &identities, &steps, interrupted, reporter)?
-    };
+    // What was found good before is not taken back any more.
+    let agreed = if good { agreed? } else { run.or_roll_back(agreed)? };
     let seconds = begun.elapsed().as_secs_f64();
-    let accepted = steps::accept(nodes, &exchanged.agreement, options.keep_old, &steps, reporter);
+    let accepted = agreed.accept(options.keep_old);
     Ok(LiveResult {
         restored: RestoreResult {
             nodes: journal.nodes,
@@ -99,9 +94,9 @@ pub fn resume(
             ..RestoreResult::default()
         },
         left_behind: planned.left_behind_on(nodes),
-        agreement: exchanged.agreement,
+        service_down: agreed.service_down,
+        agreement: agreed.agreement,
         fresh_uuids: planned.restore.fresh_uuids,
-        service_down: exchanged.service_down,
         seconds,
         written_down: accepted.written_down,
         old_kept: accepted.old_kept,

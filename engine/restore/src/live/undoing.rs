@@ -1,6 +1,5 @@
 //! Brings the old data back after an exchange that failed, and on request.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster::identity::{Identity, Who, who_answers};
@@ -10,10 +9,9 @@ use outcome::report::{Reporter, Steps};
 use outcome::{Failure, Result};
 use plugin_host::State;
 
+use super::removal::discard;
 use super::standstill::Others;
-use super::steps::{Exchanged, discard};
 use super::{standstill, warn};
-use crate::error::ChangeError;
 use crate::swap::{self, NodeState, Places, Situation};
 
 /// How long nodes may take to answer after the old data is back, before that is told.
@@ -34,30 +32,6 @@ pub(super) enum Undone {
     Nothing,
     /// Data was moved back, or nodes had been stopped.
     Something,
-}
-
-/// Brings the old data back where an exchange failed, and tells both.
-pub(super) fn or_undo(
-    exchanged: Result<Exchanged>,
-    nodes: &[Node],
-    identities: &[Identity],
-    steps: &Steps<'_>,
-    interrupted: &AtomicBool,
-    reporter: &dyn Reporter,
-) -> Result<Exchanged> {
-    let error = match exchanged {
-        Ok(exchanged) => return Ok(exchanged),
-        Err(error) => error,
-    };
-    warn(reporter, format!("{error}; bringing the old data back"));
-    // Undoing is not to be interrupted.
-    interrupted.store(false, Ordering::Relaxed);
-    let source = Box::new(error);
-    match undo(nodes, identities, steps, reporter) {
-        Ok(Undone::Something) => Err(ChangeError::Undone { source }.into()),
-        Ok(Undone::Nothing) => Err(ChangeError::Unchanged { source }.into()),
-        Err(undoing) => Err(ChangeError::HalfDone { source, undoing: Box::new(undoing) }.into()),
-    }
 }
 
 /// Brings the old data back on all nodes, starts those that do not run, and removes the rest.

@@ -1,0 +1,109 @@
+//! What a planned restore will do, for people and for journals.
+
+use std::collections::HashSet;
+
+use cluster::on_each;
+use contents::unusable;
+use couchfile::database_name;
+use node::Node;
+use outcome::Result;
+
+use super::options::{MapsBy, NodeDescription, PlanDescription, SelectionDescription};
+use super::planned::PlannedRestore;
+use crate::folders::Target;
+use crate::outside::{self, LeftBehind, Outside};
+use crate::swap::{Journal, JournalOptions};
+
+impl PlannedRestore {
+    /// What will be done.
+    pub fn describe(&self, nodes: &[Node]) -> PlanDescription {
+        PlanDescription {
+            archive: self.options.archive.clone(),
+            made: self.contents.metadata.as_ref().map(|metadata| metadata.backup.date.clone()),
+            databases: self.plan.databases,
+            left_out: self.plan.left_out.len() as u64,
+            selection: self.describe_selection(),
+            fresh_uuids: self.restore.fresh_uuids,
+            md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
+            new_suffix: self.plan.new_suffix.clone(),
+            left_behind: self.left_behind(|i| self.learned.get(i).map(|learned| learned.outside.clone())),
+            nodes: nodes
+                .iter()
+                .zip(&self.restore.targets)
+                .enumerate()
+                .map(|(i, (node, target))| NodeDescription {
+                    name: target.node.clone(),
+                    url: node.http.url().to_owned(),
+                    data: node.data.clone(),
+                    service: node.service.shown().to_owned(),
+                    databases_now: self.learned.get(i).and_then(|learned| learned.databases),
+                    bytes: self.plan.bytes[i],
+                    kept: self.learned.get(i).map_or_else(Vec::new, |of| of.holdings.soft_deleted.clone()),
+                    orphans: self.learned.get(i).map_or_else(Vec::new, |of| of.holdings.orphans.clone()),
+                })
+                .collect(),
+        }
+    }
+
+    /// What stays outside the data folders of replaced databases, by what is known of the node of this number.
+    pub(super) fn left_behind(&self, outside: impl Fn(usize) -> Option<Outside>) -> Vec<LeftBehind> {
+        let Some(suffix) = &self.plan.new_suffix else { return Vec::new() };
+        let of = |(i, target): (usize, &Target)| Some(outside(i)?.left_behind(&target.node, suffix));
+        self.restore.targets.iter().enumerate().filter_map(of).flatten().collect()
+    }
+
+    /// The same, asked from the nodes, which run. Who does not answer now has nothing to say.
+    pub(super) fn left_behind_on(&self, nodes: &[Node]) -> Vec<LeftBehind> {
+        if self.plan.new_suffix.is_none() {
+            return Vec::new();
+        }
+        let found = on_each(nodes, |_, node| Ok(outside::look(node)?));
+        self.left_behind(|i| found.get(i)?.as_ref().ok().cloned())
+    }
+
+    pub(super) fn describe_selection(&self) -> Option<SelectionDescription> {
+        let selection = &self.options.selection;
+        if selection.is_everything() {
+            return None;
+        }
+        let stay: HashSet<&str> = self.plan.promised.names().collect();
+        let mut gone = self.databases_now.clone();
+        gone.retain(|name| !stay.contains(name.as_str()));
+        gone.sort_by_cached_key(|name| (!database_name::is_system(name), name.clone()));
+        Some(SelectionDescription {
+            selection: selection.clone(),
+            not_chosen: self.plan.chosen.not_chosen,
+            gone,
+        })
+    }
+
+    /// The journals that this restore begins with, by node.
+    pub(super) fn journals(&self) -> Result<Vec<Journal>> {
+        let id = couchfile::writer::random_uuid().map_err(|e| unusable("no file", e))?;
+        let archive =
+            std::path::absolute(&self.options.archive).unwrap_or_else(|_| self.options.archive.clone());
+        let length = std::fs::metadata(&archive).map_or(0, |found| found.len());
+        let options = JournalOptions {
+            copies: self.options.copies,
+            fresh_uuids: self.restore.fresh_uuids,
+            skip_damaged: self.options.skip_damaged,
+            maps_by_http: self.options.maps == MapsBy::Http,
+            selection: self.options.selection.clone(),
+            damaged: self.damage.shards.clone(),
+            damaged_views: self.damage.views.clone(),
+            new_suffix: self.plan.new_suffix.clone(),
+            remove_orphans: self.options.remove_orphans,
+            allow_empty: self.options.allow_empty,
+        };
+        let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
+        let archive = (archive.display().to_string(), length);
+        let begin = |name: &String| {
+            Journal::begin(id.clone(), archive.clone(), names.clone(), name.clone(), options.clone())
+        };
+        let mut journals: Vec<Journal> = names.iter().map(begin).collect();
+        for (journal, identity) in journals.iter_mut().zip(self.identities()) {
+            journal.identity = Some(identity);
+        }
+        Ok(journals)
+    }
+}

@@ -1,0 +1,238 @@
+//! The phases of a restore once the new data lies next to the old one: staged, stopped, exchanged, agreed.
+//!
+//! Each phase is a type, and the only way to the next one is its method. A restore that goes on after an interruption begins
+//! with the phase that its journals name; whatever phase it fails in, [`Run::or_roll_back`] brings the old data back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use cluster::agreement::{self, Agreement, Expected};
+use cluster::identity::Identity;
+use cluster::on_all;
+use node::Node;
+use outcome::Result;
+use outcome::report::{Reporter, Steps};
+
+use super::removal::remove_all;
+use super::standstill::Others;
+use super::undoing::{self, Undone};
+use super::{MapsBy, PlannedRestore, maps_http, standstill, warn};
+use crate::error::ChangeError;
+use crate::swap::{self, Journal, Phase, Places, Situation};
+
+/// What all phases need.
+#[derive(Clone, Copy)]
+pub(super) struct Run<'r> {
+    pub(super) planned: &'r PlannedRestore,
+    pub(super) nodes: &'r [Node],
+    /// What is known of each node.
+    pub(super) identities: &'r [Identity],
+    pub(super) steps: &'r Steps<'r>,
+    pub(super) interrupted: &'r AtomicBool,
+    pub(super) reporter: &'r dyn Reporter,
+}
+
+/// The new data is complete on every node, next to the old one. CouchDB runs.
+pub(super) struct Staged<'r> {
+    run: Run<'r>,
+    journals: Vec<Journal>,
+}
+
+/// All nodes are stopped.
+pub(super) struct Stopped<'r> {
+    run: Run<'r>,
+    journals: Vec<Journal>,
+    /// Whether an earlier run was interrupted while this node's data was being moved.
+    half_moved: Vec<bool>,
+    since: Instant,
+}
+
+/// The new data is in place on every node.
+pub(super) struct Exchanged<'r> {
+    run: Run<'r>,
+    /// Since when it is in place, if that is known.
+    in_place: Option<Instant>,
+    /// When the first node was stopped.
+    stopped: Instant,
+}
+
+/// All nodes run on the new data and agree, or the wait was interrupted.
+pub(super) struct Agreed<'r> {
+    run: Run<'r>,
+    pub(super) agreement: Agreement,
+    /// For how long CouchDB did not answer, in seconds.
+    pub(super) service_down: f64,
+}
+
+impl<'r> Run<'r> {
+    /// Goes through all phases that are left after staging.
+    pub(super) fn from_staged(self, journals: Vec<Journal>) -> Result<Agreed<'r>> {
+        Staged { run: self, journals }.stop()?.exchange()?.start()
+    }
+
+    /// Goes through the phases that are left after an exchange that an earlier run has finished.
+    pub(super) fn from_exchanged(self) -> Result<Agreed<'r>> {
+        Exchanged { run: self, in_place: None, stopped: Instant::now() }.start()
+    }
+
+    /// Brings the old data back if a phase failed, and reports both.
+    pub(super) fn or_roll_back(self, agreed: Result<Agreed<'r>>) -> Result<Agreed<'r>> {
+        let error = match agreed {
+            Ok(agreed) => return Ok(agreed),
+            Err(error) => error,
+        };
+        warn(self.reporter, format!("{error}; bringing the old data back"));
+        // This must not be interrupted.
+        self.interrupted.store(false, Ordering::Relaxed);
+        let source = Box::new(error);
+        match undoing::undo(self.nodes, self.identities, self.steps, self.reporter) {
+            Ok(Undone::Something) => Err(ChangeError::Undone { source }.into()),
+            Ok(Undone::Nothing) => Err(ChangeError::Unchanged { source }.into()),
+            Err(undoing) => Err(ChangeError::HalfDone { source, undoing: Box::new(undoing) }.into()),
+        }
+    }
+}
+
+impl<'r> Staged<'r> {
+    /// Decides on every node that the data is exchanged, and stops CouchDB everywhere.
+    fn stop(self) -> Result<Stopped<'r>> {
+        let Self { run, journals } = self;
+        let Run { nodes, identities, steps, reporter, .. } = run;
+        let half_moved = on_all(nodes, |i, node| {
+            Ok(journals[i].phase == Phase::Swapping && swap::look(node)?.situation != Situation::Staged)
+        })?;
+        let decided = on_all(nodes, |i, node| {
+            let mut journal = journals[i].clone();
+            if !half_moved[i] {
+                Places::of(node).decide(node, &mut journal)?;
+                steps.done("decided", node);
+            }
+            Ok(journal)
+        })?;
+        reporter.phase("stopping CouchDB", None);
+        let since = Instant::now();
+        on_all(nodes, |i, node| {
+            node.service.stop()?;
+            standstill::wait(node, &identities[i], Others::Refused)?;
+            steps.done("stopped", node);
+            Ok(())
+        })?;
+        reporter.timing("nodes stopped", since.elapsed().as_secs_f64());
+        Ok(Stopped { run, journals: decided, half_moved, since })
+    }
+}
+
+impl<'r> Stopped<'r> {
+    /// Moves the old data away and the new data to its place.
+    fn exchange(self) -> Result<Exchanged<'r>> {
+        let Self { run, journals, half_moved, since } = self;
+        let Run { nodes, steps, reporter, .. } = run;
+        reporter.phase("exchanging the data", None);
+        standstill::check(nodes)?;
+        on_all(nodes, |i, node| {
+            if half_moved[i] {
+                Places::of(node).forward(node)?;
+            } else {
+                Places::of(node).exchange(node, &mut journals[i].clone())?;
+            }
+            steps.done("exchanged", node);
+            Ok(())
+        })?;
+        let in_place = Some(Instant::now());
+        reporter.timing("data exchanged", since.elapsed().as_secs_f64());
+        standstill::check(nodes)?;
+        Ok(Exchanged { run, in_place, stopped: since })
+    }
+}
+
+impl<'r> Exchanged<'r> {
+    /// Starts all nodes on the new data and waits until they agree.
+    fn start(self) -> Result<Agreed<'r>> {
+        let Self { run, in_place, stopped } = self;
+        let Run { planned, nodes, identities, steps, interrupted, reporter } = run;
+        let expected = Expected { identities, exchanged: in_place };
+        reporter.phase("starting CouchDB", None);
+        on_all(nodes, |_, node| {
+            node.service.start()?;
+            steps.done("started", node);
+            Ok(())
+        })?;
+        let by_http = planned.options.maps == MapsBy::Http;
+        let mut service_down = 0.0;
+        let agreement = agreement::wait(
+            nodes,
+            &expected,
+            &planned.plan.promised,
+            planned.options.wait,
+            by_http,
+            interrupted,
+            reporter,
+            &mut || {
+                service_down = stopped.elapsed().as_secs_f64();
+                reporter.timing("service back", service_down);
+                if by_http && let Some(first) = nodes.first() {
+                    maps_http::write(&planned.contents, &planned.plan, &planned.restore, first, reporter)?;
+                    steps.done("shard maps made", first);
+                }
+                Ok(())
+            },
+        )?;
+        if !agreement.agreed && !agreement.interrupted {
+            let (differences, lasting) = (agreement.differences, agreement.lasting);
+            return Err(ChangeError::Disagreement { differences, lasting }.into());
+        }
+        Ok(Agreed { run, agreement, service_down })
+    }
+}
+
+/// What came of accepting the new data.
+pub(super) struct Accepted {
+    /// Whether every node has it written down; else resuming goes on.
+    pub(super) written_down: bool,
+    /// Whether the old data is still there.
+    pub(super) old_kept: bool,
+}
+
+impl Agreed<'_> {
+    /// Writes down that the new data is good, and removes the old one unless it is to be kept.
+    ///
+    /// Nothing is undone any more if that fails: the nodes agree on the new data, and the old one is only kept.
+    pub(super) fn accept(&self, keep_old: bool) -> Accepted {
+        let Run { nodes, steps, reporter, .. } = self.run;
+        let agreement = &self.agreement;
+        if !agreement.agreed {
+            return Accepted { written_down: false, old_kept: true };
+        }
+        let written_down = on_all(nodes, |_, node| {
+            Places::of(node).done(node)?;
+            steps.done("accepted", node);
+            Ok(())
+        });
+        if let Err(error) = written_down {
+            warn(
+                reporter,
+                format!(
+                    "all nodes agree on the new data, but that could not be written down: {error}. The old data is kept; \
+                     `couchcopy restore --resume` goes on, `couchcopy restore --roll-back` brings it back."
+                ),
+            );
+            return Accepted { written_down: false, old_kept: true };
+        }
+        if keep_old {
+            return Accepted { written_down: true, old_kept: true };
+        }
+        reporter.phase("removing the old data", None);
+        let begun = Instant::now();
+        let removed = remove_all(nodes, steps, "old data removed");
+        reporter.timing("old data removed", begun.elapsed().as_secs_f64());
+        // The restore itself has succeeded.
+        let old_kept = removed.is_err();
+        if let Err(error) = removed {
+            warn(
+                reporter,
+                format!("the old data could not be removed: {error}. `couchcopy clean` tries again."),
+            );
+        }
+        Accepted { written_down: true, old_kept }
+    }
+}

@@ -1,0 +1,249 @@
+//! A restore that has changed nothing yet.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use cluster::identity::Identity;
+use contents::Contents;
+use node::Node;
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result, parallel};
+
+use super::options::{LiveOptions, LiveResult};
+use super::phases::Run;
+use super::stage::Staged;
+use crate::folders::plan::Plan;
+use crate::folders::proof::Damage;
+use crate::folders::suffix::TakenSuffixes;
+use crate::folders::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
+use crate::outside::Views;
+use crate::preflight::{Allowed, Learned, Proofs, prove_all};
+
+/// A restore that has been planned and proven, and has changed nothing yet.
+pub struct PlannedRestore {
+    pub(super) options: LiveOptions,
+    pub(super) contents: Contents,
+    pub(super) plan: Plan,
+    /// What the offline restore would be told.
+    pub(super) restore: RestoreOptions,
+    pub(super) learned: Vec<Learned>,
+    /// What was found damaged while it was being staged, and is left out.
+    pub(super) damage: Damage,
+    /// Databases that the cluster has now; asked for only where not all of the archive is restored.
+    pub(super) databases_now: Vec<String>,
+    /// What was found fine, and what not.
+    pub proofs: Proofs,
+}
+
+impl PlannedRestore {
+    /// Plans a restore to these nodes, which are all of their cluster, and proves that it can be done. Nodes whose names were
+    /// not given get them.
+    pub fn make(options: &LiveOptions, nodes: &mut [Node], reporter: &dyn Reporter) -> Result<Self> {
+        reporter.phase("looking at the nodes", None);
+        let begun = Instant::now();
+        let allowed = Allowed {
+            remove_orphans: options.remove_orphans,
+            keep_suffix: options.suffixes == Suffixes::Keep,
+        };
+        let (proofs, learned) = prove_all(nodes, allowed)?;
+        proofs.refuse()?;
+        reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
+        let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
+        if !options.allow_empty {
+            planned.plan.refuse_empty(planned.contents.name())?;
+        }
+        planned.know_targets(&learned);
+        for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
+            if let Some(free) = learned.free
+                && free < *bytes
+            {
+                return Err(Failure::refused(
+                    format!(
+                        "{} has {} MiB free, the new data needs about {} MiB beside the old one",
+                        node.shown(),
+                        free >> 20,
+                        bytes >> 20
+                    ),
+                    "Make room. The old data stays until the new one has been found good.",
+                ));
+            }
+        }
+        let databases_now = match nodes.first().filter(|_| !options.selection.is_everything()) {
+            Some(first) => first.http.databases()?,
+            None => Vec::new(),
+        };
+        planned.restore.for_couchdb = only_md5(learned.iter().filter_map(|learned| learned.version.as_ref()));
+        Ok(Self { learned, databases_now, proofs, ..planned })
+    }
+
+    /// Plans without looking at the nodes; `damage` is what is known to be damaged in the archive.
+    pub(super) fn of_archive(
+        options: &LiveOptions,
+        damage: Damage,
+        nodes: &[Node],
+        reporter: &dyn Reporter,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        let mut contents = Contents::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        damage.note_in(&mut contents);
+        let targets = nodes
+            .iter()
+            .map(|node| {
+                let name = node.id.name.clone();
+                let name = name.ok_or_else(|| Failure::bug("a node has no name yet"))?;
+                Ok(Target { folder: node.data.clone(), node: name })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut restore = RestoreOptions {
+            archive: options.archive.clone(),
+            targets,
+            copies: options.copies,
+            fresh_uuids: options.fresh_uuids,
+            suffixes: options.suffixes.clone(),
+            allow_empty: options.allow_empty,
+            skip_damaged: options.skip_damaged,
+            selection: options.selection.clone(),
+            for_couchdb: None,
+            threads: options.threads,
+        };
+        check_names(&restore.targets)?;
+        let mut plan = Plan::make(&contents, &restore)?;
+        // What is finished goes on with what was chosen; else that depends on the nodes.
+        plan.choose_suffix(&options.suffixes, false, &TakenSuffixes::default());
+        // Consumers may have seen a newer state on the very same node; see docs/couch-format.md, 7.4.
+        restore.fresh_uuids |= restore.targets.iter().any(|target| plan.sources.contains(&target.node));
+        reporter.timing("restore planned", begun.elapsed().as_secs_f64());
+        Ok(Self {
+            options: options.clone(),
+            contents,
+            plan,
+            restore,
+            learned: Vec::new(),
+            damage,
+            databases_now: Vec::new(),
+            proofs: Proofs::default(),
+        })
+    }
+
+    /// Decides what depends on the data that is to be replaced.
+    pub(super) fn know_targets(&mut self, learned: &[Learned]) {
+        let mut taken = TakenSuffixes::default();
+        let mut has_same = false;
+        for holdings in learned.iter().map(|learned| &learned.holdings) {
+            taken.note_all(&holdings.suffixes);
+            has_same |= self.plan.with_suffixes.iter().any(|database| holdings.databases.contains(database));
+        }
+        // It may be newer there, whatever the nodes are called.
+        self.restore.fresh_uuids |= has_same;
+        let views_elsewhere = learned.iter().any(|learned| learned.outside.views != Views::Inside);
+        if views_elsewhere {
+            // CouchDB does not look for them where they would be.
+            self.plan.views.clear();
+        }
+        let needed = self.restore.fresh_uuids || views_elsewhere;
+        self.plan.choose_suffix(&self.restore.suffixes, needed, &taken);
+    }
+
+    /// Carries it out. Where that fails everything is as it was before, or the error says what is not.
+    ///
+    /// `interrupted` set during the wait ends the wait and leaves everything as it is then; set before that it undoes what was
+    /// done.
+    pub fn carry_out(
+        &mut self,
+        nodes: &[Node],
+        interrupted: &AtomicBool,
+        reporter: &dyn Reporter,
+    ) -> Result<LiveResult> {
+        let begun = Instant::now();
+        self.plan.tell(reporter);
+        let steps = Steps::new(reporter);
+        let (written, journals) = loop {
+            let journals = self.journals()?;
+            let id = journals.first().map(|journal| journal.id.clone());
+            let discard = || super::removal::discard(nodes, id.as_deref(), &steps, reporter);
+            let staged = super::stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
+                if interrupted.load(Ordering::Relaxed) {
+                    return Err(Failure::refused(
+                        "interrupted before anything was replaced",
+                        "Give the same command again.",
+                    ));
+                }
+                Ok(staged)
+            });
+            match staged {
+                Ok(Staged::Proven(written, journals)) => break (written, journals),
+                Ok(Staged::Damaged(damage)) => {
+                    tell_damage(&damage, reporter);
+                    discard();
+                    self.leave_out(damage)?;
+                    self.plan.tell(reporter);
+                }
+                Err(error) => {
+                    discard();
+                    return Err(error);
+                }
+            }
+        };
+        let identities = self.identities();
+        let run = Run { planned: self, nodes, identities: &identities, steps: &steps, interrupted, reporter };
+        let agreed = run.or_roll_back(run.from_staged(journals))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let accepted = agreed.accept(self.options.keep_old);
+        Ok(LiveResult {
+            restored: RestoreResult {
+                nodes: self.restore.targets.iter().map(|target| target.node.clone()).collect(),
+                databases: self.plan.databases,
+                shard_files: written.shards,
+                view_files: written.views,
+                bytes: written.bytes,
+                left_out: self.plan.left_out.clone(),
+                views_left_out: self.plan.views_left_out.clone(),
+                not_chosen: self.plan.chosen.not_chosen,
+                renamed: self.options.selection.rename.clone(),
+                files_rewritten: written.rewritten,
+                new_suffix: self.plan.new_suffix.clone(),
+            },
+            left_behind: self.left_behind_on(nodes),
+            service_down: agreed.service_down,
+            agreement: agreed.agreement,
+            fresh_uuids: self.restore.fresh_uuids,
+            seconds,
+            written_down: accepted.written_down,
+            old_kept: accepted.old_kept,
+        })
+    }
+
+    /// Plans again without what was found damaged.
+    ///
+    /// Fails where databases are damaged and are not to be left out.
+    pub(super) fn leave_out(&mut self, damage: Damage) -> Result<()> {
+        damage.note_in(&mut self.contents);
+        self.damage.shards.extend(damage.shards);
+        self.damage.views.extend(damage.views);
+        let (before, learned) = (std::mem::take(&mut self.plan), std::mem::take(&mut self.learned));
+        self.plan = Plan::make(&self.contents, &self.restore)?;
+        if !self.options.allow_empty {
+            self.plan.refuse_empty(self.contents.name())?;
+        }
+        self.know_targets(&learned);
+        // What has been shown and agreed to stays as it is.
+        self.plan.new_suffix = before.new_suffix;
+        self.learned = learned;
+        Ok(())
+    }
+
+    /// What is known of every node, to recognise it when it is back.
+    pub(super) fn identities(&self) -> Vec<Identity> {
+        self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
+    }
+}
+
+/// Like for an offline restore, but folders of different machines may have the same path.
+fn check_names(targets: &[Target]) -> Result<()> {
+    let apart = |(i, target): (usize, &Target)| Target {
+        folder: PathBuf::from(format!("/{i}")),
+        node: target.node.clone(),
+    };
+    check_targets(&targets.iter().enumerate().map(apart).collect::<Vec<_>>())
+}
