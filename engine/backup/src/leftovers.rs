@@ -30,11 +30,14 @@ pub(super) struct Leftovers {
 impl Leftovers {
     /// Lists the files of all nodes and keeps those that the plan does not know.
     pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Self> {
+        // Most files are planned, and need no more than one look.
+        let planned: HashMap<&str, &[u16]> =
+            plan.shards.iter().map(|shard| (shard.path.as_str(), &*shard.folders)).collect();
         let find = |number: usize, folder: &NodeFolder| -> Result<Vec<_>> {
             let mut found = Vec::new();
             list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
-                // Most files are planned, and need no more than this look.
-                if !plan.is_planned(path, number as u16)
+                let is_planned = planned.get(path).is_some_and(|folders| folders.contains(&(number as u16)));
+                if !is_planned
                     && let Some(key) = classify(path, number as u16, folders, plan)
                 {
                     found.push((key, (number as u16, path.to_owned(), size())));
