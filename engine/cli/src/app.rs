@@ -14,7 +14,6 @@ use crate::text::progress::Detail;
 #[command(
     name = "couchcopy",
     version,
-    about,
     long_about = "Back up and restore CouchDB nodes and clusters while they run.\n\n\
         A backup is one .tar.gz file, the archive. tar, pigz and the Python couchcopy can read it, too. An archive can be \
         listed, verified down to every document, served over HTTP, and restored to other machines, under other node names, \
@@ -48,9 +47,9 @@ struct GlobalOptions {
 
     /// Print errors and warnings only.
     ///
-    /// No progress, no notes, and no summary of what was done (backup, restore, verify, clean, …). What you ask for is still
-    /// printed: the output of info, ls, get, cat, dump, check, status, service status, plugin list, show, check and grants, of
-    /// --dry-run, and of --json.
+    /// Progress, notes and the summary of what was done (backup, restore, verify, load, clean, …) are not printed. Output that
+    /// you ask for is still printed: that of info, ls, get, cat, dump, check, status, service status, plugin list, plugin show,
+    /// plugin check, plugin grants and completions, that of --dry-run, and everything with --json.
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1002)]
     quiet: bool,
 
@@ -59,16 +58,29 @@ struct GlobalOptions {
     verbose: u8,
 
     /// Number of threads; 0 means one thread per core.
-    #[arg(long, global = true, default_value_t = 0, value_name = "N", display_order = 1004)]
+    #[arg(
+        long,
+        global = true,
+        default_value_t = 0,
+        value_name = "N",
+        display_order = 1004,
+        hide_short_help = true
+    )]
     threads: usize,
 
     /// When to use color in messages.
-    ///
-    /// `auto` uses color on a terminal, unless the environment variable NO_COLOR is set.
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN", display_order = 1005)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = ColorChoice::Auto,
+        value_name = "WHEN",
+        display_order = 1005,
+        hide_short_help = true
+    )]
     color: ColorChoice,
 
-    /// Print help: -h a summary, --help every option with details and examples.
+    /// Print a summary (-h) or the complete help (--help).
     #[arg(short, long, global = true, action = ArgAction::Help, display_order = 1006)]
     help: Option<bool>,
 

@@ -8,7 +8,7 @@ use clap::builder::styling::{AnsiColor, Style};
 /// When to use color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// On a terminal, unless NO_COLOR is set.
+    /// On a terminal, unless the environment variable NO_COLOR is set.
     Auto,
     /// Always, also in a file or a pipe.
     Always,

@@ -95,7 +95,9 @@ impl Session {
         &self,
         write: impl FnOnce(&mut dyn std::io::Write) -> Result<()>,
     ) -> Result<Outcome> {
-        output::stream(write).map(|()| Outcome::Done)
+        let written = output::stream(write);
+        self.reporter.end();
+        written.map(|()| Outcome::Done)
     }
 
     /// A flag that Ctrl-C and SIGTERM set, for an operation that ends at the next safe point.

@@ -68,28 +68,28 @@ pub(crate) struct Backup {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to save")]
 struct SavedFlags {
-    /// Save the nodes' configuration files, too. They contain passwords and keys.
+    /// Save the nodes' configuration files, too. They hold passwords and keys.
     ///
     /// These are local.ini, vm.args and similar files.
     #[arg(long)]
     with_config: bool,
 
-    /// Directory with configuration files on every node, instead of the usual directories. Can be repeated.
+    /// Directory with configuration files on every node. Can be repeated.
     ///
-    /// `config` in the --cluster file names the directories of a single node.
+    /// It replaces the usual directories. `config` in the --cluster file names the directories of a single node.
     #[arg(long, value_name = "DIR", requires = "with_config")]
     config_dir: Vec<PathBuf>,
 
-    /// Check the trees, bodies and attachments of every shard while saving it.
+    /// Check the trees, bodies and attachments of every shard.
     ///
-    /// If a copy is damaged, the copy of another given node is saved. For other machines, large shards pass through a temporary
+    /// The shards are checked while they are saved. If a copy is damaged, the copy of another given node is saved. For other machines, large shards pass through a temporary
     /// file next to the archive.
     #[arg(long)]
     check: bool,
 
-    /// Keep a mirror of the nodes' files in this directory, so that the next backup transfers only what is new.
+    /// Keep a mirror in DIR, so that the next backup transfers only new data.
     ///
-    /// Name a new directory, or the directory of an earlier backup. From a file that the mirror holds, only the bytes that were
+    /// The mirror holds the nodes' files. Name a new directory, or the directory of an earlier backup. From a file that the mirror holds, only the bytes that were
     /// appended since then come over the network. The mirror needs as much space as the data. Nodes on this machine need none.
     #[arg(long, visible_alias = "rsync-reuse-folder", value_name = "DIR")]
     rsync_reuse_dir: Option<PathBuf>,

@@ -40,7 +40,7 @@ pub(crate) struct Get {
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
 
-    /// Add the revision's ancestors (_revisions) and which of them are available (_revs_info).
+    /// Add the ancestors of the revision (_revisions) and their state (_revs_info).
     #[arg(long, conflicts_with = "attachment")]
     revs: bool,
 

@@ -46,7 +46,9 @@ pub(crate) struct Load {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), value_name = "PORT")]
     port: Option<u16>,
 
-    /// Allow web pages of any origin to send requests (CORS), for applications under development.
+    /// Allow web pages of any origin to send requests (CORS).
+    ///
+    /// This is for applications under development.
     #[arg(long)]
     cors: bool,
 
@@ -58,7 +60,9 @@ pub(crate) struct Load {
     #[arg(long)]
     keep: bool,
 
-    /// Leave out databases that are damaged or incomplete in the archive, instead of refusing to load it.
+    /// Leave out databases that are damaged or incomplete in the archive.
+    ///
+    /// Without this option couchcopy refuses to load such an archive.
     #[arg(long)]
     skip_damaged: bool,
 }

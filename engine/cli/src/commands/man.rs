@@ -36,6 +36,7 @@ impl Man {
         fs::create_dir_all(&self.folder).map_err(|e| Failure::io("make", &self.folder, e))?;
         let mut definition = session.definition();
         definition.build();
+        let definition = with_all_options(definition);
         let pages = write(&definition, &self.folder)?;
         session.summary(&Written { folder: &self.folder, pages }, |written| {
             let pages = count(written.pages as u64, "manual page", "manual pages");
@@ -43,6 +44,11 @@ impl Man {
         });
         Ok(Outcome::Done)
     }
+}
+
+/// The command with the options that `-h` hides: a manual page has room for them.
+fn with_all_options(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.hide_short_help(false)).mut_subcommands(with_all_options)
 }
 
 /// Writes the page of a command and those of its subcommands; returns their number.

@@ -16,7 +16,7 @@ use crate::flags::grants::GrantFlags;
 use crate::session::Session;
 use crate::text::sizes::bytes;
 
-/// List, inspect, try, write and grant plugins, which start and stop CouchDB or carry commands to a node.
+/// List, inspect, try, write and grant plugins: service plugins and node-access plugins.
 #[derive(Debug, Args)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Plugin {
@@ -36,7 +36,7 @@ enum PluginAction {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Check that a file is a plugin that couchcopy can load, and show what couchcopy finds in it.
+    /// Check that couchcopy can load a plugin, and show what it finds in the file.
     ///
     /// The file is loaded in the sandbox; only its function `describe` runs. To check nodes before a restore, use `couchcopy
     /// check`.

@@ -20,7 +20,7 @@ use crate::session::Session;
 use request::RestoreRequest;
 use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
 
-/// Replace the data of a cluster with an archive's databases, restore single databases, or write data directories.
+/// Replace a cluster's data with an archive, restore single databases, or write data directories.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "couchcopy restore [OPTIONS] ARCHIVE NODE...\n       \
@@ -174,7 +174,7 @@ struct DataFlags {
     #[arg(long, conflicts_with_all = ["resume", "roll_back"], hide_short_help = true)]
     keep_suffix: bool,
 
-    /// Remove files below `shards` that belong to no database together with the old data.
+    /// Together with the old data, remove files below `shards` that belong to no database.
     ///
     /// Without this option couchcopy refuses a restore that would remove such files: they may be the last copies of databases.
     #[arg(long, conflicts_with_all = ["offline", "resume", "roll_back"], hide_short_help = true)]
@@ -197,14 +197,14 @@ struct WaitFlags {
     #[arg(long, value_enum, default_value_t = Wait::Agreement, value_name = "WHAT", hide_short_help = true)]
     wait: Wait,
 
-    /// Restore the old data if the nodes do not agree after this many seconds.
+    /// Restore the old data if the nodes do not agree within SECONDS.
     #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     timeout: u64,
 
-    /// Spend up to this long opening databases to verify their document counts (`all`: no limit).
+    /// Time for opening databases to verify their document counts.
     ///
-    /// This happens after the nodes agree. With `all`, every node opens every database. CouchDB opens a few hundred databases per
-    /// second.
+    /// After the restore, spend up to this long opening databases to verify their document counts (`all`: no limit, until every
+    /// node has opened every database). CouchDB opens a few hundred databases per second.
     #[arg(long, value_name = "SECONDS|all", default_value = "15", value_parser = open_for)]
     open: OpenFor,
 }

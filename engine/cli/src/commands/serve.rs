@@ -18,7 +18,7 @@ use crate::session::Session;
 /// The environment variable that holds the user's password if no file does.
 const PASSWORD_VARIABLE: &str = "COUCHCOPY_SERVE_PASSWORD";
 
-/// Serve archives over HTTP as a read-only CouchDB: for browsers, programs and replicators.
+/// Serve archives over HTTP as a read-only CouchDB, to browsers, programs and replicators.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "The first archive is at /. Each archive is also below /_backup/archives/N/. http://HOST:PORT/_backup/ is a page to \
@@ -46,7 +46,9 @@ pub(crate) struct Serve {
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     bind: IpAddr,
 
-    /// Allow web pages of this origin to read, e.g. https://app.example.com; * allows all. Can be repeated.
+    /// Allow web pages of this origin to read. Can be repeated.
+    ///
+    /// For example https://app.example.com; * allows all origins.
     #[arg(long, value_name = "ORIGIN")]
     cors: Vec<String>,
 

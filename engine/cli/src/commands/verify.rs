@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::text::problems::{list, problems};
 use crate::text::sizes::{bytes, count};
 
-/// Verify that an archive is intact: every byte, tree, document, attachment and shard map.
+/// Verify every byte, tree, document, attachment and shard map of an archive.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Reads everything and writes nothing. Archives of the Python couchcopy and of tar can be verified, too. They \

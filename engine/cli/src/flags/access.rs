@@ -21,17 +21,21 @@ pub(crate) struct AccessFlags {
 
     /// Node-access plugin that carries commands to the node. Can be repeated.
     ///
-    /// Repeat the option to build an access chain, outermost hop first: `--via ssh --via sudo`. The default is ssh for other
-    /// machines and no plugin for this machine.
-    #[arg(long, value_name = "NAME[:KEY=VALUE,…]")]
+    /// PLUGIN is NAME[:KEY=VALUE,…]: the name or path of a plugin, and its settings. Repeat the option to build an access chain,
+    /// outermost hop first: `--via ssh --via sudo`. The default is ssh for other machines and no plugin for this machine.
+    #[arg(long, value_name = "PLUGIN")]
     pub(crate) via: Vec<PluginReference>,
 
-    /// Run commands on the node with sudo: short for one more `--via sudo` at the end.
+    /// Run commands on the node with sudo.
+    ///
+    /// Short for one more `--via sudo` at the end of the access chain.
     #[arg(long)]
     pub(crate) use_sudo: bool,
 
     /// Service plugin that starts and stops CouchDB [default: systemd].
-    #[arg(long, value_name = "NAME[:KEY=VALUE,…]")]
+    ///
+    /// PLUGIN is NAME[:KEY=VALUE,…]: the name or path of a plugin, and its settings.
+    #[arg(long, value_name = "PLUGIN")]
     pub(crate) service: Option<PluginReference>,
 
     /// Command that starts CouchDB: short for `--service command:start=…,stop=…`.

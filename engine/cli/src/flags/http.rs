@@ -12,7 +12,7 @@ use crate::session::Session;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "CouchDB's HTTP interface")]
 pub(crate) struct HttpFlags {
-    /// Name of the server admin, if the node argument does not contain one [default: admin].
+    /// Name of the server admin, if not in the node argument [default: admin].
     ///
     /// The password comes from the node argument, --password-file, COUCHCOPY_PASSWORD or netrc; otherwise couchcopy asks for
     /// it.

@@ -27,9 +27,9 @@ pub(crate) struct SelectionFlags {
     #[arg(long, value_name = "OLD=NEW", conflicts_with_all = ["resume", "roll_back"])]
     pub(crate) rename: Vec<String>,
 
-    /// Leave out databases that are damaged or incomplete in the archive, instead of refusing to restore.
+    /// Leave out databases that are damaged or incomplete in the archive.
     ///
-    /// A running cluster loses these databases.
+    /// Without this option couchcopy refuses to restore such an archive. A running cluster loses these databases.
     #[arg(long)]
     pub(crate) skip_damaged: bool,
 

@@ -24,8 +24,10 @@ use crate::session::Session;
     couchcopy plugin run ssh connect db1 -- localhost:5984"
 )]
 pub(crate) struct Run {
-    /// The plugin with its settings: a name, or a path that contains a / or ends in .wasm.
-    #[arg(value_name = "NAME[:KEY=VALUE,…]")]
+    /// The plugin and its settings, as NAME[:KEY=VALUE,…].
+    ///
+    /// NAME is the plugin's name, or a path that contains a / or ends in .wasm.
+    #[arg(value_name = "PLUGIN")]
     plugin: PluginReference,
 
     /// What to do.
@@ -36,15 +38,17 @@ pub(crate) struct Run {
     #[arg(value_name = "NODE", default_value = "localhost")]
     node: String,
 
-    /// The command to run on the node (`exec`), or the port to connect to, as seen from the node (`connect`).
+    /// The command to run on the node (`exec`), or the port to connect to (`connect`).
+    ///
+    /// HOST is a name or address that the node's machine can resolve.
     #[arg(last = true, value_name = "PROGRAM [ARGUMENT…]|HOST:PORT")]
     command: Vec<String>,
 
     /// Node-access plugin that carries commands to the node. Can be repeated.
     ///
-    /// Repeat the option to build an access chain, outermost hop first. If the plugin itself is a node-access plugin, it is the
-    /// last hop.
-    #[arg(long, value_name = "NAME[:KEY=VALUE,…]")]
+    /// PLUGIN is NAME[:KEY=VALUE,…]. Repeat the option to build an access chain, outermost hop first. If the plugin that is run is
+    /// a node-access plugin, it is the last hop.
+    #[arg(long, value_name = "PLUGIN", help_heading = "Nodes and access")]
     via: Vec<PluginReference>,
 
     #[command(flatten)]
