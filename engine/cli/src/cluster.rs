@@ -1,9 +1,9 @@
 //! Connected nodes.
 
-use operations::node::Node;
-use operations::plugins::Plugins;
-use operations::site::SiteNode;
+use node::Node;
 use outcome::{Failure, Result};
+use site::SiteNode;
+use site::plugins::Plugins;
 
 use crate::flags::access::AccessFlags;
 use crate::flags::http::{AskForPassword, HttpFlags};

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use operations::look;
-use operations::snapshot::{Error, Flow, Snapshot, SnapshotDatabase, Walk};
+use inspect::documents;
 use outcome::report::Silent;
+use snapshot::{Error, Flow, Snapshot, SnapshotDatabase, Walk};
 
 /// The most names that are offered at once.
 const OFFERED: usize = 200;
@@ -69,7 +69,7 @@ fn words() -> Vec<String> {
 fn archive() -> Option<Arc<Snapshot>> {
     let path = PathBuf::from(words().first()?);
     let indexed = matches!(archive::open(Path::new(&path)).ok()?, archive::Archive::Indexed(_));
-    if indexed { look::open(&path, None, 1, &Silent).ok() } else { None }
+    if indexed { documents::open(&path, None, 1, &Silent).ok() } else { None }
 }
 
 fn database() -> Option<Arc<SnapshotDatabase>> {

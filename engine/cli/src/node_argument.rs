@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use operations::restore::Target;
-use operations::site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port, split_scheme};
 use outcome::{Failure, printable};
+use restore::folders::Target;
+use site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port, split_scheme};
 
 /// Parses `[http[s]://][user:password@]HOST[:port][/][,DATA_DIR[,NODENAME]]`: couchcopy's form, or the URL of a CouchDB. `@`, `:`
 /// and `,` in name and password are percent-encoded. Name and password are never repeated in a message. An IPv6 address is

@@ -14,7 +14,7 @@ mod service;
 mod way;
 
 pub use error::{NodeError, Result, is_of_the_way};
-pub use files::local::{LocalFiles, rename_to_free, sync_folder};
+pub use files::local::{LocalFiles, rename_to_free};
 pub use files::odd::{OddEntry, Oddity};
 pub use files::remote::RemoteFiles;
 pub use files::rests::{RestOf, TakeRest};

@@ -6,6 +6,7 @@
 
 mod advice;
 mod common;
+mod durable;
 mod failure;
 mod printable;
 
@@ -14,5 +15,6 @@ pub mod report;
 
 pub use advice::{Advice, FailureKind};
 pub use common::{Common, io_remedy};
+pub use durable::sync_folder;
 pub use failure::{Failure, Result, with_causes};
 pub use printable::{is_unprintable, printable};

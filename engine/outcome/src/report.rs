@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -50,6 +51,14 @@ pub trait Reporter: Sync {
     fn is_interrupted(&self) -> bool {
         false
     }
+}
+
+/// Does something and reports how long it took, if it succeeds or not.
+pub fn timed<T>(reporter: &dyn Reporter, what: &str, work: impl FnOnce() -> T) -> T {
+    let begun = Instant::now();
+    let done = work();
+    reporter.timing(what, begun.elapsed().as_secs_f64());
+    done
 }
 
 /// Counts the steps of a change, whichever node, database and thread they belong to, so that tests can end it after each.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use contents::{AnySource, OpenFile};
 use couchfile::btree::{Fault, Key, TreeKind};
 use couchfile::data_dir::{Range, ShardName, document_hash};
 use couchfile::database::Database;
@@ -20,7 +21,6 @@ use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::iterators::{InOrder, ShardChanges};
 use crate::lanes::Lanes;
-use crate::open::AnySource;
 use crate::since::Since;
 use crate::snapshot::Snapshot;
 use crate::unpacked::unpack;
@@ -426,20 +426,21 @@ impl SnapshotDatabase {
             return Ok(file);
         }
         let path = shard.name.path();
-        let (source, held) = self.snapshot.files().open(&path)?.ok_or_else(|| Error::MissingShard {
+        let found = self.snapshot.files().open(&path)?;
+        let OpenFile { content, memory } = found.ok_or_else(|| Error::MissingShard {
             archive: self.snapshot.name().to_owned(),
             db: self.map.db.clone(),
             path: path.clone(),
         })?;
-        let file = Database::open(source).map_err(|e| self.snapshot.damaged(path, e))?;
+        let file = Database::open(content).map_err(|e| self.snapshot.damaged(path, e))?;
         let mut is_new = false;
         let file = shard.file.get_or_init(|| {
             is_new = true;
             file
         });
         if is_new {
-            self.held.fetch_add(held, Ordering::Relaxed);
-            self.snapshot.hold(held);
+            self.held.fetch_add(memory, Ordering::Relaxed);
+            self.snapshot.hold(memory);
         }
         Ok(file)
     }
@@ -472,9 +473,9 @@ fn counted(snapshot: &Snapshot, map: ShardMap, others: &[Range]) -> Result<Shard
     let mut documents = HashMap::new();
     for range in map.by_range.keys().chain(others) {
         let path = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() }.path();
-        let Some((source, _)) = snapshot.files().open(&path)? else { continue };
+        let Some(file) = snapshot.files().open(&path)? else { continue };
         // One that is damaged is told when it is needed: where no other files make a ring.
-        if let Ok((live, deleted)) = Database::open(source).and_then(|file| file.counts()) {
+        if let Ok((live, deleted)) = Database::open(file.content).and_then(|file| file.counts()) {
             documents.insert(*range, live.saturating_add(deleted));
         }
     }

@@ -2,13 +2,12 @@
 
 use std::io::{Read, Write};
 
+use contents::AnySource;
 use couchfile::btree::{Entry, Key, Sizes};
 use couchfile::database::Database;
 use couchfile::document::{self, Attachment, DocInfo, Encoding, JsonOptions, Summary};
 use couchfile::error::{CouchFileError, Result};
 use couchfile::revtree::{RevTree, Revision};
-
-use crate::open::AnySource;
 
 /// Where an entry was found.
 #[derive(Debug, Clone, Copy)]

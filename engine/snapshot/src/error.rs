@@ -1,8 +1,7 @@
 //! Why something cannot be read out of an archive.
 
-use archive::ArchiveError;
 use couchfile::error::CouchFileError;
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Failure, FailureKind};
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -10,9 +9,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why something cannot be read out of an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The archive cannot be read.
+    /// The backup cannot be read.
     #[error(transparent)]
-    Archive(#[from] ArchiveError),
+    Source(#[from] Failure),
     /// A database file in it cannot be used.
     #[error("cannot read {what} in {archive}")]
     Database {
@@ -39,22 +38,6 @@ pub enum Error {
         /// What is wrong.
         source: Box<CouchFileError>,
     },
-    /// It is no backup: there are no shard maps in it.
-    #[error("{archive} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node")]
-    NoMaps {
-        /// The archive's path.
-        archive: String,
-    },
-    /// It holds the data folders of several nodes, which no backup does.
-    #[error("{archive} holds several data folders: {first} and {second}")]
-    SeveralFolders {
-        /// The archive's path.
-        archive: String,
-        /// One of them.
-        first: String,
-        /// Another one.
-        second: String,
-    },
     /// The document with a database's shard map does not hold one.
     #[error("the shard map of {db} in {archive} cannot be read: {problem}")]
     Map {
@@ -75,16 +58,6 @@ pub enum Error {
         /// The shard's path below the data folder.
         path: String,
     },
-    /// What the archive holds could not be kept in a temporary file.
-    #[error("cannot {doing} a temporary file in {folder}")]
-    Spool {
-        /// What was being done, as in "cannot …".
-        doing: &'static str,
-        /// The folder for temporary files.
-        folder: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
 }
 
 impl Error {
@@ -103,38 +76,29 @@ impl Error {
 impl Advice for Error {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Archive(error) => error.kind(),
-            Self::Spool { .. } => FailureKind::System,
-            Self::SeveralFolders { .. } => FailureKind::Refused,
+            Self::Source(failure) => failure.kind(),
             _ => FailureKind::Data,
         }
     }
 
     fn remedy(&self) -> Option<String> {
-        let remedy = match self {
-            Self::Archive(ArchiveError::NewerVersion { .. }) => "Use a newer couchcopy for this archive.",
-            Self::Archive(ArchiveError::Io { .. }) => {
-                "Check the path for typing mistakes, and who may read the file."
-            }
-            Self::Archive(_) => {
-                "Use another copy of this archive. `couchcopy verify` tells whether an archive is whole."
-            }
-            Self::NoMaps { .. } => {
-                "Check that this is the right file. An archive made with tar must hold the whole data folder."
-            }
-            Self::SeveralFolders { .. } => {
-                "Unpack it and back the folders up as the nodes of one cluster: couchcopy backup localhost,DIR1 \
-                 localhost,DIR2 NEW_ARCHIVE."
-            }
-            Self::Database { source: CouchFileError::Newer { .. }, .. } => {
+        match self {
+            Self::Source(failure) => failure.remedy(),
+            Self::Database { source: CouchFileError::Newer { .. }, .. } => Some(
                 "The file is not damaged. Use a couchcopy that knows this CouchDB: update couchcopy on this machine and try \
                  again."
-            }
+                    .into(),
+            ),
             Self::Database { .. } | Self::Lost { .. } | Self::Map { .. } | Self::MissingShard { .. } => {
-                "Use another backup; `couchcopy verify` tells what is whole in this one."
+                Some("Use another backup; `couchcopy verify` tells what is whole in this one.".into())
             }
-            Self::Spool { .. } => "Make room there, or name another folder in TMPDIR.",
-        };
-        Some(remedy.to_owned())
+        }
+    }
+
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::Source(failure) => failure,
+            other => Failure::new(other),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use contents::AnySource;
 use couchfile::btree::Cursor;
 use couchfile::database::Database;
 
@@ -9,7 +10,6 @@ use crate::database::SnapshotDatabase;
 use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::lanes::Lanes;
-use crate::open::AnySource;
 
 /// The documents of a walk over the ids, deleted ones too, each with the number of its shard. Ends after the first error, unless
 /// it goes around damage: then every damage is an [`Error::Database`] or [`Error::Lost`] among the documents.

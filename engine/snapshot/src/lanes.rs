@@ -1,10 +1,10 @@
 //! Goes through the same tree of several files at once, in the order of the keys.
 
+use contents::AnySource;
 use couchfile::btree::{BackwardCursor, Cursor, Fault, Key, TreeKind};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 
-use crate::open::AnySource;
 use crate::walk::Walk;
 
 enum Direction<'f> {

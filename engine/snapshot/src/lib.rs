@@ -11,11 +11,8 @@ mod document;
 mod error;
 mod iterators;
 mod lanes;
-pub mod metadata;
-mod open;
 mod since;
 mod snapshot;
-mod spooled;
 mod unpacked;
 mod walk;
 

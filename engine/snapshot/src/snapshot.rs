@@ -6,22 +6,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use archive::{Archive, METADATA};
+use archive::METADATA;
+use contents::{AnySource, FilesAtHand, Metadata, shard_map_of};
 use couchfile::btree::TreeKind;
-use couchfile::data_dir::{Range, SHARD_MAPS};
+use couchfile::data_dir::{DataFile, Range, SHARD_MAPS};
 use couchfile::database::Database;
-use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
-use couchfile::shard_map::ShardMap;
 use lru::LruCache;
+use outcome::report::Silent;
 
 use crate::database::SnapshotDatabase;
 use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::lanes::Lanes;
-use crate::metadata::Metadata;
-use crate::open::{AnySource, Files};
-use crate::spooled::Spooled;
 use crate::walk::{Flow, Walk};
 
 /// Databases that are kept open, at most.
@@ -55,9 +52,7 @@ pub struct About {
 
 /// An archive opened for reading. Memory: what is open, some MiB.
 pub struct Snapshot {
-    name: String,
-    identity: String,
-    files: Files,
+    files: FilesAtHand,
     maps: Database<AnySource>,
     about: About,
     deleted_meanwhile: BTreeSet<String>,
@@ -74,35 +69,33 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Opens an archive.
+    /// Opens a backup.
     ///
-    /// One without table of contents is read from beginning to end, and its shards kept in a temporary file; `tell` is told
-    /// so before.
-    pub fn open(path: &Path, options: &OpenOptions, tell: &dyn Fn(&str)) -> Result<Arc<Self>> {
-        let (name, files, metadata, summary, identity) = match archive::open(path)? {
-            Archive::Indexed(archive) => {
-                let metadata = match archive.find(METADATA)? {
-                    Some(entry) => Some(archive.read(&entry, METADATA_MAX)?),
-                    None => None,
-                };
-                let (summary, identity) =
-                    (archive.toc().summary.clone(), archive.toc().manifest_blake3.clone());
-                (archive.name().to_owned(), Files::Indexed(archive), metadata, summary, identity)
-            }
-            Archive::Sequential(archive) => {
-                tell("reading the whole archive once: it has no table of contents");
-                let identity = identity_of(path);
-                let mut spooled = Spooled::read(&archive, options.threads, options.only.as_deref())?;
-                let (metadata, summary) = (spooled.metadata.take(), std::mem::take(&mut spooled.summary));
-                (archive.name().to_owned(), Files::Spooled(spooled), metadata, summary, identity)
-            }
+    /// One that can only be read from beginning to end is read once, and its shards are kept in a temporary file; `report` is
+    /// called before that.
+    pub fn open(path: &Path, options: &OpenOptions, report: &dyn Fn(&str)) -> Result<Arc<Self>> {
+        let source = contents::open(path)?;
+        if source.files().is_none() {
+            report("reading the whole archive once: it has no table of contents");
+        }
+        let wanted = |file: &DataFile| match file {
+            DataFile::ShardMaps => true,
+            DataFile::Shard(shard) => options.only.as_ref().is_none_or(|only| only.contains(&shard.db)),
+            DataFile::View { .. } => false,
         };
-        let (source, _) = files.open(SHARD_MAPS)?.ok_or_else(|| Error::NoMaps { archive: name.clone() })?;
-        let maps = Database::open(source).map_err(|source| Error::Database {
-            archive: name.clone(),
+        Self::of(FilesAtHand::of(source, options.threads, &wanted, &Silent)?)
+    }
+
+    /// The databases in these files.
+    pub fn of(files: FilesAtHand) -> Result<Arc<Self>> {
+        let metadata = files.read(METADATA, METADATA_MAX)?;
+        let source = files.open(SHARD_MAPS)?.ok_or_else(|| contents::no_maps(files.name()))?;
+        let maps = Database::open(source.content).map_err(|source| Error::Database {
+            archive: files.name().to_owned(),
             what: MAPS.into(),
             source,
         })?;
+        let record = files.record();
         let names = |value: &serde_json::Value| -> BTreeSet<String> {
             value
                 .as_array()
@@ -113,12 +106,10 @@ impl Snapshot {
         };
         Ok(Arc::new(Self {
             about: about(metadata.as_deref().and_then(Metadata::from_yaml)),
-            deleted_meanwhile: names(&summary["deleted_meanwhile"]),
-            limits: summary["cluster"]["limits"].clone(),
-            security: summary["security"].clone(),
-            split_meanwhile: summary["split_meanwhile"].clone(),
-            identity,
-            name,
+            deleted_meanwhile: names(&record["deleted_meanwhile"]),
+            limits: record["cluster"]["limits"].clone(),
+            security: record["security"].clone(),
+            split_meanwhile: record["split_meanwhile"].clone(),
             files,
             maps,
             opened: Mutex::new(LruCache::new(OPEN_DATABASES)),
@@ -128,12 +119,12 @@ impl Snapshot {
 
     /// The archive's path.
     pub fn name(&self) -> &str {
-        &self.name
+        self.files.name()
     }
 
     /// Whether it has a table of contents.
     pub fn is_indexed(&self) -> bool {
-        matches!(self.files, Files::Indexed(_))
+        !self.files.is_spooled()
     }
 
     /// What it says of itself.
@@ -143,7 +134,7 @@ impl Snapshot {
 
     /// A text that tells this archive's content from others'.
     pub fn identity(&self) -> &str {
-        &self.identity
+        self.files.identity()
     }
 
     /// Calls `each` with the names of databases.
@@ -179,14 +170,12 @@ impl Snapshot {
         }
         let found = self
             .maps
-            .document(name.as_bytes(), |doc| Ok((!doc.deleted).then(|| map_body(&self.maps, doc))))
+            .document(name.as_bytes(), |doc| Ok((!doc.deleted).then(|| shard_map_of(&self.maps, doc))))
             .map_err(|e| self.damaged(MAPS, e))?;
-        let Some(Some(body)) = found else { return Ok(None) };
+        let Some(Some(map)) = found else { return Ok(None) };
         let unreadable =
-            |problem: String| Error::Map { archive: self.name.clone(), db: name.to_owned(), problem };
-        let body = body.map_err(|e| unreadable(e.to_string()))?;
-        let map = ShardMap::decode(name, &mut couchfile::term::Decoder::new(&body))
-            .map_err(|e| unreadable(e.to_string()))?;
+            |problem: String| Error::Map { archive: self.name().to_owned(), db: name.to_owned(), problem };
+        let map = map.map_err(unreadable)?;
         let split = self.split_meanwhile[name].as_array().into_iter().flatten();
         let others: Vec<Range> = split.filter_map(|range| range.as_str()?.parse().ok()).collect();
         let database = SnapshotDatabase::new(Arc::clone(self), map, &others, &self.limits[name])?;
@@ -200,12 +189,12 @@ impl Snapshot {
         self.security.get(db)?.get("object")
     }
 
-    pub(crate) fn files(&self) -> &Files {
+    pub(crate) fn files(&self) -> &FilesAtHand {
         &self.files
     }
 
     pub(crate) fn damaged(&self, what: impl Into<String>, source: CouchFileError) -> Error {
-        Error::Database { archive: self.name.clone(), what: what.into(), source }
+        Error::Database { archive: self.name().to_owned(), what: what.into(), source }
     }
 
     fn kept(&self, name: &str) -> Option<Arc<SnapshotDatabase>> {
@@ -240,13 +229,6 @@ impl Snapshot {
     }
 }
 
-/// The body of a shard map's document, without version byte.
-fn map_body(maps: &Database<AnySource>, doc: &DocInfo<'_>) -> couchfile::error::Result<Vec<u8>> {
-    let winner = doc.revisions.as_ref().and_then(|tree| tree.winner()).and_then(|winner| winner.stored);
-    let stored = winner.ok_or_else(|| CouchFileError::Invalid("no body is kept of it".into()))?;
-    Ok(maps.summary(&stored)?.body.as_slice().to_vec())
-}
-
 fn about(metadata: Option<Metadata>) -> About {
     let Some(metadata) = metadata else { return About::default() };
     About {
@@ -254,11 +236,4 @@ fn about(metadata: Option<Metadata>) -> About {
         date: Some(metadata.backup.date).filter(|date| !date.is_empty()),
         nodes: metadata.backup.source.nodes_names,
     }
-}
-
-/// Where there is no manifest whose hash could tell: length and time of the file.
-fn identity_of(path: &Path) -> String {
-    use std::os::unix::fs::MetadataExt;
-    let told = std::fs::metadata(path).map(|m| (m.len(), m.mtime(), m.mtime_nsec(), m.ino()));
-    blake3::hash(format!("{told:?}").as_bytes()).to_hex().to_string()
 }

@@ -1,17 +1,16 @@
 //! Shards of an archive unpacked into temporary files, for those who read them in an order of their own.
 
 use std::num::NonZero;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use contents::{AnySource, Spool};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
-use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::read_at::ReadAt;
 
 use crate::database::SnapshotDatabase;
-use crate::error::{Error, Result};
-use crate::open::AnySource;
+use crate::error::Result;
 
 /// Bytes copied at a time: as much as a member of an archive holds.
 const PIECE: u64 = 1 << 20;
@@ -60,8 +59,7 @@ fn copy(
     go_on: &dyn Fn() -> bool,
 ) -> Result<Option<Database<AnySource>>> {
     let from = database.file(number)?.source();
-    let failed = |doing| move |source| Error::Spool { doing, folder: folder.display().to_string(), source };
-    let file = tempfile::tempfile_in(folder).map_err(failed("create"))?;
+    let spool = Spool::within(folder)?;
     let mut piece = vec![0; PIECE.min(from.len()) as usize];
     let mut offset = 0;
     while offset < from.len() {
@@ -73,9 +71,9 @@ fn copy(
         from.read_exact_at(piece, offset).map_err(|source| {
             database.damaged(number, CouchFileError::Io { offset, wanted: length, source })
         })?;
-        file.write_all_at(piece, offset).map_err(failed("write"))?;
+        spool.put(offset, piece)?;
         offset += length;
     }
-    let bytes: AnySource = Box::new(FileBytes::new(file).map_err(failed("read"))?);
+    let bytes: AnySource = Box::new(spool.content()?);
     Ok(Some(Database::open(bytes).map_err(|e| database.damaged(number, e))?))
 }

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use backup::{BackupOptions, BackupResult, FolderArgument, backup};
 use clap::Args;
-use operations::backup::{BackupOptions, BackupResult, FolderArgument, backup};
-use operations::plugins::Plugins;
-use operations::site::SiteNode;
 use outcome::{Result, printable};
+use site::SiteNode;
+use site::plugins::Plugins;
 
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;

@@ -31,7 +31,7 @@ impl Cat {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         let mut out = std::io::stdout();
-        let written = operations::cat::cat(&self.archive, &self.name, session.threads(), &mut out);
+        let written = inspect::cat::cat(&self.archive, &self.name, session.threads(), &mut out);
         output::unless_closed(written).map(|()| Outcome::Done)
     }
 }

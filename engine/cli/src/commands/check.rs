@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use operations::proofs::{Proof, Proofs, Verdict, prove};
 use outcome::Result;
+use restore::preflight::{Proof, Proofs, Verdict, prove};
 
 use crate::cluster::Cluster;
 use crate::exit::Outcome;

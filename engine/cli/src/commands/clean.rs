@@ -1,8 +1,8 @@
 //! `couchcopy clean`.
 
 use clap::Args;
-use operations::status::clean;
 use outcome::Result;
+use restore::status::clean;
 
 use crate::cluster::Cluster;
 use crate::exit::Outcome;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use operations::look::{self, DumpFormat, DumpOptions};
+use inspect::documents::{self, DumpFormat, DumpOptions};
 use outcome::Result;
 
 use crate::completion;
@@ -79,7 +79,7 @@ impl Dump {
         let (threads, reporter) = (session.threads(), session.reporter());
         let mut damaged = 0;
         session.stream(|out| {
-            let dumped = look::dump(&self.archive, &self.db, &options, threads, reporter, out)?;
+            let dumped = documents::dump(&self.archive, &self.db, &options, threads, reporter, out)?;
             damaged = dumped.damaged;
             Ok(())
         })?;

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::look::{self, GetOptions};
+use inspect::documents::{self, GetOptions};
 use outcome::Result;
 
 use crate::completion;
@@ -69,6 +69,8 @@ impl Get {
             pretty: !session.json() && stdout().is_terminal(),
         };
         let (threads, reporter) = (session.threads(), session.reporter());
-        session.stream(|out| look::get(&self.archive, &self.db, &self.doc, &options, threads, reporter, out))
+        session.stream(|out| {
+            documents::get(&self.archive, &self.db, &self.doc, &options, threads, reporter, out)
+        })
     }
 }

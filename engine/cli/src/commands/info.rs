@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::inventory::{Overview, overview};
-use operations::survey::Survey;
+use contents::Contents;
+use inspect::overview::{Overview, overview};
 use outcome::{Result, printable};
 
 use crate::exit::Outcome;
@@ -24,8 +24,8 @@ pub(crate) struct Info {
 impl Info {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let survey = Survey::open(&self.archive, session.threads(), session.reporter())?;
-        session.answer(&overview(&survey)?, text);
+        let contents = Contents::open(&self.archive, session.threads(), session.reporter())?;
+        session.answer(&overview(&contents)?, text);
         Ok(Outcome::Done)
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::load::{LoadOptions, Loaded, load};
+use load::load::{LoadOptions, Loaded, load};
 use outcome::Result;
 
 use crate::exit::Outcome;

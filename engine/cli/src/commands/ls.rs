@@ -4,9 +4,9 @@ use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::inventory::{self, DatabaseListing};
-use operations::look::{self, ListOptions, ListStyle};
-use operations::survey::Survey;
+use contents::Contents;
+use inspect::documents::{self, ListOptions, ListStyle};
+use inspect::overview::{self, DatabaseListing};
 use outcome::{Failure, Result};
 
 use crate::completion;
@@ -58,7 +58,8 @@ impl Ls {
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         match &self.db {
             None => {
-                session.answer(&self.databases(None, session)?, |databases| listing::databases(databases))
+                let databases = self.databases(None, session)?;
+                session.answer(&databases, |databases| listing::databases(databases));
             }
             Some(db) if self.shards => {
                 let databases = self.databases(Some(db), session)?;
@@ -76,8 +77,8 @@ impl Ls {
     }
 
     fn databases(&self, only: Option<&str>, session: &Session) -> Result<Vec<DatabaseListing>> {
-        let survey = Survey::open(&self.archive, session.threads(), session.reporter())?;
-        inventory::databases(&survey, only)
+        let contents = Contents::open(&self.archive, session.threads(), session.reporter())?;
+        overview::databases(&contents, only)
     }
 
     fn documents(&self, db: &str, session: &Session) -> Result<Outcome> {
@@ -93,6 +94,6 @@ impl Ls {
             },
         };
         let (threads, reporter) = (session.threads(), session.reporter());
-        session.stream(|out| look::list(&self.archive, db, &options, threads, reporter, out))
+        session.stream(|out| documents::list(&self.archive, db, &options, threads, reporter, out))
     }
 }

@@ -6,10 +6,10 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
-use operations::plugin_development;
-use operations::plugins;
 use outcome::Result;
 use serde::Serialize;
+use site::plugin_development;
+use site::plugins;
 
 use crate::exit::Outcome;
 use crate::flags::grants::GrantFlags;

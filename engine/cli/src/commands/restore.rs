@@ -8,9 +8,9 @@ mod request;
 mod values;
 
 use clap::Args;
-use operations::node::Version;
-use operations::restore::Suffixes;
+use node::Version;
 use outcome::Result;
+use restore::folders::Suffixes;
 
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use operations::look;
+use inspect::documents;
 use outcome::{Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options};
@@ -90,7 +90,8 @@ impl Serve {
             ));
         }
         let only = (!self.only.is_empty()).then(|| self.only.clone());
-        let open = |path: &PathBuf| look::open(path, only.clone(), session.threads(), session.reporter());
+        let open =
+            |path: &PathBuf| documents::open(path, only.clone(), session.threads(), session.reporter());
         let options = Options {
             bind: self.bind,
             port: self.port,

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use clap::{Args, ValueEnum};
-use operations::plugins::ServiceAction;
-use operations::plugins::host::State;
 use outcome::Result;
+use plugin_host::State;
 use serde::Serialize;
+use site::plugins::ServiceAction;
 
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use operations::status::{NodeStatus, status};
 use outcome::Result;
+use restore::status::{NodeStatus, status};
 
 use crate::cluster::Cluster;
 use crate::exit::Outcome;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use operations::unbrand::{UnbrandOptions, UnbrandResult, unbrand};
+use load::unbrand::{UnbrandOptions, UnbrandResult, unbrand};
 use outcome::Result;
 use outcome::report::Reporter as _;
 

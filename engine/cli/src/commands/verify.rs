@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::verify::{VerifyResult, verify};
+use inspect::verify::{VerifyResult, verify};
 use outcome::Result;
 
 use crate::exit::Outcome;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use operations::site::{ClusterFile, PluginChoice, PluginReference, SiteNode};
 use outcome::{Failure, Result};
+use site::{ClusterFile, PluginChoice, PluginReference, SiteNode};
 
 use super::grants::GrantFlags;
 use crate::node_argument;

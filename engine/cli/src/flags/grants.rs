@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use operations::plugins::host::Ungranted;
-use operations::plugins::{Answer, Ask, PluginOptions, Plugins};
 use outcome::{Result, printable};
+use plugin_host::Ungranted;
+use site::plugins::{Answer, Ask, PluginOptions, Plugins};
 
 use crate::session::{Session, ask};
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use operations::site::{CredentialSources, HttpAddress, SiteNode, TunnelMode};
 use outcome::{Failure, Result, printable};
+use site::{CredentialSources, HttpAddress, SiteNode, TunnelMode};
 
 use crate::session::Session;
 

@@ -1,8 +1,8 @@
 //! Which of an archive's databases a restore takes, and under which names.
 
 use clap::Args;
-use operations::selection::Selection;
 use outcome::Result;
+use restore::selection::Selection;
 
 /// A choice among the databases of an archive.
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! Configuration files of nodes that an archive holds.
 
-use operations::backup::{ConfigurationFile, NodeConfiguration};
+use contents::{ConfigurationFile, NodeConfiguration};
 use outcome::printable;
 
 use super::sizes::count;

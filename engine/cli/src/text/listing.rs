@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use operations::inventory::DatabaseListing;
+use inspect::overview::DatabaseListing;
 
 use super::sizes::bytes;
 

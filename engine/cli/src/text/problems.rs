@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use operations::backup::FileProblem;
+use contents::FileProblem;
 
 use super::sizes::count;
 

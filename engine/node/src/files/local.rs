@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::odd::{MOUNTS, OddEntry, Oddity, mounts_below};
 use super::{FileEntry, FileKind, NodeFiles, NodeStreams};
 use crate::error::{NodeError, Result};
+use outcome::sync_folder;
 
 /// Files that this process can open itself.
 #[derive(Debug, Clone)]
@@ -104,15 +105,6 @@ pub fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
             }
         }
         moved => Ok(moved?),
-    }
-}
-
-/// Makes the entries of a folder durable. Some file systems, CIFS for one, have nothing to do for that and refuse to.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
-    use rustix::io::Errno;
-    match rustix::fs::fsync(File::open(folder)?) {
-        Err(Errno::INVAL | Errno::NOTSUP | Errno::NOSYS) => Ok(()),
-        synced => Ok(synced?),
     }
 }
 

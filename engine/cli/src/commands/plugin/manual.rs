@@ -1,10 +1,10 @@
 //! `couchcopy plugin run`: one call of a plugin.
 
 use clap::{Args, ValueEnum};
-use operations::plugins::ServiceAction;
-use operations::plugins::host::{Command, Inherited, State};
-use operations::site::{PluginChoice, PluginReference, SiteNode};
 use outcome::{Failure, Result};
+use plugin_host::{Command, Inherited, State};
+use site::plugins::ServiceAction;
+use site::{PluginChoice, PluginReference, SiteNode};
 
 use crate::commands::service::NodeState;
 use crate::exit::Outcome;

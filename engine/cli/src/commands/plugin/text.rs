@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use operations::plugins::host::Kind;
-use operations::plugins::{GrantListing, PluginList, PluginListing};
 use outcome::printable;
+use plugin_host::Kind;
+use site::plugins::{GrantListing, PluginList, PluginListing};
 
 use crate::text::sizes::bytes;
 

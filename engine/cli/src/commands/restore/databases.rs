@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use operations::restore_databases::{
+use outcome::{Failure, Result, printable};
+use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
-use outcome::{Failure, Result, printable};
 
 use super::Restore;
 use crate::cluster::with_credentials;

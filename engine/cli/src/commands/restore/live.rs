@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use operations::agreement::WaitOptions;
-use operations::restore::live::{LiveOptions, LiveResult, PlannedRestore, resume, roll_back};
+use cluster::agreement::WaitOptions;
 use outcome::Result;
+use restore::live::{LiveOptions, LiveResult, PlannedRestore, resume, roll_back};
 use serde::Serialize;
 
 use super::Restore;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use operations::outside::LeftBehind;
-use operations::restore::live::{LiveResult, PlanDescription, SelectionDescription};
+use restore::live::{LiveResult, PlanDescription, SelectionDescription};
+use restore::outside::LeftBehind;
 
 use super::offline::{choice_text, restored_text};
 use crate::text::sizes::{bytes, count, first_of};

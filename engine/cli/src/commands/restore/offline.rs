@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use operations::restore::{RestoreOptions, RestoreResult, Target, restore_offline};
-use operations::selection::Rename;
 use outcome::Result;
+use restore::folders::{RestoreOptions, RestoreResult, Target, restore_offline};
+use restore::selection::Rename;
 
 use super::Restore;
 use crate::exit::Outcome;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use operations::restore::Target;
 use outcome::{Failure, Result};
+use restore::folders::Target;
 
 use super::Restore;
 use crate::node_argument;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use operations::agreement::WaitFor;
-use operations::node::Version;
-use operations::restore::OLDEST_TARGET;
-use operations::restore::live::MapsBy;
+use cluster::agreement::WaitFor;
+use node::Version;
+use restore::folders::OLDEST_TARGET;
+use restore::live::MapsBy;
 
 /// Parses a version of CouchDB to which data can be restored.
 pub(super) fn couchdb_version(text: &str) -> Result<Version, String> {

@@ -1,0 +1,228 @@
+//! What files do not hold and CouchDB itself tells, where somebody gave name and password for it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use cluster::agreement::{Look, maps, unconnected};
+use contents::{ClusterRecord, DatabaseLimits, NodeRecord};
+use node::{Http, NodeError, encode};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
+
+use crate::FolderArgument;
+
+/// Above so many databases their limits are asked for only where the user wishes.
+const LIMITS_ASKED: usize = 20_000;
+/// Requests at a time.
+const REQUESTS: usize = 4;
+/// How many differences between shard maps are told.
+const DIFFERENCES_TOLD: usize = 10;
+/// What CouchDB takes for both limits unless it is told otherwise.
+const DEFAULT_LIMIT: u64 = 1000;
+
+/// A node whose CouchDB answers.
+struct Answering<'a> {
+    http: &'a Http,
+    name: String,
+    version: String,
+}
+
+/// The nodes whose CouchDB can be asked.
+pub(super) struct Asked<'a> {
+    nodes: Vec<Answering<'a>>,
+    /// Whether these are all nodes that are saved.
+    all: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks the nodes who they are, and gives those their names of which nobody said them.
+    ///
+    /// Fails where a node has another name than the user gave it. One that cannot be asked is told, and saved all the same: its
+    /// CouchDB may be down.
+    pub(super) fn new(folders: &'a [FolderArgument], reporter: &dyn Reporter) -> Result<Self> {
+        let mut nodes = Vec::new();
+        for folder in folders {
+            let Some(http) = &folder.http else { continue };
+            match http.node_name().and_then(|name| Ok((name, http.version()?))) {
+                Ok((name, version)) => {
+                    if let Some(given) = folder.node.as_ref().filter(|given| **given != name) {
+                        return Err(Failure::refused(
+                            format!(
+                                "{} was given as node {given}, but its CouchDB says that it is {name}",
+                                http.node()
+                            ),
+                            "Give each host the data folder and the name of its own node.",
+                        ));
+                    }
+                    nodes.push(Answering { http, name, version: version.to_string() });
+                }
+                Err(error) => cannot_ask(&error, reporter),
+            }
+        }
+        let asked = Self { all: nodes.len() == folders.len(), nodes };
+        asked.tell_differences(reporter);
+        Ok(asked)
+    }
+
+    /// Tells which nodes do not see which others of their cluster, and how their shard maps differ: what only one side knows may
+    /// be missing in the backup.
+    fn tell_differences(&self, reporter: &dyn Reporter) {
+        let warn = |text: String| reporter.notice(&Notice { severity: Severity::Warning, text });
+        let mut apart = false;
+        for node in &self.nodes {
+            // Who does not answer is told elsewhere.
+            let Ok(membership) = node.http.membership() else { continue };
+            for unseen in unconnected(&membership, &membership.cluster) {
+                let answers = self.nodes.iter().any(|other| other.name == unseen);
+                apart |= answers;
+                warn(format!(
+                    "{} does not see {unseen}, a member of its cluster{}",
+                    node.name,
+                    if answers {
+                        ", though CouchDB there answers: compare the cookies (-setcookie in vm.args) and the firewalls"
+                    } else {
+                        ""
+                    }
+                ));
+            }
+        }
+        if !apart {
+            return;
+        }
+        let asked: Vec<maps::Asked<'_>> =
+            self.nodes.iter().map(|node| (node.name.clone(), node.http)).collect();
+        if let Look::NotYet(differences) = maps::compare(&asked, 0) {
+            for difference in differences.iter().take(DIFFERENCES_TOLD) {
+                warn(format!("the nodes do not have the same shard maps: {difference}"));
+            }
+        }
+    }
+
+    /// Whether there is nobody to ask.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The name that a node gave itself.
+    pub(super) fn name_of(&self, folder: &FolderArgument) -> Option<&str> {
+        let http = folder.http.as_deref()?;
+        self.nodes.iter().find(|node| std::ptr::eq(node.http, http)).map(|node| node.name.as_str())
+    }
+
+    /// Whether CouchDB says of all nodes that they know each other and have nothing left to send: then no copy is behind.
+    pub(super) fn is_quiet(&self) -> bool {
+        let quiet = |node: &Answering<'_>| -> Result<bool, NodeError> {
+            let membership = node.http.membership()?;
+            Ok(membership.connected == membership.cluster && node.http.replication_jobs()? == 0)
+        };
+        self.all && !self.nodes.is_empty() && self.nodes.iter().all(|node| quiet(node).unwrap_or(false))
+    }
+
+    /// Asks for all that is worth knowing; `None` where nobody answers.
+    pub(super) fn record(
+        &self,
+        databases: &[String],
+        limits_wanted: bool,
+        reporter: &dyn Reporter,
+    ) -> Option<ClusterRecord> {
+        let first = self.nodes.first()?;
+        let mut record = ClusterRecord {
+            nodes: self
+                .nodes
+                .iter()
+                .map(|node| NodeRecord { name: node.name.clone(), version: node.version.clone() })
+                .collect(),
+            ..ClusterRecord::default()
+        };
+        let asked = (|| {
+            record.members = first.http.membership()?.cluster;
+            record.q = first.http.config("cluster", "q")?;
+            record.n = first.http.config("cluster", "n")?;
+            Ok(())
+        })();
+        if let Err(error) = asked {
+            cannot_ask(&error, reporter);
+            return Some(record);
+        }
+        if databases.len() > LIMITS_ASKED && !limits_wanted {
+            let text = format!(
+                "{} databases are many: the limits of each (_revs_limit, _purged_infos_limit) are taken from the files. \
+                 --limits asks CouchDB for them.",
+                databases.len()
+            );
+            reporter.notice(&Notice { severity: Severity::Info, text });
+            return Some(record);
+        }
+        match self.limits(databases, reporter) {
+            Ok(limits) => {
+                record.limits = limits;
+                record.limits_asked = true;
+            }
+            Err(error) => cannot_ask(&error, reporter),
+        }
+        Some(record)
+    }
+
+    /// Limits that are not the defaults.
+    fn limits(
+        &self,
+        databases: &[String],
+        reporter: &dyn Reporter,
+    ) -> Result<BTreeMap<String, DatabaseLimits>, NodeError> {
+        reporter.phase("asking for limits", Some(databases.len() as u64));
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(BTreeMap::new());
+        let work = |http: &Http| -> Result<(), NodeError> {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(name) = databases.get(i) else { return Ok(()) };
+                let limits = limits_of(http, name).inspect_err(|_| {
+                    // The others need not go on.
+                    next.store(databases.len(), Ordering::Relaxed);
+                })?;
+                if let Some(limits) = limits {
+                    found.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), limits);
+                }
+                reporter.advance(i as u64 + 1, 0);
+            }
+        };
+        let work = &work;
+        let ended: Vec<Result<(), NodeError>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .nodes
+                .iter()
+                .cycle()
+                .take(REQUESTS)
+                .map(|node| scope.spawn(move || work(node.http)))
+                .collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        });
+        ended.into_iter().collect::<Result<(), NodeError>>()?;
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The limits of a database; `None` where they are the defaults, or the database is gone.
+fn limits_of(http: &Http, name: &str) -> Result<Option<DatabaseLimits>, NodeError> {
+    let ask = |what: &str| -> Result<Option<u64>, NodeError> {
+        match http.get(&format!("/{}/{what}", encode(name))) {
+            Ok(answer) => Ok(answer.as_u64()),
+            // Deleted meanwhile.
+            Err(NodeError::Http { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let (Some(revs_limit), Some(purged_infos_limit)) = (ask("_revs_limit")?, ask("_purged_infos_limit")?)
+    else {
+        return Ok(None);
+    };
+    let limits = DatabaseLimits { revs_limit, purged_infos_limit };
+    let usual = DatabaseLimits { revs_limit: DEFAULT_LIMIT, purged_infos_limit: DEFAULT_LIMIT };
+    Ok((limits != usual).then_some(limits))
+}
+
+fn cannot_ask(error: &NodeError, reporter: &dyn Reporter) {
+    let text = format!("{error}. What only CouchDB could tell is not in the archive.");
+    reporter.notice(&Notice { severity: Severity::Warning, text });
+}

@@ -1,0 +1,74 @@
+//! Checks shards while they are saved (`--check`): trees, bodies and attachments, as `verify` does.
+
+use std::path::{Path, PathBuf};
+
+use contents::integrity::Checker;
+use contents::{ShardHeader, Spool};
+use couchfile::check::{Placement, Report};
+use couchfile::data_dir::ShardName;
+use couchfile::read_at::{FileBytes, Prefix, ReadAt};
+use outcome::{Failure, Result};
+
+use crate::file::{self, Content, FileFailure};
+use crate::remote::Passing;
+
+/// Bytes read at a time of what comes from another machine.
+const PIECE: usize = 1 << 20;
+
+/// Checks shards, on the threads that save them.
+pub(super) struct Checking {
+    checker: Checker,
+    /// For what comes from other machines and is to be read twice.
+    folder: PathBuf,
+}
+
+impl Checking {
+    pub(super) fn new(threads: usize, archive: &Path) -> Self {
+        let folder = match archive.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        Self { checker: Checker::new(threads), folder }
+    }
+
+    /// What is damaged in a shard; `None` where it is intact.
+    ///
+    /// Fails where its bytes cannot be read.
+    pub(super) fn damage(
+        &self,
+        shard: &ShardName,
+        partitioned: bool,
+        content: &dyn ReadAt,
+    ) -> Result<Option<Report>, FileFailure> {
+        let placement = Placement { range: shard.range, partitioned };
+        let report = self.checker.database(content, Some(placement), None).map_err(file::failure)?;
+        Ok((!report.is_whole()).then_some(report))
+    }
+
+    /// All of a large shard that comes from another machine, in a nameless file beside the archive: what is checked is read at
+    /// any place, and what has gone into the archive cannot be taken back.
+    pub(super) fn whole(
+        &self,
+        passing: &Passing,
+        mtime: u64,
+    ) -> Result<Result<Content<ShardHeader>, FileFailure>> {
+        let spool = Spool::within(&self.folder)?;
+        let mut piece = vec![0; PIECE];
+        let mut offset = 0;
+        while offset < passing.len() {
+            let count = (passing.len() - offset).min(PIECE as u64) as usize;
+            let piece = &mut piece[..count];
+            passing
+                .read_exact_at(piece, offset)
+                .map_err(|e| Failure::io("read", "a file of another machine", e))?;
+            spool.put(offset, piece)?;
+            offset += count as u64;
+        }
+        let bytes: FileBytes = spool.content()?;
+        Ok(contents::shard_header(&bytes).map_err(file::failure).map(|(header, len)| Content {
+            header,
+            mtime,
+            large: Some(Prefix::new(bytes, len)),
+        }))
+    }
+}

@@ -1,0 +1,284 @@
+//! One file of a running node, read so that it is a consistent database.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use contents::{IndexHeader, SMALL, ShardHeader, index_header, shard_header};
+use couchfile::database::Database;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::{FileBytes, Prefix, ReadAt};
+
+use crate::patience::Patience;
+
+/// How long a file may be absent, or without a header, before that is believed. CouchDB's swap after a compaction leaves a
+/// gap of some hundred microseconds; a new file has no header for about as long.
+const PATIENCE: [Duration; 8] = [
+    Duration::from_millis(1),
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(30),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+];
+/// A swap takes long only where `X.couch.compact` is there; without it the file is gone.
+const PATIENCE_FOR_GONE: usize = 4;
+/// How the name of a finished compaction's file ends, behind the shard's name.
+pub(super) const COMPACTED: &str = ".compact";
+/// The same while the compaction is running.
+pub(super) const COMPACTING: &str = ".compact.data";
+
+/// Why a file could not be had.
+#[derive(Debug)]
+pub(super) enum FileFailure {
+    /// It is not there.
+    Missing,
+    /// It is not there, but what a compaction that did not come to its end had copied is.
+    OnlyCompaction {
+        /// Name of the file beside it.
+        name: String,
+        /// Its length.
+        bytes: u64,
+    },
+    /// It is there, but is no whole database.
+    Damaged(CouchFileError),
+    /// The system did not let us read it.
+    Unreadable(std::io::Error),
+}
+
+impl std::fmt::Display for FileFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the file is missing"),
+            Self::OnlyCompaction { name, bytes } => write!(
+                f,
+                "the file is missing, but {name} ({bytes} bytes) is beside it and holds what a compaction had copied. CouchDB \
+                 deletes it when it makes the shard again: copy it to a safe place first"
+            ),
+            Self::Damaged(e) => write!(f, "{e}"),
+            Self::Unreadable(e) => write!(f, "it cannot be read: {e}"),
+        }
+    }
+}
+
+impl FileFailure {
+    /// Whether the file is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing | Self::OnlyCompaction { .. })
+    }
+}
+
+/// What is in a file up to its last header.
+#[derive(Debug)]
+pub(super) struct Content<H> {
+    /// What its header says.
+    pub(super) header: H,
+    /// Last change, in seconds since 1970.
+    pub(super) mtime: u64,
+    /// The open file where it is large; a small one's bytes are in the caller's buffer.
+    pub(super) large: Option<Prefix<FileBytes>>,
+}
+
+/// Reads a shard up to its last header. Patient with CouchDB's swap after a compaction and with files made this moment.
+pub(super) fn read_shard(
+    path: &Path,
+    patience: &Patience,
+    buf: &mut Vec<u8>,
+) -> Result<Content<ShardHeader>, FileFailure> {
+    patiently(path, patience, |path| read(path, buf, shard_header))
+}
+
+/// The same of a file that nobody but us changes.
+pub(super) fn read_settled_shard(
+    path: &Path,
+    buf: &mut Vec<u8>,
+) -> Result<Content<ShardHeader>, FileFailure> {
+    read(path, buf, shard_header)
+}
+
+/// Reads only a shard's header.
+pub(super) fn peek_shard(path: &Path, patience: &Patience) -> Result<ShardHeader, FileFailure> {
+    patiently(path, patience, |path| {
+        let (file, _) = open(path)?;
+        shard_header(&file).map(|(header, _)| header).map_err(failure)
+    })
+}
+
+/// Opens a shard, to look something up in it.
+pub(super) fn open_shard(path: &Path, patience: &Patience) -> Result<Database<FileBytes>, FileFailure> {
+    patiently(path, patience, |path| {
+        let (file, _) = open(path)?;
+        Database::open(file).map_err(failure)
+    })
+}
+
+/// Reads a view index up to its last header. Not worth waiting for: CouchDB can build it anew.
+pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexHeader>, FileFailure> {
+    read(path, buf, index_header)
+}
+
+fn open(path: &Path) -> Result<(FileBytes, u64), FileFailure> {
+    let opened = File::open(path).and_then(|file| {
+        let mtime = unix_seconds(file.metadata()?.modified()?);
+        Ok((FileBytes::new(file)?, mtime))
+    });
+    opened.map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => FileFailure::Missing,
+        _ => FileFailure::Unreadable(e),
+    })
+}
+
+/// What an error says of the file.
+pub(super) fn failure(error: CouchFileError) -> FileFailure {
+    match error {
+        CouchFileError::Io { source, .. } if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+            FileFailure::Unreadable(source)
+        }
+        other => FileFailure::Damaged(other),
+    }
+}
+
+/// Reads a file once: a small one into `buf`, of a large one only the header. Everything comes from one descriptor, and
+/// nothing that was appended after it was opened counts.
+fn read<H>(
+    path: &Path,
+    buf: &mut Vec<u8>,
+    header: impl Fn(&dyn ReadAt) -> Result<(H, u64), CouchFileError>,
+) -> Result<Content<H>, FileFailure> {
+    let (file, mtime) = open(path)?;
+    if file.len() > SMALL {
+        let (header, len) = header(&file).map_err(failure)?;
+        return Ok(Content { header, mtime, large: Some(Prefix::new(file, len)) });
+    }
+    buf.resize(file.len() as usize, 0);
+    file.read_exact_at(buf, 0).map_err(FileFailure::Unreadable)?;
+    let (header, len) = header(buf).map_err(failure)?;
+    buf.truncate(len as usize);
+    Ok(Content { header, mtime, large: None })
+}
+
+/// Tries again while a file is absent or without header, as long as CouchDB may be about to change that. Where only
+/// `X.couch.compact` is there in the end (CouchDB was killed in the middle of a swap), that one is the database.
+fn patiently<T>(
+    path: &Path,
+    patience: &Patience,
+    mut attempt: impl FnMut(&Path) -> Result<T, FileFailure>,
+) -> Result<T, FileFailure> {
+    let compacted = compacted(path);
+    let mut tried = 0;
+    loop {
+        let failure = match attempt(path) {
+            // No waiting makes it an older one.
+            Err(failure @ FileFailure::Damaged(CouchFileError::Newer { .. })) => return Err(failure),
+            Err(failure @ (FileFailure::Missing | FileFailure::Damaged(_))) => failure,
+            done => return done,
+        };
+        let swapping = matches!(failure, FileFailure::Missing) && compacted.exists();
+        let missing_for_good = matches!(failure, FileFailure::Missing) && !swapping;
+        let most =
+            if missing_for_good || patience.is_worn_out() { PATIENCE_FOR_GONE } else { PATIENCE.len() };
+        if tried >= most {
+            if swapping {
+                return attempt(&compacted);
+            }
+            patience.note();
+            return Err(if matches!(failure, FileFailure::Missing) { missing(path) } else { failure });
+        }
+        std::thread::sleep(PATIENCE[tried]);
+        tried += 1;
+    }
+}
+
+/// `X.couch.compact`: a finished compaction, about to be renamed.
+fn compacted(path: &Path) -> PathBuf {
+    beside(path, COMPACTED)
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// What is to be said of a file that is not there.
+fn missing(path: &Path) -> FileFailure {
+    let unfinished = beside(path, COMPACTING);
+    match std::fs::symlink_metadata(&unfinished) {
+        Ok(found) if found.is_file() && found.len() > 0 => {
+            let name = unfinished.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            FileFailure::OnlyCompaction { name, bytes: found.len() }
+        }
+        _ => FileFailure::Missing,
+    }
+}
+
+/// Seconds since 1970; 0 for anything before.
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use couchfile::writer::{DatabaseWriter, Settings};
+
+    fn database() -> Vec<u8> {
+        DatabaseWriter::new(Vec::new(), Settings::new("a".repeat(32), "n@h")).unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn what_a_compaction_left_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.couch");
+        std::fs::write(folder.path().join("x.couch.compact.data"), [7; 5000]).unwrap();
+        let failure = read_shard(&path, &Patience::default(), &mut Vec::new()).unwrap_err();
+        assert!(failure.is_missing());
+        assert!(failure.to_string().contains("x.couch.compact.data (5000 bytes)"), "{failure}");
+    }
+
+    #[test]
+    fn a_file_that_comes_back_after_a_swap_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.couch");
+        std::fs::write(compacted(&path), database()).unwrap();
+        let later = path.clone();
+        let swap = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            std::fs::rename(compacted(&later), &later).unwrap();
+        });
+        let mut buf = Vec::new();
+        read_shard(&path, &Patience::default(), &mut buf).unwrap();
+        assert_eq!(buf, database());
+        swap.join().unwrap();
+    }
+
+    #[test]
+    fn an_abandoned_swap_leaves_the_compacted_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.couch");
+        std::fs::write(compacted(&path), database()).unwrap();
+        read_shard(&path, &Patience::default(), &mut Vec::new()).unwrap();
+        std::fs::remove_file(compacted(&path)).unwrap();
+        assert!(matches!(
+            read_shard(&path, &Patience::default(), &mut Vec::new()),
+            Err(FileFailure::Missing)
+        ));
+    }
+
+    #[test]
+    fn the_tail_after_the_last_header_stays_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.couch");
+        let mut torn = database();
+        torn.extend_from_slice(&[1; 5000]);
+        std::fs::write(&path, &torn).unwrap();
+        let mut buf = Vec::new();
+        read_shard(&path, &Patience::default(), &mut buf).unwrap();
+        assert_eq!(buf, database());
+        torn.truncate(4090);
+        std::fs::write(&path, &torn).unwrap();
+        assert!(matches!(read_shard(&path, &Patience::default(), &mut buf), Err(FileFailure::Damaged(_))));
+    }
+}

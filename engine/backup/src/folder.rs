@@ -1,0 +1,177 @@
+//! The data folder of a node.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use contents::unusable;
+use couchfile::data_dir::SHARD_MAPS;
+use couchfile::database::Database;
+use couchfile::error::CouchFileError;
+use couchfile::header::DbHeader;
+use couchfile::read_at::{FileBytes, ReadAt};
+use node::{FileKind, NodeFiles};
+use outcome::{Failure, Result};
+
+use crate::FolderArgument;
+use crate::asked::Asked;
+use crate::mirror::Mirror;
+use crate::origin::Origin;
+use crate::patience::Patience;
+
+/// A node's data folder, its shard maps open.
+pub struct NodeFolder {
+    /// The folder.
+    pub path: PathBuf,
+    /// The node's name as the user gave it, as it told it itself, or as the newest epoch of `_dbs.couch` tells it.
+    pub name: Option<String>,
+    /// Where its files come from.
+    pub(super) origin: Origin,
+    /// Its shard maps as they were when the backup began, or why there are none. The file may grow or be replaced, this stays.
+    pub(super) maps: std::result::Result<Database<MapsBytes>, String>,
+    /// When `_dbs.couch` was last changed, in seconds since 1970.
+    pub(super) maps_mtime: u64,
+    /// With files that may be about to appear.
+    pub(super) patience: Patience,
+}
+
+/// The bytes of an opened `_dbs.couch`: an open file of this machine, or what was fetched.
+#[derive(Clone)]
+pub(super) struct MapsBytes(Arc<dyn ReadAt>);
+
+impl MapsBytes {
+    pub(super) fn new(bytes: impl ReadAt + 'static) -> Self {
+        Self(Arc::new(bytes))
+    }
+}
+
+impl ReadAt for MapsBytes {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buf, offset)
+    }
+
+    fn hole_end(&self, offset: u64) -> u64 {
+        self.0.hole_end(offset)
+    }
+}
+
+impl NodeFolder {
+    /// The folder for messages: with its machine, where that is another one.
+    pub(super) fn shown(&self) -> String {
+        self.shown_file("")
+    }
+
+    /// The node's name for messages, or where it lies.
+    pub(super) fn shown_node(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.shown())
+    }
+
+    /// The same for a file by its path below the folder.
+    pub(super) fn shown_file(&self, path: &str) -> String {
+        self.origin.display_name(&self.path.join(path))
+    }
+
+    /// Opens `_dbs.couch` as it is now; gives when it was last changed, too. `None` where it is not there.
+    pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
+        self.origin.open_maps(&self.path)
+    }
+}
+
+/// Opens all folders.
+///
+/// A folder whose shard maps are missing or damaged is opened all the same: another node may have them. Fails where a path is no data folder, or where two are the same node.
+pub(super) fn open_all(
+    arguments: &[FolderArgument],
+    asked: &Asked<'_>,
+    mirror: Option<&Mirror>,
+) -> Result<Vec<NodeFolder>> {
+    let folders: Vec<NodeFolder> = arguments
+        .iter()
+        .map(|argument| open(argument, asked.name_of(argument), mirror))
+        .collect::<Result<_>>()?;
+    let mut seen: HashMap<&str, String> = HashMap::new();
+    for folder in &folders {
+        if let Some(name) = &folder.name
+            && let Some(other) = seen.insert(name, folder.shown())
+        {
+            return Err(Failure::refused(
+                format!("{other} and {} both belong to node {name}", folder.shown()),
+                "Give every node's data folder once. If one is a copy under another name, give the name after it: \
+                 HOST,DIR,NODENAME.",
+            ));
+        }
+    }
+    Ok(folders)
+}
+
+fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
+    let FolderArgument { path, node, files, .. } = argument;
+    let origin = Origin::of(files.as_ref(), path, mirror)?;
+    let far = origin.far().map(|files| &**files);
+    let opened = origin.open_maps(path)?;
+    if opened.is_none() && !has_shards(far, path)? {
+        return Err(Failure::refused(
+            format!(
+                "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
+                origin.display_name(path)
+            ),
+            "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
+        ));
+    }
+    let (maps, maps_mtime) = match opened {
+        Some((bytes, mtime)) => match Database::open(bytes) {
+            Err(e @ CouchFileError::Newer { .. }) => {
+                return Err(unusable(origin.display_name(&path.join(SHARD_MAPS)), e));
+            }
+            opened => (opened.map_err(|e| e.to_string()), mtime),
+        },
+        None => (Err("the file is missing".to_owned()), 0),
+    };
+    let name = node.clone().or_else(|| told.map(str::to_owned));
+    let name = name.or_else(|| newest_node(maps.as_ref().ok()?.header()));
+    // A node whose shard maps are lost has its name in the shards that it opened last.
+    let name = name.or_else(|| if origin.is_local() { node_of_shards(path) } else { None });
+    Ok(NodeFolder { path: path.clone(), name, origin, maps, maps_mtime, patience: Patience::default() })
+}
+
+fn newest_node(header: &DbHeader) -> Option<String> {
+    header.epochs.first().map(|epoch| epoch.node.clone())
+}
+
+/// Whether a folder holds shards, so that it is a data folder whatever else it lacks.
+fn has_shards(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<bool> {
+    match remote {
+        None => Ok(folder.join("shards").is_dir()),
+        Some(files) => {
+            let entries = files.list(folder)?.unwrap_or_default();
+            Ok(entries.iter().any(|entry| entry.name == "shards" && entry.kind != FileKind::File))
+        }
+    }
+}
+
+/// The node that opened the shards of a folder of this machine last, as the one changed last tells.
+fn node_of_shards(folder: &Path) -> Option<String> {
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    let mut folders = vec![folder.join("shards")];
+    while let Some(below) = folders.pop() {
+        for entry in std::fs::read_dir(below).ok()?.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            } else if entry.path().extension().is_some_and(|ending| ending == "couch")
+                && newest.as_ref().is_none_or(|(newest, _)| changed > *newest)
+            {
+                newest = Some((changed, entry.path()));
+            }
+        }
+    }
+    let database = Database::open(FileBytes::new(File::open(newest?.1).ok()?).ok()?).ok()?;
+    newest_node(database.header())
+}

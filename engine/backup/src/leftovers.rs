@@ -1,0 +1,346 @@
+//! Finds what lies in the data folders and belongs to no database that is saved.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use contents::{LeftOut, LeftOutKind};
+use couchfile::data_dir::{DataFile, Range, ShardName, split_suffix};
+use couchfile::ring;
+use outcome::{Failure, Result, parallel};
+
+use crate::folder::NodeFolder;
+use crate::plan::{Plan, PlannedShard};
+use crate::remote;
+
+/// What `[couchdb] enable_database_recovery` makes of a deleted shard's name ends with this; date and time stand before it.
+const SOFT_DELETED: &str = ".deleted.couch";
+/// What the names of databases' files end with.
+const ENDING: &str = ".couch";
+/// Folders in a data folder that hold no databases, beside hidden ones.
+const NO_DATABASES: [&str; 3] = ["shards", "search_indexes", "nouveau"];
+
+/// A file: number of its folder, path below it, bytes.
+type Found = (u16, String, u64);
+
+/// What was found, not confirmed yet: a database that is being made or deleted this moment may be among it.
+pub(super) struct Leftovers {
+    piles: BTreeMap<(LeftOutKind, String, String), Vec<Found>>,
+}
+
+impl Leftovers {
+    /// Lists the files of all nodes and keeps those that the plan does not know.
+    pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Self> {
+        let find = |number: usize, folder: &NodeFolder| -> Result<Vec<_>> {
+            let mut found = Vec::new();
+            list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
+                // Most files are planned, and need no more than this look.
+                if !plan.is_planned(path, number as u16)
+                    && let Some(key) = classify(path, number as u16, folders, plan)
+                {
+                    found.push((key, (number as u16, path.to_owned(), size())));
+                }
+            })?;
+            Ok(found)
+        };
+        let mut piles: BTreeMap<_, Vec<Found>> = BTreeMap::new();
+        for found in parallel::all_at_once(folders, find) {
+            for (key, file) in found? {
+                piles.entry(key).or_default().push(file);
+            }
+        }
+        Ok(Self { piles })
+    }
+
+    /// Fails where the shard maps name no database while there are shards: then they were lost, and an archive of nothing would
+    /// be taken for a backup.
+    pub(super) fn refuse_empty_maps(&self, plan: &Plan<'_>) -> Result<()> {
+        if !plan.known.is_empty() {
+            return Ok(());
+        }
+        let lost = self.piles.iter().filter(|((kind, ..), _)| *kind == LeftOutKind::UnknownShards);
+        let (mut files, mut names) = (0, BTreeSet::new());
+        for ((_, name, suffix), pile) in lost {
+            files += pile.len();
+            names.insert(format!("{name}{suffix}"));
+        }
+        if files == 0 {
+            return Ok(());
+        }
+        let named: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+        Err(Failure::incomplete(
+            format!(
+                "the shard maps (_dbs.couch) of the given nodes name no database, but {files} shards of {} databases lie \
+                 there ({}{}): an archive of these maps would hold nothing, and a restore of it would remove the shards",
+                names.len(),
+                named.join(", "),
+                if names.len() > named.len() { ", …" } else { "" }
+            ),
+            "If _dbs.couch was lost or truncated, put it back from an older backup or another node and try again; until \
+             then copy the folder `shards` somewhere safe. If these shards are left over and the maps are right, give \
+             --accept-empty-maps.",
+        ))
+    }
+
+    /// What is still there now, so that what a deletion was about to remove does not count. `created` are databases that were
+    /// made meanwhile.
+    pub(super) fn confirmed(
+        self,
+        folders: &[NodeFolder],
+        created: &[String],
+        threads: usize,
+    ) -> Result<Vec<LeftOut>> {
+        let mut left_out = Vec::new();
+        for ((kind, name, suffix), mut pile) in self.piles {
+            if kind.is_loss() {
+                if created.contains(&name) {
+                    continue;
+                }
+                pile = still_there(folders, pile)?;
+            }
+            if pile.is_empty() {
+                continue;
+            }
+            let documents = if kind.is_loss() { documents(folders, &pile, threads)? } else { None };
+            let nodes: BTreeSet<String> =
+                pile.iter().map(|(number, ..)| folders[usize::from(*number)].shown_node()).collect();
+            left_out.push(LeftOut {
+                kind,
+                name,
+                suffix,
+                nodes: nodes.into_iter().collect(),
+                files: pile.len() as u64,
+                bytes: pile.iter().map(|(_, _, bytes)| bytes).sum(),
+                documents,
+            });
+        }
+        Ok(left_out)
+    }
+}
+
+/// What a file is; `None` for one that is saved or that no backup needs.
+fn classify(
+    path: &str,
+    number: u16,
+    folders: &[NodeFolder],
+    plan: &Plan<'_>,
+) -> Option<(LeftOutKind, String, String)> {
+    let Some(below) = path.strip_prefix("shards/") else {
+        return Some((LeftOutKind::OldDatabase, path.strip_suffix(".couch")?.to_owned(), String::new()));
+    };
+    if let Some(name) = soft_deleted(below) {
+        let (db, suffix) = split_suffix(name);
+        return Some((LeftOutKind::SoftDeleted, db.to_owned(), suffix.to_owned()));
+    }
+    let Some(DataFile::Shard(ShardName { db, suffix, .. })) = DataFile::parse(path) else { return None };
+    if plan.known.contains(format!("{db}{suffix}").as_str()) {
+        let is_planned = plan.is_planned(path, number);
+        let is_former = !is_planned && !plan.rings.contains_key(&db) && !plan.unreachable.contains(&db);
+        return is_former.then_some((LeftOutKind::FormerShards, db, suffix));
+    }
+    let losing = plan.disputed.get(&db).map_or(&[][..], |disputed| &disputed.losing);
+    let kind = if losing.iter().any(|map| map.suffix == suffix) {
+        LeftOutKind::LosingShardMap
+    } else if was_deleted(&db, folders) {
+        LeftOutKind::DeletedDatabase
+    } else {
+        LeftOutKind::UnknownShards
+    };
+    Some((kind, db, suffix))
+}
+
+/// The name with suffix in a path below `shards` that names a softly deleted shard: `RANGE/NAME.SUFFIX.DATE.TIME.deleted.couch`.
+fn soft_deleted(below: &str) -> Option<&str> {
+    let (_, name) = below.split_once('/')?;
+    let name = name.strip_suffix(SOFT_DELETED)?;
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (rest, time) = name.rsplit_once('.')?;
+    let (rest, date) = rest.rsplit_once('.')?;
+    Some(if is_digits(time) && is_digits(date) { rest } else { name })
+}
+
+/// Whether the shard maps of some node remember that a database of this name was deleted: its document is deleted, or it was
+/// changed since it was first made. The first revision of a map with another suffix tells of no deletion.
+fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
+    folders.iter().filter_map(|folder| folder.maps.as_ref().ok()).any(|maps| {
+        let remembers = maps.document(db.as_bytes(), |doc| {
+            let winner = doc.revisions.as_ref().and_then(|tree| tree.winner());
+            Ok(doc.deleted || winner.is_some_and(|winner| winner.generation > 1))
+        });
+        matches!(remembers, Ok(Some(true)))
+    })
+}
+
+/// Takes a file's path below the data folder and what gives its size, in bytes.
+type Each<'e> = dyn FnMut(&str, &dyn Fn() -> u64) + 'e;
+
+/// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it.
+fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<()> {
+    let Some(files) = folder.origin.far() else {
+        walk(&folder.path, "shards", each)?;
+        return walk_beside(&folder.path, &mut |path, size| {
+            if path.ends_with(ENDING) {
+                each(path, size);
+            }
+        });
+    };
+    let Some(streams) = files.streams() else { return Ok(()) };
+    let mut add = |below: &str, only_databases: bool| -> Result<()> {
+        let listed = streams.find(&folder.path.join(below))?;
+        let wanted = listed.into_iter().filter(|file| {
+            file.kind == node::FileKind::File && (!only_databases || file.path.ends_with(ENDING))
+        });
+        for file in wanted {
+            each(&format!("{below}/{}", file.path), &|| file.size);
+        }
+        Ok(())
+    };
+    add("shards", false)?;
+    let entries = files.list(&folder.path)?.unwrap_or_default();
+    for entry in entries.iter().filter(|entry| entry.kind == node::FileKind::Folder) {
+        if may_hold_databases(&entry.name) {
+            add(&entry.name, true)?;
+        }
+    }
+    let beside = entries.into_iter().filter(|entry| entry.kind == node::FileKind::File);
+    for entry in beside.filter(|entry| is_old_database(&entry.name)) {
+        each(&entry.name, &|| entry.size);
+    }
+    Ok(())
+}
+
+/// Whether a folder beside `shards` may hold databases of CouchDB 1.x with a `/` in their names.
+fn may_hold_databases(name: &str) -> bool {
+    !name.starts_with(['.', '_']) && !NO_DATABASES.contains(&name)
+}
+
+/// Whether a file beside `shards` is a database of CouchDB 1.x. Names with `_` are the node's own.
+fn is_old_database(name: &str) -> bool {
+    name.ends_with(ENDING) && !name.starts_with(['.', '_'])
+}
+
+fn walk_beside(root: &Path, each: &mut Each<'_>) -> Result<()> {
+    let entries = std::fs::read_dir(root).map_err(|e| Failure::io("list", root, e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| Failure::io("list", root, e))?;
+        let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else { continue };
+        if kind.is_dir() && may_hold_databases(&name) {
+            walk(root, &name, each)?;
+        } else if kind.is_file() && is_old_database(&name) {
+            each(&name, &|| size_of(&entry));
+        }
+    }
+    Ok(())
+}
+
+/// All regular files below a folder of this machine. Folders and files may vanish meanwhile.
+fn walk(root: &Path, folder: &str, each: &mut Each<'_>) -> Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    let mut below = String::new();
+    while let Some(folder) = folders.pop() {
+        let path = root.join(&folder);
+        // A range may be a link to another disk.
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e)
+                if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+            {
+                continue;
+            }
+            Err(e) => return Err(Failure::io("list", path, e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| Failure::io("list", &path, e))?;
+            let name = entry.file_name();
+            let (Ok(kind), Some(name)) = (entry.file_type(), name.to_str()) else { continue };
+            below.clear();
+            below.extend([folder.as_str(), "/", name]);
+            if kind.is_dir() || (kind.is_symlink() && folder == "shards") {
+                folders.push(below.clone());
+            } else if kind.is_file() {
+                each(&below, &|| size_of(&entry));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a file, 0 if it is gone.
+fn size_of(entry: &std::fs::DirEntry) -> u64 {
+    entry.metadata().map_or(0, |metadata| metadata.len())
+}
+
+fn still_there(folders: &[NodeFolder], pile: Vec<Found>) -> Result<Vec<Found>> {
+    let mut by_folder: HashMap<u16, Vec<Found>> = HashMap::new();
+    for found in pile {
+        by_folder.entry(found.0).or_default().push(found);
+    }
+    let mut there = Vec::new();
+    for (number, found) in by_folder {
+        let folder = &folders[usize::from(number)];
+        match folder.origin.far().and_then(|files| files.streams()) {
+            None => there.extend(found.into_iter().filter(|(_, path, _)| folder.path.join(path).exists())),
+            Some(streams) => {
+                let paths: Vec<String> = found.iter().map(|(_, path, _)| path.clone()).collect();
+                let stats = streams.stats(&folder.path, &paths)?;
+                there.extend(
+                    found.into_iter().zip(stats).filter(|(_, stat)| stat.is_some()).map(|(found, _)| found),
+                );
+            }
+        }
+    }
+    there.sort();
+    Ok(there)
+}
+
+/// Documents in the files of one database, every range once.
+fn documents(folders: &[NodeFolder], pile: &[Found], threads: usize) -> Result<Option<u64>> {
+    let mut by_path: BTreeMap<&str, Vec<u16>> = BTreeMap::new();
+    for (number, path, _) in pile {
+        by_path.entry(path).or_default().push(*number);
+    }
+    let shards: Vec<PlannedShard> = by_path
+        .into_iter()
+        .map(|(path, numbers)| PlannedShard {
+            path: path.to_owned(),
+            folders: numbers.into_boxed_slice(),
+            partitioned: false,
+        })
+        .collect();
+    let counted = remote::documents(folders, &shards.iter().collect::<Vec<_>>(), threads)?;
+    let mut by_range: BTreeMap<Range, u64> = BTreeMap::new();
+    for (shard, documents) in shards.iter().zip(counted) {
+        if let (Some(DataFile::Shard(shard)), Some(documents)) = (DataFile::parse(&shard.path), documents) {
+            by_range.insert(shard.range, documents);
+        }
+    }
+    if by_range.is_empty() {
+        return Ok(None);
+    }
+    let of = |range: &Range| by_range.get(range).copied().unwrap_or(0);
+    let ring = ring::heaviest(by_range.keys().copied(), |range| of(&range));
+    let counted: Vec<Range> = ring.unwrap_or_else(|| by_range.keys().copied().collect());
+    Ok(Some(counted.iter().map(of).sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn softly_deleted_shards_are_known_by_their_names() {
+        let of = |path| soft_deleted(path).map(split_suffix);
+        let path = "00000000-ffffffff/a/b.1795355234.20261128.183000.deleted.couch";
+        assert_eq!(of(path), Some(("a/b", ".1795355234")));
+        assert_eq!(of("00000000-ffffffff/a.1795355234.couch"), None);
+        assert_eq!(of("00000000-ffffffff/a.deleted.couch"), None);
+    }
+
+    #[test]
+    fn only_databases_of_users_are_old_databases() {
+        assert!(is_old_database("sales.couch"));
+        for other in ["_dbs.couch", "_nodes.couch", "_users.couch", ".x.couch", "sales.view", "x"] {
+            assert!(!is_old_database(other), "{other}");
+        }
+        assert!(may_hold_databases("a") && !may_hold_databases("shards") && !may_hold_databases(".delete"));
+    }
+}

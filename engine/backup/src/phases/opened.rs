@@ -1,0 +1,65 @@
+//! The nodes are open: their shard maps stay as they are now.
+
+use outcome::report::{Reporter, timed};
+use outcome::{Result, parallel};
+
+use super::planned::Planned;
+use crate::asked::Asked;
+use crate::config::{self, Configuration};
+use crate::folder::{self, NodeFolder};
+use crate::leftovers::Leftovers;
+use crate::mirror::Mirror;
+use crate::options::BackupOptions;
+use crate::plan::Plan;
+use crate::report::tell_unmirrored;
+use crate::source::Findings;
+
+/// Nodes whose files and CouchDB have been reached.
+pub(super) struct Opened<'o> {
+    pub(super) options: &'o BackupOptions,
+    pub(super) reporter: &'o dyn Reporter,
+    pub(super) threads: usize,
+    pub(super) folders: Vec<NodeFolder>,
+    pub(super) mirror: Option<Mirror>,
+    pub(super) config: Configuration,
+    asked: Asked<'o>,
+}
+
+impl<'o> Opened<'o> {
+    /// Opens the shard maps of all nodes, asks those that answer who they are, and reads their configuration if it is wanted.
+    pub(super) fn open(options: &'o BackupOptions, reporter: &'o dyn Reporter) -> Result<Self> {
+        let asked = Asked::new(&options.folders, reporter)?;
+        let mirror = options.mirror.as_deref().map(Mirror::open).transpose()?;
+        let folders = folder::open_all(&options.folders, &asked, mirror.as_ref())?;
+        if mirror.is_some() {
+            tell_unmirrored(&folders, reporter);
+        }
+        let config = match &options.config {
+            Some(wanted) => config::read(wanted, &options.folders, &folders)?,
+            None => Configuration::default(),
+        };
+        let threads = parallel::threads(options.threads);
+        Ok(Self { options, reporter, threads, folders, mirror, config, asked })
+    }
+
+    /// Decides what is saved, of which node.
+    pub(super) fn plan(&self) -> Result<Planned<'_>> {
+        let Self { folders, reporter, threads, .. } = self;
+        reporter.phase("reading the shard maps", None);
+        let mut plan = timed(*reporter, "shard maps read", || Plan::make(folders, *threads, *reporter))?;
+        let findings = Findings::default();
+        let is_quiet = || self.asked.is_quiet();
+        let choices = plan.choose(folders, *threads, is_quiet, &findings.securities, *reporter)?;
+        reporter.phase("looking for files that no shard map names", None);
+        let leftovers = timed(*reporter, "other files found", || Leftovers::find(folders, &plan))?;
+        if !self.options.accept_empty_maps {
+            leftovers.refuse_empty_maps(&plan)?;
+        }
+        let cluster = if self.asked.is_nobody() {
+            None
+        } else {
+            self.asked.record(&plan.database_names(*threads)?, self.options.limits, *reporter)
+        };
+        Ok(Planned { opened: self, plan, findings, choices, leftovers, cluster })
+    }
+}

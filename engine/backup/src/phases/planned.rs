@@ -1,0 +1,40 @@
+//! It is decided what is saved. Nothing is written yet.
+
+use archive::{ArchiveWriter, Facts, WriterOptions};
+use contents::{Choice, ClusterRecord, Metadata, PartialFile};
+use outcome::Result;
+
+use super::opened::Opened;
+use super::saving::Begun;
+use crate::leftovers::Leftovers;
+use crate::plan::Plan;
+use crate::source::Findings;
+
+/// What is saved, of which node, and what is not.
+pub(super) struct Planned<'o> {
+    pub(super) opened: &'o Opened<'o>,
+    pub(super) plan: Plan<'o>,
+    pub(super) findings: Findings,
+    /// Copies that differ, and which one is saved.
+    pub(super) choices: Vec<Choice>,
+    /// Files that no shard map names.
+    pub(super) leftovers: Leftovers,
+    /// What the nodes report about their cluster.
+    pub(super) cluster: Option<ClusterRecord>,
+}
+
+impl<'o> Planned<'o> {
+    /// Begins the archive: it has its description and the nodes' configuration files.
+    pub(super) fn begin(self, output: PartialFile) -> Result<Begun<'o>> {
+        let Opened { options, threads, folders, config, .. } = self.opened;
+        let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
+        let writer_options = WriterOptions { level: options.level, threads: *threads };
+        let mut writer = ArchiveWriter::new(output.writer()?, writer_options);
+        let now = jiff::Timestamp::now().as_second().unsigned_abs();
+        writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
+        for file in &config.files {
+            writer.add_bytes(&file.entry, now, file.facts.clone(), &file.content)?;
+        }
+        Ok(Begun { planned: self, output, writer, metadata, now })
+    }
+}

@@ -1,0 +1,171 @@
+//! The archive is being written: view indexes, then the shard maps as they were opened, then shards.
+//!
+//! A view index is read before its shard, so that its sequence cannot be beyond the shard's.
+
+use std::collections::BTreeMap;
+use std::io::BufWriter;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use archive::{ArchiveWriter, Progress};
+use contents::{EarlyWriteBack, Metadata, PartialFile};
+use outcome::report::timed;
+use outcome::{Failure, Result};
+
+use super::opened::Opened;
+use super::planned::Planned;
+use crate::adding::add_all;
+use crate::checking::Checking;
+use crate::drift::{self, LatestMaps};
+use crate::options::BackupResult;
+use crate::plan::FoundViews;
+use crate::remote::Streams;
+use crate::report::tell;
+use crate::source::{MapsSource, ViewSource};
+use crate::split::Saving;
+use crate::{choice, maps, mirror, security};
+
+/// An archive that has no data yet.
+pub(super) struct Begun<'o> {
+    pub(super) planned: Planned<'o>,
+    pub(super) output: PartialFile,
+    pub(super) writer: ArchiveWriter<BufWriter<EarlyWriteBack>>,
+    pub(super) metadata: Metadata,
+    /// When it was begun, in seconds since 1970.
+    pub(super) now: u64,
+}
+
+/// An archive that has the view indexes.
+pub(super) struct ViewsSaved<'o>(Begun<'o>);
+
+/// An archive that has the view indexes and the shard maps.
+pub(super) struct MapsSaved<'o>(Begun<'o>);
+
+/// An archive that has all files.
+pub(super) struct ShardsSaved<'o> {
+    archive: Begun<'o>,
+    /// Databases whose shards were split while the backup ran, and the ranges that were saved.
+    split: BTreeMap<String, Vec<String>>,
+}
+
+impl<'o> Begun<'o> {
+    /// Brings the mirror up to date, if there is one, and saves the view indexes of the chosen copies.
+    pub(super) fn save_views(mut self) -> Result<ViewsSaved<'o>> {
+        let Planned { opened, plan, findings, .. } = &self.planned;
+        let Opened { folders, reporter, .. } = opened;
+        let FoundViews { planned: views, left_out } = plan.views(folders)?;
+        findings.leave_out(left_out);
+        let update = || mirror::update(folders, &views, &plan.shards, *reporter);
+        if opened.mirror.is_some() {
+            timed(*reporter, "mirror up to date", update)?;
+        } else {
+            update()?;
+        }
+        reporter.phase("saving view indexes", Some(views.len() as u64));
+        let before = 1 + opened.config.files.len() as u64;
+        let writer = &mut self.writer;
+        timed(*reporter, "view indexes saved", || -> Result<()> {
+            let wanted = views.iter().map(|view| (view.folder, view.path.as_str()));
+            let streams = Streams::start(folders, wanted)?;
+            let sources =
+                views.into_iter().map(|view| ViewSource { view, folders, findings, streams: &streams });
+            add_all(writer, sources, &streams, *reporter, &|progress| {
+                reporter.advance(progress.entries.saturating_sub(before), progress.content_bytes);
+            })
+        })?;
+        Ok(ViewsSaved(self))
+    }
+}
+
+impl<'o> ViewsSaved<'o> {
+    /// Saves the shard maps as they were when the nodes were opened.
+    pub(super) fn save_maps(self) -> Result<MapsSaved<'o>> {
+        let Self(mut archive) = self;
+        let Planned { opened, plan, .. } = &archive.planned;
+        let rewritten = maps::rewritten(plan, &opened.folders, opened.threads)?;
+        let source = MapsSource { maps: &plan.maps, rewritten, now: archive.now };
+        archive.writer.add_all(std::iter::once(source), &|_| {})?;
+        Ok(MapsSaved(archive))
+    }
+}
+
+impl<'o> MapsSaved<'o> {
+    /// Saves the shards; of those that are split meanwhile, the parts.
+    pub(super) fn save_shards(self) -> Result<ShardsSaved<'o>> {
+        let Self(mut archive) = self;
+        let shards = std::mem::take(&mut archive.planned.plan.shards);
+        let Planned { opened, plan, findings, .. } = &archive.planned;
+        let Opened { options, reporter, threads, folders, .. } = opened;
+        reporter.phase("saving shards", Some(shards.len() as u64));
+        let checking = options.check.then(|| Checking::new(*threads, &options.archive));
+        let first = AtomicU64::new(u64::MAX);
+        let advance = |progress: Progress| {
+            first.fetch_min(progress.entries, Ordering::Relaxed);
+            let start = first.load(Ordering::Relaxed);
+            reporter.advance(progress.entries - start, progress.content_bytes);
+        };
+        let saving = Saving {
+            folders,
+            plan,
+            findings,
+            checking: checking.as_ref(),
+            reporter: *reporter,
+            advance: &advance,
+        };
+        let writer = &mut archive.writer;
+        let split = timed(*reporter, "shards saved", || {
+            let latest = LatestMaps::default();
+            saving.save(writer, shards, &latest, None)?;
+            saving.save_split(writer, &latest)
+        })?;
+        Ok(ShardsSaved { archive, split })
+    }
+}
+
+impl ShardsSaved<'_> {
+    /// Records how the backup went, and gives the archive its name.
+    pub(super) fn finish(self) -> Result<BackupResult> {
+        let Self { archive: Begun { planned, output, writer, metadata, .. }, split } = self;
+        let Planned { opened, plan, findings, choices, leftovers, cluster } = planned;
+        let Opened { reporter, threads, folders, config, mirror, .. } = opened;
+        findings.refuse_newer()?;
+        let security = findings.securities.clone().disagreeing();
+        let mut summary = findings.into_summary();
+        summary.security = security;
+        summary.nodes = metadata.backup.source.nodes_names;
+        summary.date = metadata.backup.date;
+        summary.cluster = cluster;
+        summary.config.clone_from(&config.nodes);
+        summary.surplus_shards = plan.surplus;
+        summary.split_meanwhile = split;
+        summary.copies_differ = choices.iter().filter(|choice| choice.is_grave()).cloned().collect();
+        let deleted = summary.deleted_meanwhile.len() as u64;
+        summary.databases = plan.databases.saturating_sub(deleted);
+        summary.created_meanwhile = drift::created_since(&plan.maps, *threads)?;
+        let is_saved = |db: &String| plan.disputed.get(db).is_some_and(|disputed| disputed.winner.is_some());
+        summary.created_meanwhile.retain(|db| !is_saved(db));
+        summary.left_out = leftovers.confirmed(folders, &summary.created_meanwhile, *threads)?;
+        summary.left_out.extend(plan.unreachable(folders));
+        summary.left_out.sort();
+        summary.problems.extend(plan.problems);
+        summary.problems.sort();
+        summary.problems.dedup();
+        summary.damaged.sort();
+        summary.damaged_copies.sort();
+        tell(&summary, *reporter);
+        choice::tell(&choices, *reporter);
+        security::tell(&summary.security, *reporter);
+
+        let value = serde_json::to_value(&summary).map_err(|e| Failure::bug(e.to_string()))?;
+        let written = writer.finish(value)?;
+        output.commit(written.out)?;
+        if let Some(mirror) = mirror {
+            mirror.finish()?;
+        }
+        Ok(BackupResult {
+            summary,
+            choices,
+            content_bytes: written.content_bytes,
+            archive_bytes: written.archive_bytes,
+        })
+    }
+}

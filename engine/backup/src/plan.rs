@@ -1,0 +1,440 @@
+//! Which files are saved, and from which node.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use contents::{Choice, FileProblem, LeftOut, LeftOutKind, convert_in_order};
+use couchfile::data_dir::{DataFile, Range, ShardName};
+use couchfile::database::Database;
+use couchfile::document::DocInfo;
+use couchfile::read_at::ReadAt;
+use couchfile::ring;
+use couchfile::shard_map::ShardMap;
+use node::{FileKind, FoundFile};
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result, parallel};
+
+use crate::folder::{MapsBytes, NodeFolder};
+use crate::known::{self, Disputed};
+use crate::nowhere::Nowhere;
+use crate::security::Securities;
+use crate::{copies, maps, remote};
+
+/// The shard maps that the backup goes by: those of one node, as they were when it was opened.
+#[derive(Clone, Copy)]
+pub(super) struct Maps<'f> {
+    /// The open file.
+    pub(super) database: &'f Database<MapsBytes>,
+    /// The folder that it is from.
+    pub(super) folder: &'f NodeFolder,
+    /// Number of shard maps in it.
+    pub(super) count: u64,
+}
+
+/// A shard to be saved.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedShard {
+    /// Path below the data folder.
+    pub(super) path: String,
+    /// Numbers of the folders whose node holds a copy, the one to be read first in front.
+    pub(super) folders: Box<[u16]>,
+    /// Whether its documents are placed by the first part of their ids.
+    pub(super) partitioned: bool,
+}
+
+/// A view index to be saved.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedView {
+    /// Path below the data folder.
+    pub(super) path: String,
+    /// Number of the folder.
+    pub(super) folder: u16,
+}
+
+/// Which folders belong to the nodes that a shard map names.
+struct Holders<'f> {
+    by_name: HashMap<&'f str, u16>,
+    /// Folders whose node nobody knows the name of: they can only be asked for the file.
+    nameless: Vec<u16>,
+}
+
+impl<'f> Holders<'f> {
+    fn of(folders: &'f [NodeFolder]) -> Self {
+        let numbered = || folders.iter().enumerate().map(|(i, folder)| (i as u16, folder));
+        Self {
+            by_name: numbered().filter_map(|(i, folder)| Some((folder.name.as_deref()?, i))).collect(),
+            nameless: numbered().filter(|(_, folder)| folder.name.is_none()).map(|(i, _)| i).collect(),
+        }
+    }
+
+    fn of_nodes(&self, nodes: &[String]) -> Box<[u16]> {
+        let named = nodes.iter().filter_map(|node| self.by_name.get(node.as_str()));
+        named.chain(&self.nameless).copied().collect()
+    }
+}
+
+/// What a backup will save.
+pub(super) struct Plan<'f> {
+    pub(super) maps: Maps<'f>,
+    /// In the order of their paths.
+    pub(super) shards: Vec<PlannedShard>,
+    /// Number of databases.
+    pub(super) databases: u64,
+    /// Shard maps that cannot be read.
+    pub(super) problems: Vec<FileProblem>,
+    /// Databases that the nodes' shard maps do not agree on.
+    pub(super) disputed: BTreeMap<String, Disputed>,
+    /// Databases that only some nodes know, and that lie on none of the given ones.
+    pub(super) unreachable: BTreeSet<String>,
+    /// The ranges that count, of databases in the middle of shard splitting.
+    pub(super) rings: BTreeMap<String, Vec<Range>>,
+    /// Shards that are not saved, as others hold the same documents.
+    pub(super) surplus: u64,
+    /// Names with suffixes of all databases.
+    pub(super) known: HashSet<Box<str>>,
+    /// Maps of databases in the middle of shard splitting, until it is known which ranges count.
+    splitting: Vec<ShardMap>,
+}
+
+impl<'f> Plan<'f> {
+    /// Plans by the shard maps of all nodes: those of the node that is not behind the others and, for databases that they do not
+    /// agree on, what CouchDB would make of all of them.
+    ///
+    /// Fails where no folder has readable shard maps, or no closed ring of a database's ranges lies on the nodes.
+    pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
+        let mut problems = Vec::new();
+        let (maps, readable) = maps::best(folders, &mut problems, reporter)?;
+        let mut plan = Self {
+            disputed: known::disputed(folders, &readable, threads)?,
+            maps,
+            shards: Vec::new(),
+            databases: 0,
+            problems,
+            unreachable: BTreeSet::new(),
+            rings: BTreeMap::new(),
+            surplus: 0,
+            known: HashSet::new(),
+            splitting: Vec::new(),
+        };
+        let holders = Holders::of(folders);
+        let mut nowhere = Nowhere::default();
+        for_each_map(plan.maps.database, threads, |map| {
+            match map {
+                Ok(map) if plan.disputed.contains_key(&map.db) => {}
+                Ok(map) => plan.add(map, &holders, Some(&mut nowhere)),
+                Err(problem) => plan.problems.push(problem),
+            }
+            Ok(())
+        })?;
+        let base = readable.first().copied();
+        let winners: Vec<(bool, ShardMap)> = plan
+            .disputed
+            .values()
+            .filter_map(|disputed| disputed.winner.as_ref())
+            .map(|winner| (Some(winner.folder) == base, winner.map.clone()))
+            .collect();
+        for (is_of_base, map) in winners {
+            plan.add(map, &holders, is_of_base.then_some(&mut nowhere));
+        }
+        nowhere.refuse(folders)?;
+        plan.shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        known::tell(&plan.disputed, folders, reporter);
+        Ok(plan)
+    }
+
+    /// Plans a database. Without `nowhere` it is left out where its ranges lie on none of the nodes.
+    fn add(&mut self, map: ShardMap, holders: &Holders<'_>, nowhere: Option<&mut Nowhere>) {
+        self.known.insert(format!("{}{}", map.db, map.suffix).into_boxed_str());
+        let held: Vec<(Range, Box<[u16]>)> = map
+            .by_range
+            .iter()
+            .map(|(range, nodes)| (*range, holders.of_nodes(nodes)))
+            .filter(|(_, holders)| !holders.is_empty())
+            .collect();
+        let all_held = held.len() == map.by_range.len();
+        if !all_held && ring::of(held.iter().map(|(range, _)| *range)).is_none() {
+            let Some(nowhere) = nowhere else {
+                self.unreachable.insert(map.db);
+                return;
+            };
+            let wanted = ring::of(map.by_range.keys().copied());
+            let missing = |range: &Range| !held.iter().any(|(held, _)| held == range);
+            let is_wanted = |range: &Range| wanted.as_ref().is_none_or(|ring| ring.contains(range));
+            for (range, nodes) in &map.by_range {
+                if missing(range) && is_wanted(range) {
+                    let shard = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() };
+                    nowhere.add(&shard, nodes);
+                }
+            }
+        }
+        self.databases += 1;
+        let partitioned = map.is_partitioned();
+        for (range, folders) in held {
+            let shard = ShardName { range, db: map.db.clone(), suffix: map.suffix.clone() };
+            self.shards.push(PlannedShard { path: shard.path(), folders, partitioned });
+        }
+        if !all_held || !ring::is_closed(map.by_range.keys()) {
+            self.splitting.push(map);
+        }
+    }
+
+    /// Decides which ranges count where shards are being split: CouchDB answers from one ring of them, so one is saved.
+    fn choose_rings(
+        &mut self,
+        folders: &[NodeFolder],
+        threads: usize,
+        reporter: &dyn Reporter,
+    ) -> Result<()> {
+        let mut surplus: HashSet<String> = HashSet::new();
+        for map in std::mem::take(&mut self.splitting) {
+            let path = |range| ShardName { range, db: map.db.clone(), suffix: map.suffix.clone() }.path();
+            let planned: Vec<(Range, &PlannedShard)> =
+                map.by_range.keys().filter_map(|range| Some((*range, self.shard(&path(*range))?))).collect();
+            let shards: Vec<&PlannedShard> = planned.iter().map(|(_, shard)| *shard).collect();
+            let documents = remote::documents(folders, &shards, threads)?;
+            let documents: HashMap<Range, u64> = planned
+                .iter()
+                .zip(documents)
+                .filter_map(|((range, _), documents)| Some((*range, documents?)))
+                .collect();
+            let Some(ring) = ring::counted(&map, |range| documents.get(&range).copied(), Vec::new) else {
+                continue;
+            };
+            let shown: Vec<String> = ring.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "{} is in the middle of shard splitting: of its {} ranges these are saved, which hold all documents: {}",
+                map.db,
+                map.by_range.len(),
+                shown.join(", ")
+            );
+            reporter.notice(&Notice { severity: Severity::Info, text });
+            surplus
+                .extend(map.by_range.keys().filter(|range| !ring.contains(range)).map(|range| path(*range)));
+            self.rings.insert(map.db.clone(), ring);
+        }
+        let before = self.shards.len();
+        self.shards.retain(|shard| !surplus.contains(&shard.path));
+        self.surplus = (before - self.shards.len()) as u64;
+        Ok(())
+    }
+
+    /// The planned shard with this path.
+    pub(super) fn shard(&self, path: &str) -> Option<&PlannedShard> {
+        let found = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(path)).ok()?;
+        self.shards.get(found)
+    }
+
+    /// Whether the file with this path is one of the copies of a planned shard.
+    pub(super) fn is_planned(&self, path: &str, folder: u16) -> bool {
+        self.shard(path).is_some_and(|shard| shard.folders.contains(&folder))
+    }
+
+    /// Chooses, where several folders hold a shard, the copy that lags behind no other; and, where shards are being split, the
+    /// ranges. Gives what copies differ.
+    pub(super) fn choose(
+        &mut self,
+        folders: &[NodeFolder],
+        threads: usize,
+        quiet: impl FnOnce() -> bool,
+        securities: &Securities,
+        reporter: &dyn Reporter,
+    ) -> Result<Vec<Choice>> {
+        let several: Vec<usize> =
+            (0..self.shards.len()).filter(|&i| self.shards[i].folders.len() > 1).collect();
+        if !several.is_empty() {
+            reporter.phase("comparing copies", Some(several.len() as u64));
+        }
+        let is_remote = |&number: &u16| !folders[usize::from(number)].origin.is_local();
+        let (far, several): (Vec<usize>, Vec<usize>) =
+            several.into_iter().partition(|&i| self.shards[i].folders.iter().any(is_remote));
+        let mut choices = Vec::new();
+        if !far.is_empty() {
+            let shards: Vec<&PlannedShard> = far.iter().map(|&i| &self.shards[i]).collect();
+            let advance = |copies| reporter.advance(copies, 0);
+            let ordered = remote::order_all(folders, &shards, threads, quiet, securities, advance)?;
+            for (i, order) in far.into_iter().zip(ordered.orders) {
+                self.shards[i].folders = order;
+            }
+            choices = ordered.choices;
+            if ordered.undecided > 0 {
+                reporter.notice(&Notice {
+                    severity: Severity::Warning,
+                    text: format!(
+                        "copies of {} shards have equally many documents on several nodes, and nothing tells whether one                          is behind; the first node's are saved. Name and password of a server admin would tell, if no                          node has anything left to replicate.",
+                        ordered.undecided
+                    ),
+                });
+            }
+        }
+        let chosen: Vec<OnceLock<copies::Order>> = several.iter().map(|_| OnceLock::new()).collect();
+        parallel::for_each(threads, &several, |slot, &i| -> Result<()> {
+            let order = copies::order(folders, &self.shards[i], securities);
+            let _ = chosen[slot].set(order);
+            Ok(())
+        })?;
+        for (i, chosen) in several.into_iter().zip(chosen) {
+            if let Some((order, choice)) = chosen.into_inner() {
+                self.shards[i].folders = order;
+                choices.extend(choice);
+            }
+        }
+        self.choose_rings(folders, threads, reporter)?;
+        choices.sort();
+        Ok(choices)
+    }
+
+    /// The databases that only some nodes know, and that lie on none of the given ones.
+    pub(super) fn unreachable(&self, folders: &[NodeFolder]) -> Vec<LeftOut> {
+        let left_out = |db: &String| {
+            let disputed = self.disputed.get(db)?;
+            let winner = disputed.winner.as_ref()?;
+            let nodes: BTreeSet<&String> = winner.map.by_range.values().flatten().collect();
+            let known_by: Vec<String> =
+                disputed.knows.iter().map(|&number| folders[number].shown_node()).collect();
+            let nodes = if nodes.is_empty() { known_by } else { nodes.into_iter().cloned().collect() };
+            Some(LeftOut {
+                kind: LeftOutKind::UnreachableDatabase,
+                name: db.clone(),
+                suffix: winner.map.suffix.clone(),
+                nodes,
+                files: 0,
+                bytes: 0,
+                documents: None,
+            })
+        };
+        self.unreachable.iter().filter_map(left_out).collect()
+    }
+
+    /// The ranges of a database that were planned to be saved; none where its map cannot be read.
+    pub(super) fn ranges(&self, db: &str) -> Vec<Range> {
+        if let Some(ring) = self.rings.get(db) {
+            return ring.clone();
+        }
+        let of_map = |map: &ShardMap| map.by_range.keys().copied().collect();
+        if let Some(winner) = self.disputed.get(db).and_then(|disputed| disputed.winner.as_ref()) {
+            return of_map(&winner.map);
+        }
+        let found = self
+            .maps
+            .database
+            .document(db.as_bytes(), |doc| Ok(contents::shard_map_of(self.maps.database, doc).ok()));
+        found.ok().flatten().flatten().as_ref().map(of_map).unwrap_or_default()
+    }
+
+    /// Numbers of the folders of nodes, as a shard map names them.
+    pub(super) fn holders(folders: &[NodeFolder], nodes: &[String]) -> Box<[u16]> {
+        Holders::of(folders).of_nodes(nodes)
+    }
+
+    /// Names of all databases.
+    pub(super) fn database_names(&self, threads: usize) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for_each_map(self.maps.database, threads, |map| {
+            names.extend(map.map(|map| map.db).ok().filter(|db| !self.disputed.contains_key(db)));
+            Ok(())
+        })?;
+        let won = self.disputed.iter().filter(|(_, disputed)| disputed.winner.is_some());
+        names.extend(won.map(|(db, _)| db.clone()));
+        Ok(names)
+    }
+
+    /// The view indexes of the chosen copies.
+    pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<FoundViews> {
+        let mut views = FoundViews::default();
+        for (number, folder) in folders.iter().enumerate() {
+            let found = match folder.origin.far() {
+                None => {
+                    let mut found = Vec::new();
+                    collect_views(&folder.path, ".shards", &mut found)?;
+                    found
+                }
+                Some(files) => remote::find_views(&**files, &folder.path)?,
+            };
+            for FoundFile { path, kind, .. } in found {
+                let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else {
+                    // Whatever a link leads to is not looked into.
+                    if kind == FileKind::Link {
+                        views.left_out.push(format!("{} (a symbolic link)", folder.shown_file(&path)));
+                    }
+                    continue;
+                };
+                let shard_path = shard.path();
+                let Ok(i) = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(&shard_path)) else {
+                    continue;
+                };
+                if self.shards[i].folders.first() != Some(&(number as u16)) {
+                    continue;
+                }
+                match kind {
+                    FileKind::File => views.planned.push(PlannedView { path, folder: number as u16 }),
+                    FileKind::Folder => views.left_out.push(format!("{path} (a folder)")),
+                    FileKind::Link => views.left_out.push(format!("{path} (a symbolic link)")),
+                    FileKind::Other => views.left_out.push(format!("{path} (not a regular file)")),
+                }
+            }
+        }
+        views.planned.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(views)
+    }
+}
+
+/// What lies where view indexes do.
+#[derive(Debug, Default)]
+pub(super) struct FoundViews {
+    /// Those to be saved, in the order of their paths.
+    pub(super) planned: Vec<PlannedView>,
+    /// What is called like one, or may hold some, and cannot be saved; with the reason.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Calls `each` with every shard map of a `_dbs.couch` that is not deleted, in the order of the databases' names.
+pub(super) fn for_each_map<R: ReadAt>(
+    maps: &Database<R>,
+    threads: usize,
+    each: impl FnMut(std::result::Result<ShardMap, FileProblem>) -> Result<()>,
+) -> Result<()> {
+    let read = |doc: &DocInfo<'_>| {
+        if doc.deleted || doc.id.starts_with(b"_design/") {
+            return Ok(None);
+        }
+        let db = String::from_utf8_lossy(doc.id).into_owned();
+        Ok(Some(contents::shard_map_of(maps, doc).map_err(|problem| FileProblem {
+            path: format!("_dbs.couch/{db}"),
+            problem: format!("the shard map cannot be read: {problem}"),
+        })))
+    };
+    convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
+}
+
+/// Everything below `.shards` that is no folder, and folders that are called like a view index. Folders may vanish meanwhile.
+fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let path = root.join(&folder);
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(Failure::io("list", path, e)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| Failure::io("list", &path, e))?;
+            let Ok(kind) = entry.file_type() else { continue };
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let below = format!("{folder}/{name}");
+            let kind = match kind {
+                kind if kind.is_file() => FileKind::File,
+                kind if kind.is_dir() => FileKind::Folder,
+                kind if kind.is_symlink() => FileKind::Link,
+                _ => FileKind::Other,
+            };
+            let is_index = matches!(DataFile::parse(&below), Some(DataFile::View { .. }));
+            if kind == FileKind::Folder && !is_index {
+                folders.push(below);
+            } else {
+                found.push(FoundFile { path: below, kind, size: 0 });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! Files of nodes that cannot be opened from here. They come as streams and go straight into the archive; nothing is written
+//! on the node.
+//!
+//! Memory is bounded: small files wait in it up to [`BUDGET`] for all nodes together, of a large file there are two MiB per
+//! stream at a time.
+
+mod alone;
+mod copies;
+mod lane;
+mod passing;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use contents::{IndexHeader, ShardHeader};
+use couchfile::data_dir::SHARD_MAPS;
+use couchfile::error::CouchFileError;
+use couchfile::header::PassedDatabase;
+use couchfile::read_at::FileBytes;
+use node::{FoundFile, NodeError, NodeFiles, Packing, is_of_the_way};
+
+pub(super) use self::copies::{documents, order_all};
+pub(super) use self::lane::PAUSES;
+use self::lane::{Arrived, Lane, Taken, Tell};
+pub(super) use self::passing::Passing;
+use self::passing::{BrokenOff, Passed};
+use crate::file::FileFailure;
+use crate::folder::{MapsBytes, NodeFolder};
+use outcome::{Failure, Result};
+
+/// Bytes of small files of all nodes that may wait in memory.
+const BUDGET: usize = 32 << 20;
+/// So many files of a node are worth a second stream: one waits while the node opens files, the other one brings some.
+const MANY: usize = 4000;
+/// Files that come through one of two streams, before it is the other one's turn.
+const TURN: usize = 256;
+/// Shard maps up to this size stay in memory.
+const MAPS_IN_MEMORY: u64 = 16 << 20;
+
+/// Fetches `_dbs.couch`; gives when it was last changed, too. `None` where it is not there. Tries again where the connection
+/// breaks, as streams do: this is what a backup ends with.
+pub(super) fn fetch_maps(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
+    for pause in PAUSES {
+        match fetch_maps_once(files, folder) {
+            Err(error) if is_of_the_way(&error) => std::thread::sleep(pause),
+            done => return done,
+        }
+    }
+    fetch_maps_once(files, folder)
+}
+
+fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
+    let mut fetched = None;
+    let mut spool_failed = None;
+    let pack = |take: &mut node::TakeFile<'_>| match files.streams() {
+        Some(streams) => streams.pack(folder, &[SHARD_MAPS.to_owned()], take),
+        None => Ok(Packing::Whole),
+    };
+    let packed = pack(&mut |found| {
+        if found.size <= MAPS_IN_MEMORY {
+            let mut bytes = Vec::with_capacity(found.size as usize);
+            found.content.read_to_end(&mut bytes)?;
+            fetched = Some((MapsBytes::new(bytes), found.mtime));
+            return Ok(true);
+        }
+        let mut buffer = vec![0; 1 << 20];
+        let spool = tempfile::tempfile().map_err(|e| spool_failed = Some(e)).ok();
+        let Some(mut spool) = spool else { return Ok(false) };
+        loop {
+            let count = found.content.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            if let Err(e) = spool.write_all(&buffer[..count]) {
+                spool_failed = Some(e);
+                return Ok(false);
+            }
+        }
+        fetched = Some((MapsBytes::new(FileBytes::new(spool)?), found.mtime));
+        Ok(true)
+    });
+    if let Some(e) = spool_failed {
+        return Err(Failure::io("write a file in", std::env::temp_dir(), e));
+    }
+    if let Err(error) = packed {
+        // Of a folder that is not there tar sends nothing at all.
+        if matches!(error, NodeError::Program { .. }) {
+            refuse_unreadable(files, folder)?;
+        }
+        return Err(error.into());
+    }
+    if fetched.is_none() {
+        refuse_unreadable(files, folder)?;
+    }
+    Ok(fetched)
+}
+
+/// Fails where the shard maps did not come because the folder, or they, may not be read: tar leaves that out, and it must not
+/// look like a folder that is none.
+pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<()> {
+    let listed = files.list(folder)?;
+    let place = format!("{}:{}", files.node(), folder.display());
+    match listed {
+        None => Err(Failure::refused(
+            format!("there is no folder {place}, or it may not be entered"),
+            "Give the folder that `[couchdb] database_dir` names in the node's configuration. If only root or \
+             CouchDB's user may enter it, give --use-sudo.",
+        )),
+        Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => Err(Failure::refused(
+            format!("{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"),
+            "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+/// All view indexes of a node, by their paths below its data folder, and whatever else lies among them.
+pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<FoundFile>> {
+    let Some(streams) = files.streams() else { return Ok(Vec::new()) };
+    let mut found = streams.find(&folder.join(".shards"))?;
+    for file in &mut found {
+        file.path.insert_str(0, ".shards/");
+    }
+    Ok(found)
+}
+
+/// Whether a file that did not come is on its node all the same, and so cannot be read there.
+pub(super) fn is_there(files: &dyn NodeFiles, folder: &Path, path: &str) -> Result<bool> {
+    let Some(streams) = files.streams() else { return Ok(false) };
+    Ok(streams.size(&folder.join(path))?.is_some())
+}
+
+/// A file of another machine that is to be saved.
+pub(super) enum Fetched<H> {
+    /// Its bytes are in the caller's buffer, up to its last header.
+    Small {
+        /// What its header says.
+        header: H,
+        /// Time of its last change, in seconds since 1970.
+        mtime: u64,
+    },
+    /// It is passing; its header is known in the end.
+    Large {
+        /// Its content.
+        content: Passing,
+        /// Tells of its headers, in the end.
+        passed: Passed,
+        /// Time of its last change, in seconds since 1970.
+        mtime: u64,
+    },
+}
+
+/// Why a file of another machine is not there to be saved.
+pub(super) enum Absence {
+    /// It is missing or damaged.
+    File(FileFailure),
+    /// The node cannot be asked any more; the backup has to end.
+    Node(Failure),
+}
+
+/// What passed by as a shard.
+pub(super) fn passed_shard(passed: &Passed) -> std::result::Result<ShardHeader, CouchFileError> {
+    passed.look(|scan| {
+        let PassedDatabase { header, header_offset: offset, .. } = scan.database()?;
+        let (docs, deleted) = header.counts(offset)?;
+        // The purges themselves have passed. A view index with a larger purge sequence than this is left out by a restore and
+        // built anew, though it may be right: so it is where a compaction has dropped old purges.
+        let purge_seq = header.least_purge_seq(offset)?;
+        Ok(ShardHeader {
+            uuid: header.uuid,
+            seq: header.update_seq,
+            purge_seq,
+            purges: purge_seq,
+            docs,
+            deleted,
+            offset,
+            security: None,
+        })
+    })
+}
+
+/// What passed by as a view index.
+pub(super) fn passed_view(passed: &Passed) -> std::result::Result<IndexHeader, CouchFileError> {
+    passed.look(|scan| {
+        let header = scan.view()?;
+        Ok(IndexHeader { signature: header.signature, seq: header.update_seq, purge_seq: header.purge_seq })
+    })
+}
+
+/// Streams from all nodes on other machines, for the files of one phase.
+pub(super) struct Streams {
+    /// By number of the folder.
+    lanes: HashMap<u16, Vec<Lane>>,
+    notices: Notices,
+}
+
+/// What streams have to tell, until somebody can pass it on.
+#[derive(Clone, Default)]
+struct Notices(Arc<Mutex<Vec<String>>>);
+
+impl Notices {
+    fn tell(&self) -> Tell {
+        let notices = self.clone();
+        Arc::new(move |text| notices.0.lock().unwrap_or_else(PoisonError::into_inner).push(text))
+    }
+}
+
+impl Streams {
+    /// Begins to read the files, given in the order in which they will be asked for.
+    pub(super) fn start<'f>(
+        folders: &[NodeFolder],
+        wanted: impl Iterator<Item = (u16, &'f str)>,
+    ) -> Result<Self> {
+        let mut paths: HashMap<u16, Vec<String>> = HashMap::new();
+        if folders.iter().any(|folder| folder.origin.is_streamed()) {
+            for (number, path) in wanted {
+                if folders[usize::from(number)].origin.is_streamed() {
+                    paths.entry(number).or_default().push(path.to_owned());
+                }
+            }
+        }
+        let notices = Notices::default();
+        let count: usize = paths.values().map(|paths| if paths.len() > MANY { 2 } else { 1 }).sum();
+        let budget = (BUDGET / count.max(1)).max(1);
+        let mut lanes = HashMap::new();
+        for (number, paths) in paths {
+            let folder = &folders[usize::from(number)];
+            let Some(files) = folder.origin.far() else { continue };
+            let mut parts = if paths.len() > MANY { vec![Vec::new(), Vec::new()] } else { vec![Vec::new()] };
+            let several = parts.len();
+            for (i, path) in paths.into_iter().enumerate() {
+                parts[(i / TURN) % several].push(path);
+            }
+            let start = |paths| {
+                Lane::start(Arc::clone(files), folder.path.clone(), paths, budget, notices.tell())
+                    .map_err(|e| Failure::io("start a thread for", &folder.path, e))
+            };
+            lanes.insert(number, parts.into_iter().map(start).collect::<Result<Vec<_>>>()?);
+        }
+        Ok(Self { lanes, notices })
+    }
+
+    /// What the streams had to tell since this was asked last.
+    pub(super) fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut self.notices.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sees to it that nobody waits for a file any more.
+    pub(super) fn stop(&self) {
+        for lane in self.lanes.values().flatten() {
+            lane.stop();
+        }
+    }
+
+    /// Why a stream failed for good, where one did.
+    pub(super) fn failure(&self) -> Option<NodeError> {
+        self.lanes.values().flatten().find_map(Lane::failure)
+    }
+
+    fn take(&self, folder: u16, path: &str) -> Option<Taken> {
+        let lanes = self.lanes.get(&folder)?;
+        lanes.iter().find_map(|lane| lane.number(path).map(|number| lane.take(number)))
+    }
+
+    /// A view index, as it came. `None` where it did not: it was deleted with its design document, or swapped by a compaction
+    /// this moment. Not worth waiting for: CouchDB can build it anew.
+    pub(super) fn view(
+        &self,
+        folder: u16,
+        path: &str,
+        buf: &mut Vec<u8>,
+    ) -> Result<Option<Fetched<IndexHeader>>, Absence> {
+        match self.take(folder, path) {
+            Some(Taken::Arrived(arrived)) => {
+                checked(arrived, buf, |buf| contents::index_header(&buf)).map(Some).map_err(Absence::File)
+            }
+            Some(Taken::NotThere) | None => Ok(None),
+            Some(Taken::Failed) => Err(Absence::Node(cut_off())),
+        }
+    }
+
+    /// A shard: as it came or, where it did not, or not whole, fetched alone with patience. `gone` tells whether its database
+    /// was deleted, as far as that is known already.
+    pub(super) fn shard(
+        &self,
+        folders: &[NodeFolder],
+        number: u16,
+        path: &str,
+        buf: &mut Vec<u8>,
+        gone: impl Fn() -> Result<bool>,
+    ) -> Result<Fetched<ShardHeader>, Absence> {
+        let folder = &folders[usize::from(number)];
+        let Some(files) = folder.origin.far() else { return Err(Absence::File(FileFailure::Missing)) };
+        match self.take(number, path) {
+            Some(Taken::Arrived(arrived)) => {
+                match checked(arrived, buf, |buf| contents::shard_header(&buf)) {
+                    Err(newer @ FileFailure::Damaged(CouchFileError::Newer { .. })) => {
+                        return Err(Absence::File(newer));
+                    }
+                    // Made this moment, perhaps.
+                    Err(FileFailure::Damaged(_)) => {}
+                    done => return done.map_err(Absence::File),
+                }
+            }
+            Some(Taken::Failed) => return Err(Absence::Node(cut_off())),
+            // Nobody waits for what is deleted, on this node or the next one.
+            Some(Taken::NotThere) | None if gone().map_err(Absence::Node)? => {
+                return Err(Absence::File(FileFailure::Missing));
+            }
+            Some(Taken::NotThere) | None => {}
+        }
+        alone::shard(files, &folder.path, path, &folder.patience, buf, &self.notices.tell())
+    }
+}
+
+/// What whoever waited is told; why is told by [`Streams::failure`].
+fn cut_off() -> Failure {
+    let error = std::io::Error::other("the connection failed");
+    Failure::io("read", "the files of a node", error)
+}
+
+/// The error for a large file that did not come whole, where this is what an error of the archive comes from.
+pub(super) fn broken_off(error: &std::io::Error) -> Option<NodeError> {
+    let BrokenOff { node, path, why } = error.get_ref()?.downcast_ref::<BrokenOff>()?;
+    Some(NodeError::Connection { node: node.clone(), doing: format!("read {path}"), problem: why.clone() })
+}
+
+/// Checks a small file as one of this machine would be: what comes after its last header is cut off.
+fn checked<H>(
+    arrived: Arrived,
+    buf: &mut Vec<u8>,
+    header: impl Fn(&[u8]) -> std::result::Result<(H, u64), CouchFileError>,
+) -> std::result::Result<Fetched<H>, FileFailure> {
+    match arrived {
+        Arrived::Small { bytes, mtime } => {
+            *buf = bytes;
+            let (header, len) = header(buf).map_err(FileFailure::Damaged)?;
+            buf.truncate(len as usize);
+            Ok(Fetched::Small { header, mtime })
+        }
+        Arrived::Large { content, mtime } => Ok(Fetched::Large { passed: content.passed(), content, mtime }),
+    }
+}

@@ -1,0 +1,96 @@
+//! A file that its node's stream did not bring.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contents::{SMALL, ShardHeader};
+use couchfile::error::CouchFileError;
+use node::NodeFiles;
+use outcome::Failure;
+
+use super::lane::{Arrived, Lane, Taken, Tell};
+use super::{Absence, Fetched, checked};
+use crate::file::{self, FileFailure};
+use crate::patience::Patience;
+
+/// Pauses before a file is asked for again that may be about to appear, or to become whole. See `file.rs`; the way to the node
+/// and back takes its time, too.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(700)];
+/// A file that is gone without `X.couch.compact` beside it does not come back.
+const PATIENCE_FOR_GONE: usize = 2;
+/// Fetches a shard. Patient with CouchDB's swap after a compaction and with files made this moment; where only
+/// `X.couch.compact` is there in the end, that one is the database.
+pub(super) fn shard(
+    files: &Arc<dyn NodeFiles>,
+    folder: &Path,
+    path: &str,
+    patience: &Patience,
+    buf: &mut Vec<u8>,
+    tell: &Tell,
+) -> Result<Fetched<ShardHeader>, Absence> {
+    let pauses = if patience.is_worn_out() { &PAUSES[..1] } else { &PAUSES[..] };
+    let mut failure = FileFailure::Missing;
+    for (i, pause) in pauses.iter().enumerate() {
+        std::thread::sleep(*pause);
+        let last = i + 1 == pauses.len();
+        let found = fetch(files, folder, path, tell).map_err(Absence::Node)?;
+        let arrived = match found {
+            Found::Main(arrived) => arrived,
+            Found::Compacted(arrived) if last => arrived,
+            Found::Compacted(_) => {
+                failure = FileFailure::Missing;
+                continue;
+            }
+            Found::Nothing if i + 1 >= PATIENCE_FOR_GONE || last => {
+                failure = missing(files, folder, path);
+                break;
+            }
+            Found::Nothing => continue,
+        };
+        match checked(arrived, buf, |buf| contents::shard_header(&buf)) {
+            Err(newer @ FileFailure::Damaged(CouchFileError::Newer { .. })) => {
+                return Err(Absence::File(newer));
+            }
+            Err(damaged @ FileFailure::Damaged(_)) => failure = damaged,
+            done => return done.map_err(Absence::File),
+        }
+    }
+    patience.note();
+    Err(Absence::File(failure))
+}
+
+/// What is to be said of a file that is not there.
+fn missing(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str) -> FileFailure {
+    let unfinished = format!("{path}{}", file::COMPACTING);
+    let Some(streams) = files.streams() else { return FileFailure::Missing };
+    // It only adds to a message.
+    match streams.stats(folder, std::slice::from_ref(&unfinished)).ok().and_then(|mut stats| stats.pop()) {
+        Some(Some(stat)) if stat.size > 0 => {
+            let name = unfinished.rsplit('/').next().unwrap_or_default().to_owned();
+            FileFailure::OnlyCompaction { name, bytes: stat.size }
+        }
+        _ => FileFailure::Missing,
+    }
+}
+
+enum Found {
+    Main(Arrived),
+    /// Only `X.couch.compact`.
+    Compacted(Arrived),
+    Nothing,
+}
+
+fn fetch(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str, tell: &Tell) -> Result<Found, Failure> {
+    let paths = vec![path.to_owned(), format!("{path}{}", file::COMPACTED)];
+    let lane = Lane::start(Arc::clone(files), folder.to_owned(), paths, 2 * SMALL as usize, Arc::clone(tell))
+        .map_err(|e| Failure::io("start a thread for", folder, e))?;
+    for (number, found) in [Found::Main as fn(Arrived) -> Found, Found::Compacted].into_iter().enumerate() {
+        match lane.take(number) {
+            Taken::Arrived(arrived) => return Ok(found(arrived)),
+            Taken::NotThere => {}
+            Taken::Failed => return Err(lane.failure().map_or_else(super::cut_off, Failure::from)),
+        }
+    }
+    Ok(Found::Nothing)
+}

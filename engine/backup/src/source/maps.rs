@@ -1,0 +1,55 @@
+//! The shard maps as an entry of the archive.
+
+use archive::{EntrySource, Facts, Opened};
+use couchfile::data_dir::DataFile;
+use couchfile::read_at::{Prefix, ReadAt};
+use outcome::Failure;
+
+use super::DATA;
+use crate::maps::NewMaps;
+use crate::plan::Maps;
+
+/// The shard maps as they were opened at the beginning, or as they were written anew for the archive.
+pub(crate) struct MapsSource<'p, 'f> {
+    pub(crate) maps: &'p Maps<'f>,
+    pub(crate) rewritten: Option<NewMaps>,
+    pub(crate) now: u64,
+}
+
+impl EntrySource for MapsSource<'_, '_> {
+    fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
+        let Maps { database, folder, count } = self.maps;
+        let name = format!("{DATA}{}", DataFile::ShardMaps.path());
+        let mtime = folder.maps_mtime.min(self.now);
+        if let Some(NewMaps { content, facts }) = self.rewritten {
+            let len = content.len();
+            return whole(name, mtime, facts, content, len, buf);
+        }
+        let header = database.header();
+        let facts = Facts::ShardMaps {
+            node: folder.name.clone(),
+            maps: *count,
+            uuid: header.uuid.clone(),
+            seq: header.update_seq,
+            header: database.header_offset(),
+        };
+        whole(name, mtime, facts, database.source().clone(), database.header_end(), buf)
+    }
+}
+
+/// The first `len` bytes of a file, in `buf` where they are few.
+fn whole<R: ReadAt + 'static>(
+    name: String,
+    mtime: u64,
+    facts: Facts,
+    source: R,
+    len: u64,
+    buf: &mut Vec<u8>,
+) -> Result<Opened, Failure> {
+    if len <= contents::SMALL {
+        buf.resize(len as usize, 0);
+        source.read_exact_at(buf, 0).map_err(|e| Failure::io("read", &name, e))?;
+        return Ok(Opened::Small { name, mtime, facts });
+    }
+    Ok(Opened::Large { name, mtime, facts, data: Box::new(Prefix::new(source, len)) })
+}

@@ -1,0 +1,139 @@
+//! Saves shards; of those that were split before they were read, the parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+
+use archive::{ArchiveWriter, Progress};
+use couchfile::data_dir::{Range, ShardName};
+use couchfile::ring;
+use outcome::Result;
+use outcome::report::Reporter;
+
+use crate::adding::add_all;
+use crate::checking::Checking;
+use crate::drift::{self, LatestMaps};
+use crate::folder::NodeFolder;
+use crate::plan::{Plan, PlannedShard};
+use crate::remote;
+use crate::source::{Findings, ShardSource};
+
+/// How often parts of shards are looked for that are split again meanwhile.
+const ROUNDS: u8 = 5;
+
+/// What all rounds need.
+pub(super) struct Saving<'s, 'f> {
+    pub(super) folders: &'f [NodeFolder],
+    pub(super) plan: &'s Plan<'f>,
+    pub(super) findings: &'s Findings,
+    /// Where more than headers is looked at.
+    pub(super) checking: Option<&'s Checking>,
+    pub(super) reporter: &'s dyn Reporter,
+    pub(super) advance: &'s (dyn Fn(Progress) + Sync),
+}
+
+impl Saving<'_, '_> {
+    /// Saves these shards, in the order of their paths.
+    pub(super) fn save<W: Write + Send>(
+        &self,
+        writer: &mut ArchiveWriter<W>,
+        shards: Vec<PlannedShard>,
+        latest: &LatestMaps,
+        round: Option<u8>,
+    ) -> Result<()> {
+        let first_holder = |shard: &PlannedShard| shard.folders.first().copied().unwrap_or_default();
+        let wanted = shards.iter().map(|shard| (first_holder(shard), shard.path.as_str()));
+        let streams = remote::Streams::start(self.folders, wanted)?;
+        let sources = shards.into_iter().map(|shard| ShardSource {
+            shard,
+            folders: self.folders,
+            maps: &self.plan.maps,
+            latest,
+            findings: self.findings,
+            streams: &streams,
+            checking: self.checking,
+            round,
+        });
+        add_all(writer, sources, &streams, self.reporter, self.advance)
+    }
+
+    /// Saves the parts of shards that were split before they were read. Gives the ranges of their databases that were saved.
+    pub(super) fn save_split<W: Write + Send>(
+        &self,
+        writer: &mut ArchiveWriter<W>,
+        latest: &LatestMaps,
+    ) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut rings: BTreeMap<String, Vec<Range>> = BTreeMap::new();
+        for round in 1..=ROUNDS {
+            let split = self.findings.take_split();
+            if split.is_empty() {
+                break;
+            }
+            let mut parts = Vec::new();
+            let databases: BTreeSet<(&str, &str)> =
+                split.iter().map(|shard| (shard.db.as_str(), shard.suffix.as_str())).collect();
+            for (db, suffix) in databases {
+                let gone = |range: &Range| {
+                    let shard = ShardName { range: *range, db: db.to_owned(), suffix: suffix.to_owned() };
+                    split.contains(&shard)
+                };
+                let mut saved = rings.remove(db).unwrap_or_else(|| self.plan.ranges(db));
+                saved.retain(|range| !gone(range));
+                match self.parts(db, suffix, &saved, gone)? {
+                    Some((ring, wanted)) => {
+                        parts.extend(wanted);
+                        rings.insert(db.to_owned(), ring);
+                    }
+                    None => self.give_up(split.iter().filter(|shard| shard.db == db)),
+                }
+            }
+            parts.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+            self.save(writer, parts, latest, Some(round))?;
+        }
+        self.give_up(self.findings.take_split().iter());
+        let shown = |ring: Vec<Range>| ring.iter().map(ToString::to_string).collect();
+        Ok(rings.into_iter().map(|(db, ring)| (db, shown(ring))).collect())
+    }
+
+    /// A ring of what is saved of a database and what its maps now name, and what of that is still to be saved.
+    fn parts(
+        &self,
+        db: &str,
+        suffix: &str,
+        saved: &[Range],
+        gone: impl Fn(&Range) -> bool,
+    ) -> Result<Option<(Vec<Range>, Vec<PlannedShard>)>> {
+        let mut named: BTreeMap<Range, Box<[u16]>> = BTreeMap::new();
+        let mut partitioned = false;
+        for map in drift::maps_of(self.folders, db)?.into_iter().filter(|map| map.suffix == suffix) {
+            partitioned |= map.is_partitioned();
+            for (range, nodes) in map.by_range.iter().filter(|(range, _)| !gone(range)) {
+                let holders = Plan::holders(self.folders, nodes);
+                if !holders.is_empty() {
+                    named.insert(*range, holders);
+                }
+            }
+        }
+        // As much as possible of what is in the archive already.
+        let weight = |range: Range| {
+            if saved.contains(&range) { u64::from(range.end - range.begin) + 1 } else { 0 }
+        };
+        let Some(ring) = ring::heaviest(named.keys().chain(saved).copied(), weight) else { return Ok(None) };
+        let wanted = ring
+            .iter()
+            .filter(|range| !saved.contains(range))
+            .filter_map(|range| {
+                let shard = ShardName { range: *range, db: db.to_owned(), suffix: suffix.to_owned() };
+                Some(PlannedShard { path: shard.path(), folders: named.get(range)?.clone(), partitioned })
+            })
+            .collect();
+        Ok(Some((ring, wanted)))
+    }
+
+    fn give_up<'n>(&self, shards: impl Iterator<Item = &'n ShardName>) {
+        for shard in shards {
+            let why =
+                "it was split while the backup ran, and its parts could not be found on the given nodes";
+            self.findings.problem(shard.path(), why.to_owned());
+        }
+    }
+}

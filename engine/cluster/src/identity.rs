@@ -1,0 +1,96 @@
+//! Whether who answers at a node's address is that node.
+
+use node::{Http, Node, NodeError};
+use serde::{Deserialize, Serialize};
+
+/// What tells a node's CouchDB from another one, beside its name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// The server's uuid, `[couchdb] uuid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// `[couchdb] database_dir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_dir: Option<String>,
+    /// Why `/_up` said no, where it did: such a node is not waited for to say yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_up: Option<String>,
+}
+
+/// Who answers at a node's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// The node.
+    Itself,
+    /// Nobody, or not yet; why.
+    Nobody(String),
+    /// Another CouchDB; which.
+    Another(String),
+    /// A CouchDB that does not take name and password; what it says.
+    Rejects(String),
+}
+
+impl Identity {
+    /// Asks a node that answers.
+    pub fn learn(http: &Http) -> Result<Self, NodeError> {
+        Ok(Self {
+            uuid: http.own_welcome()?.uuid,
+            database_dir: http.config("couchdb", "database_dir")?,
+            not_up: http.why_not_up_soon()?,
+        })
+    }
+
+    /// What is known of a node that may not run: nothing, where it does not.
+    pub fn learn_if_running(http: &Http) -> Self {
+        Self::learn(http).unwrap_or_default()
+    }
+
+    /// Whether two values are known and differ.
+    fn differ(known: Option<&String>, found: Option<&String>) -> bool {
+        matches!((known, found), (Some(known), Some(found)) if known != found)
+    }
+}
+
+/// Finds out who answers at the address of a node. What is not known of the node is not compared.
+pub fn who_answers(node: &Node, known: &Identity) -> Who {
+    let welcome = match node.http.own_welcome() {
+        Ok(welcome) => welcome,
+        Err(NodeError::Unauthorized { reason, .. }) => return of_stranger(node, known, reason),
+        Err(error) => return Who::Nobody(error.to_string()),
+    };
+    let name = match node.http.node_name() {
+        Ok(name) => name,
+        Err(error) => return Who::Nobody(error.to_string()),
+    };
+    let folder = match node.http.config("couchdb", "database_dir") {
+        Ok(folder) => folder,
+        Err(error) => return Who::Nobody(error.to_string()),
+    };
+    let is_other = node.id.name.as_ref().is_some_and(|known| *known != name)
+        || Identity::differ(known.uuid.as_ref(), welcome.uuid.as_ref())
+        || Identity::differ(known.database_dir.as_ref(), folder.as_ref());
+    if !is_other {
+        return Who::Itself;
+    }
+    Who::Another(format!(
+        "CouchDB {} named {name} with the data folder {} and the server uuid {}",
+        welcome.version.as_deref().unwrap_or("of an unknown version"),
+        folder.as_deref().unwrap_or("that CouchDB has by default"),
+        welcome.uuid.as_deref().unwrap_or("that it does not show"),
+    ))
+}
+
+fn of_stranger(node: &Node, known: &Identity, reason: String) -> Who {
+    let welcome = node.http.welcome().ok().flatten();
+    match welcome {
+        Some(welcome) if Identity::differ(known.uuid.as_ref(), welcome.uuid.as_ref()) => {
+            Who::Another(format!(
+                "CouchDB {} with the server uuid {}, which does not accept the name and password ({reason}),",
+                welcome.version.as_deref().unwrap_or("of an unknown version"),
+                welcome.uuid.as_deref().unwrap_or_default(),
+            ))
+        }
+        _ => Who::Rejects(reason),
+    }
+}

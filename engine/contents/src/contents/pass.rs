@@ -1,0 +1,219 @@
+//! Learns what a backup without manifest holds, in one pass.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use archive::{EntryInfo, LargeSink, Visitor};
+use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::database::Database;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::ReadAt;
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
+
+use super::tail::Tail;
+use super::{Contents, no_maps};
+use crate::AnySource;
+use crate::facts::{ShardFacts, ViewFacts};
+use crate::headers::index_header;
+use crate::maps::ArchivedMaps;
+use crate::metadata::Metadata;
+use crate::record::BackupSummary;
+use crate::root::Root;
+use crate::source::Source;
+use crate::spool::Spool;
+use crate::unusable::unusable;
+
+/// Passes over the whole backup once.
+pub(super) fn read(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Contents> {
+    reporter.phase("reading the archive (it has no table of contents)", None);
+    let pass = Pass { found: Mutex::new(Found::default()), backup: source.name(), reporter };
+    let visited = source.visit(threads, &|_| true, &pass)?;
+    let found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let maps = found.maps.ok_or_else(|| no_maps(source.name()))?;
+    Ok(Contents {
+        metadata: found.metadata,
+        summary: visited.record.as_ref().and_then(BackupSummary::of),
+        root: found.root.into_name(),
+        shards: found.shards,
+        views: found.views,
+        maps: ArchivedMaps::new(maps)?,
+        ignored: found.ignored,
+        content_bytes: visited.content_bytes,
+        ranges: OnceLock::new(),
+        source,
+    })
+}
+
+#[derive(Default)]
+struct Found {
+    metadata: Option<Metadata>,
+    root: Root,
+    shards: HashMap<Box<str>, ShardFacts>,
+    views: HashMap<Box<str>, Vec<ViewFacts>>,
+    maps: Option<AnySource>,
+    ignored: u64,
+    files: u64,
+    bytes: u64,
+}
+
+struct Pass<'r> {
+    found: Mutex<Found>,
+    backup: &'r str,
+    reporter: &'r dyn Reporter,
+}
+
+impl Pass<'_> {
+    fn with<T>(&self, work: impl FnOnce(&mut Found) -> T) -> T {
+        work(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the entry is; notes its root, which must be the same for all.
+    fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, Failure> {
+        if self.reporter.is_interrupted() {
+            return Err(Failure::interrupted().into());
+        }
+        self.with(|found| {
+            found.files += 1;
+            found.bytes += entry.size;
+            self.reporter.advance(found.files, found.bytes);
+            let file = found.root.file(self.backup, entry.name)?;
+            if file.is_none() {
+                found.ignored += u64::from(!entry.name.starts_with(archive::CONFIG));
+            }
+            Ok(file)
+        })
+    }
+
+    fn add_shard(&self, shard: &ShardName, size: u64, content: &dyn ReadAt) -> Result<()> {
+        let facts = match shard_facts(size, content) {
+            Ok(facts) => facts,
+            Err(e @ CouchFileError::Newer { .. }) => {
+                return Err(unusable(format!("{} of the archive", shard.path()), e));
+            }
+            Err(e) => {
+                ShardFacts { size, damage: Some(e.to_string().into_boxed_str()), ..ShardFacts::default() }
+            }
+        };
+        self.with(|found| found.shards.insert(shard.path().into_boxed_str(), facts));
+        Ok(())
+    }
+
+    fn add_view(&self, shard: &ShardName, signature: &str, size: u64, content: &dyn ReadAt) {
+        let mut facts = ViewFacts {
+            signature: signature.to_owned(),
+            size,
+            seq: 0,
+            purge_seq: 0,
+            node: None,
+            damage: None,
+        };
+        match index_header(content) {
+            Ok((header, _)) => {
+                facts.seq = header.seq;
+                facts.purge_seq = header.purge_seq;
+                let named = u128::from_str_radix(signature, 16).map(u128::to_be_bytes);
+                if named.is_ok_and(|named| named != *header.signature) {
+                    facts.damage = Some("its signature is not its name".into());
+                }
+            }
+            // Only the end of a large index is at hand here, so its trees are not: that is no damage.
+            Err(CouchFileError::Io { .. }) => {
+                facts.damage = Some("it is too large to be judged without a manifest".into());
+            }
+            Err(e) => facts.damage = Some(e.to_string().into_boxed_str()),
+        }
+        self.with(|found| found.views.entry(shard.path().into_boxed_str()).or_default().push(facts));
+    }
+}
+
+/// What a shard's header says.
+fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts, CouchFileError> {
+    let database = Database::open(content)?;
+    let (docs, deleted) = database.counts()?;
+    Ok(ShardFacts {
+        size,
+        seq: database.header().update_seq,
+        // Not worth failing for: where it cannot be had, views count as ahead and are built anew.
+        purge_seq: database.purge_seq().unwrap_or(0),
+        docs,
+        deleted,
+        node: None,
+        damage: None,
+    })
+}
+
+impl Visitor for Pass<'_> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
+        if entry.name == archive::METADATA {
+            self.with(|found| found.metadata = Metadata::from_yaml(content));
+            return Ok(());
+        }
+        match self.file(entry)? {
+            Some(DataFile::ShardMaps) => {
+                let copy: AnySource = Box::new(content.to_vec());
+                self.with(|found| found.maps = Some(copy));
+            }
+            Some(DataFile::Shard(shard)) => self.add_shard(&shard, entry.size, &content)?,
+            Some(DataFile::View { shard, signature }) => {
+                self.add_view(&shard, &signature, entry.size, &content);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
+        let size = entry.size;
+        Ok(match self.file(entry)? {
+            None => None,
+            Some(DataFile::ShardMaps) => Some(Box::new(SpooledMaps { pass: self, spool: Spool::new()? })),
+            Some(file) => Some(Box::new(End { pass: self, file, size, tail: Mutex::new(Tail::new(size)) })),
+        })
+    }
+}
+
+/// Shard maps too large for memory.
+struct SpooledMaps<'p> {
+    pass: &'p Pass<'p>,
+    spool: Spool,
+}
+
+impl LargeSink for SpooledMaps<'_> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        Ok(self.spool.put(offset, bytes)?)
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
+        let source: AnySource = Box::new(self.spool.content()?);
+        self.pass.with(|found| found.maps = Some(source));
+        Ok(())
+    }
+}
+
+/// Keeps the end of a large file, where its header is.
+struct End<'p> {
+    pass: &'p Pass<'p>,
+    file: DataFile,
+    size: u64,
+    tail: Mutex<Tail>,
+}
+
+impl LargeSink for End<'_> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).put(offset, bytes);
+        Ok(())
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
+        let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.file {
+            DataFile::Shard(shard) => self.pass.add_shard(shard, self.size, &*tail)?,
+            DataFile::View { shard, signature } => {
+                self.pass.add_view(shard, signature, self.size, &*tail);
+            }
+            DataFile::ShardMaps => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! The file that becomes the archive: written under another name, named rightly when it is whole.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use outcome::{Failure, Result};
+
+/// So many bytes may wait in memory before the system is asked to begin writing them to disk.
+const WRITE_BACK: u64 = 8 << 20;
+
+/// A file that goes to disk while it is being written, so that making it durable in the end takes no long. The archive does
+/// not stay in the page cache, either: the data folders' files are worth more there.
+#[derive(Debug)]
+pub struct EarlyWriteBack {
+    file: File,
+    path: PathBuf,
+    written: u64,
+    told: u64,
+}
+
+impl Write for EarlyWriteBack {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n = self.file.write(bytes).map_err(|e| {
+            let text = format!("{} has {} bytes by now: {e}", self.path.display(), self.written);
+            std::io::Error::new(e.kind(), text)
+        })?;
+        self.written += n as u64;
+        if self.written - self.told >= WRITE_BACK {
+            // An advice only: whether it helps changes nothing about the result.
+            let length = std::num::NonZero::new(self.written);
+            let _ = rustix::fs::fadvise(&self.file, 0, length, rustix::fs::Advice::DontNeed);
+            self.told = self.written;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An archive in the making. Dropped without [`PartialFile::commit`], it leaves nothing.
+#[derive(Debug)]
+pub struct PartialFile {
+    path: PathBuf,
+    partial: PathBuf,
+    committed: bool,
+}
+
+impl PartialFile {
+    /// Refuses a path that names something already, unless it may be overwritten.
+    pub fn create(path: &Path, overwrite: bool) -> Result<Self> {
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !overwrite || !found.is_file() => {
+                return Err(Failure::refused(
+                    format!("{} exists already", path.display()),
+                    "Name another archive, or give --overwrite to replace it when the new one is whole.",
+                ));
+            }
+            _ => {}
+        }
+        let name = path.file_name().ok_or_else(|| {
+            Failure::refused(
+                format!("{} names no file", path.display()),
+                "Give the archive's path last, e.g. backup.tar.gz.",
+            )
+        })?;
+        // In a container, one that was killed may have had our number.
+        let partial = (0..u32::MAX).map(|i| {
+            let mut partial = name.to_owned();
+            partial.push(match i {
+                0 => format!(".{}.partial", std::process::id()),
+                _ => format!(".{}-{i}.partial", std::process::id()),
+            });
+            path.with_file_name(partial)
+        });
+        let free = |partial: &PathBuf| std::fs::symlink_metadata(partial).is_err();
+        let partial = { partial }.find(free).unwrap_or_else(|| path.with_extension("partial"));
+        Ok(Self { path: path.to_owned(), partial, committed: false })
+    }
+
+    /// The file to write to. Only its owner can read it: it holds everything, password hashes included.
+    pub fn writer(&self) -> Result<BufWriter<EarlyWriteBack>> {
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.partial)
+            .map_err(|e| Failure::io("create", &self.partial, e))?;
+        Ok(BufWriter::with_capacity(
+            1 << 20,
+            EarlyWriteBack { file, path: self.partial.clone(), written: 0, told: 0 },
+        ))
+    }
+
+    /// Makes the archive durable and gives it its name.
+    pub fn commit(mut self, mut out: BufWriter<EarlyWriteBack>) -> Result<()> {
+        let failed = |e| Failure::io("write", &self.partial, e);
+        out.flush().map_err(failed)?;
+        out.get_ref().file.sync_all().map_err(failed)?;
+        std::fs::rename(&self.partial, &self.path)
+            .map_err(|e| Failure::io("give its name to", &self.path, e))?;
+        self.committed = true;
+        let parent = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        outcome::sync_folder(parent).map_err(|e| Failure::io("make durable", parent, e))
+    }
+}
+
+impl Drop for PartialFile {
+    fn drop(&mut self) {
+        if !self.committed {
+            // It is not there where nothing was written yet.
+            let _ = std::fs::remove_file(&self.partial);
+        }
+    }
+}

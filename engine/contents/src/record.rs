@@ -1,0 +1,91 @@
+//! What a backup records about itself: how it went, what is not in it, what the nodes reported.
+//!
+//! Written by the backup, read by everything that opens one. Lists are complete: a restore relies on them.
+
+mod choice;
+mod cluster;
+mod left_out;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use choice::{Choice, CopyRecord};
+pub use cluster::{
+    ClusterRecord, ConfigurationFile, DatabaseLimits, NodeConfiguration, NodeRecord, SecurityChoice,
+};
+pub use left_out::{LeftOut, LeftOutKind};
+
+/// What the archive's table of contents says about how the backup went. Lists are complete: a restore relies on them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct BackupSummary {
+    /// Names of the nodes saved.
+    pub nodes: Vec<String>,
+    /// When it began, in universal time.
+    pub date: String,
+    /// Databases saved.
+    pub databases: u64,
+    /// Shards saved.
+    pub shards: u64,
+    /// View indexes saved.
+    pub views: u64,
+    /// Databases that were deleted after the shard maps were read: their maps are in the archive, some of their shards
+    /// are not.
+    pub deleted_meanwhile: Vec<String>,
+    /// Databases that were made after the shard maps were read, and so are not in the archive.
+    pub created_meanwhile: Vec<String>,
+    /// View indexes left out because they were ahead of their database or damaged; CouchDB builds them anew.
+    pub views_left_out: Vec<String>,
+    /// Shards that could not be saved, and why.
+    pub problems: Vec<FileProblem>,
+    /// Shards that were saved though they are damaged, where that was looked for: no given node has an intact copy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged: Vec<FileProblem>,
+    /// Damaged copies of shards of which another, intact copy was saved, where that was looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damaged_copies: Vec<FileProblem>,
+    /// Shards that were not saved, as others hold the same documents: their database was in the middle of shard splitting.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub surplus_shards: u64,
+    /// Databases whose shards were split while the backup ran, and the ranges of them that were saved. The shard map in the archive
+    /// still names the old ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub split_meanwhile: BTreeMap<String, Vec<String>>,
+    /// What lies on the nodes and is not in the archive.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Ranges whose copies differ in what they purged, or have the same uuid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies_differ: Vec<Choice>,
+    /// Databases whose shards have different security objects.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub security: BTreeMap<String, SecurityChoice>,
+    /// What CouchDB itself told, where it could be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterRecord>,
+    /// The nodes' configuration files, where they were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<NodeConfiguration>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A file that could not be saved.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileProblem {
+    /// Path below the data folder.
+    pub path: String,
+    /// What is wrong, of every copy that was tried.
+    pub problem: String,
+}
+
+impl BackupSummary {
+    /// Reads the record that a backup carries; `None` if it is another program's.
+    pub fn of(value: &serde_json::Value) -> Option<Self> {
+        serde_json::from_value(value.clone()).ok()
+    }
+}

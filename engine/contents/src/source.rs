@@ -1,0 +1,110 @@
+//! Where the files of a backup come from, whichever kind of backup it is.
+
+mod indexed;
+mod sequential;
+
+use std::path::Path;
+
+use archive::{Archive, Facts, Hash, IndexedArchive, Visitor};
+use indexed::Indexed;
+use outcome::Result;
+use sequential::Sequential;
+
+use crate::AnySource;
+
+/// A backup that can be read.
+///
+/// Names of files are those in the backup: `data/` and the path below the data directory in what couchcopy wrote, some other
+/// directory in an archive that was made with tar.
+pub trait Source: Send + Sync {
+    /// What messages call the backup: its path.
+    fn name(&self) -> &str;
+
+    /// A text that tells this backup's content from any other.
+    fn identity(&self) -> &str;
+
+    /// The files by their names; `None` if the backup can only be read from beginning to end.
+    fn files(&self) -> Option<&dyn Files>;
+
+    /// The files by their names for good; the backup itself if it can only be read from beginning to end.
+    fn into_files(self: Box<Self>) -> Result<Box<dyn Files>, Box<dyn Source>>;
+
+    /// Hands every file that is wanted to the visitor, on `threads` threads (0: as many as there are cores).
+    ///
+    /// The content of each file is compared with its hash, if the backup records one.
+    fn visit(
+        &self,
+        threads: usize,
+        wanted: &(dyn Fn(&str) -> bool + Sync),
+        visitor: &dyn Visitor,
+    ) -> Result<Visited>;
+
+    /// Hands every file to the visitor as [`Self::visit`] does, and checks every byte of the backup besides.
+    fn verify(&self, threads: usize, visitor: &dyn Visitor) -> Result<()>;
+
+    /// The backup as an archive whose compressed members can be copied as they are; `None` if it is not one.
+    fn members(&self) -> Option<&IndexedArchive> {
+        None
+    }
+}
+
+/// The files of a backup, each of which can be opened without reading the others.
+pub trait Files: Send + Sync {
+    /// The directory in the backup that holds the data directory, with its `/`; empty if it is the data directory itself.
+    fn root(&self) -> &str;
+
+    /// What the backup records about itself, a [`crate::BackupSummary`] if couchcopy wrote it.
+    fn record(&self) -> &serde_json::Value;
+
+    /// Bytes of all files.
+    fn content_bytes(&self) -> u64;
+
+    /// All files with what is recorded about them, in the order of the backup. Ends after the first error.
+    fn entries(&self) -> Box<dyn Iterator<Item = Result<FileEntry>> + Send + '_>;
+
+    /// Opens a file for reading at any offset; `None` if there is no file of this name.
+    fn open(&self, name: &str) -> Result<Option<OpenFile>>;
+
+    /// The content of a file of at most `limit` bytes; `None` if there is no file of this name.
+    fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>>;
+}
+
+/// A file of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of its content, if it is recorded.
+    pub blake3: Option<Hash>,
+    /// What is recorded about it.
+    pub facts: Facts,
+}
+
+/// A file that is open for reading.
+pub struct OpenFile {
+    /// Its content.
+    pub content: AnySource,
+    /// Bytes of memory that it takes while it is open.
+    pub memory: u64,
+}
+
+/// What a visit learns about the backup as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct Visited {
+    /// What the backup records about itself, if it was found; see [`Files::record`].
+    pub record: Option<serde_json::Value>,
+    /// Bytes of all files that were read.
+    pub content_bytes: u64,
+}
+
+/// Opens a backup.
+///
+/// Fails if the file cannot be read, is not an archive, or was written by a newer couchcopy.
+pub fn open(path: &Path) -> Result<Box<dyn Source>> {
+    Ok(match archive::open(path)? {
+        Archive::Indexed(archive) => Box::new(Indexed::new(archive)),
+        Archive::Sequential(archive) => Box::new(Sequential::new(archive, path)),
+    })
+}

@@ -1,0 +1,198 @@
+//! The files of a backup that can only be read from beginning to end: read in one pass and kept in a temporary file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use archive::{EntryInfo, Facts, LargeSink, METADATA, Visitor};
+use couchfile::data_dir::DataFile;
+use couchfile::read_at::ReadAt;
+use outcome::Result;
+use outcome::report::Reporter;
+
+use crate::root::Root;
+use crate::source::{FileEntry, Files, OpenFile, Source};
+use crate::spool::{Spool, SpoolPart};
+
+/// The largest `metadata.yaml` that is read, in bytes.
+const METADATA_MAX: u64 = 1 << 20;
+
+/// Bytes of memory of an open file.
+const OPEN_FILE: u64 = 2 << 10;
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub struct SpooledFile {
+    /// Which file of the data directory it is.
+    pub file: DataFile,
+    /// Its content.
+    pub content: SpoolPart,
+    /// Time of the last change, in seconds since 1970.
+    pub mtime: u64,
+}
+
+/// Files of a backup in a temporary file, which is gone when this is dropped.
+#[derive(Debug)]
+pub struct SpooledFiles {
+    /// By path below the data directory.
+    pub files: BTreeMap<String, SpooledFile>,
+    /// The content of `metadata.yaml`, if there is one.
+    pub metadata: Option<Vec<u8>>,
+    /// Files that no backup needs.
+    pub ignored: u64,
+    root: String,
+    record: serde_json::Value,
+    content_bytes: u64,
+}
+
+impl SpooledFiles {
+    /// Reads the backup from beginning to end; keeps the wanted files of its data directory in a temporary file in `folder`.
+    pub fn read(
+        source: &dyn Source,
+        threads: usize,
+        folder: &Path,
+        wanted: &(dyn Fn(&DataFile) -> bool + Sync),
+        reporter: &dyn Reporter,
+    ) -> Result<Self> {
+        let pass = Pass {
+            spool: Spool::within(folder)?,
+            backup: source.name(),
+            wanted,
+            state: Mutex::default(),
+            reporter,
+        };
+        let visited = source.visit(threads, &|_| true, &pass)?;
+        let state = pass.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Self {
+            files: state.files,
+            metadata: state.metadata,
+            ignored: state.ignored,
+            root: state.root.into_name(),
+            record: visited.record.unwrap_or_default(),
+            content_bytes: visited.content_bytes,
+        })
+    }
+
+    /// The file with this name in the backup.
+    fn named(&self, name: &str) -> Option<&SpooledFile> {
+        self.files.get(name.strip_prefix(self.root.as_str())?)
+    }
+}
+
+impl Files for SpooledFiles {
+    fn root(&self) -> &str {
+        &self.root
+    }
+
+    fn record(&self) -> &serde_json::Value {
+        &self.record
+    }
+
+    fn content_bytes(&self) -> u64 {
+        self.content_bytes
+    }
+
+    fn entries(&self) -> Box<dyn Iterator<Item = Result<FileEntry>> + Send + '_> {
+        Box::new(self.files.iter().map(|(path, file)| {
+            Ok(FileEntry {
+                name: format!("{}{path}", self.root),
+                size: file.content.len(),
+                blake3: None,
+                facts: Facts::Other,
+            })
+        }))
+    }
+
+    fn open(&self, name: &str) -> Result<Option<OpenFile>> {
+        let open =
+            |file: &SpooledFile| OpenFile { content: Box::new(file.content.clone()), memory: OPEN_FILE };
+        Ok(self.named(name).map(open))
+    }
+
+    fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        if name == METADATA {
+            return Ok(self.metadata.clone());
+        }
+        let Some(file) = self.named(name).filter(|file| file.content.len() <= limit) else { return Ok(None) };
+        file.content.read().map(Some)
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    files: BTreeMap<String, SpooledFile>,
+    metadata: Option<Vec<u8>>,
+    ignored: u64,
+    root: Root,
+    /// Where the spool ends.
+    end: u64,
+    seen: u64,
+    bytes: u64,
+}
+
+struct Pass<'a> {
+    spool: Spool,
+    backup: &'a str,
+    wanted: &'a (dyn Fn(&DataFile) -> bool + Sync),
+    state: Mutex<State>,
+    reporter: &'a dyn Reporter,
+}
+
+impl Pass<'_> {
+    /// Makes room for a file in the spool and notes it; returns its offset there. `None` if it is not wanted.
+    fn place(&self, entry: &EntryInfo<'_>) -> Result<Option<u64>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.seen += 1;
+        state.bytes += entry.size;
+        self.reporter.advance(state.seen, state.bytes);
+        let Some(file) = state.root.file(self.backup, entry.name)? else {
+            state.ignored += 1;
+            return Ok(None);
+        };
+        if !(self.wanted)(&file) {
+            return Ok(None);
+        }
+        let offset = state.end;
+        state.end = offset.saturating_add(entry.size);
+        let content = self.spool.part(offset, entry.size);
+        state.files.insert(file.path(), SpooledFile { file, content, mtime: entry.mtime });
+        Ok(Some(offset))
+    }
+}
+
+impl Visitor for Pass<'_> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
+        if entry.name == METADATA {
+            if entry.size <= METADATA_MAX {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.metadata = Some(content.to_vec());
+            }
+            return Ok(());
+        }
+        if let Some(offset) = self.place(entry)? {
+            self.spool.put(offset, content)?;
+        }
+        Ok(())
+    }
+
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>> {
+        let Some(begin) = self.place(entry)? else { return Ok(None) };
+        Ok(Some(Box::new(Large { spool: &self.spool, begin })))
+    }
+}
+
+/// A large file on its way into the spool.
+struct Large<'s> {
+    spool: &'s Spool,
+    begin: u64,
+}
+
+impl LargeSink for Large<'_> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.spool.put(self.begin.saturating_add(offset), bytes)
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! The failure for a database file that cannot be used.
+
+use couchfile::error::CouchFileError;
+use outcome::{Advice, Failure, FailureKind};
+
+/// A database file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {what}")]
+pub struct UnusableFile {
+    /// The file, for a message.
+    pub what: String,
+    /// What is wrong with it.
+    pub source: CouchFileError,
+}
+
+/// The failure for a database file that cannot be used.
+pub fn unusable(what: impl Into<String>, source: CouchFileError) -> Failure {
+    Failure::new(UnusableFile { what: what.into(), source })
+}
+
+impl Advice for UnusableFile {
+    fn kind(&self) -> FailureKind {
+        match self.source {
+            CouchFileError::Newer { .. } => FailureKind::Refused,
+            _ => FailureKind::Data,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let remedy = match self.source {
+            CouchFileError::Newer { .. } => {
+                "The file is not damaged. Use a couchcopy that knows this CouchDB: update couchcopy on this machine and try \
+                 again."
+            }
+            _ => {
+                "CouchDB would open this file as an empty database or not at all. Take it from another node or an \
+                 older backup."
+            }
+        };
+        Some(remedy.to_owned())
+    }
+}

@@ -1,0 +1,58 @@
+//! Looks into an archive: one document, all documents of a database, a list of them. No CouchDB is needed.
+
+mod dump;
+mod get;
+mod list;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
+use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
+
+pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
+pub use get::{GetOptions, get};
+pub use list::{ListOptions, ListStyle, list};
+
+/// Opens an archive to read databases out of it: all, or those named.
+///
+/// One without table of contents is read once from beginning to end; the reporter is told so.
+pub fn open(
+    path: &Path,
+    only: Option<Vec<String>>,
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<Arc<Snapshot>> {
+    let options = OpenOptions { threads, only };
+    let tell = |what: &str| {
+        reporter.notice(&Notice { severity: Severity::Info, text: format!("{}: {what}", path.display()) });
+    };
+    Ok(Snapshot::open(path, &options, &tell)?)
+}
+
+/// One database of an archive.
+fn open_database(
+    path: &Path,
+    db: &str,
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<Arc<SnapshotDatabase>> {
+    let snapshot = open(path, Some(vec![db.to_owned()]), threads, reporter)?;
+    snapshot.database(db)?.ok_or_else(|| {
+        Failure::refused(
+            format!("{} holds no database {db}", path.display()),
+            "`couchcopy ls ARCHIVE` lists those it holds.",
+        )
+    })
+}
+
+fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    out.write_all(bytes).map_err(|e| Failure::io("write to", "standard output", e))
+}
+
+/// What a document is called in messages.
+fn shown(database: &SnapshotDatabase, id: &str) -> String {
+    format!("{id} of {} in {}", database.name(), database.snapshot().name())
+}

@@ -1,0 +1,256 @@
+//! Writes all documents of a database as lines of JSON.
+
+use std::io::Write;
+use std::path::Path;
+
+use contents::{UnusableFile, unusable};
+use couchfile::document::{AttachmentForm, JsonOptions};
+use couchfile::error::CouchFileError;
+use couchfile::revtree::Revision;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result, with_causes};
+use snapshot::{Document, Flow, SnapshotDatabase, Walk};
+
+use super::{open_database, shown, write};
+
+/// Documents in a line of couchbackup's format.
+const BATCH: usize = 500;
+/// Bytes after which such a line ends earlier.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// How a dump looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DumpFormat {
+    /// One document a line.
+    #[default]
+    Lines,
+    /// What couchrestore of `@cloudant/couchbackup` reads: a line that tells of the file, then an array of documents a line, each
+    /// with its ancestry.
+    Couchbackup,
+}
+
+/// Which documents are written, and how.
+#[derive(Debug, Clone, Default)]
+pub struct DumpOptions {
+    /// Attachments with their content.
+    pub attachments: bool,
+    /// Every leaf that is not deleted, not only the one that CouchDB shows.
+    pub conflicts: bool,
+    /// Deleted documents and, with `conflicts`, deleted leaves too.
+    pub deleted: bool,
+    /// Also local documents, in the end; not those that CouchDB keeps for itself.
+    pub local: bool,
+    /// The ids of the ancestors (`_revisions`); couchbackup's format always has them.
+    pub revs: bool,
+    /// How it looks.
+    pub format: DumpFormat,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DumpResult {
+    /// Documents written.
+    pub documents: u64,
+    /// Damaged documents, or parts of files, that were left out and reported.
+    pub damaged: u64,
+}
+
+/// Writes the documents of a database in the order of their ids. What is damaged is reported and left out. Memory: a document, or
+/// a line.
+pub fn dump(
+    path: &Path,
+    db: &str,
+    options: &DumpOptions,
+    threads: usize,
+    reporter: &dyn Reporter,
+    out: &mut dyn Write,
+) -> Result<DumpResult> {
+    let database = open_database(path, db, threads, reporter)?;
+    let mut damage = Damage { reporter, count: 0 };
+    // Where a shard cannot be opened, how many there are is not known.
+    let total = match database.info() {
+        Err(e) if e.is_damage() => None,
+        info => Some(info?.documents),
+    };
+    reporter.phase("writing documents", total);
+    let mut lines = Lines { format: options.format, batch: Vec::new(), in_batch: 0, out };
+    lines.begin(options)?;
+    let mut documents = 0;
+    for document in database.in_order_around_damage(&Walk::default())? {
+        let Some((_, document)) = damage.or_report(document.map_err(Failure::from))? else {
+            continue;
+        };
+        let Some(leaves) = damage.or_report(wanted(&database, &document, options))? else { continue };
+        for leaf in leaves {
+            if let Some(json) = damage.or_report(json(&database, &document, &leaf, options))? {
+                lines.put(&json)?;
+                documents += 1;
+            }
+        }
+        reporter.advance(documents, 0);
+    }
+    if options.local {
+        database.locals_around_damage(|found| {
+            let found = damage.or_report(found.map_err(Failure::from))?;
+            if let Some((id, document)) = found
+                && !SnapshotDatabase::is_internal_local(id)
+            {
+                lines.put(&document.to_vec())?;
+                documents += 1;
+            }
+            Ok::<Flow, Failure>(Flow::On)
+        })?;
+    }
+    lines.end()?;
+    damage.end();
+    Ok(DumpResult { documents, damaged: damage.count })
+}
+
+/// So many damaged documents are reported one by one.
+const REPORTED: u64 = 100;
+
+/// Reports what is damaged, and goes on.
+struct Damage<'r> {
+    reporter: &'r dyn Reporter,
+    count: u64,
+}
+
+impl Damage<'_> {
+    /// What was read; `None` where it is damaged, which is reported.
+    fn or_report<T>(&mut self, read: Result<T>) -> Result<Option<T>> {
+        match read {
+            Err(error) if is_damage(&error) => {
+                self.count += 1;
+                if self.count <= REPORTED {
+                    self.notice(with_causes(&error));
+                }
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
+    }
+
+    fn notice(&self, text: String) {
+        self.reporter.notice(&Notice { severity: Severity::Problem, text });
+    }
+
+    fn end(&self) {
+        if self.count > REPORTED {
+            self.notice(format!("{} more are damaged", self.count - REPORTED));
+        }
+        if self.count > 0 {
+            self.notice(
+                "what is damaged is not in the output; `couchcopy verify ARCHIVE` names all of it".into(),
+            );
+        }
+    }
+}
+
+fn is_damage(error: &Failure) -> bool {
+    if let Some(error) = error.get::<snapshot::Error>() {
+        return error.is_damage();
+    }
+    error
+        .get::<UnusableFile>()
+        .is_some_and(|file| !file.source.is_io() && !matches!(file.source, CouchFileError::Newer { .. }))
+}
+
+/// The leaves of a document that are written, the winner first.
+fn wanted<'d>(
+    database: &SnapshotDatabase,
+    document: &'d Document<'_>,
+    options: &DumpOptions,
+) -> Result<Vec<Revision<'d>>> {
+    let mut leaves = document.leaves().map_err(|e| unusable(shown(database, document.id()), e))?;
+    if !options.conflicts {
+        leaves.truncate(1);
+    }
+    leaves.retain(|leaf| options.deleted || !leaf.stored.is_some_and(|stored| stored.deleted));
+    Ok(leaves)
+}
+
+fn json(
+    database: &SnapshotDatabase,
+    document: &Document<'_>,
+    leaf: &Revision<'_>,
+    options: &DumpOptions,
+) -> Result<Vec<u8>> {
+    let form = if options.attachments { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
+    let revs = options.revs || options.format == DumpFormat::Couchbackup;
+    document
+        .json(leaf, JsonOptions { revs, attachments: form, ..JsonOptions::default() })
+        .map_err(|e| unusable(shown(database, document.id()), e))
+}
+
+/// Appends JSON with everything that is not ASCII escaped: couchrestore reads its input in pieces, and spoils a character that two of
+/// them share.
+fn push_ascii(out: &mut Vec<u8>, json: &[u8]) {
+    for c in String::from_utf8_lossy(json).chars() {
+        if c.is_ascii() {
+            out.push(c as u8);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+        }
+    }
+}
+
+/// Puts documents on lines.
+struct Lines<'o> {
+    format: DumpFormat,
+    batch: Vec<u8>,
+    in_batch: usize,
+    out: &'o mut dyn Write,
+}
+
+impl Lines<'_> {
+    /// couchrestore looks into the first line for what it has to expect.
+    fn begin(&mut self, options: &DumpOptions) -> Result<()> {
+        if self.format == DumpFormat::Couchbackup {
+            let told = serde_json::json!({
+                "name": "@cloudant/couchbackup",
+                "version": "2.11.0",
+                "mode": "full",
+                "attachments": options.attachments,
+            });
+            write(self.out, format!("{told}\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, document: &[u8]) -> Result<()> {
+        if self.format == DumpFormat::Lines {
+            write(self.out, document)?;
+            return write(self.out, b"\n");
+        }
+        self.batch.push(if self.in_batch == 0 { b'[' } else { b',' });
+        push_ascii(&mut self.batch, document);
+        self.in_batch += 1;
+        if self.in_batch >= BATCH || self.batch.len() >= BATCH_BYTES { self.end() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.in_batch > 0 {
+            self.batch.extend_from_slice(b"]\n");
+            write(self.out, &self.batch)?;
+            self.batch.clear();
+            self.in_batch = 0;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_ascii_is_escaped() {
+        let json = serde_json::json!({"é☃": "a\u{1f600}"});
+        let mut out = Vec::new();
+        push_ascii(&mut out, json.to_string().as_bytes());
+        assert_eq!(out, br#"{"\u00e9\u2603":"a\ud83d\ude00"}"#);
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&out).unwrap(), json);
+    }
+}

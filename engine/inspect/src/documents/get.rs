@@ -1,0 +1,182 @@
+//! Reads one document, or one of its attachments, out of an archive.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::path::Path;
+
+use contents::unusable;
+use couchfile::document::{AttachmentForm, JsonOptions};
+use couchfile::error::CouchFileError;
+use couchfile::json::Json;
+use couchfile::revtree::Revision;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
+use serde_json::{Value, json};
+use snapshot::{Document, SnapshotDatabase};
+
+use super::{open_database, shown, write};
+
+/// What of a document is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct GetOptions {
+    /// A revision; without it the one that CouchDB shows.
+    pub rev: Option<String>,
+    /// Also the ids of its ancestors (`_revisions`) and what is left of them (`_revs_info`).
+    pub revs: bool,
+    /// Also the revisions in conflict with it.
+    pub conflicts: bool,
+    /// Attachments with their content.
+    pub attachments: bool,
+    /// This attachment's content instead of the document.
+    pub attachment: Option<String>,
+    /// For people to read, with line breaks.
+    pub pretty: bool,
+}
+
+/// Writes a document, or an attachment of it, to `out`.
+///
+/// Fails where there is no such thing, saying what there is.
+pub fn get(
+    path: &Path,
+    db: &str,
+    id: &str,
+    options: &GetOptions,
+    threads: usize,
+    reporter: &dyn Reporter,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let database = open_database(path, db, threads, reporter)?;
+    if id.starts_with("_local/") {
+        let found = database.local(id)?.ok_or_else(|| no_document(&database, id))?;
+        return put(&found.to_vec(), options.pretty, out);
+    }
+    let document = database.document(id)?.ok_or_else(|| no_document(&database, id))?;
+    let damaged = |e| unusable(shown(&database, id), e);
+    let winner = document.winner().map_err(damaged)?;
+    let revision = match &options.rev {
+        Some(rev) => {
+            let found = document.revision(rev).map_err(damaged)?;
+            found.ok_or_else(|| no_revision(&database, &document, rev))?
+        }
+        None if document.is_deleted() => {
+            return Err(Failure::refused(
+                format!("{} is deleted", shown(&database, id)),
+                format!("`--rev {winner}` shows what is left of it."),
+            ));
+        }
+        None => winner,
+    };
+    if revision.stored.is_none() {
+        return Err(Failure::refused(
+            format!("no body is kept of revision {revision} of {}", shown(&database, id)),
+            "A compaction removes the bodies of revisions that are no leaves. `--revs` tells which are there.",
+        ));
+    }
+    if let Some(name) = &options.attachment {
+        return attachment(&database, &document, &revision, name, reporter, out);
+    }
+    let more = more(&document, &revision, options).map_err(damaged)?;
+    let form = if options.attachments { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
+    let json = JsonOptions { revs: options.revs, attachments: form, more: &more, ..JsonOptions::default() };
+    let text = document.json(&revision, json).map_err(damaged)?;
+    put(&text, options.pretty, out)
+}
+
+/// The members that tell of other revisions.
+fn more(
+    document: &Document<'_>,
+    revision: &Revision<'_>,
+    options: &GetOptions,
+) -> Result<Vec<(&'static str, Value)>, CouchFileError> {
+    let mut more = Vec::new();
+    if options.revs {
+        let history = document.history(revision)?;
+        let history: Vec<Value> =
+            history.iter().map(|(rev, status)| json!({"rev": rev, "status": status.name()})).collect();
+        more.push(("_revs_info", history.into()));
+    }
+    if options.conflicts {
+        for (key, deleted) in [("_conflicts", false), ("_deleted_conflicts", true)] {
+            let conflicts = document.conflicts(deleted)?;
+            if !conflicts.is_empty() {
+                more.push((key, conflicts.into()));
+            }
+        }
+    }
+    Ok(more)
+}
+
+fn attachment(
+    database: &SnapshotDatabase,
+    document: &Document<'_>,
+    revision: &Revision<'_>,
+    name: &str,
+    reporter: &dyn Reporter,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let what = || shown(database, document.id());
+    let summary = document.summary(revision).map_err(|e| unusable(what(), e))?;
+    let Some(found) = summary.attachments.iter().find(|attachment| attachment.name == name) else {
+        let names: Vec<&str> = summary.attachments.iter().map(|a| a.name.as_str()).collect();
+        return Err(Failure::refused(
+            format!("revision {revision} of {} has no attachment {name}", what()),
+            if names.is_empty() { "It has none.".into() } else { format!("It has: {}.", names.join(", ")) },
+        ));
+    };
+    let given = Cell::new(0u64);
+    let mut give = |decode: bool| {
+        let mut failed = None;
+        let read = document.attachment(found, decode, |piece| {
+            given.set(given.get() + piece.len() as u64);
+            write(out, piece).map_err(|e| {
+                failed = Some(e);
+                CouchFileError::Write(std::io::ErrorKind::Other.into())
+            })
+        });
+        (failed, read)
+    };
+    let mut done = give(true);
+    if let (None, Err(e)) = &done
+        && !e.is_io()
+        && found.decoded_len().is_none()
+        && given.get() == 0
+    {
+        let text = format!(
+            "attachment {name} of {} was uploaded with Content-Encoding: gzip and is not gzip; this is what was uploaded",
+            what()
+        );
+        reporter.notice(&Notice { severity: Severity::Warning, text });
+        done = give(false);
+    }
+    match done {
+        (Some(error), _) => Err(error),
+        (None, read) => read.map_err(|e| unusable(format!("attachment {name} of {}", what()), e)),
+    }
+}
+
+fn put(text: &[u8], pretty: bool, out: &mut dyn Write) -> Result<()> {
+    match pretty.then(|| Json::parse(text).ok()).flatten() {
+        Some(value) => write(out, &value.to_pretty_vec())?,
+        None => write(out, text)?,
+    }
+    write(out, b"\n")
+}
+
+fn no_document(database: &SnapshotDatabase, id: &str) -> Failure {
+    Failure::refused(
+        format!("there is no document {}", shown(database, id)),
+        format!(
+            "`couchcopy ls ARCHIVE {} --prefix TEXT` lists documents whose ids begin with a text.",
+            database.name()
+        ),
+    )
+}
+
+fn no_revision(database: &SnapshotDatabase, document: &Document<'_>, rev: &str) -> Failure {
+    let leaves: Vec<String> =
+        document.leaves().map(|leaves| leaves.iter().map(ToString::to_string).collect()).unwrap_or_default();
+    Failure::refused(
+        format!("there is no revision {rev} of {}", shown(database, document.id())),
+        format!("Its leaves are {}; `--revs` tells their ancestors.", leaves.join(", ")),
+    )
+}

@@ -1,0 +1,6 @@
+//! Looks into backups without a CouchDB.
+
+pub mod cat;
+pub mod documents;
+pub mod overview;
+pub mod verify;

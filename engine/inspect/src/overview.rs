@@ -1,0 +1,190 @@
+//! What an archive holds, database by database, for people and programs to read.
+
+use std::collections::BTreeSet;
+
+use contents::{Contents, LeftOut, NodeConfiguration};
+use outcome::Result;
+use serde::Serialize;
+
+/// An archive in a few numbers.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overview {
+    /// When the backup was made, as the archive says.
+    pub date: Option<String>,
+    /// Names of the nodes that were saved: as the archive says or, where it does not, as the shard maps name them.
+    pub nodes: Vec<String>,
+    /// The program that made it, with its version.
+    pub made_by: Option<String>,
+    /// Whether the archive has a table of contents, so that one file can be read without the rest.
+    pub manifest: bool,
+    /// Databases.
+    pub databases: u64,
+    /// Shards.
+    pub shards: u64,
+    /// View indexes.
+    pub views: u64,
+    /// Documents that exist.
+    pub documents: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They do not count,
+    /// and a restore leaves them out.
+    pub surplus_shards: u64,
+    /// Bytes of all files.
+    pub content_bytes: u64,
+    /// Shards that could not be saved, or cannot be opened.
+    pub problems: u64,
+    /// Databases deleted while the backup ran.
+    pub deleted_meanwhile: Vec<String>,
+    /// Databases created while the backup ran: not in the archive.
+    pub created_meanwhile: Vec<String>,
+    /// What was on the nodes and is not in the archive, as the backup found it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// The nodes' configuration files, with the names of what in them is secret.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<NodeConfiguration>,
+    /// Files that a backup does not need.
+    pub ignored_files: u64,
+}
+
+/// A database in an archive.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatabaseListing {
+    /// Its name.
+    pub name: String,
+    /// Number of shards.
+    pub q: usize,
+    /// Copies of each on the nodes that were saved.
+    pub n: usize,
+    /// Whether documents are placed by partition.
+    pub partitioned: bool,
+    /// Documents that exist.
+    pub documents: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// Bytes of its shards.
+    pub bytes: u64,
+    /// Its shards, by range.
+    pub shards: Vec<ShardListing>,
+}
+
+/// A shard in an archive.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShardListing {
+    /// The part of the hash space.
+    pub range: String,
+    /// Its entry in the archive.
+    pub file: String,
+    /// Nodes that the shard map names.
+    pub nodes: Vec<String>,
+    /// Documents that exist.
+    pub documents: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// Update sequence.
+    pub seq: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Signatures of its view indexes.
+    pub views: Vec<String>,
+}
+
+/// Sums an archive up.
+pub fn overview(contents: &Contents) -> Result<Overview> {
+    let mut nodes: BTreeSet<String> = BTreeSet::new();
+    let (mut databases, mut documents, mut deleted, mut surplus) = (0, 0, 0, 0);
+    contents.maps.for_each(|document| {
+        if let Ok(map) = document.map
+            && !contents.deleted_meanwhile().contains(&map.db)
+        {
+            databases += 1;
+            let counted = contents.counted(map);
+            surplus += counted.surplus.len() as u64;
+            let map = counted.map;
+            for facts in map.shards().filter_map(|shard| contents.shards.get(shard.path().as_str())) {
+                documents += facts.docs;
+                deleted += facts.deleted;
+            }
+            for node in map.by_range.values().flatten() {
+                if !nodes.contains(node) {
+                    nodes.insert(node.clone());
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let metadata = contents.metadata.as_ref();
+    let told = metadata.map(|m| m.backup.source.nodes_names.clone()).unwrap_or_default();
+    let summary = contents.summary.as_ref();
+    let damaged = contents.shards.values().filter(|shard| shard.damage.is_some()).count() as u64;
+    Ok(Overview {
+        date: metadata.map(|m| m.backup.date.clone()).filter(|date| !date.is_empty()),
+        nodes: if told.is_empty() { nodes.into_iter().collect() } else { told },
+        made_by: metadata.and_then(|m| m.couchcopy.shown()),
+        manifest: contents.is_indexed(),
+        databases,
+        shards: contents.shards.len() as u64,
+        views: contents.views.values().map(|views| views.len() as u64).sum(),
+        documents,
+        deleted,
+        surplus_shards: surplus,
+        content_bytes: contents.content_bytes,
+        problems: damaged + summary.map_or(0, |summary| summary.problems.len() as u64),
+        deleted_meanwhile: contents.deleted_meanwhile().to_vec(),
+        created_meanwhile: summary.map(|summary| summary.created_meanwhile.clone()).unwrap_or_default(),
+        left_out: summary.map(|summary| summary.left_out.clone()).unwrap_or_default(),
+        config: summary.map(|summary| summary.config.clone()).unwrap_or_default(),
+        ignored_files: contents.ignored,
+    })
+}
+
+/// Lists databases in the order of their names: all, or the one with this name.
+pub fn databases(contents: &Contents, only: Option<&str>) -> Result<Vec<DatabaseListing>> {
+    let mut listings = Vec::new();
+    contents.maps.for_each_map(|map| {
+        if only.is_some_and(|name| name != map.db) || contents.deleted_meanwhile().contains(&map.db) {
+            return Ok(());
+        }
+        let map = contents.counted(map).map;
+        let shards: Vec<ShardListing> = map
+            .shards()
+            .zip(map.by_range.values())
+            .map(|(shard, nodes)| {
+                let path = shard.path();
+                let facts = contents.shards.get(path.as_str());
+                let known = facts.cloned().unwrap_or_default();
+                let views = contents.views.get(path.as_str()).into_iter().flatten();
+                ShardListing {
+                    range: shard.range.to_string(),
+                    file: format!("{}{path}", contents.root),
+                    nodes: nodes.clone(),
+                    documents: known.docs,
+                    deleted: known.deleted,
+                    seq: known.seq,
+                    bytes: known.size,
+                    problem: match facts {
+                        None => Some("not in the archive".into()),
+                        Some(facts) => facts.damage.as_deref().map(str::to_owned),
+                    },
+                    views: views.map(|view| view.signature.clone()).collect(),
+                }
+            })
+            .collect();
+        listings.push(DatabaseListing {
+            q: map.by_range.len(),
+            n: map.copies(),
+            partitioned: map.is_partitioned(),
+            documents: shards.iter().map(|shard| shard.documents).sum(),
+            deleted: shards.iter().map(|shard| shard.deleted).sum(),
+            bytes: shards.iter().map(|shard| shard.bytes).sum(),
+            shards,
+            name: map.db,
+        });
+        Ok(())
+    })?;
+    Ok(listings)
+}

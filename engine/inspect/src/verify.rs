@@ -1,0 +1,198 @@
+//! Proves an archive whole: gzip, tar, hashes, every database file inside, every shard map against the files.
+
+mod visitor;
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Instant;
+
+use contents::{Contents, Counted, FileProblem, UnusableFile};
+use couchfile::check::Report;
+use outcome::Result;
+use outcome::report::{Notice, Reporter, Severity};
+use serde::Serialize;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct VerifyResult {
+    /// Whether the archive has a manifest, whose hashes were compared.
+    pub manifest: bool,
+    /// Databases with a shard map.
+    pub databases: u64,
+    /// Shards checked.
+    pub shards: u64,
+    /// View indexes checked.
+    pub views: u64,
+    /// Documents that exist.
+    pub documents: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
+    /// Leaf revisions of both.
+    pub leaf_revisions: u64,
+    /// Bodies whose checksum was compared.
+    pub bodies: u64,
+    /// Attachments whose MD5 was compared.
+    pub attachments: u64,
+    /// Bytes of them.
+    pub attachment_bytes: u64,
+    /// Local documents.
+    pub local_documents: u64,
+    /// Purges remembered.
+    pub purges: u64,
+    /// Bytes of all files.
+    pub content_bytes: u64,
+    /// Everything that is wrong.
+    pub problems: Vec<FileProblem>,
+    /// View indexes that a restore will leave out; CouchDB builds them anew.
+    pub unfit_views: Vec<FileProblem>,
+    /// Databases that were deleted while the backup ran and will not be restored.
+    pub deleted_meanwhile: Vec<String>,
+    /// Shards that belong to no database.
+    pub orphans: u64,
+    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They are checked,
+    /// and do not count.
+    pub surplus_shards: u64,
+}
+
+impl VerifyResult {
+    /// Whether nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn add(&mut self, report: &Report) {
+        self.documents += report.documents;
+        self.deleted += report.deleted;
+        self.leaf_revisions += report.leaves;
+        self.bodies += report.bodies;
+        self.attachments += report.attachments;
+        self.attachment_bytes += report.attachment_bytes;
+        self.local_documents += report.local_documents;
+        self.purges += report.purges;
+    }
+
+    fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.problems.push(FileProblem { path: path.into(), problem: problem.into() });
+    }
+}
+
+/// Verifies an archive.
+///
+/// Fails where the archive itself (gzip, tar, hashes) is damaged; damage inside its files is told in the result.
+pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
+    let begun = Instant::now();
+    let contents = Contents::open(path, threads, reporter)?;
+    reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
+    let mut result = VerifyResult {
+        manifest: contents.is_indexed(),
+        content_bytes: contents.content_bytes,
+        deleted_meanwhile: contents.deleted_meanwhile().to_vec(),
+        ..VerifyResult::default()
+    };
+    let begun = Instant::now();
+    let mapped = check_maps(&contents, &mut result)?;
+    reporter.timing("shard maps held against the files", begun.elapsed().as_secs_f64());
+    let total = contents.shards.len() + contents.views.values().map(Vec::len).sum::<usize>() + 1;
+    reporter.phase("verifying", Some(total as u64));
+    let begun = Instant::now();
+    let visitor = visitor::Checker::new(&contents, &mapped, result, threads, reporter);
+    contents.source.verify(threads, &visitor)?;
+    reporter.timing("files checked", begun.elapsed().as_secs_f64());
+    let mut result = visitor.into_result();
+    check_views(&contents, &mut result);
+    result.problems.sort();
+    if result.is_whole()
+        && let Err(e) = contents::record_verified(&*contents.source)
+    {
+        // A restore checks everything again then.
+        let text = format!("the result could not be recorded for restores on this machine: {e}");
+        reporter.notice(&Notice { severity: Severity::Info, text });
+    }
+    Ok(result)
+}
+
+/// What the shard maps say of the files.
+#[derive(Default)]
+struct Mapped<'s> {
+    /// Names of the partitioned databases.
+    partitioned: HashSet<String>,
+    /// Paths of the shards that make the databases. The others do not count.
+    counted: HashSet<&'s str>,
+}
+
+/// Holds every shard map against the files.
+fn check_maps<'s>(contents: &'s Contents, result: &mut VerifyResult) -> Result<Mapped<'s>> {
+    let could_not_be_saved: HashMap<&str, &str> = contents
+        .summary
+        .iter()
+        .flat_map(|summary| &summary.problems)
+        .map(|problem| (problem.path.as_str(), problem.problem.as_str()))
+        .collect();
+    let deleted: HashSet<&str> = contents.deleted_meanwhile().iter().map(String::as_str).collect();
+    let mut mapped = Mapped::default();
+    let walked = contents.maps.for_each(|document| {
+        if document.id.starts_with("_design/") {
+            return Ok(());
+        }
+        let map = match document.map {
+            Ok(map) => map,
+            Err(problem) => {
+                result.problem(format!("_dbs.couch/{}", document.id), format!("no shard map: {problem}"));
+                return Ok(());
+            }
+        };
+        let Counted { map, surplus, .. } = contents.counted(map);
+        result.surplus_shards += surplus.len() as u64;
+        for shard in map.shards() {
+            let path = shard.path();
+            if let Some((path, _)) = contents.shards.get_key_value(path.as_str()) {
+                mapped.counted.insert(path);
+            } else if !deleted.contains(map.db.as_str()) {
+                let why = could_not_be_saved.get(path.as_str()).map_or_else(
+                    || "the shard map names it, but it is not in the archive".to_owned(),
+                    |why| format!("it is not in the archive: when the backup was made, {why}"),
+                );
+                result.problem(path, why);
+            }
+        }
+        if deleted.contains(map.db.as_str()) {
+            return Ok(());
+        }
+        result.databases += 1;
+        if !map.covers_everything() {
+            result.problem(format!("_dbs.couch/{}", map.db), "its ranges leave gaps");
+        }
+        if map.is_partitioned() {
+            mapped.partitioned.insert(map.db);
+        }
+        Ok(())
+    });
+    match walked {
+        Ok(()) => {}
+        // What is wrong with the file itself is told by its check, too.
+        Err(failure) => match failure.take::<UnusableFile>()? {
+            UnusableFile { source, .. } if !source.is_io() => {
+                result.problem("_dbs.couch", source.to_string())
+            }
+            unread => return Err(unread.into()),
+        },
+    }
+    result.orphans = (contents.shards.len() - mapped.counted.len()) as u64 - result.surplus_shards;
+    Ok(mapped)
+}
+
+fn check_views(contents: &Contents, result: &mut VerifyResult) {
+    for (path, views) in &contents.views {
+        for view in views {
+            let unfit = match contents.shards.get(path) {
+                Some(shard) => view.unfit_for(shard),
+                None => Some("its shard is not in the archive".into()),
+            };
+            if let Some(problem) = unfit {
+                let path = format!("{path}: view index {}", view.signature);
+                result.unfit_views.push(FileProblem { path, problem });
+            }
+        }
+    }
+    result.unfit_views.sort();
+}

@@ -1,0 +1,263 @@
+//! Starts the CouchDB of this machine on an archive's data, for a look or a try, and ends it without a trace.
+//!
+//! Everything lies in a folder of its own: the data (restored for one node, whose name nobody else has), the configuration, the
+//! log. That CouchDB listens on one port of the loopback interface and nowhere else, not even for other Erlang nodes, and what
+//! CouchDB does by itself is off: a replication that was at home in production must not start on a laptop.
+
+mod error;
+mod folder;
+mod installation;
+mod leftovers;
+mod listening;
+mod process;
+mod settings;
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use contents::FileProblem;
+use couchfile::writer::random_uuid;
+use folder::PrivateFolder;
+use node::{Credentials, Endpoint, Http, encode};
+use outcome::report::Reporter;
+use outcome::{Failure, Result};
+use restore::folders::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
+use restore::selection::Selection;
+use serde::Serialize;
+
+use crate::load::error::CouchDbEnded;
+
+pub use installation::Installation;
+use process::Process;
+use settings::Settings;
+
+/// The admin where the user names none.
+const ADMIN: &str = "admin";
+/// How long CouchDB may take until it answers. It takes seconds, more where there are very many databases.
+const START: Duration = Duration::from_secs(300);
+/// Between two looks at CouchDB while it starts, and while it runs.
+const STARTING: Duration = Duration::from_millis(20);
+const RUNNING: Duration = Duration::from_millis(100);
+
+/// What to load and how.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The archive.
+    pub archive: PathBuf,
+    /// Folder of the installed CouchDB; `None`: it is looked for.
+    pub couchdb: Option<PathBuf>,
+    /// Where the private folder is made.
+    pub temporary: PathBuf,
+    /// Whether the private folder stays.
+    pub keep: bool,
+    /// Port; `None`: any free one.
+    pub port: Option<u16>,
+    /// Name of the server admin, and the password; `None`: a random one.
+    pub admin: (Option<String>, Option<String>),
+    /// Whether web pages from anywhere may ask.
+    pub cors: bool,
+    /// Whether databases with damaged or missing shards are left out; else they fail the load.
+    pub skip_damaged: bool,
+    /// Number of threads; 0: as many as there are cores.
+    pub threads: usize,
+}
+
+/// A CouchDB that answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Loaded {
+    /// Where it answers, without name and password.
+    pub url: String,
+    /// Name of the server admin.
+    pub user: String,
+    /// The password.
+    pub password: String,
+    /// Whether the password was made here: nobody knows it yet.
+    #[serde(skip)]
+    pub password_is_new: bool,
+    /// CouchDB's process.
+    pub pid: u32,
+    /// The private folder.
+    pub folder: PathBuf,
+    /// The node's name.
+    pub node: String,
+    /// CouchDB's version.
+    pub version: String,
+    /// Databases that are there.
+    pub databases: u64,
+    /// Databases that were left out, and why.
+    pub left_out: Vec<FileProblem>,
+    /// View indexes that were left out; CouchDB builds them anew.
+    pub views_left_out: Vec<FileProblem>,
+    /// Whether the folder stays.
+    pub kept: bool,
+}
+
+impl Loaded {
+    /// Where it answers, with the name, and with the password where nobody else knows it.
+    pub fn url_with_user(&self) -> String {
+        let mut user = encode(&self.user);
+        if self.password_is_new {
+            user.push(':');
+            user.push_str(&encode(&self.password));
+        }
+        self.url.replacen("://", &format!("://{user}@"), 1)
+    }
+}
+
+/// Loads an archive, tells `answers` when CouchDB does, and waits until the reporter is interrupted. Then, and whenever this
+/// fails, CouchDB ends and its folder goes.
+///
+/// Fails where no CouchDB is installed, where the archive cannot be restored whole, and where CouchDB ends on its own.
+pub fn load(options: &LoadOptions, reporter: &dyn Reporter, answers: &mut dyn FnMut(&Loaded)) -> Result<()> {
+    let couchdb = Installation::find(options.couchdb.as_deref())?;
+    if let Some(port) = options.port {
+        check_port(port)?;
+    }
+    let admin = admin(&options.admin)?;
+    leftovers::remove(&options.temporary, reporter)?;
+    let folder = PrivateFolder::create(&options.temporary, options.keep)?;
+    let node = format!("couchcopy-load-{}@127.0.0.1", &random()?[..8]);
+    let restored = unpack(options, &couchdb, &folder, &node, reporter)?;
+
+    reporter.phase("starting CouchDB", None);
+    let begun = Instant::now();
+    Settings { folder: folder.path(), node: &node, admin: &admin, port: options.port, cors: options.cors }
+        .write()?;
+    let mut process = Process::start(&couchdb, &folder)?;
+    let loaded = wait_until_up(options, &folder, &mut process, &admin, node, restored, reporter)?;
+    reporter.timing("CouchDB started", begun.elapsed().as_secs_f64());
+    answers(&loaded);
+    while !reporter.is_interrupted() {
+        if let Some(ended) = process.ended()? {
+            return Err(died(&folder, &ended, &admin));
+        }
+        std::thread::sleep(RUNNING);
+    }
+    process.stop()?;
+    folder.remove()
+}
+
+/// Name and password of the server admin, and whether the password is new.
+struct Admin {
+    credentials: Credentials,
+    is_new: bool,
+}
+
+fn admin((user, password): &(Option<String>, Option<String>)) -> Result<Admin> {
+    let user = user.clone().unwrap_or_else(|| ADMIN.to_owned());
+    let is_new = password.is_none();
+    let password = match password {
+        Some(password) => password.clone(),
+        None => random()?,
+    };
+    settings::check_admin(&user, &password)?;
+    Ok(Admin { credentials: Credentials { user, password }, is_new })
+}
+
+/// 32 random hexadecimal digits.
+fn random() -> Result<String> {
+    random_uuid().map_err(|e| Failure::io("ask the system for", "random bytes", std::io::Error::other(e)))
+}
+
+/// Restores the archive for one node.
+fn unpack(
+    options: &LoadOptions,
+    couchdb: &Installation,
+    folder: &PrivateFolder,
+    node: &str,
+    reporter: &dyn Reporter,
+) -> Result<RestoreResult> {
+    let restore = RestoreOptions {
+        archive: options.archive.clone(),
+        targets: vec![Target { folder: folder.data(), node: node.to_owned() }],
+        copies: Some(1),
+        fresh_uuids: false,
+        suffixes: Suffixes::Keep,
+        allow_empty: true,
+        skip_damaged: options.skip_damaged,
+        selection: Selection::default(),
+        for_couchdb: couchdb.version(),
+        threads: options.threads,
+    };
+    let restored = restore_folders(&restore, Lasting::ForNow, reporter);
+    // Whatever an interruption made fail.
+    if reporter.is_interrupted() { Err(Failure::interrupted()) } else { restored }
+}
+
+fn wait_until_up(
+    options: &LoadOptions,
+    folder: &PrivateFolder,
+    process: &mut Process,
+    admin: &Admin,
+    node: String,
+    restored: RestoreResult,
+    reporter: &dyn Reporter,
+) -> Result<Loaded> {
+    let begun = Instant::now();
+    let mut http: Option<Http> = None;
+    loop {
+        if reporter.is_interrupted() {
+            return Err(Failure::interrupted());
+        }
+        if let Some(ended) = process.ended()? {
+            return Err(died(folder, &ended, admin));
+        }
+        if let Some(http) = &http
+            && http.is_up_soon().unwrap_or(false)
+        {
+            break;
+        }
+        if http.is_none()
+            && let Some(port) =
+                folder.port().or_else(|| folder.tells_no_port().then(|| listening::port(process.pid()))?)
+        {
+            let endpoint = Endpoint { tls: false, host: Ipv4Addr::LOCALHOST.to_string(), port, ca: None };
+            http = Some(Http::new(&endpoint, Some(admin.credentials.clone()), None, node.clone())?);
+        }
+        if begun.elapsed() > START {
+            return Err(died(folder, "does not answer", admin));
+        }
+        std::thread::sleep(STARTING);
+    }
+    let Some(http) = http else { return Err(Failure::bug("an answer from nowhere")) };
+    // One that took another folder for its own would be up, too, and empty.
+    let maps = http.get("/_node/_local/_dbs")?;
+    if maps["doc_count"].as_u64().is_none_or(|maps| maps < restored.databases) {
+        return Err(Failure::bug(format!(
+            "CouchDB has {} shard maps, {} databases were restored",
+            maps["doc_count"], restored.databases
+        )));
+    }
+    Ok(Loaded {
+        url: format!("{}/", http.url()),
+        user: admin.credentials.user.clone(),
+        password: admin.credentials.password.clone(),
+        password_is_new: admin.is_new,
+        pid: process.pid(),
+        folder: folder.path().to_owned(),
+        node,
+        version: http.version()?.text,
+        databases: restored.databases,
+        left_out: restored.left_out,
+        views_left_out: restored.views_left_out,
+        kept: options.keep,
+    })
+}
+
+/// The error where CouchDB ended, or does not come up. What it logged may hold its configuration.
+fn died(folder: &PrivateFolder, problem: &str, admin: &Admin) -> Failure {
+    let log = folder.log_end().replace(&admin.credentials.password, "…");
+    CouchDbEnded { problem: problem.to_owned(), log }.into()
+}
+
+/// Refuses a port that somebody has.
+fn check_port(port: u16) -> Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Failure::refused(
+            format!("port {port} cannot be had: {e}"),
+            "Give another one, or none: then it is one that is free.",
+        )),
+    }
+}

@@ -1,0 +1,23 @@
+//! Why a CouchDB that was started for a backup is gone.
+
+use outcome::{Advice, FailureKind};
+
+/// A CouchDB that couchcopy had started ended on its own.
+#[derive(Debug, thiserror::Error)]
+#[error("CouchDB {problem}; its log ends with:\n{log}")]
+pub(super) struct CouchDbEnded {
+    /// How it ended.
+    pub(super) problem: String,
+    /// The end of its log.
+    pub(super) log: String,
+}
+
+impl Advice for CouchDbEnded {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Node
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some("Its configuration, data and log are kept for a look with --keep. Does this CouchDB run otherwise?".into())
+    }
+}

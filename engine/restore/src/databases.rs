@@ -1,0 +1,384 @@
+//! Brings single databases of an archive into a running cluster, over HTTP and beside whatever else it has.
+//!
+//! Every leaf revision is written as replication writes it, so that documents keep their revisions, conflicts and deletions.
+//! A note in the database says what is being restored into it until all of it is there: a restore that was interrupted is given
+//! again, asks what is missing and sends that. Nothing is stopped, and no other database is touched.
+
+mod batches;
+mod bulk;
+mod compare;
+mod limits;
+mod local;
+mod multipart;
+mod note;
+mod order;
+mod pass;
+mod peruser;
+mod report;
+mod security;
+mod sender;
+mod target;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use couchfile::json::Json;
+use node::Http;
+use note::Note;
+use outcome::report::{Notice, Reporter, Severity, Steps};
+use outcome::{Failure, Result};
+use peruser::PerUser;
+use security::{UserDatabase, Wanted};
+use sender::Sender;
+use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
+use target::{Found, Target};
+
+use crate::selection::{Rename, check_new_name};
+
+pub use report::{
+    DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
+    FoundDescription, Refused,
+};
+pub use security::SecurityResult;
+
+/// Reads `NAME` or `NAME=NEWNAME`.
+pub fn parse_database(text: &str) -> Result<Rename> {
+    let (from, to) = text.split_once('=').unwrap_or((text, text));
+    if from.is_empty() || to.is_empty() {
+        return Err(Failure::refused(
+            format!("{text:?} names no database"),
+            "Write --db NAME, or --db NAME=NEWNAME for another name.",
+        ));
+    }
+    check_new_name(to)?;
+    let last = to.rsplit('/').next().unwrap_or(to);
+    if matches!(last, "_dbs" | "_nodes") {
+        return Err(Failure::refused(
+            format!("{to} is a list that every node keeps for itself, no database of the cluster"),
+            "Give another name.",
+        ));
+    }
+    Ok(Rename { from: from.to_owned(), to: to.to_owned() })
+}
+
+/// A restore of databases that has been planned, and has changed nothing yet.
+pub struct PlannedDatabases {
+    options: DatabasesOptions,
+    snapshot: Arc<Snapshot>,
+    users: UserDatabase,
+    databases: Vec<PlannedDatabase>,
+}
+
+struct PlannedDatabase {
+    names: Rename,
+    source: Arc<SnapshotDatabase>,
+    info: snapshot::Info,
+    shape: target::Shape,
+    found: Found,
+    security: Wanted,
+    warnings: Vec<String>,
+}
+
+impl PlannedDatabases {
+    /// Looks at the archive and at the cluster.
+    ///
+    /// Fails where a database is not in the archive or its shards are not, and where its place is taken.
+    pub fn make(options: &DatabasesOptions, http: &Http, reporter: &dyn Reporter) -> Result<Self> {
+        check_once(&options.databases)?;
+        reporter.phase("looking at the node", None);
+        target::check_admin(http)?;
+        let only = options.databases.iter().map(|names| names.from.clone()).collect();
+        let tell = |text: &str| reporter.phase(text, None);
+        let open = OpenOptions { threads: options.threads, only: Some(only) };
+        let snapshot = Snapshot::open(&options.archive, &open, &tell)?;
+        reporter.phase("looking at the databases", None);
+        let users = UserDatabase::of(http);
+        let per_user = PerUser::of(http);
+        let mut databases = Vec::with_capacity(options.databases.len());
+        for names in &options.databases {
+            let source = snapshot.database(&names.from)?.ok_or_else(|| {
+                Failure::refused(
+                    format!("{} holds no database {}", options.archive.display(), names.from),
+                    "`couchcopy ls ARCHIVE` lists those it holds.",
+                )
+            })?;
+            // Opens every shard, so that none is found missing when half of it is done.
+            let info = source.info()?;
+            let shape = target::Shape::of(source.map(), options.copies);
+            let note = Note::new(&snapshot, names, options.merge);
+            let target = Target::new(http, &names.to);
+            let found = target.look(&shape, &note)?;
+            let security = Wanted::of(&source, &names.to, &users)?;
+            let mut planned = PlannedDatabase {
+                names: names.clone(),
+                source,
+                info,
+                shape,
+                found,
+                security,
+                warnings: Vec::new(),
+            };
+            planned.check(&target, &users, per_user.as_ref())?;
+            databases.push(planned);
+        }
+        Ok(Self { options: options.clone(), snapshot, users, databases })
+    }
+
+    /// What will be done.
+    pub fn describe(&self, http: &Http) -> DatabasesDescription {
+        DatabasesDescription {
+            archive: self.options.archive.clone(),
+            made: self.snapshot.about().date.clone(),
+            url: http.url().to_owned(),
+            databases: self
+                .databases
+                .iter()
+                .map(|planned| DatabaseDescription {
+                    from: planned.names.from.clone(),
+                    to: planned.names.to.clone(),
+                    documents: planned.info.documents,
+                    deleted: planned.info.deleted,
+                    found: planned.found.description(),
+                    q: planned.shape.q,
+                    n: planned.shape.n,
+                    partitioned: planned.shape.partitioned,
+                    warnings: planned.warnings.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether documents are added to databases that have some already: something to agree to.
+    pub fn merges(&self) -> bool {
+        self.databases.iter().any(|planned| planned.found == Found::Documents)
+    }
+
+    /// Carries it out, one database after the other. Where that fails, or `interrupted` is set, what has been done so far
+    /// stays, and the same command goes on with it. An interruption is no error: the last database told is not finished then.
+    pub fn carry_out(
+        &self,
+        http: &Http,
+        interrupted: &AtomicBool,
+        reporter: &dyn Reporter,
+    ) -> Result<DatabasesResult> {
+        let begun = Instant::now();
+        let steps = Steps::new(reporter);
+        for text in self.databases.iter().flat_map(|planned| &planned.warnings) {
+            reporter.notice(&Notice { severity: Severity::Warning, text: text.clone() });
+        }
+        let mut databases = Vec::with_capacity(self.databases.len());
+        for planned in &self.databases {
+            let target = Target::new(http, &planned.names.to);
+            let sender = Sender::new(target, interrupted, &steps);
+            let begun = Instant::now();
+            let done = self.bring_back(planned, &sender, reporter);
+            let security = match done {
+                Ok(security) => security,
+                Err(_) if sender.gave_up() => SecurityResult::Unfinished,
+                Err(error) => return Err(error),
+            };
+            let (refused, refused_revisions) = sender.take_refused();
+            let Rename { from, to } = planned.names.clone();
+            databases.push(DatabaseResult {
+                from,
+                to,
+                found: planned.found.description(),
+                documents: planned.documents(),
+                finished: !sender.gave_up(),
+                revisions: sender.revisions(),
+                bytes: sender.bytes(),
+                local: sender.locals(),
+                refused,
+                refused_revisions,
+                security,
+                seconds: begun.elapsed().as_secs_f64(),
+            });
+            if sender.gave_up() {
+                break;
+            }
+        }
+        Ok(DatabasesResult { url: http.url().to_owned(), databases, seconds: begun.elapsed().as_secs_f64() })
+    }
+
+    fn bring_back(
+        &self,
+        planned: &PlannedDatabase,
+        sender: &Sender<'_>,
+        reporter: &dyn Reporter,
+    ) -> Result<SecurityResult> {
+        let begun = Instant::now();
+        let PlannedDatabase { names, source, info, shape, found, .. } = planned;
+        let target = &sender.target;
+        let documents = planned.documents();
+        let shown = planned.shown();
+        let unpacked = order::unpacked(source, info.file_size, sender, reporter)?;
+        let source = unpacked.as_ref().unwrap_or(source);
+        reporter.phase(&format!("restoring {shown}"), Some(documents));
+        if *found == Found::Nothing {
+            target.create(shape)?;
+            sender.step("database made");
+        }
+        let mut note = match found {
+            Found::Unfinished(note) => note.clone(),
+            _ => Note::new(&self.snapshot, names, self.options.merge && *found == Found::Documents),
+        };
+        // Before there is anything in it. What is complete but for some revisions is in use by now.
+        if !note.merge && !note.settled {
+            target.close(&self.users)?;
+            sender.step("closed");
+        }
+        if !matches!(found, Found::Unfinished(_)) {
+            target.put_note(&note)?;
+            sender.step("note written");
+        }
+        if !note.merge {
+            target.lift_revs_limit(source.revs_limit()?)?;
+            sender.step("limit lifted");
+        }
+        let ask_first = matches!(found, Found::Unfinished(_) | Found::Documents);
+        pass::documents(source, sender, info.file_size, ask_first, reporter)?;
+        if self.options.local {
+            local::send(source, sender)?;
+        }
+        // They come last: a function in them that validates documents would judge those that were valid before it was there.
+        pass::design_documents(source, sender, info.file_size, ask_first)?;
+        sender.step("design documents sent");
+        reporter.timing(&format!("{shown} sent"), begun.elapsed().as_secs_f64());
+
+        reporter.phase(&format!("comparing {shown}"), Some(documents));
+        let compared = Instant::now();
+        compare::documents(source, sender, reporter)?;
+        let is_complete = sender.refused_revisions() == 0;
+        if !note.merge && is_complete && !shape.overlaps {
+            compare::counts(info, sender)?;
+        }
+        let security = self.settle(planned, &note, target)?;
+        sender.step("compared");
+        reporter.timing(&format!("{shown} compared"), compared.elapsed().as_secs_f64());
+        let is_set = !matches!(security, SecurityResult::NotSet { .. });
+        if is_complete && is_set {
+            target.remove_note()?;
+            sender.step("note removed");
+        } else if !note.merge && is_set && !note.settled {
+            note.settled = true;
+            target.put_note(&note)?;
+        }
+        if !is_complete {
+            let refused = sender.refused_revisions();
+            let text = format!("{shown}: {refused} revisions are not restored");
+            reporter.notice(&Notice { severity: Severity::Problem, text });
+        }
+        Ok(security)
+    }
+
+    /// Gives a database its limits and, last, its security object: until then only server admins may look at it.
+    fn settle(&self, planned: &PlannedDatabase, note: &Note, target: &Target<'_>) -> Result<SecurityResult> {
+        if note.merge {
+            return Ok(SecurityResult::Kept);
+        }
+        target.set_limits(&planned.source)?;
+        let text = |security: &Json| String::from_utf8_lossy(&security.to_vec()).into_owned();
+        let done = match &planned.security {
+            Wanted::Archive(_) => SecurityResult::Restored,
+            Wanted::Closed { archive } => SecurityResult::Closed { archive: text(archive) },
+        };
+        // Whoever has changed it since it was set meant that.
+        if note.settled {
+            return Ok(done);
+        }
+        let wanted = planned.security.object();
+        match target.set_security(&wanted)? {
+            None => Ok(done),
+            Some(reason) if self.users.is(target.name) => {
+                let found = text(&target.security()?);
+                Ok(SecurityResult::NotSet { archive: text(&wanted), found, reason })
+            }
+            Some(reason) => Err(target.error(&format!("PUT {}", target.path("/_security")), 403, reason)),
+        }
+    }
+}
+
+impl PlannedDatabase {
+    /// Looks for what the user should know before, or what must not be done.
+    fn check(&mut self, target: &Target<'_>, users: &UserDatabase, per_user: Option<&PerUser>) -> Result<()> {
+        let to = &self.names.to;
+        if self.found == Found::Documents && !users.is(to) {
+            let security = target.security()?;
+            if security::is_open(&security) && security::holds_users(&self.source) {
+                return Err(Failure::refused(
+                    format!(
+                        "{} holds users with the hashes of their passwords, and everybody may read {to}",
+                        self.names.from
+                    ),
+                    format!(
+                        "Restore it under a name that is free (--db {}=NEWNAME), or give {to} a security object with members \
+                         first: {}.",
+                        self.names.from,
+                        target.url("/_security")
+                    ),
+                ));
+            }
+        }
+        if self.found == Found::Empty
+            && let Some((q, n)) = target.ranges()?
+            && q != self.shape.q as u64
+        {
+            self.warnings.push(format!(
+                "{to} is there already, empty, with {q} ranges and {n} copies of each; it keeps them, though the archive has {} \
+                 ranges. For those of the archive delete it first: curl -u ADMIN -X DELETE '{}'",
+                self.shape.q,
+                target.url("")
+            ));
+        }
+        if self.found != Found::Documents && matches!(self.security, Wanted::Closed { .. }) {
+            self.warnings.push(format!(
+                "{to} will be closed to all but server admins: it holds users with the hashes of their passwords, which the \
+                 archive's security object would show to others"
+            ));
+        }
+        if self.found != Found::Documents
+            && !users.lets_set_security_of(to)
+            && target.look_at_security()?.unwrap_or_else(security::closed) != self.security.object()
+        {
+            self.warnings.push(format!(
+                "the security object of {to} cannot be restored: CouchDB lets nobody set it while [couchdb] \
+                 users_db_security_editable is false. To have it restored set that first: curl -u ADMIN -X PUT '{}' -d '\"true\"'",
+                target.http.url().to_owned() + "/_node/_local/_config/couchdb/users_db_security_editable"
+            ));
+        }
+        if let Some(per_user) = per_user {
+            self.warnings.extend(per_user.warning(target.http, users, to));
+            if users.is(to) {
+                self.warnings.extend(per_user.warning_of_users(to, self.info.deleted));
+            }
+        }
+        Ok(())
+    }
+
+    /// What it is called in messages.
+    fn shown(&self) -> String {
+        let Rename { from, to } = &self.names;
+        if from == to { to.clone() } else { format!("{from} as {to}") }
+    }
+
+    /// Deleted ones among them.
+    fn documents(&self) -> u64 {
+        self.info.documents.saturating_add(self.info.deleted)
+    }
+}
+
+fn check_once(databases: &[Rename]) -> Result<()> {
+    for (i, names) in databases.iter().enumerate() {
+        if databases[..i].iter().any(|other| other.to == names.to) {
+            return Err(Failure::refused(
+                format!("two databases would be named {}", names.to),
+                "Give each database a name of its own: --db NAME=NEWNAME.",
+            ));
+        }
+    }
+    if databases.is_empty() {
+        return Err(Failure::refused("no database is named", "Give --db NAME."));
+    }
+    Ok(())
+}

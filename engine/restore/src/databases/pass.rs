@@ -1,0 +1,347 @@
+//! One pass over a database's documents: read on some threads, sent on others.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
+use couchfile::ejson::NegativeZero;
+use couchfile::error::CouchFileError;
+use couchfile::revtree::Revision;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result};
+use snapshot::{Document, SnapshotDatabase, Walk};
+
+use super::batches::{self, Batch, Batches, DOCUMENTS, unreadable};
+use super::bulk::{self, Bulk};
+use super::multipart::{KeptMultipart, Multipart};
+use super::order::Order;
+use super::sender::Sender;
+
+/// Requests at a time.
+const SENDERS: usize = 4;
+/// Requests that are ready before they can be sent.
+const READY: usize = 2;
+/// Bytes of the requests that a reader makes, all shards together.
+const BULKS: usize = 8 << 20;
+/// Attachments of a document that are sent within it, in bytes.
+const INLINE: u64 = 256 << 10;
+/// Attachments of a document that are held in memory, in bytes; larger ones are sent while they are read.
+const KEPT: u64 = 4 << 20;
+
+/// What design documents begin with.
+const DESIGN: &str = "_design/";
+
+/// Something to send.
+enum Parcel {
+    Bulk(Bulk),
+    Document(KeptMultipart),
+}
+
+impl Parcel {
+    fn send(self, sender: &Sender<'_>) -> Result<()> {
+        match self {
+            Self::Bulk(bulk) => bulk.send(sender),
+            Self::Document(document) => document.send(sender),
+        }
+    }
+}
+
+/// Sends all documents but design documents; where `ask_first`, only the revisions that are missing. `bytes` is the size of
+/// the database's files.
+pub(super) fn documents(
+    source: &SnapshotDatabase,
+    sender: &Sender<'_>,
+    bytes: u64,
+    ask_first: bool,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    let order = Order::of(source, bytes)?;
+    in_order(source, sender, &order, ask_first, reporter)?;
+    let damage = order.take_damage();
+    if damage.is_empty() {
+        return Ok(());
+    }
+    // What one tree hides the other one may show.
+    let other = order.other(source, bytes)?;
+    in_order(source, sender, &other, true, reporter)?;
+    tell_damage(damage, &other, sender, reporter);
+    Ok(())
+}
+
+/// Reports damage that was gone around, after the documents have been read through the other tree, too.
+fn tell_damage(
+    damage: Vec<snapshot::Error>,
+    other: &Order<'_>,
+    sender: &Sender<'_>,
+    reporter: &dyn Reporter,
+) {
+    let found_otherwise = other.take_damage().is_empty();
+    for error in damage {
+        if found_otherwise {
+            let text = format!("{error}; these documents were found another way, and nothing is missing");
+            reporter.notice(&Notice { severity: Severity::Warning, text });
+        } else {
+            sender.lose(&error);
+        }
+    }
+}
+
+fn in_order(
+    source: &SnapshotDatabase,
+    sender: &Sender<'_>,
+    order: &Order<'_>,
+    ask_first: bool,
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    let work = Work { stop: AtomicBool::new(false), failure: Mutex::new(None), read: AtomicU64::new(0) };
+    let (queue, parcels) = sync_channel::<Parcel>(READY);
+    let parcels = Mutex::new(parcels);
+    std::thread::scope(|scope| {
+        for _ in 0..SENDERS {
+            scope.spawn(|| work.send_all(&parcels, sender, reporter));
+        }
+        for _ in 0..order.readers() {
+            let queue = queue.clone();
+            let work = &work;
+            scope.spawn(move || {
+                let mut give = |parcel| work.queue(&queue, parcel);
+                let mut reader = Reader::new(source, sender, Kind::Ordinary, &mut give);
+                work.note(reader.all(order, ask_first, &|count| work.count(count)));
+            });
+        }
+        drop(queue);
+    });
+    work.failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// Sends all design documents, one after the other; where `ask_first`, only the revisions that are missing.
+pub(super) fn design_documents(
+    source: &SnapshotDatabase,
+    sender: &Sender<'_>,
+    bytes: u64,
+    ask_first: bool,
+) -> Result<()> {
+    let mut give = |parcel: Parcel| parcel.send(sender);
+    let mut reader = Reader::new(source, sender, Kind::Design, &mut give);
+    let order = Order::Ids(Batches::new(source, &Walk::prefix(DESIGN))?);
+    reader.all(&order, ask_first, &|_| ())?;
+    if order.take_damage().is_empty() {
+        return Ok(());
+    }
+    // Reported where all other documents were read.
+    reader.all(&order.other(source, bytes)?, true, &|_| ())
+}
+
+/// What readers and senders share.
+struct Work {
+    stop: AtomicBool,
+    /// The first one.
+    failure: Mutex<Option<Failure>>,
+    /// Documents that have been read.
+    read: AtomicU64,
+}
+
+impl Work {
+    fn note(&self, done: Result<()>) {
+        if let Err(error) = done {
+            // Whoever stops for it finds the reason noted.
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.stop.store(true, Ordering::Release);
+        }
+    }
+
+    fn count(&self, documents: u64) {
+        self.read.fetch_add(documents, Ordering::Relaxed);
+    }
+
+    fn queue(&self, queue: &SyncSender<Parcel>, parcel: Parcel) -> Result<()> {
+        // Senders take everything until the end, so that nobody waits for them in vain.
+        if self.stop.load(Ordering::Acquire) || queue.send(parcel).is_err() {
+            return Err(Failure::bug("the reading went on after the sending had failed"));
+        }
+        Ok(())
+    }
+
+    fn send_all(&self, parcels: &Mutex<Receiver<Parcel>>, sender: &Sender<'_>, reporter: &dyn Reporter) {
+        loop {
+            let parcel = parcels.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(parcel) = parcel else { return };
+            if self.stop.load(Ordering::Relaxed) {
+                continue;
+            }
+            self.note(parcel.send(sender));
+            reporter.advance(self.read.load(Ordering::Relaxed), sender.bytes());
+        }
+    }
+}
+
+/// Which documents are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Design,
+    /// All others.
+    Ordinary,
+}
+
+/// Makes requests of documents.
+struct Reader<'r, 's> {
+    source: &'r SnapshotDatabase,
+    sender: &'r Sender<'s>,
+    kind: Kind,
+    /// One for each shard: CouchDB writes what belongs to one shard in one go.
+    bulks: Vec<Bulk>,
+    give: &'r mut dyn FnMut(Parcel) -> Result<()>,
+}
+
+impl<'r, 's> Reader<'r, 's> {
+    fn new(
+        source: &'r SnapshotDatabase,
+        sender: &'r Sender<'s>,
+        kind: Kind,
+        give: &'r mut dyn FnMut(Parcel) -> Result<()>,
+    ) -> Self {
+        let bulks = source.map().by_range.iter().map(|_| Bulk::default()).collect();
+        Self { source, sender, kind, bulks, give }
+    }
+
+    /// Documents in an order, as many as this reader gets of them.
+    fn all(&mut self, order: &Order<'_>, ask_first: bool, read: &dyn Fn(u64)) -> Result<()> {
+        match order {
+            Order::Ids(batches) => loop {
+                let batch = batches.next()?;
+                if batch.is_empty() {
+                    break;
+                }
+                self.batch(&batch, ask_first, read)?;
+            },
+            Order::Changes(windows) => {
+                while let Some(mut shard) = windows.next_shard()? {
+                    loop {
+                        let window: Batch<'_> = shard.next()?;
+                        if window.is_empty() {
+                            break;
+                        }
+                        for batch in window.chunks(DOCUMENTS) {
+                            self.batch(batch, ask_first, read)?;
+                        }
+                    }
+                }
+            }
+        }
+        self.finish()
+    }
+
+    fn batch(&mut self, batch: &[(usize, Document<'_>)], ask_first: bool, read: &dyn Fn(u64)) -> Result<()> {
+        self.sender.check_interrupted()?;
+        let is_design = self.kind == Kind::Design;
+        let of_kind = || batch.iter().filter(|(_, document)| document.id().starts_with(DESIGN) == is_design);
+        let missing = if ask_first {
+            let revisions = batches::revisions(self.source, of_kind().map(|(_, document)| document))?;
+            Some(batches::missing(&revisions, self.sender)?)
+        } else {
+            None
+        };
+        for (shard, document) in of_kind() {
+            match &missing {
+                None => self.document(*shard, document, None)?,
+                Some(missing) => {
+                    if let Some(revs) = missing.get(document.id()) {
+                        self.document(*shard, document, Some(revs))?;
+                    }
+                }
+            }
+        }
+        read(batch.len() as u64);
+        Ok(())
+    }
+
+    /// The leaf revisions of a document, or some of them.
+    fn document(
+        &mut self,
+        shard: usize,
+        document: &Document<'_>,
+        only: Option<&HashSet<String>>,
+    ) -> Result<()> {
+        let leaves = document.leaves().map_err(unreadable(self.source, document))?;
+        for leaf in &leaves {
+            let rev = leaf.to_string();
+            if only.is_some_and(|only| !only.contains(&rev)) {
+                continue;
+            }
+            match self.revision(shard, document, leaf) {
+                Ok(()) => {}
+                Err(Problem::Other(error)) => return Err(error),
+                Err(Problem::Damage(e @ CouchFileError::Io { .. })) => {
+                    return Err(unreadable(self.source, document)(e));
+                }
+                // The rest can still be had.
+                Err(Problem::Damage(damage)) => self.sender.refuse(document.id(), &rev, damage.to_string()),
+            }
+        }
+        let most = (BULKS / self.bulks.len()).min(bulk::BYTES).min(self.sender.request_limit());
+        if self.bulks[shard].is_full(most) { self.flush(shard) } else { Ok(()) }
+    }
+
+    fn revision(
+        &mut self,
+        shard: usize,
+        document: &Document<'_>,
+        leaf: &Revision<'_>,
+    ) -> Result<(), Problem> {
+        let attachments =
+            if has_attachments(leaf) { document.summary(leaf)?.attachments } else { Vec::new() };
+        let size = attachments.iter().fold(0u64, |sum, attachment| sum.saturating_add(attachment.stored_len));
+        // What is gzipped would be gzipped anew, not always into the same bytes.
+        let inline = size <= INLINE && attachments.iter().all(|a| a.encoding == Encoding::Identity);
+        if inline {
+            let attachments = AttachmentForm::InlineAfter(0);
+            let options =
+                JsonOptions { revs: true, attachments, zero: NegativeZero::Kept, ..JsonOptions::default() };
+            self.bulks[shard].add(&document.json(leaf, options)?);
+            return Ok(());
+        }
+        let request = Multipart::new(document, leaf, &attachments)?;
+        if size <= KEPT {
+            let request = request.kept(document, &attachments)?;
+            return (self.give)(Parcel::Document(request)).map_err(Problem::Other);
+        }
+        request.stream(document, &attachments, self.sender).map_err(Problem::Other)
+    }
+
+    fn flush(&mut self, shard: usize) -> Result<()> {
+        self.sender.check_interrupted()?;
+        (self.give)(Parcel::Bulk(std::mem::take(&mut self.bulks[shard])))
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        for shard in 0..self.bulks.len() {
+            if !self.bulks[shard].is_empty() {
+                self.flush(shard)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a leaf may have attachments.
+fn has_attachments(leaf: &Revision<'_>) -> bool {
+    /// An empty list as a term.
+    const NONE: [u8; 1] = [106];
+    leaf.stored.is_some_and(|stored| stored.attachments != Some(&NONE))
+}
+
+/// Why a revision cannot be sent.
+enum Problem {
+    /// It is damaged in the archive.
+    Damage(CouchFileError),
+    /// Nothing can be sent.
+    Other(Failure),
+}
+
+impl From<CouchFileError> for Problem {
+    fn from(error: CouchFileError) -> Self {
+        Self::Damage(error)
+    }
+}

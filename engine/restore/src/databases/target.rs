@@ -1,0 +1,370 @@
+//! The database that documents are brought back to.
+
+use std::time::{Duration, Instant};
+
+use couchfile::json::Json;
+use couchfile::shard_map::ShardMap;
+use node::{Answer, Body, Http, Method, NodeError, encode};
+use outcome::{Failure, Result};
+use serde_json::Value;
+use snapshot::SnapshotDatabase;
+
+use super::FoundDescription;
+use super::note::{ID, Note};
+use super::security::{self, UserDatabase};
+
+/// How many revisions of a document are remembered while documents are brought back: more than any has, so that none is
+/// forgotten on the way.
+const LIFTED: u64 = 1_000_000;
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(150);
+/// The document that CouchDB makes in its database of users by itself.
+const AUTH: &str = "_design/_auth";
+/// How long it may take until what was written is seen by whoever asks: one of several copies may be behind for a moment.
+const SEEN: Duration = Duration::from_secs(30);
+
+/// What a new database is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Number of ranges.
+    pub(super) q: usize,
+    /// Copies of each.
+    pub(super) n: usize,
+    pub(super) partitioned: bool,
+    /// Whether ranges in the archive overlap: its shards were being split, and some documents are in two of them.
+    pub(super) overlaps: bool,
+}
+
+impl Shape {
+    pub(super) fn of(map: &ShardMap, copies: Option<usize>) -> Self {
+        let ranges: Vec<_> = map.by_range.keys().collect();
+        // Of a range that is being split and its parts, the parts count.
+        let inside = |inner: &couchfile::data_dir::Range, outer: &couchfile::data_dir::Range| {
+            inner != outer && outer.begin <= inner.begin && inner.end <= outer.end
+        };
+        let q = ranges.iter().filter(|outer| !ranges.iter().any(|inner| inside(inner, outer))).count();
+        Self {
+            q: q.max(1),
+            n: copies.unwrap_or_else(|| map.copies()).max(1),
+            partitioned: map.is_partitioned(),
+            overlaps: q < ranges.len(),
+        }
+    }
+}
+
+/// What there is under a database's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Empty,
+    /// A restore of the same database was interrupted.
+    Unfinished(Note),
+    Documents,
+}
+
+impl Found {
+    pub(super) fn description(&self) -> FoundDescription {
+        match self {
+            Self::Nothing => FoundDescription::Nothing,
+            Self::Empty => FoundDescription::Empty,
+            Self::Unfinished(_) => FoundDescription::Unfinished,
+            Self::Documents => FoundDescription::Documents,
+        }
+    }
+}
+
+/// Refuses where whoever we are to CouchDB is no server admin: others may neither make databases nor pass by functions that
+/// validate documents.
+pub(super) fn check_admin(http: &Http) -> Result<()> {
+    http.version()?;
+    let session = http.get("/_session")?;
+    let roles = session["userCtx"]["roles"].as_array();
+    if roles.is_some_and(|roles| roles.iter().any(|role| role == "_admin")) {
+        return Ok(());
+    }
+    Err(NodeError::Unauthorized {
+        node: http.node().to_owned(),
+        request: "making databases".into(),
+        reason: "no server admin".into(),
+    }
+    .into())
+}
+
+/// A database of the cluster, there or not.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'h> {
+    pub(super) http: &'h Http,
+    pub(super) name: &'h str,
+}
+
+impl<'h> Target<'h> {
+    pub(super) fn new(http: &'h Http, name: &'h str) -> Self {
+        Self { http, name }
+    }
+
+    /// The path of something in it: `/_security`.
+    pub(super) fn path(&self, rest: &str) -> String {
+        format!("/{}{rest}", encode(self.name))
+    }
+
+    /// The address of something in it, without credentials.
+    pub(super) fn url(&self, rest: &str) -> String {
+        format!("{}{}", self.http.url(), self.path(rest))
+    }
+
+    /// Its security object; `None` where there is no such database.
+    pub(super) fn look_at_security(&self) -> Result<Option<Json>> {
+        if self.info()?.is_some() { self.security().map(Some) } else { Ok(None) }
+    }
+
+    /// Looks what is there.
+    ///
+    /// Fails where documents cannot be brought there.
+    pub(super) fn look(&self, shape: &Shape, note: &Note) -> Result<Found> {
+        let Some(info) = self.info()? else { return Ok(Found::Nothing) };
+        if (info["props"]["partitioned"] == true) != shape.partitioned {
+            let (has, wanted) = if shape.partitioned { ("not ", "") } else { ("", "not ") };
+            return Err(Failure::refused(
+                format!("{} is {has}partitioned there, and {wanted}partitioned in the archive", self.name),
+                "Give another name: --db NAME=NEWNAME.",
+            ));
+        }
+        if let Some(found) = self.note()? {
+            if found.is_of(note) {
+                return Ok(Found::Unfinished(found));
+            }
+            if !note.merge {
+                return Err(Failure::refused(
+                    format!("{} holds a restore that is not finished, {found}", self.name),
+                    "Finish that one with its own archive, or delete the database, or give another name: --db NAME=NEWNAME. \
+                     --merge adds to what is there.",
+                ));
+            }
+        }
+        let count = |key: &str| info[key].as_u64().unwrap_or(0);
+        let (documents, deleted) = (count("doc_count"), count("doc_del_count"));
+        if documents == 0 && deleted == 0 || documents == 1 && deleted == 0 && self.holds_auth_only()? {
+            return Ok(Found::Empty);
+        }
+        if note.merge {
+            return Ok(Found::Documents);
+        }
+        Err(Failure::refused(
+            format!("{} is there already, with {documents} documents and {deleted} deleted ones", self.name),
+            "Give another name (--db NAME=NEWNAME), or --merge to add the archive's documents to it: of each document the \
+             revisions of both sides stay, as after a replication.",
+        ))
+    }
+
+    /// Whether all that it holds is what CouchDB itself puts into a database of users.
+    fn holds_auth_only(&self) -> Result<bool> {
+        let rows = self.http.get(&self.path("/_all_docs?limit=2"))?;
+        let ids: Option<Vec<&str>> =
+            rows["rows"].as_array().map(|rows| rows.iter().filter_map(|row| row["id"].as_str()).collect());
+        Ok(ids == Some(vec![AUTH]))
+    }
+
+    /// How many ranges it has, and how many copies of each.
+    pub(super) fn ranges(&self) -> Result<Option<(u64, u64)>> {
+        let info = self.info()?;
+        Ok(info.and_then(|info| Some((info["cluster"]["q"].as_u64()?, info["cluster"]["n"].as_u64()?))))
+    }
+
+    fn info(&self) -> Result<Option<Value>> {
+        let answer = self.http.ask(Method::GET, &self.path(""), None)?;
+        match answer.status {
+            404 => Ok(None),
+            _ => Ok(Some(self.expect(&Method::GET, "", answer)?.body)),
+        }
+    }
+
+    /// An answer that has to be a success.
+    fn expect(&self, method: &Method, rest: &str, answer: Answer) -> Result<Answer> {
+        if answer.is_success() {
+            return Ok(answer);
+        }
+        Err(self.error(&format!("{method} {}", self.path(rest)), answer.status, answer.reason()))
+    }
+
+    /// The error for a request that CouchDB refused.
+    pub(super) fn error(&self, request: &str, status: u16, reason: String) -> Failure {
+        let (node, request) = (self.http.node().to_owned(), request.to_owned());
+        match status {
+            // Name and password have been proven to be a server admin's, so 403 is about something else.
+            401 => NodeError::Unauthorized { node, request, reason },
+            _ => NodeError::Http { node, request, status, reason },
+        }
+        .into()
+    }
+
+    /// Makes it.
+    pub(super) fn create(&self, shape: &Shape) -> Result<()> {
+        let Shape { q, n, partitioned, .. } = shape;
+        let partitioned = if *partitioned { "&partitioned=true" } else { "" };
+        let rest = format!("?q={q}&n={n}{partitioned}");
+        let answer = self.http.ask(Method::PUT, &self.path(&rest), None)?;
+        if answer.status == 412 {
+            return Err(Failure::refused(
+                format!("somebody else has made {} just now", self.name),
+                "Give the command again to see what is there.",
+            ));
+        }
+        self.expect(&Method::PUT, &rest, answer).map(|_| ())
+    }
+
+    fn note(&self) -> Result<Option<Note>> {
+        let rest = format!("/{ID}");
+        let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
+        match answer.status {
+            404 => Ok(None),
+            _ => Ok(Note::read(&self.expect(&Method::GET, &rest, answer)?.body)),
+        }
+    }
+
+    /// Writes down what is being brought back.
+    pub(super) fn put_note(&self, note: &Note) -> Result<()> {
+        self.put_local(ID, &note.to_json().into()).map(|_| ())
+    }
+
+    /// The note is done with.
+    pub(super) fn remove_note(&self) -> Result<()> {
+        let rest = format!("/{ID}");
+        let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
+        if answer.status == 404 {
+            return Ok(());
+        }
+        let found = self.expect(&Method::GET, &rest, answer)?.body;
+        let rest = format!("{rest}?rev={}", encode(found["_rev"].as_str().unwrap_or_default()));
+        let answer = self.http.ask(Method::DELETE, &self.path(&rest), None)?;
+        match answer.status {
+            404 => Ok(()),
+            _ => self.expect(&Method::DELETE, &rest, answer).map(|_| ()),
+        }
+    }
+
+    /// Writes a local document in place of whatever there is. Tells whether that had to be done.
+    pub(super) fn put_local(&self, id: &str, document: &Json) -> Result<bool> {
+        let name = id.strip_prefix("_local/").unwrap_or(id);
+        let rest = format!("/_local/{}", encode(name));
+        let without_rev = |mut document: Json| {
+            let rev = document.as_object_mut().and_then(|members| members.remove("_rev"));
+            (document, rev)
+        };
+        let (mut document, _) = without_rev(document.clone());
+        let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
+        if answer.status != 404 {
+            let answer = self.expect(&Method::GET, &rest, answer)?;
+            let (found, rev) = without_rev(self.exact(&rest, &answer)?);
+            if found == document {
+                return Ok(false);
+            }
+            if let (Some(members), Some(rev)) = (document.as_object_mut(), rev) {
+                members.insert("_rev", rev);
+            }
+        }
+        self.put(&rest, &document)?;
+        Ok(true)
+    }
+
+    /// An answer as JSON of any depth, with integers of any size.
+    fn exact(&self, rest: &str, answer: &Answer) -> Result<Json> {
+        Json::parse(&answer.text).map_err(|e| {
+            let asked = format!("GET {}", self.path(rest));
+            NodeError::Answer { node: self.http.node().to_owned(), asked, problem: e.to_string() }.into()
+        })
+    }
+
+    /// Lets nobody but server admins use it until it is complete. CouchDB does not allow that for its own database of users,
+    /// where it shows nobody what is not theirs.
+    pub(super) fn close(&self, users: &UserDatabase) -> Result<()> {
+        let closed = security::closed();
+        if !users.is(self.name) {
+            return self.set("/_security", &closed);
+        }
+        self.set_security(&closed).map(|_| ())
+    }
+
+    /// Has all ancestors of every revision remembered for now.
+    pub(super) fn lift_revs_limit(&self, limit: u64) -> Result<()> {
+        self.put("/_revs_limit", &Json::from(limit.max(LIFTED)))
+    }
+
+    /// Gives it the limits that it has in the archive.
+    ///
+    /// Fails where it does not have them then.
+    pub(super) fn set_limits(&self, source: &SnapshotDatabase) -> Result<()> {
+        self.set("/_revs_limit", &source.revs_limit()?.into())?;
+        self.set("/_purged_infos_limit", &source.purge_infos_limit()?.into())
+    }
+
+    /// Gives it a security object; what CouchDB said where it does not let anybody do that.
+    ///
+    /// Fails where it does not have it then.
+    pub(super) fn set_security(&self, security: &Json) -> Result<Option<String>> {
+        let rest = "/_security";
+        if self.security()? == *security {
+            return Ok(None);
+        }
+        let text = security.to_exact_vec();
+        let answer = self.http.send(Method::PUT, &self.path(rest), Body::Text(&text), ANSWER)?;
+        if answer.status == 403 {
+            return Ok(Some(answer.reason()));
+        }
+        self.expect(&Method::PUT, rest, answer)?;
+        self.wait_for(rest, security).map(|()| None)
+    }
+
+    /// Its security object.
+    pub(super) fn security(&self) -> Result<Json> {
+        self.setting("/_security")
+    }
+
+    fn setting(&self, rest: &str) -> Result<Json> {
+        let answer = self.http.ask(Method::GET, &self.path(rest), None)?;
+        let answer = self.expect(&Method::GET, rest, answer)?;
+        self.exact(rest, &answer)
+    }
+
+    /// Sets something unless it is so already, and looks that it is.
+    fn set(&self, rest: &str, value: &Json) -> Result<()> {
+        if self.setting(rest)? == *value {
+            return Ok(());
+        }
+        self.put(rest, value)?;
+        self.wait_for(rest, value)
+    }
+
+    fn wait_for(&self, rest: &str, value: &Json) -> Result<()> {
+        let begun = Instant::now();
+        while self.setting(rest)? != *value {
+            if begun.elapsed() > SEEN {
+                return Err(Failure::incomplete(
+                    format!("{}{rest} was set, but something else is there", self.name),
+                    "Somebody else may have changed it. Give the same command again.",
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// Waits until it has as many documents as it is to have, and as many deleted ones; tells what it has after that.
+    pub(super) fn counts(&self, enough: impl Fn(u64, u64) -> bool) -> Result<(u64, u64)> {
+        let begun = Instant::now();
+        loop {
+            let info = self.http.get(&self.path(""))?;
+            let count = |key: &str| info[key].as_u64().unwrap_or(0);
+            let (documents, deleted) = (count("doc_count"), count("doc_del_count"));
+            if enough(documents, deleted) || begun.elapsed() > SEEN {
+                return Ok((documents, deleted));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn put(&self, rest: &str, value: &Json) -> Result<()> {
+        let text = value.to_exact_vec();
+        let answer = self.http.send(Method::PUT, &self.path(rest), Body::Text(&text), ANSWER)?;
+        self.expect(&Method::PUT, rest, answer).map(|_| ())
+    }
+}

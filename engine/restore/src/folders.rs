@@ -1,0 +1,306 @@
+//! Writes complete data folders for nodes that are not running.
+//!
+//! Everything is written into a staging folder inside each target; only when all of it is on disk does it get its names,
+//! the shard maps last. A folder without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks
+//! complete.
+
+mod checksums;
+pub(crate) mod destination;
+mod flusher;
+pub(crate) mod maps;
+pub(crate) mod plan;
+pub(crate) mod proof;
+pub(crate) mod shard;
+pub(crate) mod staging;
+pub(crate) mod suffix;
+pub(crate) mod visitor;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use contents::{Contents, FileProblem};
+use node::Version;
+use outcome::report::{Notice, Reporter, Severity};
+use outcome::{Failure, Result, parallel};
+use serde::Serialize;
+
+use crate::selection::{Rename, Selection};
+
+pub use checksums::OLDEST_TARGET;
+pub(crate) use checksums::only_md5;
+use destination::Destination;
+use staging::Staging;
+pub use suffix::Suffixes;
+use suffix::TakenSuffixes;
+
+/// What to restore, where to, and how.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// The archive.
+    pub archive: PathBuf,
+    /// The nodes.
+    pub targets: Vec<Target>,
+    /// Copies of every range; `None`: as many as each database had, as far as there are nodes.
+    pub copies: Option<usize>,
+    /// Whether every copy gets a new uuid: needed where an older state returns on the same nodes, or consumers of changes
+    /// feeds that saw a newer state miss changes.
+    pub fresh_uuids: bool,
+    /// Which suffix databases get. A new one is needed where every copy gets a new uuid.
+    pub suffixes: Suffixes,
+    /// Whether an archive may have shards and no database that they belong to.
+    pub allow_empty: bool,
+    /// Whether databases with damaged or missing shards are left out; else they fail the restore before anything is
+    /// written.
+    pub skip_damaged: bool,
+    /// Which databases, and under which names.
+    pub selection: Selection,
+    /// The oldest CouchDB that will open the files, where it is known: before 3.4, files get the checksums that it reads.
+    pub for_couchdb: Option<Version>,
+    /// Number of threads; 0: as many as there are cores.
+    pub threads: usize,
+}
+
+/// A node that gets data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its data folder: not there yet, or empty.
+    pub folder: PathBuf,
+    /// Its name, e.g. `couchdb@127.0.0.1`.
+    pub node: String,
+}
+
+/// A finished restore.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RestoreResult {
+    /// Names of the nodes.
+    pub nodes: Vec<String>,
+    /// Databases restored.
+    pub databases: u64,
+    /// Shard files written, all copies.
+    pub shard_files: u64,
+    /// View index files written, all copies.
+    pub view_files: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Databases that were left out, and why.
+    pub left_out: Vec<FileProblem>,
+    /// View indexes that were left out; CouchDB builds them anew.
+    pub views_left_out: Vec<FileProblem>,
+    /// Databases of the archive that were not asked for.
+    pub not_chosen: u64,
+    /// Databases that got another name.
+    pub renamed: Vec<Rename>,
+    /// Files with checksums that the nodes' CouchDB does not read, which were replaced by MD5; all copies.
+    pub files_rewritten: u64,
+    /// The suffix that all databases got in the names of their files, where that is a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_suffix: Option<String>,
+}
+
+impl RestoreResult {
+    /// Whether every database of the archive was restored.
+    pub fn is_complete(&self) -> bool {
+        self.left_out.is_empty()
+    }
+}
+
+/// Restores an archive into the folders of nodes that are not running.
+///
+/// Fails, before anything is written, where a target is not empty, a name is no node name, or the archive lacks a shard
+/// that its maps name.
+pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Result<RestoreResult> {
+    restore_folders(options, Lasting::Durably, reporter)
+}
+
+/// How long what is restored has to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lasting {
+    /// Whatever happens to the machine afterwards.
+    Durably,
+    /// As long as the machine runs.
+    ForNow,
+}
+
+/// Restores an archive into folders.
+pub fn restore_folders(
+    options: &RestoreOptions,
+    lasting: Lasting,
+    reporter: &dyn Reporter,
+) -> Result<RestoreResult> {
+    check_targets(&options.targets)?;
+    for target in &options.targets {
+        staging::check_empty(&target.folder)?;
+    }
+    let threads = parallel::threads(options.threads);
+    let begun = Instant::now();
+    let mut contents = Contents::open(&options.archive, threads, reporter)?;
+    reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
+    let (plan, destinations, written) = loop {
+        let begun = Instant::now();
+        let mut plan = plan::Plan::make(&contents, options)?;
+        plan.choose_suffix(&options.suffixes, options.fresh_uuids, &TakenSuffixes::default());
+        if !options.allow_empty && plan.orphans > 0 {
+            plan.refuse_empty(contents.name())?;
+        }
+        plan.tell(reporter);
+        reporter.timing("restore planned", begun.elapsed().as_secs_f64());
+        let destinations: Vec<Destination> = options
+            .targets
+            .iter()
+            .zip(&plan.bytes)
+            .map(|(target, &bytes)| {
+                let staging = Staging::create(&target.folder, bytes)?;
+                Ok(Destination::Folder(match lasting {
+                    Lasting::Durably => staging,
+                    Lasting::ForNow => staging.for_now(),
+                }))
+            })
+            .collect::<Result<_>>()?;
+        match write(&contents, &plan, options, &destinations, true, reporter)? {
+            Ok(written) => break (plan, destinations, written),
+            Err(damage) => {
+                for staging in destinations.iter().filter_map(Destination::folder) {
+                    staging.discard()?;
+                }
+                damage.note_in(&mut contents);
+                tell_damage(&damage, reporter);
+            }
+        }
+    };
+
+    reporter.phase("making the data durable", None);
+    let begun = Instant::now();
+    let stagings: Vec<&Staging> = destinations.iter().filter_map(Destination::folder).collect();
+    for staging in &stagings {
+        staging.sync()?;
+    }
+    // The shard maps of all nodes come last, one right after the other.
+    for staging in &stagings {
+        staging.name_data()?;
+    }
+    for staging in stagings {
+        staging.complete()?;
+    }
+    reporter.timing("data durable", begun.elapsed().as_secs_f64());
+    Ok(RestoreResult {
+        nodes: options.targets.iter().map(|target| target.node.clone()).collect(),
+        databases: plan.databases,
+        shard_files: written.shards,
+        view_files: written.views,
+        bytes: written.bytes,
+        left_out: plan.left_out,
+        views_left_out: plan.views_left_out,
+        not_chosen: plan.chosen.not_chosen,
+        renamed: options.selection.rename.clone(),
+        files_rewritten: written.rewritten,
+        new_suffix: plan.new_suffix,
+    })
+}
+
+/// Reports that damage was found, and what follows from it.
+pub(crate) fn tell_damage(damage: &proof::Damage, reporter: &dyn Reporter) {
+    reporter.notice(&Notice {
+        severity: Severity::Warning,
+        text: format!(
+            "damaged in the archive: {} shards, {} view indexes. Nothing was replaced; what was copied is removed",
+            damage.shards.len(),
+            damage.views.len()
+        ),
+    });
+}
+
+/// Writes all files to their destinations, the shard maps too where they are wanted, and checks each. Where one is damaged, that
+/// is what comes back, and what was written is good for nothing.
+pub(crate) fn write(
+    contents: &Contents,
+    plan: &plan::Plan,
+    options: &RestoreOptions,
+    destinations: &[Destination],
+    maps: bool,
+    reporter: &dyn Reporter,
+) -> Result<std::result::Result<visitor::WrittenFiles, proof::Damage>> {
+    let threads = parallel::threads(options.threads);
+    if maps {
+        reporter.phase("rewriting the shard maps", None);
+        let begun = Instant::now();
+        maps::write(contents, plan, options, destinations)?;
+        reporter.timing("maps rewritten", begun.elapsed().as_secs_f64());
+    }
+    reporter.phase("restoring", Some(plan.shards.len() as u64));
+    let begun = Instant::now();
+    let writer = visitor::Writer::new(contents, plan, options, destinations, reporter);
+    flusher::flushing(destinations, || contents.source.visit(threads, &|name| writer.wants(name), &writer))??;
+    writer.send_later()?;
+    let written = writer.finish()?;
+    reporter.timing("files written", begun.elapsed().as_secs_f64());
+    Ok(written)
+}
+
+/// Refuses node names that Erlang would refuse, and targets named twice.
+pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
+    for (i, target) in targets.iter().enumerate() {
+        let valid = target.node.split_once('@').is_some_and(|(name, host)| {
+            let plain = |part: &str| {
+                !part.is_empty()
+                    && part
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
+            };
+            plain(name) && plain(host) && target.node.len() <= 255
+        });
+        if !valid {
+            return Err(Failure::refused(
+                format!("{:?} is no node name", target.node),
+                "A node's name is NAME@HOST, as its vm.args says after -name, e.g. couchdb@127.0.0.1.",
+            ));
+        }
+        let same = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        for other in &targets[..i] {
+            if other.node == target.node || same(&other.folder) == same(&target.folder) {
+                return Err(Failure::refused(
+                    format!("{},{} names a node or a folder twice", target.folder.display(), target.node),
+                    "Give every node once, with a folder of its own.",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl plan::Plan {
+    /// Tells what will not be as it was.
+    pub(crate) fn tell(&self, reporter: &dyn Reporter) {
+        for (list, what) in
+            [(&self.left_out, "database left out"), (&self.views_left_out, "view index left out")]
+        {
+            for problem in list {
+                reporter.notice(&Notice {
+                    severity: Severity::Warning,
+                    text: format!("{what}: {}: {}", problem.path, problem.problem),
+                });
+            }
+        }
+        for db in &self.deleted_meanwhile {
+            reporter.notice(&Notice {
+                severity: Severity::Info,
+                text: format!("{db} was deleted while the backup ran and is not restored"),
+            });
+        }
+        if !self.configured.is_empty() {
+            reporter.notice(&Notice {
+                severity: Severity::Warning,
+                text: format!(
+                    "configuration files are never restored; the archive has some of {} (`couchcopy info` lists them, \
+                     `couchcopy cat` shows one)",
+                    self.configured.join(", ")
+                ),
+            });
+        }
+        if self.orphans > 0 {
+            reporter.notice(&Notice {
+                severity: Severity::Info,
+                text: format!("{} shards belong to no database and are not restored", self.orphans),
+            });
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Writes a `_dbs.couch` for every node: the same documents with the same revisions, a uuid of its own.
+
+use std::io::{BufWriter, Write};
+
+use contents::{Contents, MapDocument, moved, unchanged, unusable};
+use couchfile::data_dir::SHARD_MAPS;
+use couchfile::database::Database;
+use couchfile::edit::{Edit, edit};
+use couchfile::header::HeaderEdit;
+use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
+use outcome::{Failure, Result, parallel};
+
+use super::RestoreOptions;
+use super::destination::Destination;
+use super::plan::{Plan, placed};
+
+/// Writes the shard maps of every node into its staging folder.
+pub(crate) fn write(
+    contents: &Contents,
+    plan: &Plan,
+    options: &RestoreOptions,
+    destinations: &[Destination],
+) -> Result<()> {
+    let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+    let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
+        return Err(Failure::refused(
+            "no node is named to restore to",
+            "Give at least one target: DIR,NODENAME.",
+        ));
+    };
+    let failed = |e| unusable(SHARD_MAPS, e);
+    let uuid = || random_uuid().map_err(failed);
+    let file = match first.folder() {
+        Some(staging) => staging.create_file(SHARD_MAPS)?,
+        None => tempfile::tempfile().map_err(|e| Failure::io("create a file in", std::env::temp_dir(), e))?,
+    };
+    let out = BufWriter::with_capacity(1 << 20, file);
+    let mut writer = DatabaseWriter::new(out, Settings::new(uuid()?, node)).map_err(failed)?;
+    contents.maps.convert(
+        parallel::threads(options.threads),
+        |document| rewritten(document, plan, &nodes, options.copies),
+        |document| match document? {
+            Some(document) => writer.add(&document).map_err(failed),
+            None => Ok(()),
+        },
+    )?;
+    let mut out = writer.finish().map_err(failed)?;
+    let io = |e| Failure::io("write", SHARD_MAPS, e);
+    out.flush().map_err(io)?;
+    let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+
+    let database = Database::open(FileBytes::new(file).map_err(io)?).map_err(failed)?;
+    if first.folder().is_none() {
+        first.copy(SHARD_MAPS, database.source(), database.source().len(), &[])?;
+    }
+    for (destination, node) in destinations.iter().zip(&nodes).skip(1) {
+        let header = HeaderEdit {
+            uuid: Some(uuid()?),
+            node: Some(node.clone()),
+            only_node: true,
+            ..HeaderEdit::default()
+        };
+        let tail =
+            edit(&database, &Edit { header, keep_local: &|_| true, add_local: &[] }).map_err(failed)?;
+        destination.copy(SHARD_MAPS, database.source(), tail.keep, &tail.bytes)?;
+    }
+    Ok(())
+}
+
+/// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name,
+/// where it gets one.
+pub(crate) fn rewritten(
+    document: MapDocument,
+    plan: &Plan,
+    nodes: &[String],
+    copies: Option<usize>,
+) -> Result<Option<NewDocument>> {
+    if document.is_design() {
+        return Ok(Some(unchanged(document)));
+    }
+    let Some(name) = plan.name_of(&document.id).map(str::to_owned) else { return Ok(None) };
+    let mut moved = moved(document, |map| {
+        let mut map = placed(plan.counted(map), &name, nodes, copies);
+        if let Some(suffix) = &plan.new_suffix {
+            map.suffix.clone_from(suffix);
+        }
+        map
+    })?;
+    moved.id = name.into_bytes();
+    Ok(Some(moved))
+}

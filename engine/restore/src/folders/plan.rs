@@ -1,0 +1,373 @@
+//! Which shard goes to which nodes.
+
+use std::collections::{HashMap, HashSet};
+
+use cluster::agreement::Promised;
+use contents::{Contents, Counted, FileProblem, MapDocument, unreadable};
+use couchfile::data_dir::{DataFile, Range, ShardName};
+use couchfile::shard_map::ShardMap;
+use outcome::{Failure, Result, parallel};
+
+use super::RestoreOptions;
+use super::suffix::{Suffixes, TakenSuffixes, now};
+use crate::selection::Chosen;
+
+/// Bytes that a file may take on disk beyond its length: its last block and what an edit appends.
+const SLACK: u64 = 8192;
+
+/// What will be written.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Nodes that get a copy, by the shard's path; the first one's copy keeps its uuid unless all are to be fresh.
+    pub(crate) shards: HashMap<Box<str>, Box<[u16]>>,
+    /// View indexes that go along with their shard, by the shard's path.
+    pub(crate) views: HashMap<Box<str>, HashSet<String>>,
+    /// Number of databases.
+    pub(crate) databases: u64,
+    /// Bytes that each target will take.
+    pub(crate) bytes: Vec<u64>,
+    pub(crate) left_out: Vec<FileProblem>,
+    pub(crate) views_left_out: Vec<FileProblem>,
+    pub(crate) deleted_meanwhile: Vec<String>,
+    /// Shards in the archive that no map names.
+    pub(crate) orphans: u64,
+    /// Databases of the archive whose documents are placed by the first part of their ids.
+    pub(crate) partitioned: HashSet<Box<str>>,
+    /// How many documents every database is to hold.
+    pub(crate) promised: Promised,
+    /// The nodes that the archive's shard maps name.
+    pub(crate) sources: HashSet<String>,
+    /// Which databases are wanted.
+    pub(crate) chosen: Chosen,
+    /// Nodes whose configuration files are in the archive; they are not written.
+    pub(crate) configured: Vec<String>,
+    /// The ranges that count, of databases that were saved in the middle of shard splitting.
+    rings: HashMap<String, Vec<Range>>,
+    /// Databases whose maps are not written, though they are wanted.
+    skipped: HashSet<String>,
+    /// What follows the databases' names in file names, where that is not what it was.
+    pub(crate) new_suffix: Option<String>,
+    /// The suffixes that databases have in the archive.
+    pub(crate) suffixes: TakenSuffixes,
+    /// Names with suffixes of the wanted databases, as they are in the archive.
+    pub(crate) with_suffixes: HashSet<Box<str>>,
+    /// Shards whose file name, read without their map, says another name or suffix than the map, by their path in the archive.
+    misread: HashMap<Box<str>, ShardName>,
+}
+
+impl Plan {
+    /// Plans the restore of what is wanted of an archive.
+    ///
+    /// Fails where a shard is missing or damaged and databases like that are not to be left out, and where the selection makes
+    /// no sense for this archive.
+    pub(crate) fn make(contents: &Contents, options: &RestoreOptions) -> Result<Self> {
+        let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
+        let chosen = Chosen::of(&options.selection, || present(contents))?;
+        let summary = contents.summary.iter();
+        plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
+        plan.skipped.extend(contents.deleted_meanwhile().iter().cloned());
+        let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+        let numbers: HashMap<&str, u16> =
+            nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
+        let mut mapped = 0;
+        let convert = |document: MapDocument| -> Result<Option<OfDatabase>> {
+            let MapDocument { id, map, .. } = document;
+            if id.starts_with("_design/") {
+                return Ok(None);
+            }
+            let Some(name) = chosen.name_of(&id) else { return Ok(None) };
+            let map = map.map_err(|problem| unreadable(&id, &problem))?;
+            let skip = contents.deleted_meanwhile().contains(&map.db);
+            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, options.copies, &numbers)))
+        };
+        contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
+            let Some(planned) = planned? else { return Ok(()) };
+            mapped += planned.archived;
+            plan.add(planned);
+            Ok(())
+        })?;
+        // Of a selection nobody expects that it is everything.
+        if options.selection.is_everything() {
+            plan.deleted_meanwhile = contents.deleted_meanwhile().to_vec();
+            plan.orphans = contents.shards.len() as u64 - mapped;
+        }
+        plan.chosen = chosen;
+        if !plan.left_out.is_empty() && !options.skip_damaged {
+            return Err(damaged(&plan.left_out));
+        }
+        Ok(plan)
+    }
+
+    /// Decides which suffix databases get: a new one, where `needed` or said, is none of their own and none of `taken`.
+    pub(crate) fn choose_suffix(&mut self, suffixes: &Suffixes, needed: bool, taken: &TakenSuffixes) {
+        let is_new = match suffixes {
+            Suffixes::AsNeeded => needed,
+            Suffixes::New => true,
+            Suffixes::Keep => false,
+            Suffixes::Chosen(suffix) => {
+                self.new_suffix = Some(suffix.clone());
+                return;
+            }
+        };
+        let mut all = taken.clone();
+        all.note_all(&self.suffixes);
+        self.new_suffix = is_new.then(|| all.next(now()));
+    }
+
+    /// Refuses where there is no database to restore.
+    pub(crate) fn refuse_empty(&self, archive: &str) -> Result<()> {
+        if self.databases > 0 {
+            return Ok(());
+        }
+        let shards = match self.orphans {
+            0 => String::new(),
+            n => format!(", though {archive} holds {n} shards that belong to none"),
+        };
+        Err(Failure::incomplete(
+            format!("the shard maps in the archive name no database that can be restored{shards}"),
+            "Use another backup: the shard maps (_dbs.couch) of the node were lost when this one was made, or nothing was in it. \
+             Give --allow-empty to restore no databases at all.",
+        ))
+    }
+
+    fn add(&mut self, planned: OfDatabase) {
+        let OfDatabase {
+            db,
+            name,
+            skip,
+            problems,
+            shards,
+            documents,
+            sources,
+            partitioned,
+            suffix,
+            ring,
+            ..
+        } = planned;
+        self.suffixes.note(&suffix);
+        if skip {
+            return;
+        }
+        if !problems.is_empty() {
+            self.skipped.insert(db.clone());
+            self.left_out.push(FileProblem { path: db, problem: problems.join("; ") });
+            return;
+        }
+        self.databases += 1;
+        self.with_suffixes.insert(format!("{name}{suffix}").into());
+        if let Some(ring) = ring {
+            self.rings.insert(db.clone(), ring);
+        }
+        if partitioned {
+            self.partitioned.insert(db.into_boxed_str());
+        }
+        self.promised.add(&name, documents);
+        for node in sources {
+            if !self.sources.contains(&node) {
+                self.sources.insert(node);
+            }
+        }
+        for shard in shards {
+            for &target in &shard.targets {
+                self.bytes[usize::from(target)] += shard.size;
+            }
+            self.views_left_out.extend(shard.views_left_out);
+            if !shard.views.is_empty() {
+                self.views.insert(shard.path.clone(), shard.views);
+            }
+            if let Some(name) = shard.misread {
+                self.misread.insert(shard.path.clone(), name);
+            }
+            self.shards.insert(shard.path, shard.targets);
+        }
+    }
+
+    /// The name under which a database of the archive is written; `None` where it is not.
+    pub(crate) fn name_of<'p>(&'p self, db: &'p str) -> Option<&'p str> {
+        self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
+    }
+
+    /// An archived map with the ranges that count.
+    pub(crate) fn counted(&self, map: ShardMap) -> ShardMap {
+        match self.rings.get(&map.db) {
+            Some(ring) => map.with_ranges(ring),
+            None => map,
+        }
+    }
+
+    /// Whether the database of a planned file gets another name.
+    pub(crate) fn is_renamed(&self, file: &DataFile) -> bool {
+        let shard = self.shard_of(file);
+        shard.is_some_and(|shard| self.chosen.name_of(&shard.db).is_some_and(|name| name != shard.db))
+    }
+
+    /// The file of a node that a planned file of the archive becomes, where its database gets another name or suffix.
+    pub(crate) fn renamed(&self, file: &DataFile) -> Option<DataFile> {
+        let archived = self.shard_of(file)?;
+        let name = self.chosen.name_of(&archived.db)?;
+        let suffix = self.new_suffix.as_ref().unwrap_or(&archived.suffix);
+        if name == archived.db && *suffix == archived.suffix {
+            return None;
+        }
+        let shard = ShardName { range: archived.range, db: name.to_owned(), suffix: suffix.clone() };
+        Some(match file {
+            DataFile::View { signature, .. } => DataFile::View { shard, signature: signature.clone() },
+            _ => DataFile::Shard(shard),
+        })
+    }
+
+    /// The shard that a planned file is of, as its map calls it.
+    fn shard_of<'s>(&'s self, file: &'s DataFile) -> Option<&'s ShardName> {
+        let shard = match file {
+            DataFile::ShardMaps => return None,
+            DataFile::Shard(shard) | DataFile::View { shard, .. } => shard,
+        };
+        if self.misread.is_empty() {
+            return Some(shard);
+        }
+        Some(self.misread.get(shard.path().as_str()).unwrap_or(shard))
+    }
+}
+
+/// The names of the databases that an archive can give back.
+fn present(contents: &Contents) -> Result<Vec<String>> {
+    let mut names = contents.maps.names()?;
+    let deleted: HashSet<&String> = contents.deleted_meanwhile().iter().collect();
+    names.retain(|name| !deleted.contains(name));
+    Ok(names)
+}
+
+/// What will be written of one database; made on any thread.
+struct OfDatabase {
+    /// Its name in the archive.
+    db: String,
+    /// The one that it gets.
+    name: String,
+    /// Whether it is not to be restored at all.
+    skip: bool,
+    problems: Vec<String>,
+    shards: Vec<OfShard>,
+    /// Deleted ones counted.
+    documents: u64,
+    /// Whether its documents are placed by the first part of their ids.
+    partitioned: bool,
+    /// The nodes that its map names in the archive.
+    sources: Vec<String>,
+    /// What follows its name in file names in the archive.
+    suffix: String,
+    /// Its shards that are in the archive, those that do not count among them.
+    archived: u64,
+    /// The ranges that count, where these are not all.
+    ring: Option<Vec<Range>>,
+}
+
+struct OfShard {
+    /// In the archive.
+    path: Box<str>,
+    /// What its map calls it, where its file name says something else.
+    misread: Option<ShardName>,
+    targets: Box<[u16]>,
+    views: HashSet<String>,
+    views_left_out: Vec<FileProblem>,
+    /// Bytes that a copy takes, its view indexes with it.
+    size: u64,
+}
+
+impl OfDatabase {
+    fn plan(
+        contents: &Contents,
+        map: ShardMap,
+        name: &str,
+        skip: bool,
+        nodes: &[String],
+        copies: Option<usize>,
+        numbers: &HashMap<&str, u16>,
+    ) -> Self {
+        let Counted { map, ring, surplus } = contents.counted(map);
+        let mut planned = Self {
+            db: map.db.clone(),
+            name: name.to_owned(),
+            skip,
+            problems: Vec::new(),
+            shards: Vec::with_capacity(map.by_range.len()),
+            documents: 0,
+            partitioned: map.is_partitioned(),
+            sources: Vec::new(),
+            suffix: map.suffix.clone(),
+            archived: surplus.len() as u64,
+            ring,
+        };
+        for node in map.by_range.values().flatten() {
+            if !planned.sources.contains(node) {
+                planned.sources.push(node.clone());
+            }
+        }
+        if !map.covers_everything() {
+            planned.problems.push("its ranges leave gaps".to_owned());
+        }
+        let map = placed(map, name, nodes, copies);
+        for (shard, holders) in map.shards().zip(map.by_range.values()) {
+            let path = shard.path();
+            let Some(facts) = contents.shards.get(path.as_str()) else {
+                planned.problems.push(format!("the range {} is not in the archive", shard.range));
+                continue;
+            };
+            planned.archived += 1;
+            planned.documents += facts.docs + facts.deleted;
+            if let Some(damage) = &facts.damage {
+                planned.problems.push(format!("{path} is damaged: {damage}"));
+            }
+            let mut of_shard = OfShard {
+                targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),
+                views: HashSet::new(),
+                views_left_out: Vec::new(),
+                size: facts.size + SLACK,
+                misread: misread(&path, &shard),
+                path: path.into_boxed_str(),
+            };
+            for view in contents.views.get(&of_shard.path).into_iter().flatten() {
+                match view.unfit_for(facts) {
+                    None => {
+                        of_shard.size += view.size + SLACK;
+                        of_shard.views.insert(view.signature.clone());
+                    }
+                    Some(problem) => of_shard
+                        .views_left_out
+                        .push(FileProblem { path: format!("{} {}", of_shard.path, view.signature), problem }),
+                }
+            }
+            planned.shards.push(of_shard);
+        }
+        planned
+    }
+}
+
+/// The shard, where its file name alone says something else: a database without suffix may have a name that ends like one.
+fn misread(path: &str, shard: &ShardName) -> Option<ShardName> {
+    let as_read = DataFile::parse(path);
+    (as_read != Some(DataFile::Shard(shard.clone()))).then(|| shard.clone())
+}
+
+/// The map of a database on the new nodes. It keeps its ranges and properties; its copies are spread like CouchDB does it,
+/// beginning at a node that depends on the name that it gets.
+pub(crate) fn placed(mut map: ShardMap, name: &str, nodes: &[String], copies: Option<usize>) -> ShardMap {
+    let copies = copies.unwrap_or_else(|| map.copies());
+    let first = crc32fast::hash(name.as_bytes()) as usize % nodes.len().max(1);
+    map.place(nodes, copies, first);
+    map
+}
+
+fn damaged(left_out: &[FileProblem]) -> Failure {
+    let shown: Vec<String> =
+        left_out.iter().take(5).map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
+    Failure::incomplete(
+        format!(
+            "{} databases cannot be restored whole: {}{}",
+            left_out.len(),
+            shown.join("; "),
+            if left_out.len() > 5 { "; …" } else { "" }
+        ),
+        "Use another backup, or give --skip-damaged to restore all databases but these. (CouchDB would make empty \
+         databases of what is missing.)",
+    )
+}

@@ -1,0 +1,128 @@
+//! Proves every file while it is being staged, before any node is stopped: what is damaged in the archive must not take the place
+//! of what is good on the nodes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use contents::integrity::{self, Checker};
+use contents::{Contents, FileProblem};
+use couchfile::check::Placement;
+use couchfile::data_dir::ShardName;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::ReadAt;
+use outcome::report::{Notice, Reporter, Severity};
+
+use super::plan::Plan;
+
+/// So many problems of a shard are named where a restore is refused.
+const NAMED: usize = 5;
+
+/// What is damaged in an archive.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// By the shards' paths below the data folder.
+    pub(crate) shards: Vec<FileProblem>,
+    /// By the shards' paths, with the indexes' signatures.
+    pub(crate) views: Vec<(String, String, String)>,
+}
+
+impl Damage {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shards.is_empty() && self.views.is_empty()
+    }
+
+    /// Has plans of this archive made from now on know of it.
+    pub(crate) fn note_in(&self, contents: &mut Contents) {
+        for FileProblem { path, problem } in &self.shards {
+            if let Some(facts) = contents.shards.get_mut(path.as_str()) {
+                facts.damage = Some(problem.as_str().into());
+            }
+        }
+        for (path, signature, problem) in &self.views {
+            for view in contents.views.get_mut(path.as_str()).into_iter().flatten() {
+                if view.signature == *signature {
+                    view.damage = Some(problem.as_str().into());
+                }
+            }
+        }
+    }
+}
+
+/// What has been proven so far.
+pub(crate) struct Proof<'p> {
+    plan: &'p Plan,
+    /// Whether `verify` has found all of the backup intact.
+    is_spared: bool,
+    checker: Checker,
+    found: Mutex<Damage>,
+    is_damaged: AtomicBool,
+}
+
+impl<'p> Proof<'p> {
+    /// For files of this backup. One that was verified on this machine is not checked again.
+    pub(crate) fn new(contents: &Contents, plan: &'p Plan, threads: usize, reporter: &dyn Reporter) -> Self {
+        let verified_at = contents::verified_at(&*contents.source);
+        if let Some(when) = &verified_at {
+            let text =
+                format!("the backup was verified on this machine at {when}: its files are not checked again");
+            reporter.notice(&Notice { severity: Severity::Info, text });
+        }
+        Self {
+            plan,
+            is_spared: verified_at.is_some(),
+            checker: Checker::new(threads),
+            found: Mutex::default(),
+            is_damaged: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether anything is damaged: then nothing of all this will be put in place, and the rest is only checked.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn into_damage(self) -> Damage {
+        let mut damage = self.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        damage.shards.sort();
+        damage.views.sort();
+        damage
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Damage)) {
+        note(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner));
+        self.is_damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Checks a shard as `verify` does; `false` where it is damaged.
+    ///
+    /// Fails where its bytes cannot be read, and where a newer CouchDB wrote it.
+    pub(crate) fn shard(&self, shard: &ShardName, content: &dyn ReadAt) -> Result<bool, CouchFileError> {
+        if self.is_spared {
+            return Ok(true);
+        }
+        let placement =
+            Placement { range: shard.range, partitioned: self.plan.partitioned.contains(shard.db.as_str()) };
+        let report = self.checker.database(content, Some(placement), None)?;
+        if report.is_whole() {
+            return Ok(true);
+        }
+        let problem = FileProblem { path: shard.path(), problem: report.in_words(NAMED) };
+        self.note(|damage| damage.shards.push(problem));
+        Ok(false)
+    }
+
+    /// Checks a view index as `verify` does; `false` where it is damaged.
+    pub(crate) fn view(
+        &self,
+        shard: &ShardName,
+        signature: &str,
+        content: &dyn ReadAt,
+    ) -> Result<bool, CouchFileError> {
+        if self.is_spared {
+            return Ok(true);
+        }
+        let Some(problem) = integrity::view_problem(signature, content)? else { return Ok(true) };
+        self.note(|damage| damage.views.push((shard.path(), signature.to_owned(), problem)));
+        Ok(false)
+    }
+}

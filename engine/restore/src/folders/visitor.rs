@@ -1,0 +1,446 @@
+//! Writes the files of an archive into the staging folders as they pass by.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use archive::{EntryInfo, LargeSink, Visitor};
+use contents::{Contents, DatabaseLimits};
+use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::database::Database;
+use couchfile::error::CouchFileError;
+use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::view::ViewIndex;
+use outcome::report::Reporter;
+use outcome::{Failure, Result, parallel};
+
+use super::destination::Destination;
+use super::plan::Plan;
+use super::proof::{Damage, Proof};
+use super::shard::{self, Copy, CopyUuids};
+use super::{RestoreOptions, checksums};
+
+/// What was written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WrittenFiles {
+    pub(crate) shards: u64,
+    pub(crate) views: u64,
+    pub(crate) bytes: u64,
+    /// Files that got other checksums.
+    pub(crate) rewritten: u64,
+}
+
+/// Writes every planned file for every node that gets it.
+pub(crate) struct Writer<'r> {
+    contents: &'r Contents,
+    plan: &'r Plan,
+    options: &'r RestoreOptions,
+    destinations: &'r [Destination],
+    reporter: &'r dyn Reporter,
+    proof: Proof<'r>,
+    /// Shards of the archive that are done, with all their copies.
+    done: AtomicU64,
+    shards: AtomicU64,
+    views: AtomicU64,
+    bytes: AtomicU64,
+    rewritten: AtomicU64,
+    /// Whether whoever opens the files reads no checksum but MD5.
+    only_md5: bool,
+    later: Mutex<Vec<Later<'r>>>,
+}
+
+/// A planned file and the numbers of its targets.
+#[derive(Clone)]
+struct Wanted<'p> {
+    /// In the archive.
+    file: DataFile,
+    /// Its path below the data folder in the archive.
+    path: String,
+    /// The one that it gets, where that is another.
+    new_path: Option<String>,
+    targets: &'p [u16],
+    uuids: CopyUuids,
+}
+
+impl Wanted<'_> {
+    /// The path that it gets below the data folder.
+    fn new_path(&self) -> &str {
+        self.new_path.as_ref().unwrap_or(&self.path)
+    }
+}
+
+impl<'r> Writer<'r> {
+    pub(crate) fn new(
+        contents: &'r Contents,
+        plan: &'r Plan,
+        options: &'r RestoreOptions,
+        destinations: &'r [Destination],
+        reporter: &'r dyn Reporter,
+    ) -> Self {
+        Self {
+            contents,
+            plan,
+            options,
+            destinations,
+            reporter,
+            proof: Proof::new(contents, plan, parallel::threads(options.threads), reporter),
+            done: AtomicU64::new(0),
+            shards: AtomicU64::new(0),
+            views: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            rewritten: AtomicU64::new(0),
+            only_md5: checksums::only_md5(&options.for_couchdb).is_some(),
+            later: Mutex::default(),
+        }
+    }
+
+    /// Whether an entry of the archive is to be written.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        // Of most names the plan alone tells.
+        let planned = |path| self.plan.shards.contains_key(path);
+        name.strip_prefix(self.contents.root.as_str()).is_some_and(planned) || self.targets(name).is_some()
+    }
+
+    /// What to do with an entry of the archive; `None` where it is not to be written.
+    fn wanted(&self, name: &str) -> Result<Option<Wanted<'r>>> {
+        let Some((file, path, targets)) = self.targets(name) else { return Ok(None) };
+        let copies = if matches!(file, DataFile::Shard(_)) { targets.len() } else { 0 };
+        // Whoever follows the database of the old name must not take this one for it.
+        let keep_first = !self.options.fresh_uuids && !self.plan.is_renamed(&file);
+        let uuids = CopyUuids::new(copies, keep_first).map_err(unusable_in_archive(&path))?;
+        let new_path = self.plan.renamed(&file).map(|file| file.path());
+        Ok(Some(Wanted { file, path, new_path, targets, uuids }))
+    }
+
+    fn targets(&self, name: &str) -> Option<(DataFile, String, &'r [u16])> {
+        let path = name.strip_prefix(self.contents.root.as_str())?;
+        let file = DataFile::parse(path)?;
+        let targets = match &file {
+            DataFile::ShardMaps => return None,
+            DataFile::Shard(_) => self.plan.shards.get(path)?,
+            DataFile::View { shard, signature } => {
+                let shard = shard.path();
+                if !self.plan.views.get(shard.as_str())?.contains(signature) {
+                    return None;
+                }
+                self.plan.shards.get(shard.as_str())?
+            }
+        };
+        Some((file, path.to_owned(), targets))
+    }
+
+    /// What was written, or what is damaged: then no node has all of it.
+    ///
+    /// Fails where a planned shard did not come by.
+    pub(crate) fn finish(self) -> Result<std::result::Result<WrittenFiles, Damage>> {
+        let done = self.done.into_inner();
+        if done != self.plan.shards.len() as u64 {
+            return Err(Failure::bug(format!(
+                "{done} shards were restored instead of {}",
+                self.plan.shards.len()
+            )));
+        }
+        let damage = self.proof.into_damage();
+        if !damage.is_empty() {
+            return Ok(Err(damage));
+        }
+        Ok(Ok(WrittenFiles {
+            shards: self.shards.into_inner(),
+            views: self.views.into_inner(),
+            bytes: self.bytes.into_inner(),
+            rewritten: self.rewritten.into_inner(),
+        }))
+    }
+
+    /// Proves a file; `false` where it is not to be written, because it, or another one, is damaged.
+    fn proves(&self, wanted: &Wanted<'_>, content: &dyn ReadAt) -> Result<bool> {
+        let proven = match &wanted.file {
+            DataFile::Shard(shard) => self.proof.shard(shard, content),
+            DataFile::View { shard, signature } => self.proof.view(shard, signature, content),
+            DataFile::ShardMaps => Ok(true),
+        };
+        Ok(proven.map_err(unusable_in_archive(&wanted.path))? && !self.proof.is_damaged())
+    }
+
+    /// Fails where nobody waits for the end.
+    fn go_on(&self) -> Result<()> {
+        if self.reporter.is_interrupted() { Err(Failure::interrupted()) } else { Ok(()) }
+    }
+
+    fn limits(&self, db: &str) -> Option<DatabaseLimits> {
+        self.contents.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied()
+    }
+
+    fn copy<'a>(&'a self, shard: &ShardName, wanted: &'a Wanted<'_>, number: usize) -> Copy<'a> {
+        Copy {
+            node: &self.options.targets[usize::from(wanted.targets[number])].node,
+            number,
+            uuids: &wanted.uuids,
+            views: self.plan.views.get(shard.path().as_str()),
+            limits: self.limits(&shard.db),
+            security: self.contents.security_of(&shard.db),
+        }
+    }
+
+    fn count(&self, wanted: &Wanted<'_>, size: u64) {
+        let copies = wanted.targets.len() as u64;
+        let bytes = self.bytes.fetch_add(size * copies, Ordering::Relaxed) + size * copies;
+        if matches!(wanted.file, DataFile::Shard(_)) {
+            self.shards.fetch_add(copies, Ordering::Relaxed);
+            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+            self.reporter.advance(done, bytes);
+        } else {
+            self.views.fetch_add(copies, Ordering::Relaxed);
+        }
+    }
+}
+
+fn unusable_in_archive(path: &str) -> impl Fn(CouchFileError) -> Failure + '_ {
+    move |e| contents::unusable(format!("{path} of the archive"), e)
+}
+
+impl Visitor for Writer<'_> {
+    fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
+        self.go_on()?;
+        let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
+        if !self.proves(&wanted, &content)? {
+            self.count(&wanted, entry.size);
+            return Ok(());
+        }
+        let mut with_md5 = None;
+        if self.only_md5 {
+            with_md5 = checksums::content_with_md5(&wanted.file, &wanted.path, content)?;
+            self.rewritten
+                .fetch_add(u64::from(with_md5.is_some()) * wanted.targets.len() as u64, Ordering::Relaxed);
+        }
+        let content = with_md5.as_deref().unwrap_or(content);
+        let failed = unusable_in_archive(&wanted.path);
+        let put = |target: u16, parts: &[&[u8]]| -> Result<()> {
+            self.destinations[usize::from(target)].put(wanted.new_path(), parts)
+        };
+        if let DataFile::Shard(name) = &wanted.file {
+            let database = Database::open(content).map_err(&failed)?;
+            for (number, &target) in wanted.targets.iter().enumerate() {
+                let tail = shard::tail(&database, self.copy(name, &wanted, number)).map_err(&failed)?;
+                put(target, &[&content[..tail.keep as usize], &tail.bytes])?;
+            }
+        } else {
+            let end = ViewIndex::open(content).map_err(&failed)?.header_end;
+            for &target in wanted.targets {
+                put(target, &[&content[..end as usize]])?;
+            }
+        }
+        self.count(&wanted, entry.size);
+        Ok(())
+    }
+
+    fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
+        let Some(wanted) = self.wanted(entry.name)? else { return Ok(None) };
+        let (mut files, mut streams) = (Vec::new(), Vec::new());
+        for (number, &target) in wanted.targets.iter().enumerate() {
+            match self.destinations[usize::from(target)].folder() {
+                Some(staging) => {
+                    let path = staging.path_of(wanted.new_path());
+                    files.push((number, staging.create_file(wanted.new_path())?, path));
+                }
+                None => streams.push(number),
+            }
+        }
+        let mut spool = None;
+        if !streams.is_empty() {
+            if self.contents.is_indexed() {
+                // It can be read from the archive again, in order.
+                let later = Later {
+                    wanted: wanted.clone(),
+                    streams,
+                    entry: entry.name.to_owned(),
+                    size: entry.size,
+                    is_checked: !files.is_empty(),
+                };
+                self.later.lock().unwrap_or_else(PoisonError::into_inner).push(later);
+                if files.is_empty() {
+                    return Ok(None);
+                }
+                let sink = LargeFile { writer: self, wanted, files, streams: Vec::new(), spool, size: None };
+                return Ok(Some(Box::new(sink)));
+            }
+            let failed = |e| Failure::io("create a file in", std::env::temp_dir(), e);
+            spool = Some(tempfile::tempfile().map_err(failed)?);
+        }
+        Ok(Some(Box::new(LargeFile { writer: self, wanted, files, streams, spool, size: Some(entry.size) })))
+    }
+}
+
+/// A large file of an archive that can be read anywhere: streams get it after all others, since a tar stream wants to know
+/// its size before its first byte, and that depends on its end.
+struct Later<'p> {
+    wanted: Wanted<'p>,
+    /// Numbers of the copies that go through streams.
+    streams: Vec<usize>,
+    /// Its name in the archive.
+    entry: String,
+    size: u64,
+    /// Whether it is checked where it goes into a folder.
+    is_checked: bool,
+}
+
+/// A large file: written to all folders chunk by chunk, then given its end.
+struct LargeFile<'w, 'r> {
+    writer: &'w Writer<'r>,
+    wanted: Wanted<'r>,
+    /// Numbers of the copies that go to folders, with their files and their paths for messages.
+    files: Vec<(usize, File, PathBuf)>,
+    /// Numbers of the copies that go through streams.
+    streams: Vec<usize>,
+    /// Keeps the file for the streams.
+    spool: Option<File>,
+    /// What to count in the end; `None` where somebody else does.
+    size: Option<u64>,
+}
+
+impl LargeSink for LargeFile<'_, '_> {
+    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.writer.go_on()?;
+        for (_, file, path) in &self.files {
+            file.write_all_at(bytes, offset).map_err(|e| Failure::io("write", path, e))?;
+        }
+        if let Some(spool) = &self.spool {
+            spool
+                .write_all_at(bytes, offset)
+                .map_err(|e| Failure::io("write a file in", std::env::temp_dir(), e))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, _: &archive::Hash) -> Result<()> {
+        if !self.is_proven()? {
+            if let Some(size) = self.size {
+                self.writer.count(&self.wanted, size);
+            }
+            return Ok(());
+        }
+        for (number, file, path) in &self.files {
+            let io = |e| Failure::io("write", path, e);
+            self.writer.put_md5(&self.wanted, file, path)?;
+            let bytes = file.try_clone().and_then(FileBytes::new).map_err(io)?;
+            let end = self.writer.end_of(&self.wanted, *number, &bytes)?;
+            file.set_len(end.keep).and_then(|()| file.write_all_at(&end.bytes, end.keep)).map_err(io)?;
+        }
+        if let Some(spool) = &self.spool {
+            let bytes = spool.try_clone().and_then(FileBytes::new);
+            let bytes = bytes.map_err(|e| Failure::io("read a file in", std::env::temp_dir(), e))?;
+            for &number in &self.streams {
+                self.writer.send(&self.wanted, number, &bytes)?;
+            }
+        }
+        if let Some(size) = self.size {
+            self.writer.count(&self.wanted, size);
+        }
+        Ok(())
+    }
+}
+
+impl LargeFile<'_, '_> {
+    /// Proves what has been written, which all copies have in common.
+    fn is_proven(&self) -> Result<bool> {
+        let (file, path) = match (self.files.first(), &self.spool) {
+            (Some((_, file, path)), _) => (file, path.clone()),
+            (None, Some(spool)) => (spool, std::env::temp_dir()),
+            (None, None) => return Ok(true),
+        };
+        let bytes = file.try_clone().and_then(FileBytes::new);
+        let bytes = bytes.map_err(|e| Failure::io("read", path, e))?;
+        self.writer.proves(&self.wanted, &bytes)
+    }
+}
+
+/// Where a copy differs from what was archived.
+struct End {
+    keep: u64,
+    bytes: Vec<u8>,
+}
+
+impl Writer<'_> {
+    /// The end of a copy of a large file.
+    fn end_of(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<End> {
+        let failed = unusable_in_archive(&wanted.path);
+        if let DataFile::Shard(name) = &wanted.file {
+            let database = Database::open(bytes).map_err(&failed)?;
+            let tail = shard::tail(&database, self.copy(name, wanted, number)).map_err(&failed)?;
+            return Ok(End { keep: tail.keep, bytes: tail.bytes });
+        }
+        let keep = ViewIndex::open(bytes).map_err(&failed)?.header_end;
+        Ok(End { keep, bytes: Vec::new() })
+    }
+
+    /// Sees to it that whoever opens a file can read the checksums in it.
+    fn put_md5(&self, wanted: &Wanted<'_>, file: &File, at: &Path) -> Result<()> {
+        if self.only_md5 && checksums::put_md5(&wanted.file, &wanted.path, file, at)? {
+            self.rewritten.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
+        let destination = &self.destinations[usize::from(wanted.targets[number])];
+        let copy = |bytes: &dyn ReadAt| {
+            let end = self.end_of(wanted, number, bytes)?;
+            destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
+        };
+        if !self.only_md5 {
+            return copy(bytes);
+        }
+        let bytes = checksums::with_md5(&wanted.file, &wanted.path, bytes)?;
+        copy(&bytes)?;
+        self.rewritten.fetch_add(u64::from(bytes.replaced() > 0), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Sends the large files that streams have not got yet, to all nodes at once. Those that nobody has checked are checked
+    /// meanwhile: the way to the nodes is what takes the time.
+    pub(crate) fn send_later(&self) -> Result<()> {
+        let Some(files) = self.contents.source.files() else { return Ok(()) };
+        let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
+        let open = |file: &Later<'_>| -> Result<contents::AnySource> {
+            let opened = files.open(&file.entry)?;
+            let opened =
+                opened.ok_or_else(|| Failure::bug(format!("{} is in the archive no more", file.entry)))?;
+            Ok(opened.content)
+        };
+        let to = |target: usize| -> Result<()> {
+            for file in &later {
+                if self.proof.is_damaged() {
+                    return Ok(());
+                }
+                let number =
+                    file.streams.iter().find(|&&number| usize::from(file.wanted.targets[number]) == target);
+                let Some(&number) = number else { continue };
+                self.send(&file.wanted, number, &open(file)?)?;
+            }
+            Ok(())
+        };
+        let check = || -> Result<()> {
+            for file in later.iter().filter(|file| !file.is_checked) {
+                self.go_on()?;
+                self.proves(&file.wanted, &open(file)?)?;
+            }
+            Ok(())
+        };
+        let (sent, checked) = std::thread::scope(|scope| {
+            let checking = scope.spawn(check);
+            let sent = parallel::all_at_once(self.destinations, |target, _| to(target));
+            (sent, checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        checked?;
+        // Of a damaged file the end cannot be made, perhaps: that it is damaged says more.
+        if !self.proof.is_damaged() {
+            sent.into_iter().collect::<Result<()>>()?;
+        }
+        for file in &later {
+            self.count(&file.wanted, file.size);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Finishes a restore that was interrupted, or undoes it.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use cluster::agreement::Expected;
+use cluster::identity::Identity;
+use cluster::{on_all, on_each};
+use node::Node;
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
+
+use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps, undoing};
+use crate::folders::proof::Damage;
+use crate::folders::{RestoreResult, Suffixes};
+use crate::swap::{self, Journal, NodeState, Situation};
+
+/// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
+/// archive is, if that has changed, how long to wait, and whether the old data stays.
+pub fn resume(
+    options: &LiveOptions,
+    archive: Option<std::path::PathBuf>,
+    nodes: &mut Vec<Node>,
+    interrupted: &AtomicBool,
+    reporter: &dyn Reporter,
+) -> Result<LiveResult> {
+    let begun = Instant::now();
+    let states = look(nodes)?;
+    let journal = one_restore(nodes, &states)?;
+    let states = in_order(nodes, states, &journal);
+    let archive = archive.unwrap_or_else(|| journal.archive.clone().into());
+    if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
+        return Err(Failure::refused(
+            format!("{} is not there, or is not the archive that is being restored", archive.display()),
+            "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
+        ));
+    }
+    let identities = identities(nodes, &states);
+    let options = LiveOptions {
+        archive,
+        copies: journal.options.copies,
+        fresh_uuids: journal.options.fresh_uuids,
+        suffixes: journal.options.new_suffix.clone().map_or(Suffixes::Keep, Suffixes::Chosen),
+        remove_orphans: journal.options.remove_orphans,
+        allow_empty: journal.options.allow_empty,
+        skip_damaged: journal.options.skip_damaged,
+        selection: journal.options.selection.clone(),
+        maps: if journal.options.maps_by_http { MapsBy::Http } else { MapsBy::File },
+        ..options.clone()
+    };
+    let is = |wanted: &[Situation]| states.iter().any(|state| wanted.contains(&state.situation));
+    let beyond = [Situation::Swapping, Situation::Swapped, Situation::Done, Situation::Removing];
+    let good = is(&[Situation::Done, Situation::Removing]);
+    // Where it was found good, nodes without a journal have lost it with their old data.
+    let is_behind = |state: &NodeState| {
+        matches!(state.situation, Situation::Undone | Situation::Staging) || (state.tells_nothing() && !good)
+    };
+    if states.iter().any(is_behind) {
+        if is(&beyond) {
+            return Err(Failure::refused(
+                "some nodes have the new data and others have been brought back to the old one",
+                "Bring all of them back with `couchcopy restore --roll-back`, then restore again.",
+            ));
+        }
+        // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
+        let steps = Steps::new(reporter);
+        undoing::undo(nodes, &identities, &steps, reporter)?;
+        return PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter);
+    }
+    let damage =
+        Damage { shards: journal.options.damaged.clone(), views: journal.options.damaged_views.clone() };
+    let planned = PlannedRestore::of_archive(&options, damage, nodes, reporter)?;
+    let steps = Steps::new(reporter);
+    let exchanged = if is(&[Situation::Staged, Situation::Swapping]) {
+        // One for each: a node without has been dealt with above.
+        let mut journals: Vec<Journal> = states.iter().filter_map(|state| state.journal.clone()).collect();
+        steps::exchange(&planned, nodes, &identities, &mut journals, &steps, interrupted, reporter)
+    } else {
+        let expected = Expected { identities: &identities, exchanged: None };
+        steps::start_and_wait(&planned, nodes, &expected, Instant::now(), &steps, interrupted, reporter)
+    };
+    let exchanged = if good {
+        // It was found good before: nothing is taken back any more.
+        exchanged?
+    } else {
+        undoing::or_undo(exchanged, nodes, &identities, &steps, interrupted, reporter)?
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    let accepted = steps::accept(nodes, &exchanged.agreement, options.keep_old, &steps, reporter);
+    Ok(LiveResult {
+        restored: RestoreResult {
+            nodes: journal.nodes,
+            databases: planned.plan.databases,
+            bytes: planned.plan.bytes.iter().sum(),
+            left_out: planned.plan.left_out.clone(),
+            not_chosen: planned.plan.chosen.not_chosen,
+            renamed: planned.options.selection.rename.clone(),
+            new_suffix: planned.plan.new_suffix.clone(),
+            ..RestoreResult::default()
+        },
+        left_behind: planned.left_behind_on(nodes),
+        agreement: exchanged.agreement,
+        fresh_uuids: planned.restore.fresh_uuids,
+        service_down: exchanged.service_down,
+        seconds,
+        written_down: accepted.written_down,
+        old_kept: accepted.old_kept,
+    })
+}
+
+/// Brings the old data back on these nodes.
+pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<String>> {
+    let states = look(nodes)?;
+    let journal = one_restore(nodes, &states)?;
+    let states = in_order(nodes, states, &journal);
+    let identities = identities(nodes, &states);
+    undoing::undo(nodes, &identities, &Steps::new(reporter), reporter)?;
+    Ok(journal.nodes)
+}
+
+/// What is known of every node: by its journal, else by itself where it runs.
+fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
+    let known = |i: usize| states.get(i).and_then(|state| state.journal.as_ref()?.identity.clone());
+    on_each(nodes, |i, node| Ok(known(i).unwrap_or_else(|| Identity::learn_if_running(&node.http))))
+        .into_iter()
+        .map(Result::unwrap_or_default)
+        .collect()
+}
+
+/// Looks at all nodes; those whose names nobody gave get the one in their journal.
+fn look(nodes: &mut [Node]) -> Result<Vec<NodeState>> {
+    let states = on_all(nodes, |_, node| {
+        let state = swap::look(node)?;
+        swap::check_journal(node, &state)?;
+        Ok(state)
+    })?;
+    for (node, state) in nodes.iter_mut().zip(&states) {
+        if node.id.name.is_none() {
+            node.id.name = match &state.journal {
+                Some(journal) => Some(journal.node.clone()),
+                None => node.http.node_name().ok(),
+            };
+        }
+    }
+    Ok(states)
+}
+
+/// The restore that all nodes were part of.
+fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
+    let mut journals = states.iter().filter_map(|state| state.journal.as_ref());
+    let Some(journal) = journals.next().cloned() else {
+        return Err(Failure::refused(
+            "no restore is unfinished on these nodes",
+            "`couchcopy status NODE…` tells what each node has.",
+        ));
+    };
+    if journals.any(|other| other.id != journal.id) {
+        return Err(Failure::refused(
+            "these nodes were part of different restores",
+            "Name the nodes of one cluster. `couchcopy status NODE…` tells what each node has.",
+        ));
+    }
+    let mut given: Vec<&str> = nodes.iter().filter_map(|node| node.id.name.as_deref()).collect();
+    let mut wanted: Vec<&str> = journal.nodes.iter().map(String::as_str).collect();
+    given.sort_unstable();
+    wanted.sort_unstable();
+    if given != wanted {
+        return Err(Failure::refused(
+            format!(
+                "the restore is one of {}, and the nodes given are {}",
+                wanted.join(", "),
+                given.join(", ")
+            ),
+            "Give all its nodes.",
+        ));
+    }
+    Ok(journal)
+}
+
+/// Puts the nodes, and their states, in the order that the restore had them in.
+fn in_order(nodes: &mut Vec<Node>, states: Vec<NodeState>, journal: &Journal) -> Vec<NodeState> {
+    let position = |node: &Node| {
+        let name = node.id.name.as_deref().unwrap_or_default();
+        journal.nodes.iter().position(|known| known == name)
+    };
+    let mut pairs: Vec<(Node, NodeState)> = std::mem::take(nodes).into_iter().zip(states).collect();
+    pairs.sort_by_key(|(node, _)| position(node));
+    let (sorted, states) = pairs.into_iter().unzip();
+    *nodes = sorted;
+    states
+}

@@ -1,0 +1,104 @@
+//! Copies the new data beside the old one, on all nodes at once, while CouchDB runs.
+
+use std::path::Path;
+use std::time::Instant;
+
+use cluster::on_all;
+use node::{FileEntry, FileKind, Modes, Node, Owner};
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
+
+use super::{MapsBy, PlannedRestore};
+use crate::folders::destination::Destination;
+use crate::folders::proof::Damage;
+use crate::folders::staging::Staging;
+use crate::folders::visitor::WrittenFiles;
+use crate::folders::write;
+use crate::swap::{self, Journal, Places, Situation};
+
+/// What came of staging.
+pub(super) enum Staged {
+    /// Everything is there, and proven; the journals as they are then.
+    Proven(WrittenFiles, Vec<Journal>),
+    /// This is damaged in the archive. What was copied has to go.
+    Damaged(Damage),
+}
+
+/// Stages everything, and proves it.
+pub(super) fn stage(
+    planned: &PlannedRestore,
+    nodes: &[Node],
+    mut journals: Vec<Journal>,
+    steps: &Steps<'_>,
+    reporter: &dyn Reporter,
+) -> Result<Staged> {
+    let destinations = on_all(nodes, |i, node| {
+        let places = Places::of(node);
+        // What an earlier restore could not remove in the end is good for nothing.
+        if matches!(swap::look(node)?.situation, Situation::Undone | Situation::Leftover) {
+            places.remove(node)?;
+        }
+        places.begin(node, &journals[i])?;
+        steps.done("begun", node);
+        destination(node, &places.new)
+    })?;
+    let maps = planned.options.maps == MapsBy::File;
+    let written = write(&planned.contents, &planned.plan, &planned.restore, &destinations, maps, reporter)?;
+    let written = match written {
+        Ok(written) => written,
+        Err(damage) => return Ok(Staged::Damaged(damage)),
+    };
+    reporter.phase("making the data durable", None);
+    let begun = Instant::now();
+    let staged = on_all(nodes, |i, node| {
+        let sent = destinations[i].finish()?;
+        steps.done("copied", node);
+        if node.files.streams().is_some() {
+            check_sent(node, &Places::of(node), sent)?;
+        }
+        let mut journal = journals[i].clone();
+        Places::of(node).staged(node, &mut journal)?;
+        steps.done("staged", node);
+        Ok(journal)
+    })?;
+    reporter.timing("data durable", begun.elapsed().as_secs_f64());
+    journals.clone_from(&staged);
+    Ok(Staged::Proven(written, journals))
+}
+
+/// Where files below a folder of a node go; they get the owner and the group's permissions of its data.
+pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
+    let Some(streams) = node.files.streams() else {
+        return Staging::within(folder, &node.data).map(Destination::Folder);
+    };
+    let entries = node.files.list(&node.data)?.unwrap_or_default();
+    let of = |name: &str| entries.iter().find(|entry| entry.name == name);
+    let above =
+        node.data.parent().map_or_else(|| Ok(None), |above| node.files.list(above))?.unwrap_or_default();
+    let data = above.iter().find(|entry| {
+        entry.kind == FileKind::Folder
+            && node.data.file_name().is_some_and(|name| name.to_str() == Some(&entry.name))
+    });
+    let mode = [data, of("shards")].into_iter().flatten().fold(0, |mode, folder| mode | folder.mode);
+    let owner = |maps: &FileEntry| Owner { uid: maps.uid, gid: maps.gid, modes: Modes::within(mode) };
+    Ok(Destination::stream(streams.unpack(folder, of("_dbs.couch").map(owner))?))
+}
+
+/// Compares what arrived with what was sent.
+fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
+    let arrived = node.files.sum(&places.new)?;
+    if arrived == sent {
+        return Ok(());
+    }
+    Err(Failure::incomplete(
+        format!(
+            "{} unpacked {} files of {} bytes, though {} of {} bytes were sent",
+            node.shown(),
+            arrived.0,
+            arrived.1,
+            sent.0,
+            sent.1
+        ),
+        "Look at that node's file system, and try again.",
+    ))
+}

@@ -1,0 +1,215 @@
+//! Brings the old data back after an exchange that failed, and on request.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cluster::identity::{Identity, Who, who_answers};
+use cluster::{on_all, on_each};
+use node::Node;
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
+use plugin_host::State;
+
+use super::standstill::Others;
+use super::steps::{Exchanged, discard};
+use super::{standstill, warn};
+use crate::error::ChangeError;
+use crate::swap::{self, NodeState, Places, Situation};
+
+/// How long nodes may take to answer after the old data is back, before that is told.
+const BACK: Duration = Duration::from_secs(120);
+/// The same where another CouchDB answers, name and password are refused, or the service has stopped, which time does not change;
+/// and how long to wait before asking again then, for each refusal counts.
+const NEVER: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(2));
+/// When service plugins are asked whether nodes that do not answer run at all.
+const ASK_SERVICE: Duration = Duration::from_secs(20);
+/// How long a node goes on being looked at that was told to stop, answered all the same and so was not started: it may stop
+/// late.
+const LATE: Duration = Duration::from_secs(2);
+
+/// What there was to undo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undone {
+    /// Nothing: all nodes run on the data that they had.
+    Nothing,
+    /// Data was moved back, or nodes had been stopped.
+    Something,
+}
+
+/// Brings the old data back where an exchange failed, and tells both.
+pub(super) fn or_undo(
+    exchanged: Result<Exchanged>,
+    nodes: &[Node],
+    identities: &[Identity],
+    steps: &Steps<'_>,
+    interrupted: &AtomicBool,
+    reporter: &dyn Reporter,
+) -> Result<Exchanged> {
+    let error = match exchanged {
+        Ok(exchanged) => return Ok(exchanged),
+        Err(error) => error,
+    };
+    warn(reporter, format!("{error}; bringing the old data back"));
+    // Undoing is not to be interrupted.
+    interrupted.store(false, Ordering::Relaxed);
+    let source = Box::new(error);
+    match undo(nodes, identities, steps, reporter) {
+        Ok(Undone::Something) => Err(ChangeError::Undone { source }.into()),
+        Ok(Undone::Nothing) => Err(ChangeError::Unchanged { source }.into()),
+        Err(undoing) => Err(ChangeError::HalfDone { source, undoing: Box::new(undoing) }.into()),
+    }
+}
+
+/// Brings the old data back on all nodes, starts those that do not run, and removes the rest.
+///
+/// A node that cannot be looked at, or stopped where it may run on new data, keeps the others from being started: old and new
+/// data must not meet in one cluster. Their files are put back all the same.
+pub(super) fn undo(
+    nodes: &[Node],
+    identities: &[Identity],
+    steps: &Steps<'_>,
+    reporter: &dyn Reporter,
+) -> Result<Undone> {
+    reporter.phase("bringing the old data back", None);
+    let states: Vec<Result<NodeState>> = on_each(nodes, |_, node| swap::look(node));
+    let is_changed = |state: &Result<NodeState>| !matches!(state, Ok(state) if state.old_in_place());
+    let anything_changed = states.iter().any(is_changed);
+    for (node, state) in
+        nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?)))
+    {
+        swap::check_journal(node, state)?;
+        if state.situation == Situation::Removing {
+            return Err(Failure::refused(
+                "the old data is being removed already: it cannot be brought back",
+                "`couchcopy clean` removes the rest of it.",
+            ));
+        }
+        // While old data is in place somewhere, journals are everywhere; they go last.
+        if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
+            return Err(Failure::refused(
+                format!(
+                    "{} has no old data any more, so that the other nodes' cannot be brought back",
+                    node.shown()
+                ),
+                "`couchcopy clean` removes the rest of it.",
+            ));
+        }
+    }
+    // It is to be seen from the folders how far this gets.
+    on_all(nodes, |i, node| {
+        if matches!(&states[i], Ok(state) if state.situation == Situation::Done) {
+            Places::of(node).reopened(node)?;
+            steps.done("reopened", node);
+        }
+        Ok(())
+    })?;
+    let put_back = on_each(nodes, |i, node| {
+        let known = match &states[i] {
+            Ok(state) => state,
+            // The first look may have met a connection that broke this moment.
+            Err(_) => &swap::look(node)?,
+        };
+        if anything_changed {
+            node.service.stop()?;
+            standstill::wait(node, &identities[i], Others::Tolerated)?;
+            steps.done("stopped again", node);
+        }
+        if !known.old_in_place() {
+            Places::of(node).backward(node)?;
+            steps.done("put back", node);
+        }
+        Ok(())
+    });
+    let mut failed: Option<Failure> = None;
+    for (result, state) in put_back.into_iter().zip(&states) {
+        if let Err(error) = result
+            && (is_changed(state) || failed.is_none())
+        {
+            failed = Some(error);
+        }
+    }
+    if let Some(error) = failed
+        && anything_changed
+    {
+        return Err(error);
+    }
+    let started = on_all(nodes, |i, node| {
+        // What runs on the data that it had needs no start, and its plugin may be what does not work.
+        let start = anything_changed || who_answers(node, &identities[i]) != Who::Itself;
+        if start {
+            node.service.start()?;
+            steps.done("started again", node);
+        }
+        Ok(start)
+    });
+    on_all(nodes, |_, node| {
+        Places::of(node).undone(node)?;
+        steps.done("undone", node);
+        Ok(())
+    })?;
+    let mut started = started?;
+    wait_until_back(nodes, identities, &mut started, reporter)?;
+    discard(nodes, None, steps, reporter);
+    let nothing = !anything_changed && started.iter().all(|started| !started);
+    Ok(if nothing { Undone::Nothing } else { Undone::Something })
+}
+
+/// Waits until all nodes answer; tells where that takes too long. A node that was not started, since it answered, is started if it
+/// stops answering after all.
+fn wait_until_back(
+    nodes: &[Node],
+    identities: &[Identity],
+    started: &mut [bool],
+    reporter: &dyn Reporter,
+) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        let looked = on_each(nodes, |i, node| {
+            let who = who_answers(node, &identities[i]);
+            let late = !started[i] && matches!(who, Who::Nobody(_));
+            if late {
+                node.service.start()?;
+            }
+            let never = match &who {
+                Who::Another(_) | Who::Rejects(_) => true,
+                Who::Nobody(_) => {
+                    begun.elapsed() > ASK_SERVICE && matches!(node.service.status(), Ok(State::Stopped))
+                }
+                Who::Itself => false,
+            };
+            let missing = match who {
+                Who::Itself => None,
+                Who::Nobody(why) | Who::Rejects(why) => Some(why),
+                Who::Another(found) => Some(format!("at {} {found} answers in its place", node.http.url())),
+            };
+            Ok((late, never, missing))
+        });
+        let (mut missing, mut never) = (Vec::new(), false);
+        for (i, found) in looked.into_iter().enumerate() {
+            let (late, of_other, of_node) = found?;
+            started[i] |= late;
+            never |= of_other;
+            missing.extend(of_node.map(|why| format!("{}: {why}", nodes[i].shown())));
+        }
+        let may_stop_late = started.iter().any(|started| !started) && begun.elapsed() < LATE;
+        if missing.is_empty() && !may_stop_late {
+            return Ok(());
+        }
+        if begun.elapsed() > if never { NEVER.0 } else { BACK } {
+            warn(
+                reporter,
+                format!(
+                    "the nodes were started on their old data, but not all of them answer: {}. `couchcopy service status` shows \
+                     whether they run.",
+                    missing.join("; ")
+                ),
+            );
+            return Ok(());
+        }
+        std::thread::sleep(match begun.elapsed() {
+            _ if never => NEVER.1,
+            elapsed if elapsed > ASK_SERVICE => NEVER.1,
+            _ => Duration::from_millis(100),
+        });
+    }
+}

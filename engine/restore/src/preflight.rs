@@ -1,0 +1,215 @@
+//! What has to be true of nodes before their data is replaced; also run on its own as a rehearsal.
+
+mod cluster_proofs;
+pub(crate) mod holdings;
+mod node_proofs;
+mod programs;
+mod stopped_way;
+
+use std::collections::BTreeSet;
+
+use cluster::identity::Identity;
+use cluster::on_each;
+use holdings::Holdings;
+use node::{Node, Version};
+use outcome::{Failure, Result};
+use serde::Serialize;
+
+use crate::outside::Outside;
+
+/// What was found out about one thing.
+#[derive(Debug, Clone, Serialize)]
+pub struct Proof {
+    /// The node.
+    pub node: String,
+    /// What was looked at.
+    pub subject: &'static str,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How something stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Fine,
+    /// Not as it should be, but no hindrance.
+    Warning,
+    /// A restore would not do.
+    Problem,
+}
+
+/// What was found out about all nodes.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Proofs {
+    /// In the order of the nodes.
+    pub proofs: Vec<Proof>,
+}
+
+/// What proofs learn of a node beside their verdicts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Learned {
+    pub(crate) name: Option<String>,
+    pub(crate) version: Option<Version>,
+    pub(crate) membership: Option<node::Membership>,
+    /// The nodes of its `[cluster] seedlist`.
+    pub(crate) seeds: BTreeSet<String>,
+    /// What tells it from another CouchDB.
+    pub(crate) identity: Option<Identity>,
+    /// Databases that it has now.
+    pub(crate) databases: Option<u64>,
+    /// Bytes that may still be written to its file system.
+    pub(crate) free: Option<u64>,
+    /// Its clock, in milliseconds since 1970, minus ours.
+    pub(crate) clock: Option<i64>,
+    /// Indexes that lie outside its data folder.
+    pub(crate) outside: Outside,
+    /// What lies below its `shards`.
+    pub(crate) holdings: Holdings,
+}
+
+/// What the user has said about things that else would hinder a restore.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Allowed {
+    /// Files that belong to no database may be removed.
+    pub(crate) remove_orphans: bool,
+    /// Databases are to keep their suffixes, so that indexes outside the data folder take them for what they knew.
+    pub(crate) keep_suffix: bool,
+}
+
+/// Seconds that the clocks of two nodes may differ by.
+const CLOCKS: i64 = 5;
+
+/// Proves everything that can be proven without changing anything that lasts. Nodes whose name was not given get the one
+/// that they tell.
+pub fn prove(nodes: &mut [Node]) -> Result<Proofs> {
+    prove_all(nodes, Allowed::default()).map(|(proofs, _)| proofs)
+}
+
+pub(crate) fn prove_all(nodes: &mut [Node], allowed: Allowed) -> Result<(Proofs, Vec<Learned>)> {
+    let mut proofs = Proofs::default();
+    let mut learned = Vec::new();
+    for result in on_each(nodes, |_, node| Ok(node_proofs::prove(node, allowed))) {
+        let (found, of_node) = result?;
+        proofs.proofs.extend(found);
+        learned.push(of_node);
+    }
+    for (node, learned) in nodes.iter_mut().zip(&learned) {
+        if node.id.name.is_none() {
+            node.id.name.clone_from(&learned.name);
+        }
+    }
+    of_cluster(nodes, &learned, &mut proofs);
+    holdings::prove(nodes, &mut learned, allowed.remove_orphans, &mut proofs);
+    Ok((proofs, learned))
+}
+
+/// What only shows when nodes are looked at together.
+fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
+    for (i, node) in nodes.iter().enumerate() {
+        if nodes[..i].iter().any(|other| other.id.name.is_some() && other.id.name == node.id.name) {
+            proofs.problem(node, "name", "another node given has the same name", "Give every node once.");
+        }
+    }
+    cluster_proofs::membership(nodes, learned, proofs);
+    cluster_proofs::shard_maps(nodes, learned, proofs);
+    let clocks = || learned.iter().filter_map(|learned| learned.clock);
+    if let (Some(first), Some(last)) = (clocks().min(), clocks().max())
+        && last - first > CLOCKS * 1000
+        && let Some(node) = nodes.first()
+    {
+        proofs.add(
+            node,
+            "clocks",
+            Verdict::Warning,
+            format!("the clocks of the nodes differ by {} s", (last - first) / 1000),
+            Some("Run a time service on every node.".into()),
+        );
+    }
+    let versions: BTreeSet<&Version> =
+        learned.iter().filter_map(|learned| learned.version.as_ref()).collect();
+    if versions.len() > 1
+        && let Some(node) = nodes.first()
+    {
+        let told: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        proofs.add(
+            node,
+            "versions",
+            Verdict::Warning,
+            format!("the nodes run different versions of CouchDB: {}", told.join(", ")),
+            Some("Bring all nodes to one version.".into()),
+        );
+    }
+}
+
+impl Proofs {
+    fn add(
+        &mut self,
+        node: &Node,
+        subject: &'static str,
+        verdict: Verdict,
+        found: impl Into<String>,
+        remedy: Option<String>,
+    ) {
+        self.proofs.push(Proof { node: node.shown(), subject, verdict, found: found.into(), remedy });
+    }
+
+    pub(crate) fn fine(&mut self, node: &Node, subject: &'static str, found: impl Into<String>) {
+        self.add(node, subject, Verdict::Fine, found, None);
+    }
+
+    pub(crate) fn problem(
+        &mut self,
+        node: &Node,
+        subject: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(node, subject, Verdict::Problem, found, Some(remedy.into()));
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        node: &Node,
+        subject: &'static str,
+        found: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.add(node, subject, Verdict::Warning, found, Some(remedy.into()));
+    }
+
+    /// Whether a restore would do.
+    pub fn is_fine(&self) -> bool {
+        self.problems().next().is_none()
+    }
+
+    fn problems(&self) -> impl Iterator<Item = &Proof> {
+        self.proofs.iter().filter(|proof| proof.verdict == Verdict::Problem)
+    }
+
+    /// Refuses where a restore would not do.
+    pub(crate) fn refuse(&self) -> Result<()> {
+        let Some(first) = self.problems().next() else { return Ok(()) };
+        let more = self.problems().count() - 1;
+        let told: Vec<String> = self
+            .problems()
+            .take(5)
+            .map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found))
+            .collect();
+        let remedy = first.remedy.clone().unwrap_or_default();
+        Err(Failure::refused(
+            told.join("; "),
+            if more > 0 {
+                format!("{remedy} `couchcopy check` shows all that is not fine, and how to fix it.")
+            } else {
+                remedy
+            },
+        ))
+    }
+}

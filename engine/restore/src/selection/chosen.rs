@@ -1,0 +1,130 @@
+//! A selection, applied to the databases of an archive.
+
+use std::collections::HashMap;
+
+use outcome::{Failure, Result};
+use wildmatch::WildMatch;
+
+use super::{Rename, Selection};
+
+/// Names told of a list.
+const TOLD: usize = 5;
+
+/// The databases that are wanted. Memory: their names, unless all are wanted under their own.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// New names by the names in the archive; `None`: everything as it is.
+    names: Option<HashMap<Box<str>, Box<str>>>,
+    /// Databases of the archive that are not wanted.
+    pub(crate) not_chosen: u64,
+}
+
+impl Chosen {
+    /// Applies a selection to the names of an archive's databases, which are asked for where that is needed.
+    ///
+    /// Fails where a pattern matches nothing, nothing is left, a database to be renamed is not there or not chosen, or two
+    /// would have one name.
+    pub(crate) fn of(selection: &Selection, names: impl FnOnce() -> Result<Vec<String>>) -> Result<Self> {
+        if selection.is_everything() {
+            return Ok(Self::default());
+        }
+        let names = names()?;
+        let only = Patterns::new("--only", &selection.only);
+        let except = Patterns::new("--except", &selection.except);
+        only.all_match(&names)?;
+        except.all_match(&names)?;
+        let mut chosen: HashMap<Box<str>, Box<str>> = names
+            .iter()
+            .filter(|name| (only.is_empty() || only.matches(name)) && !except.matches(name))
+            .map(|name| (name.as_str().into(), name.as_str().into()))
+            .collect();
+        let not_chosen = (names.len() - chosen.len()) as u64;
+        if chosen.is_empty() {
+            return Err(Failure::refused(
+                format!("none of the {} databases of the archive is chosen", names.len()),
+                "Leave something for --except to leave. `couchcopy ls ARCHIVE` lists the databases.",
+            ));
+        }
+        let mut renamed: HashMap<&str, &str> = HashMap::new();
+        for Rename { from, to } in &selection.rename {
+            let Some(name) = chosen.get_mut(from.as_str()) else {
+                let why =
+                    if names.contains(from) { "is not among those chosen" } else { "is not in the archive" };
+                return Err(Failure::refused(
+                    format!("{from} is to be renamed {to}, but {why}"),
+                    "Give the whole name of a database; --only and --except go by the names in the archive. `couchcopy ls \
+                     ARCHIVE` lists them.",
+                ));
+            };
+            if renamed.insert(from, to).is_some_and(|before| before != to) {
+                return Err(Failure::refused(
+                    format!("{from} is to be renamed twice"),
+                    "Give each database one new name.",
+                ));
+            }
+            *name = to.as_str().into();
+        }
+        let mut taken: HashMap<&str, &str> = HashMap::with_capacity(chosen.len());
+        for (from, to) in &chosen {
+            if let Some(other) = taken.insert(to, from) {
+                let mut both = [other, from];
+                both.sort_unstable();
+                return Err(Failure::refused(
+                    format!("{} and {} would both be named {to}", both[0], both[1]),
+                    "Give them different names, or leave one out with --except.",
+                ));
+            }
+        }
+        drop(taken);
+        Ok(Self { names: Some(chosen), not_chosen })
+    }
+
+    /// The name that a database of the archive gets; `None` where it is not wanted.
+    pub(crate) fn name_of<'c>(&'c self, db: &'c str) -> Option<&'c str> {
+        match &self.names {
+            None => Some(db),
+            Some(names) => names.get(db).map(|name| &**name),
+        }
+    }
+}
+
+/// The patterns of an option.
+struct Patterns<'s> {
+    option: &'static str,
+    patterns: Vec<(&'s str, WildMatch)>,
+}
+
+impl<'s> Patterns<'s> {
+    fn new(option: &'static str, patterns: &'s [String]) -> Self {
+        let patterns = patterns.iter().map(|text| (text.as_str(), WildMatch::new(text))).collect();
+        Self { option, patterns }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        self.patterns.iter().any(|(_, pattern)| pattern.matches(name))
+    }
+
+    /// Refuses a pattern that matches none of these names: it is a mistake.
+    fn all_match(&self, names: &[String]) -> Result<()> {
+        let idle: Vec<&str> = self
+            .patterns
+            .iter()
+            .filter(|(_, pattern)| !names.iter().any(|name| pattern.matches(name)))
+            .map(|(text, _)| *text)
+            .take(TOLD)
+            .collect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<String> = idle.iter().map(|text| format!("{} {text}", self.option)).collect();
+        Err(Failure::refused(
+            format!("{} matches no database of the archive", told.join(", ")),
+            "A pattern has to match a whole name: * stands for any characters, / among them, ? for one. `couchcopy ls \
+             ARCHIVE` lists the databases. In a shell, patterns stand in quotes.",
+        ))
+    }
+}

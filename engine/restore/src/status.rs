@@ -1,0 +1,146 @@
+//! Where nodes stand after restores, and removing what they have left.
+
+use cluster::{on_all, on_each};
+use node::Node;
+use outcome::report::{Reporter, Steps};
+use outcome::{Failure, Result};
+use plugin_host::State;
+use serde::Serialize;
+
+use crate::live::remove_all;
+use crate::swap::{self, Situation};
+
+/// Where a node stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeStatus {
+    /// Its name, or its host where nobody knows its name.
+    pub node: String,
+    /// Its data folder.
+    pub data: std::path::PathBuf,
+    /// Where it stands; `None` where it could not be looked at.
+    pub situation: Option<Situation>,
+    /// What its service manager says.
+    pub service: String,
+    /// Whether CouchDB answers.
+    pub answers: bool,
+    /// The restore's archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// When the restore began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begun: Option<String>,
+    /// All nodes of the restore.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
+    /// What it means, and what to do.
+    pub meaning: String,
+}
+
+/// Tells where nodes stand. Changes nothing.
+///
+/// Fails where none of them can be looked at.
+pub fn status(nodes: &[Node]) -> Result<Vec<NodeStatus>> {
+    let mut statuses = Vec::new();
+    let mut failed = None;
+    for (node, looked) in nodes.iter().zip(on_each(nodes, |_, node| of_node(node))) {
+        match looked {
+            Ok(status) => statuses.push(status),
+            Err(error) => {
+                statuses.push(unknown(node, &error));
+                failed = failed.or(Some(error));
+            }
+        }
+    }
+    match failed {
+        Some(error) if statuses.iter().all(|status| status.situation.is_none()) => Err(error),
+        _ => Ok(statuses),
+    }
+}
+
+fn of_node(node: &Node) -> Result<NodeStatus> {
+    let state = swap::look(node)?;
+    let service = match node.service.status() {
+        Ok(State::Running) => "running".to_owned(),
+        Ok(State::Stopped) => "stopped".to_owned(),
+        Ok(State::Unknown) => "unknown".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let journal = state.journal;
+    Ok(NodeStatus {
+        node: node
+            .id
+            .name
+            .clone()
+            .or_else(|| journal.as_ref().map(|j| j.node.clone()))
+            .unwrap_or_else(|| node.shown()),
+        data: node.data.clone(),
+        situation: Some(state.situation),
+        service,
+        answers: node.http.is_up_soon().unwrap_or(false),
+        archive: journal.as_ref().map(|journal| journal.archive.clone()),
+        begun: journal.as_ref().map(|journal| journal.begun.clone()),
+        nodes: journal.map(|journal| journal.nodes).unwrap_or_default(),
+        meaning: meaning(state.situation).to_owned(),
+    })
+}
+
+fn unknown(node: &Node, error: &Failure) -> NodeStatus {
+    NodeStatus {
+        node: node.shown(),
+        data: node.data.clone(),
+        situation: None,
+        service: "unknown".into(),
+        answers: false,
+        archive: None,
+        begun: None,
+        nodes: Vec::new(),
+        meaning: format!("where it stands could not be seen: {error}"),
+    }
+}
+
+fn meaning(situation: Situation) -> &'static str {
+    match situation {
+        Situation::Untouched => "no restore has left anything here",
+        Situation::Staging => {
+            "old data in place; a restore was interrupted while it copied: --resume begins it again, --roll-back removes the copy"
+        }
+        Situation::Staged => {
+            "old data in place; a restore was interrupted after it had copied: --resume finishes it, --roll-back removes the copy"
+        }
+        Situation::Swapping => {
+            "a restore was interrupted while data changed places: --resume finishes it, --roll-back brings the old data back; do not start CouchDB by hand"
+        }
+        Situation::Swapped => {
+            "new data in place, not yet found good: --resume goes on, --roll-back brings the old data back"
+        }
+        Situation::Done => {
+            "restored; the old data is still there: clean removes it, --roll-back brings it back"
+        }
+        Situation::Removing => "restored; the old data is partly removed: clean removes the rest",
+        Situation::Undone => "old data in place; clean removes what a restore left",
+        Situation::Leftover => "nothing is unfinished; a restore has left an empty folder: clean removes it",
+    }
+}
+
+/// Removes what restores have left beside the data in place; gives the nodes on which there was something.
+///
+/// Fails, and removes nothing, where a restore is unfinished on any of them.
+pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
+    let states = on_all(nodes, |_, node| swap::look(node))?;
+    for (node, state) in nodes.iter().zip(&states) {
+        if matches!(
+            state.situation,
+            Situation::Staging | Situation::Staged | Situation::Swapping | Situation::Swapped
+        ) {
+            return Err(Failure::refused(
+                format!("a restore is unfinished on {}", node.shown()),
+                "Finish it with `couchcopy restore --resume`, or undo it with `couchcopy restore --roll-back`.",
+            ));
+        }
+    }
+    reporter.phase("removing old data", None);
+    let steps = Steps::new(reporter);
+    remove_all(nodes, &steps, "removed")?;
+    let cleaned = nodes.iter().zip(&states).filter(|(_, state)| state.situation != Situation::Untouched);
+    Ok(cleaned.map(|(node, _)| node.shown()).collect())
+}

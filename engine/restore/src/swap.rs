@@ -1,0 +1,216 @@
+//! New data in place of old data on a node, in such a way that whatever happens in between can be finished or undone.
+//!
+//! Everything lies in a folder `.couchcopy` inside the data folder, so on the same file system: `new` takes the files to come,
+//! `old` those that stood there before, `undone` what came up while the node was half changed. A journal says what has
+//! been decided; how far a change has come is read from the folders themselves, so it cannot be wrong.
+
+mod exchange;
+mod journal;
+mod old;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use node::{FileEntry, FileKind, Node};
+use outcome::{Failure, Result};
+use serde::Serialize;
+
+pub(crate) use exchange::check_journal;
+pub use journal::{Journal, JournalOptions, Phase};
+
+/// Inside the data folder.
+pub const FOLDER: &str = ".couchcopy";
+const JOURNAL: &str = "journal.json";
+const NEW: &str = "new";
+const OLD: &str = "old";
+const UNDONE: &str = "undone";
+/// A journal is small, whoever wrote it.
+const JOURNAL_MAX: u64 = 16 << 20;
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Situation {
+    /// No restore has left anything.
+    Untouched,
+    /// The old data is in place; new data was being copied beside it.
+    Staging,
+    /// The old data is in place; the new data lies beside it, whole.
+    Staged,
+    /// Some of the old data has been moved aside, or some of the new data into place.
+    Swapping,
+    /// The new data is in place, the old data beside it; nobody has said yet that the new one is good.
+    Swapped,
+    /// The new data is in place and was found good; the old data is still there.
+    Done,
+    /// The new data is in place and was found good; the old data is being removed.
+    Removing,
+    /// The old data is back in place; what is left is to be removed.
+    Undone,
+    /// What is in place is whole; of the restore nothing is left but an empty folder.
+    Leftover,
+}
+
+/// What is found on a node.
+#[derive(Debug, Clone)]
+pub struct NodeState {
+    /// Where it stands.
+    pub situation: Situation,
+    /// What was decided, where a journal is there.
+    pub journal: Option<Journal>,
+    /// Names of CouchDB's data in the data folder.
+    in_place: Vec<String>,
+    /// Likewise, in the folder of the old data.
+    in_old: Vec<String>,
+    /// Likewise, in the folder of the new data.
+    in_new: Vec<String>,
+}
+
+/// Paths of a node's swap.
+pub(crate) struct Places {
+    pub(crate) data: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) new: PathBuf,
+    pub(crate) old: PathBuf,
+    undone: PathBuf,
+    journal: PathBuf,
+}
+
+impl Places {
+    pub(crate) fn of(node: &Node) -> Self {
+        let folder = node.data.join(FOLDER);
+        Self {
+            data: node.data.clone(),
+            new: folder.join(NEW),
+            old: folder.join(OLD),
+            undone: folder.join(UNDONE),
+            journal: folder.join(JOURNAL),
+            folder,
+        }
+    }
+
+    /// The journal, where one is there.
+    pub(crate) fn journal(&self, node: &Node) -> Result<Option<Journal>> {
+        let Some(text) = node.files.read(&self.journal, JOURNAL_MAX)? else { return Ok(None) };
+        let journal = Journal::parse(&text).map_err(|problem| {
+            Failure::refused(
+                format!("{} of {} {problem}", self.journal.display(), node.shown()),
+                "Use the couchcopy that wrote it, or look at the data folder yourself.",
+            )
+        })?;
+        Ok(Some(journal))
+    }
+}
+
+/// Whether an entry of a data folder is what a restore replaces: shard maps and what a compaction of theirs has left, shards,
+/// view indexes. The list of the cluster's nodes stays.
+fn is_replaced(name: &str) -> bool {
+    matches!(name, "shards" | ".shards") || name.starts_with("_dbs.couch")
+}
+
+/// The first of these names that is not in place any more though CouchDB does not remove it. What a compaction of the shard
+/// maps leaves comes and goes; where one was cut in two, `_dbs.couch.compact` may be all that there is.
+fn lost<'n>(names: &'n [String], in_place: &[String]) -> Option<&'n String> {
+    let is_in_place = |name: &str| in_place.iter().any(|other| other == name);
+    names.iter().find(|name| match name.as_str() {
+        "_dbs.couch" => !is_in_place(name) && !is_in_place("_dbs.couch.compact"),
+        "shards" | ".shards" => !is_in_place(name),
+        _ => false,
+    })
+}
+
+fn names(entries: Option<Vec<FileEntry>>) -> Vec<String> {
+    let mut names: Vec<String> =
+        entries.into_iter().flatten().map(|entry| entry.name).filter(|name| is_replaced(name)).collect();
+    // Shard maps go first: a folder without them is no databases to CouchDB, should somebody start it.
+    names.sort_unstable_by(|a, b| {
+        let is_maps = |name: &str| name.starts_with("_dbs.couch");
+        is_maps(b).cmp(&is_maps(a)).then_with(|| a.cmp(b))
+    });
+    names
+}
+
+/// Looks at a node.
+///
+/// Fails where its data folder is not there, or the journal cannot be understood.
+pub fn look(node: &Node) -> Result<NodeState> {
+    let places = Places::of(node);
+    let mut found = node.files.list_all(&[&places.data, &places.old, &places.new])?.into_iter();
+    let entries = found.next().flatten().ok_or_else(|| no_folder(node))?;
+    let folder = entries.iter().find(|entry| entry.name == FOLDER).cloned();
+    let mut state = NodeState {
+        situation: Situation::Untouched,
+        journal: None,
+        in_place: names(Some(entries)),
+        in_old: Vec::new(),
+        in_new: Vec::new(),
+    };
+    let Some(folder) = folder else { return Ok(state) };
+    if folder.kind != FileKind::Folder {
+        return Err(Failure::refused(
+            format!("{} of {} is not a folder", places.folder.display(), node.shown()),
+            "Remove it and try again.",
+        ));
+    }
+    state.journal = places.journal(node)?;
+    state.in_old = names(found.next().flatten());
+    state.in_new = names(found.next().flatten());
+    state.situation = state.derive();
+    Ok(state)
+}
+
+impl NodeState {
+    fn derive(&self) -> Situation {
+        let Some(journal) = &self.journal else {
+            // Killed before the journal was written, or after it was removed: nothing had been moved, or nothing is any more.
+            return if self.in_old.is_empty() { Situation::Leftover } else { Situation::Swapping };
+        };
+        match journal.phase {
+            Phase::Staging => Situation::Staging,
+            Phase::Staged => Situation::Staged,
+            Phase::Done => Situation::Done,
+            Phase::Removing => Situation::Removing,
+            Phase::Undone => Situation::Undone,
+            Phase::Swapping => {
+                let is_in = |list: &[String], name: &String| list.contains(name);
+                let all_new_in_place =
+                    journal.new.iter().all(|name| is_in(&self.in_place, name) && !is_in(&self.in_new, name));
+                let all_old_aside = journal.old.iter().all(|name| is_in(&self.in_old, name));
+                let none_new_in_place = journal.new.iter().all(|name| is_in(&self.in_new, name));
+                if all_new_in_place && all_old_aside {
+                    Situation::Swapped
+                } else if self.in_old.is_empty()
+                    && none_new_in_place
+                    && journal.old_data.is_empty()
+                    && lost(&journal.old, &self.in_place).is_none()
+                {
+                    // Whatever CouchDB, which may still have run, has made or removed since it was decided.
+                    Situation::Staged
+                } else {
+                    Situation::Swapping
+                }
+            }
+        }
+    }
+
+    /// Whether the old data is where CouchDB looks for it, all of it. Where nothing tells of a restore any more it is taken for
+    /// that, see [`NodeState::tells_nothing`].
+    pub fn old_in_place(&self) -> bool {
+        self.tells_nothing()
+            || matches!(self.situation, Situation::Staging | Situation::Staged | Situation::Undone)
+    }
+
+    /// Whether nothing tells if the data in place is older or newer than a restore.
+    pub(crate) fn tells_nothing(&self) -> bool {
+        matches!(self.situation, Situation::Untouched | Situation::Leftover)
+    }
+}
+
+/// The error for a data folder that is not there.
+pub(crate) fn no_folder(node: &Node) -> Failure {
+    Failure::refused(
+        format!("{} has no folder {}", node.shown(), node.data.display()),
+        "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
+    )
+}

@@ -1,0 +1,336 @@
+//! The steps on one node. Each one may be taken again after it was cut in two.
+
+use node::{FileEntry, FileKind, Node};
+use outcome::{Failure, Result};
+
+use super::journal::{Journal, Phase};
+use super::{NodeState, Places, Situation, UNDONE, is_replaced, look, lost, names, no_folder, old};
+
+impl Places {
+    /// Makes the folder and writes the first journal.
+    ///
+    /// Fails where a restore has left anything.
+    pub(crate) fn begin(&self, node: &Node, journal: &Journal) -> Result<()> {
+        node.files.create_folder(&self.folder)?;
+        self.write(node, journal)?;
+        for folder in [&self.new, &self.old, &self.undone] {
+            node.files.create_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, node: &Node, journal: &Journal) -> Result<()> {
+        Ok(node.files.write(&self.journal, &journal.to_bytes())?)
+    }
+
+    /// Everything new is there and durable.
+    pub(crate) fn staged(&self, node: &Node, journal: &mut Journal) -> Result<()> {
+        node.files.sync(&self.data)?;
+        journal.new = names(node.files.list(&self.new)?);
+        journal.phase = Phase::Staged;
+        self.write(node, journal)?;
+        Ok(node.files.sync(&self.data)?)
+    }
+
+    /// Writes down what is to change places. CouchDB may still run.
+    pub(crate) fn decide(&self, node: &Node, journal: &mut Journal) -> Result<()> {
+        let found = node.files.list(&self.data)?.ok_or_else(|| no_folder(node))?;
+        journal.old = names(Some(found));
+        journal.old_data.clear();
+        journal.phase = Phase::Swapping;
+        self.write(node, journal)?;
+        // Before anything moves: what has moved cannot be told from what has not without it.
+        Ok(node.files.sync(&self.data)?)
+    }
+
+    /// Exchanges old and new data where nothing has been moved yet and CouchDB has been stopped. Little is asked, for this is the
+    /// time in which CouchDB is down.
+    ///
+    /// Fails before anything is moved where old data is not there any more, and afterwards where not all is where it should be.
+    pub(crate) fn exchange(&self, node: &Node, journal: &mut Journal) -> Result<()> {
+        let mut found =
+            node.files.list_all(&[&self.data, &self.new])?.into_iter().map(Option::unwrap_or_default);
+        let (old, new) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+        let in_place = names(Some(old.clone()));
+        if let Some(lost) = lost(&journal.old, &in_place) {
+            return Err(Failure::incomplete(
+                format!(
+                    "{} of {} is not there any more, now that CouchDB is stopped; nothing has been moved",
+                    self.data.join(lost).display(),
+                    node.shown()
+                ),
+                "Look at that folder and at the way to the node: what was there before must not be lost.",
+            ));
+        }
+        if let Some(missing) = lost(&journal.new, &names(Some(new.clone()))) {
+            return Err(Failure::incomplete(
+                format!(
+                    "{} of {} is not there any more; nothing has been moved",
+                    self.new.join(missing).display(),
+                    node.shown()
+                ),
+                "Look at that folder and at the way to the node, and restore again.",
+            ));
+        }
+        // Made or removed since that was written: by a compaction of the shard maps, say.
+        let changed = in_place != journal.old;
+        journal.old = in_place;
+        journal.old_data = old::look_at(node, &self.data, &old)?;
+        journal.phase = Phase::Swapping;
+        self.write(node, journal)?;
+        if changed {
+            node.files.sync(&self.data)?;
+        }
+        let paths = |folder: &std::path::Path, names: &mut dyn Iterator<Item = &String>| -> Vec<_> {
+            names.map(|name| folder.join(name)).collect()
+        };
+        node.files.move_into(&paths(&self.data, &mut journal.old.iter()), &self.old)?;
+        node.files.move_into(&paths(&self.new, &mut journal.new.iter().rev()), &self.data)?;
+        self.check_exchanged(node, journal, &new)
+    }
+
+    /// Fails unless the new data is in place as it lay beside the old one, and the old one is aside.
+    fn check_exchanged(&self, node: &Node, journal: &Journal, new: &[FileEntry]) -> Result<()> {
+        let mut found =
+            node.files.list_all(&[&self.data, &self.old])?.into_iter().map(Option::unwrap_or_default);
+        let (in_place, in_old) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
+        let facts = |entries: &[FileEntry]| -> Vec<_> {
+            let mut facts: Vec<_> = entries
+                .iter()
+                .filter(|entry| is_replaced(&entry.name))
+                .map(|entry| {
+                    let size = if entry.kind == FileKind::File { entry.size } else { 0 };
+                    (entry.name.clone(), format!("{:?}", entry.kind), size)
+                })
+                .collect();
+            facts.sort_unstable();
+            facts
+        };
+        let mut problems = Vec::new();
+        if facts(&in_place) != facts(new) {
+            problems.push(format!("the new data is not all in {}", self.data.display()));
+        }
+        if names(Some(in_old)) != journal.old {
+            problems.push(format!("the old data is not all in {}", self.old.display()));
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::incomplete(
+            format!("after the exchange on {}, {}", node.shown(), problems.join(" and ")),
+            "Look at these folders: somebody else changes them, or the file system lost something.",
+        ))
+    }
+
+    /// Moves the old data aside and the new data into place, what of it is not there yet.
+    pub(crate) fn forward(&self, node: &Node) -> Result<()> {
+        let state = look(node)?;
+        let journal = decided(node, &state)?;
+        let has_come = |name: &String| journal.new.contains(name) && !state.in_new.contains(name);
+        let is_old =
+            |name: &&String| journal.old.contains(name) && !state.in_old.contains(name) && !has_come(name);
+        let aside: Vec<_> = state.in_place.iter().filter(is_old).map(|name| self.data.join(name)).collect();
+        // What CouchDB made, should somebody have started it on half of its data: it is no part of the new data, even where
+        // that has nothing of this name.
+        let in_the_way: Vec<_> = state
+            .in_place
+            .iter()
+            .filter(|name| !is_old(name) && !has_come(name))
+            .map(|name| self.data.join(name))
+            .collect();
+        node.files.move_into(&in_the_way, &self.fresh_undone(node, !in_the_way.is_empty())?)?;
+        node.files.move_into(&aside, &self.old)?;
+        let into_place: Vec<_> = state.in_new.iter().rev().map(|name| self.new.join(name)).collect();
+        node.files.move_into(&into_place, &self.data)?;
+        let moved = look(node)?;
+        if moved.situation == Situation::Swapped && moved.in_place.len() == journal.new.len() {
+            return Ok(());
+        }
+        Err(Failure::incomplete(
+            format!(
+                "after the exchange on {}, {} has {} instead of {}",
+                node.shown(),
+                self.data.display(),
+                listed(&moved.in_place),
+                listed(&journal.new)
+            ),
+            "Look at that folder, and run `couchcopy restore --roll-back NODE…`.",
+        ))
+    }
+
+    /// Moves the new data aside and the old data back, what of it is not there yet.
+    pub(crate) fn backward(&self, node: &Node) -> Result<()> {
+        let state = look(node)?;
+        let Some(journal) = &state.journal else { return no_journal(node, &state) };
+        // Where the old one of that name has vanished from beside the data, too.
+        let has_come = |name: &String| journal.new.contains(name) && !state.in_new.contains(name);
+        let is_new =
+            |name: &&String| state.in_old.contains(name) || !journal.old.contains(name) || has_come(name);
+        let (to_new, to_undone): (Vec<&String>, Vec<&String>) =
+            state.in_place.iter().filter(is_new).partition(|name| has_come(name));
+        let paths = |names: Vec<&String>| names.iter().map(|name| self.data.join(name)).collect::<Vec<_>>();
+        node.files.move_into(&paths(to_undone.clone()), &self.fresh_undone(node, !to_undone.is_empty())?)?;
+        node.files.move_into(&paths(to_new), &self.new)?;
+        let back: Vec<_> = state.in_old.iter().rev().map(|name| self.old.join(name)).collect();
+        node.files.move_into(&back, &self.data)?;
+        self.check_back(node, journal)?;
+        if journal.old_data.is_empty() {
+            return Ok(());
+        }
+        // CouchDB changes it from now on.
+        let mut journal = journal.clone();
+        journal.old_data.clear();
+        self.write(node, &journal)
+    }
+
+    /// Fails unless the old data is in place as it was before the exchange, as far as that was written down.
+    fn check_back(&self, node: &Node, journal: &Journal) -> Result<()> {
+        let mut found = node.files.list_all(&[&self.data, &self.old])?.into_iter();
+        let in_place = found.next().flatten().unwrap_or_default();
+        let left = names(found.next().flatten());
+        let mut problems = Vec::new();
+        if !left.is_empty() {
+            problems.push(format!("{} still has {}", self.old.display(), listed(&left)));
+        }
+        let mut wanted = journal.old.clone();
+        let mut named = names(Some(in_place.clone()));
+        wanted.sort_unstable();
+        named.sort_unstable();
+        if wanted != named {
+            problems.push(format!(
+                "{} has {} instead of {}",
+                self.data.display(),
+                listed(&named),
+                listed(&wanted)
+            ));
+        } else if !journal.old_data.is_empty() {
+            let now = old::look_at(node, &self.data, &in_place)?;
+            for difference in old::differences(&journal.old_data, &now) {
+                problems.push(format!("{} has {difference}", self.data.display()));
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::incomplete(
+            format!(
+                "the old data of {} is not back as it was before the exchange: {}",
+                node.shown(),
+                problems.join("; ")
+            ),
+            format!(
+                "Keep everything in {}, and do not start CouchDB there. Look at both folders; `couchcopy restore --roll-back \
+                 NODE…` tries again. If the data in place is right as it is, remove {} first.",
+                self.folder.display(),
+                self.journal.display()
+            ),
+        ))
+    }
+
+    /// A folder below `undone` that holds nothing yet; it is made only where it is needed.
+    fn fresh_undone(&self, node: &Node, needed: bool) -> Result<std::path::PathBuf> {
+        if !needed {
+            return Ok(self.undone.clone());
+        }
+        let there = node.files.list(&self.undone)?.unwrap_or_default();
+        let free =
+            (1..u32::MAX).map(|i| i.to_string()).find(|name| there.iter().all(|entry| entry.name != *name));
+        let folder = self.undone.join(free.unwrap_or_else(|| UNDONE.into()));
+        node.files.create_folder(&folder)?;
+        Ok(folder)
+    }
+
+    /// Takes back that the new data was found good: from now on the folders tell again where the old data is.
+    pub(crate) fn reopened(&self, node: &Node) -> Result<()> {
+        self.set_phase(node, Phase::Swapping)
+    }
+
+    /// Writes down that the old data is to be removed. It cannot be brought back then.
+    pub(crate) fn removing(&self, node: &Node) -> Result<()> {
+        self.set_phase(node, Phase::Removing)
+    }
+
+    /// Writes down that the new data is good.
+    pub(crate) fn done(&self, node: &Node) -> Result<()> {
+        self.set_phase(node, Phase::Done)
+    }
+
+    /// Writes down that the old data is back. From now on what is left is good for nothing.
+    pub(crate) fn undone(&self, node: &Node) -> Result<()> {
+        self.set_phase(node, Phase::Undone)
+    }
+
+    fn set_phase(&self, node: &Node, phase: Phase) -> Result<()> {
+        let Some(mut journal) = self.journal(node)? else { return Ok(()) };
+        if journal.phase == phase {
+            return Ok(());
+        }
+        journal.phase = phase;
+        self.write(node, &journal)?;
+        Ok(node.files.sync(&self.data)?)
+    }
+
+    /// Removes everything but what is in place. The journal goes last.
+    pub(crate) fn remove(&self, node: &Node) -> Result<()> {
+        let state = look(node)?;
+        match state.journal.as_ref().map(|journal| journal.phase) {
+            Some(Phase::Staging | Phase::Staged | Phase::Undone) if !state.in_old.is_empty() => {
+                return Err(Failure::refused(
+                    format!(
+                        "old data ({}) still lies in {} of {}, though the old data should be in place",
+                        listed(&state.in_old),
+                        self.old.display(),
+                        node.shown()
+                    ),
+                    "Look at both folders, and move it back by hand if it belongs there.",
+                ));
+            }
+            Some(Phase::Done) => self.removing(node)?,
+            // What is being copied is good for nothing until it is whole; and on a full disk nothing can be written.
+            Some(Phase::Removing | Phase::Undone | Phase::Staging) => {}
+            Some(Phase::Staged) => self.set_phase(node, Phase::Undone)?,
+            Some(Phase::Swapping) => {
+                return Err(Failure::bug(format!(
+                    "what is beside the data of {} was to be removed in the middle of a swap",
+                    node.shown()
+                )));
+            }
+            None if state.in_old.is_empty() => {}
+            None => return no_journal(node, &state),
+        }
+        node.files.remove(&[self.new.clone(), self.undone.clone(), self.old.clone()])?;
+        Ok(node.files.remove(std::slice::from_ref(&self.folder))?)
+    }
+}
+
+/// Names for a message.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing".into() } else { names.join(", ") }
+}
+
+fn decided<'s>(node: &Node, state: &'s NodeState) -> Result<&'s Journal> {
+    state.journal.as_ref().filter(|journal| journal.phase == Phase::Swapping).ok_or_else(|| {
+        Failure::bug(format!("the data of {} was to be swapped before that was decided", node.shown()))
+    })
+}
+
+/// Refuses to do anything where old data lies about and nothing tells why.
+pub(crate) fn check_journal(node: &Node, state: &NodeState) -> Result<()> {
+    if state.journal.is_none() && !state.in_old.is_empty() {
+        return no_journal(node, state);
+    }
+    Ok(())
+}
+
+fn no_journal<T>(node: &Node, state: &NodeState) -> Result<T> {
+    Err(Failure::refused(
+        format!(
+            "the journal of a restore is missing on {}, though old data ({}) lies in {}",
+            node.shown(),
+            state.in_old.join(", "),
+            Places::of(node).old.display()
+        ),
+        "Somebody has removed it. Look at the folder, and move its content back into the data folder by hand if it \
+         belongs there.",
+    ))
+}

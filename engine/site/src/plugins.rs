@@ -1,0 +1,311 @@
+//! Plugins as operations use them: found, permitted, and called for a node.
+
+mod events;
+mod listing;
+
+use std::sync::Arc;
+
+use node::{Node, NodeFiles, PluginService, TunnelMode, Way};
+use outcome::report::Reporter;
+use outcome::{Advice, Failure, Result};
+use plugin_host::{
+    Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
+    Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
+};
+
+use crate::site::{PluginReference, SiteNode};
+
+pub use listing::{GrantListing, PluginFailure, PluginList, PluginListing};
+pub use plugin_host::{self as host};
+
+use events::ReportedEvents;
+
+/// The user's answer to a plugin that wants its commands granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Now and for as long as the file stays as it is.
+    Remember,
+    /// For this once.
+    Once,
+    /// Not at all.
+    No,
+}
+
+/// Asks the user.
+pub type Ask = Box<dyn Fn(&Ungranted) -> Answer>;
+
+/// How plugins are used.
+pub struct PluginOptions {
+    /// Names, paths or hashes of plugins that are granted their commands for this once.
+    pub grant: Vec<String>,
+    /// How long a start, a stop or a question for the status may take; `None`: as the host has it.
+    pub deadline: Option<std::time::Duration>,
+    /// Asks the user; `None` where there is nobody to ask.
+    pub ask: Option<Ask>,
+}
+
+/// Plugins for one command.
+pub struct Plugins {
+    runtime: Arc<tokio::runtime::Runtime>,
+    host: PluginHost,
+    folders: Folders,
+    ask: Option<Ask>,
+    reporter: Arc<dyn Reporter + Send>,
+}
+
+/// What a service can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceAction {
+    /// To start; returns when its manager says that it runs.
+    Start,
+    /// To stop; returns when it has stopped.
+    Stop,
+    /// Whether it runs.
+    Status,
+}
+
+impl Plugins {
+    /// Sets the sandbox up.
+    pub fn new(options: PluginOptions, reporter: Arc<dyn Reporter + Send>) -> Result<Self> {
+        let folders = Folders::of_environment();
+        let mut limits = Limits::default();
+        if let Some(deadline) = options.deadline {
+            limits.service_deadline = deadline;
+            limits.pure_deadline = limits.pure_deadline.min(deadline);
+        }
+        let runtime = node::blocking_runtime()
+            .map(Arc::new)
+            .map_err(|e| Failure::io("start", "the asynchronous runtime", e))?;
+        let host =
+            PluginHost::new(HostOptions { folders: folders.clone(), limits, granted_once: options.grant })?;
+        Ok(Self { runtime, host, folders, ask: options.ask, reporter })
+    }
+
+    /// All plugins, built in and installed.
+    pub fn list(&self) -> Result<PluginList> {
+        let grants = Grants::read(&self.folders)?;
+        let mut list = PluginList::default();
+        for loaded in self.runtime.block_on(self.host.load_all()) {
+            match loaded {
+                Ok(plugin) => list.plugins.push(self.listing(&plugin, &grants)),
+                Err(error) => {
+                    list.failures.push(PluginFailure {
+                        message: error.to_string(),
+                        remedy: error.remedy().unwrap_or_default(),
+                    });
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// Those of a name, of either kind, or the one in a file.
+    pub fn show(&self, name: &str) -> Result<Vec<PluginListing>> {
+        let grants = Grants::read(&self.folders)?;
+        let plugins = self.runtime.block_on(self.host.load_any(name))?;
+        Ok(plugins.iter().map(|plugin| self.listing(plugin, &grants)).collect())
+    }
+
+    fn listing(&self, plugin: &Plugin, grants: &Grants) -> PluginListing {
+        PluginListing::new(plugin, self.host.permit(plugin, grants).is_ok())
+    }
+
+    /// Remembers that a plugin is granted its commands.
+    pub fn grant(&self, name: &str) -> Result<Vec<GrantListing>> {
+        let mut grants = Grants::read(&self.folders)?;
+        let mut granted = Vec::new();
+        for plugin in self.runtime.block_on(self.host.load_any(name))? {
+            let host::Origin::File(file) = &plugin.origin else {
+                return Err(Failure::refused(
+                    format!("{} is built in and needs no grant", plugin.description.name),
+                    "Only plugins from elsewhere are asked for.",
+                ));
+            };
+            let grant = Grant {
+                plugin: plugin.description.name.clone(),
+                hash: plugin.hash.to_hex().to_string(),
+                file: Some(file.clone()),
+                granted: Some(now()),
+            };
+            grants.add(grant.clone())?;
+            granted.push(GrantListing::remembered(&grant));
+        }
+        Ok(granted)
+    }
+
+    async fn permitted(&self, reference: &PluginReference, kind: Kind) -> Result<(Arc<Plugin>, Permission)> {
+        let plugin = self.host.load(&reference.name, kind).await?;
+        let mut grants = Grants::read(&self.folders)?;
+        match self.host.permit(&plugin, &grants) {
+            Ok(permission) => Ok((plugin, permission)),
+            Err(PluginError::NotGranted(ungranted)) => {
+                let answer = self.ask.as_ref().map_or(Answer::No, |ask| ask(&ungranted));
+                if answer == Answer::Remember {
+                    grants.add(Grant {
+                        plugin: ungranted.plugin.clone(),
+                        hash: ungranted.hash.clone(),
+                        file: Some(ungranted.file.clone()),
+                        granted: Some(now()),
+                    })?;
+                }
+                match answer {
+                    Answer::No => Err(PluginError::NotGranted(ungranted).into()),
+                    Answer::Once | Answer::Remember => Ok((plugin, ungranted.permit())),
+                }
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn chain(&self, via: &[PluginReference]) -> Result<Chain> {
+        let mut links = Vec::new();
+        for reference in via {
+            let (plugin, permission) = self.permitted(reference, Kind::Access).await?;
+            let settings = plugin.settings(reference)?;
+            links.push(ChainLink::new(plugin, permission, settings)?);
+        }
+        Ok(Chain::new(links))
+    }
+
+    /// The service plugin of a node, permitted, with its settings.
+    async fn service_plugin(&self, node: &SiteNode) -> Result<(Arc<Plugin>, Permission, Settings)> {
+        let (plugin, permission) = self.permitted(&node.service, Kind::Service).await?;
+        let settings = plugin.settings(&node.service)?;
+        Ok((plugin, permission, settings))
+    }
+
+    /// The service of a node, whose way there is `chain`, with name and version of its plugin.
+    fn service_of(
+        &self,
+        node: &SiteNode,
+        (plugin, permission, settings): (Arc<Plugin>, Permission, Settings),
+        mut chain: Chain,
+    ) -> Result<(ServicePlugin, String)> {
+        // The tool that stops a container is not inside it: it is where the way into it begins.
+        if chain.last_name() == Some(plugin.description.name.as_str()) {
+            chain = chain.without_last();
+        }
+        let name = format!("{} {}", plugin.description.name, plugin.description.version);
+        let events = Arc::new(ReportedEvents(Arc::clone(&self.reporter)));
+        Ok((ServicePlugin::new(plugin, permission, settings, node.id.clone(), chain, events)?, name))
+    }
+
+    /// Starts, stops or asks for the service of a node; gives its state after it and which plugin did it.
+    pub fn service(&self, node: &SiteNode, action: ServiceAction) -> Result<(State, String)> {
+        self.runtime.block_on(async {
+            let plugin = self.service_plugin(node).await?;
+            let (service, plugin) = self.service_of(node, plugin, self.chain(&node.via).await?)?;
+            let state = match action {
+                ServiceAction::Start => service.start().await.map(|()| State::Running),
+                ServiceAction::Stop => service.stop().await.map(|()| State::Stopped),
+                ServiceAction::Status => service.status().await,
+            }?;
+            Ok((state, plugin))
+        })
+    }
+
+    /// A node with its files, its service and its HTTP interface, as the user described it.
+    ///
+    /// Fails where it has no data folder, or a plugin cannot be used. Nothing is changed on it.
+    pub fn connect(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<Node> {
+        let chain = self.runtime.block_on(self.chain(&site.via))?;
+        let way = self.way_through(chain.clone(), site);
+        let plugin = self.runtime.block_on(self.service_plugin(site))?;
+        let (plugin, shown) = self.service_of(site, plugin, chain)?;
+        let http =
+            node::http_of(&way, &site.http.endpoint(&site.id), site.http.credentials.as_ref(), tunnel)?;
+        let data = site.absolute_data_folder()?;
+        Ok(Node {
+            id: site.id.clone(),
+            data,
+            files: node::files_of(&way),
+            service: Box::new(PluginService::new(Arc::clone(&self.runtime), plugin, shown, way)),
+            http,
+        })
+    }
+
+    /// The files of a node and, where name and password are known for it, its HTTP interface.
+    pub fn files(
+        &self,
+        site: &SiteNode,
+        tunnel: TunnelMode,
+    ) -> Result<(Box<dyn NodeFiles>, Option<node::Http>)> {
+        let way = self.way_through(self.runtime.block_on(self.chain(&site.via))?, site);
+        let http = match &site.http.credentials {
+            Some(credentials) => {
+                Some(node::http_of(&way, &site.http.endpoint(&site.id), Some(credentials), tunnel)?)
+            }
+            None => None,
+        };
+        Ok((node::files_of(&way), http))
+    }
+
+    /// The HTTP interface of a node, whose files and service are of no interest.
+    pub fn http(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<node::Http> {
+        let way = self.way_through(self.runtime.block_on(self.chain(&site.via))?, site);
+        let endpoint = site.http.endpoint(&site.id);
+        Ok(node::http_of(&way, &endpoint, site.http.credentials.as_ref(), tunnel)?)
+    }
+
+    fn way_through(&self, chain: Chain, site: &SiteNode) -> Way {
+        Way::new(Arc::clone(&self.runtime), chain, site.id.clone())
+    }
+
+    /// Runs a command on a node with this process's own input and output; `state` is what is known of CouchDB there.
+    pub fn execute(&self, node: &SiteNode, command: &Command, state: State) -> Result<Inherited> {
+        self.runtime.block_on(async {
+            let chain = self.chain(&node.via).await?;
+            run_here(&chain.wrap(command, &node.id, state).await?).await
+        })
+    }
+
+    /// Connects this process's own input and output to a TCP port of `to` as seen from a node; `state` is what is known of
+    /// CouchDB there.
+    pub fn connect_to_port(&self, node: &SiteNode, to: &str, port: u16, state: State) -> Result<Inherited> {
+        self.runtime.block_on(async {
+            let chain = self.chain(&node.via).await?;
+            let Some(connected) = chain.tunnel(&node.id, to, port, state).await? else {
+                return Err(Failure::refused(
+                    format!(
+                        "no plugin on the way to {} can connect to ports as seen from there",
+                        node.shown()
+                    ),
+                    "Of the built-in plugins ssh can; `couchcopy plugin show NAME` tells it of others.",
+                ));
+            };
+            run_here(&connected).await
+        })
+    }
+}
+
+/// Runs a program with this process's own input and output.
+async fn run_here(command: &Command) -> Result<Inherited> {
+    host::run_inherited(command).await.map_err(|e| Failure::io("run", command.program.as_str(), e))
+}
+
+/// All grants that are in force.
+pub fn grants() -> Result<Vec<GrantListing>> {
+    Ok(GrantListing::all(&Grants::read(&Folders::of_environment())?))
+}
+
+/// Forgets the grants of a plugin, by name, file or hash; gives those that were.
+pub fn revoke(what: &str) -> Result<Vec<GrantListing>> {
+    let mut grants = Grants::read(&Folders::of_environment())?;
+    let gone = grants.revoke(what)?;
+    if gone.is_empty() {
+        let configured = grants.configured.iter().any(|grant| grant.plugin == what || grant.hash == what);
+        return Err(Failure::refused(
+            format!("no grant for {what} is remembered"),
+            if configured {
+                "It is granted in config.toml: take it out there."
+            } else {
+                "`couchcopy plugin grants` lists them."
+            },
+        ));
+    }
+    Ok(gone.iter().map(GrantListing::remembered).collect())
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
