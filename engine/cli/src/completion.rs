@@ -1,4 +1,4 @@
-//! What a shell is told to complete names with.
+//! Names in archives with which a shell completes a command line.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use inspect::documents;
 use outcome::report::Silent;
 use snapshot::{Error, Flow, Snapshot, SnapshotDatabase, Walk};
 
-/// Names offered at a time.
+/// The most names that are offered at once.
 const OFFERED: usize = 200;
 
-/// Names of databases in the archive that the line names.
+/// Names of databases in the archive on the command line.
 pub(crate) fn databases() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let mut names = Vec::new();
@@ -23,7 +23,7 @@ pub(crate) fn databases() -> ArgValueCompleter {
     })
 }
 
-/// Ids of documents in the archive and the database that the line names.
+/// Ids of documents in the archive and the database on the command line.
 pub(crate) fn documents() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let mut ids = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) fn documents() -> ArgValueCompleter {
     })
 }
 
-/// Names of the attachments of the document that the line names.
+/// Names of the attachments of the document on the command line.
 pub(crate) fn attachments() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let mut names = Vec::new();
@@ -59,13 +59,13 @@ fn offer(names: &mut Vec<CompletionCandidate>, name: &str) -> Flow {
     if names.len() < OFFERED { Flow::On } else { Flow::Stop }
 }
 
-/// The words after the command that are no options: archive, database, document. The line comes after `--`.
+/// The words after the command that are not options: archive, database, document. The command line follows `--`.
 fn words() -> Vec<String> {
     let line = std::env::args().skip_while(|word| word != "--").skip(1);
     line.skip(2).filter(|word| !word.starts_with('-')).collect()
 }
 
-/// The archive that the line names. Only one with a table of contents: nobody waits for a pass over a whole archive.
+/// The archive on the command line, if it has a table of contents: a user does not wait for a pass over a complete archive.
 fn archive() -> Option<Arc<Snapshot>> {
     let path = PathBuf::from(words().first()?);
     let indexed = matches!(archive::open(Path::new(&path)).ok()?, archive::Archive::Indexed(_));

@@ -1,27 +1,20 @@
 //! The command `couchcopy`: arguments, progress, output, exit codes.
 
-mod arguments;
+mod app;
 mod cluster;
+mod color;
 mod commands;
 mod completion;
-mod database_commands;
 mod exit;
 #[cfg(debug_assertions)]
 mod fault;
 mod file_size;
+mod flags;
 mod interrupt;
-mod load_command;
-mod look_arguments;
-mod look_commands;
-mod nodes;
+mod node_argument;
 mod output;
-mod plugin_arguments;
-mod plugin_commands;
-mod progress;
-mod restore_arguments;
-mod restore_commands;
-mod serve_command;
-mod unbrand_command;
+mod session;
+mod text;
 
 use clap::CommandFactory;
 
@@ -31,14 +24,12 @@ use clap::CommandFactory;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    // A shell that asks what could come next has set COMPLETE; this answers it and ends.
-    clap_complete::CompleteEnv::with_factory(arguments::Arguments::command).complete();
-    let arguments = match arguments::Arguments::read() {
+    // A shell that wants to know what could come next sets COMPLETE. This call answers it and exits.
+    clap_complete::CompleteEnv::with_factory(app::Arguments::command).complete();
+    let arguments = match app::Arguments::read() {
         Ok(arguments) => arguments,
-        Err(told) => return exit::not_parsed(&told),
+        Err(error) => return exit::not_parsed(&error),
     };
-    file_size::fail_in_place_of_ending();
-    let output = output::Output::new(arguments.json);
-    let outcome = commands::run(&arguments, &output);
-    exit::finish(outcome, &output)
+    file_size::fail_instead_of_ending();
+    app::run(&arguments)
 }

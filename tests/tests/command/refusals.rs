@@ -359,7 +359,7 @@ fn results_as_json_and_as_text() -> Result<()> {
     let below = file.strip_prefix("data/").ok_or("no data/")?;
     assert_eq!(ended.stdout, fs::read(archive.fixture.nodes[0].data.join(below))?);
 
-    // As text, nothing goes to standard error where it is no terminal; -q prints nothing at all; -v tells times.
+    // As text, nothing goes to standard error where it is no terminal; -q prints no summary; -v tells times.
     let quiet_target = archive.beside("quiet");
     let (text_target, quiet_target) =
         (format!("{},n@h", archive.beside("text")), format!("{quiet_target},n@h"));
@@ -367,7 +367,7 @@ fn results_as_json_and_as_text() -> Result<()> {
     for (arguments, printed) in [
         (&overwrite("--level=1")[..], "databases"),
         (&["restore", "--offline", &again, &text_target], "restored to n@h"),
-        (&["verify", &again], "The archive is whole."),
+        (&["verify", &again], "The archive is intact."),
         (&["info", &again], "couchdb41@127.0.0.41"),
         (&["ls", &again], "revslimit"),
         (&["ls", &again, "plain"], "doc-00000"),
@@ -381,10 +381,20 @@ fn results_as_json_and_as_text() -> Result<()> {
         &overwrite("-q")[..],
         &["restore", "-q", "--offline", &again, &quiet_target],
         &["verify", "-q", &again],
-        &["verify", "-q", "--json", &again],
     ] {
         let ended = expect(0, arguments)?;
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "{arguments:?}");
+    }
+    // What was asked for is printed even so.
+    for (arguments, printed) in [
+        (&["verify", "-q", "--json", &again][..], "\"problems\""),
+        (&["info", "-q", &again], "couchdb41@127.0.0.41"),
+        (&["ls", "-q", &again], "revslimit"),
+        (&["cat", "-q", &again, "metadata.yaml"], "nodes-names"),
+    ] {
+        let ended = expect(0, arguments)?;
+        assert!(ended.stdout.contains(printed), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr, "", "{arguments:?}");
     }
     let told = expect(0, &overwrite("-v"))?.stderr;
     assert!(told.contains("shards saved in "), "{told}");

@@ -81,7 +81,7 @@ fn what_would_not_do_is_found_before_anything_is_changed() -> Result<()> {
     let Untouched { site, archive, .. } = &untouched;
     let fine = fs::read_to_string(site.cluster_file())?;
     let ended = site.couchcopy(&["check"])?;
-    assert!(ended.success()?.contains("A restore would do."));
+    assert!(ended.success()?.contains("Ready to restore."));
 
     let other = |from: &str, to: &str| {
         assert!(fine.contains(from), "{from}: {fine}");
@@ -127,7 +127,7 @@ fn what_would_not_do_is_found_before_anything_is_changed() -> Result<()> {
 
     let refused = site.couchcopy(&["restore", archive])?;
     assert_eq!(refused.code, Some(5), "{refused:#?}");
-    assert!(refused.stderr.contains("nobody to ask"), "{refused:#?}");
+    assert!(refused.stderr.contains("confirmation required"), "{refused:#?}");
     let told = site.couchcopy(&["restore", "--dry-run", archive])?.success()?;
     for text in ["REPLACED", &first, &second, "16 databases"] {
         assert!(told.contains(text), "{text}: {told}");
@@ -168,7 +168,7 @@ fn kept_data_is_told_hinders_and_goes() -> Result<()> {
         if last == "clean" {
             // On one node only: what the other one has kept is good for nothing then.
             let told = site.couchcopy(&["clean", &site.nodes[0].name])?.success()?;
-            assert!(told.contains("removed what restores had left"), "{told}");
+            assert!(told.contains("removed the old data of restores"), "{told}");
             let refused = site.couchcopy(&["restore", "-y", "--roll-back"])?;
             assert_eq!(refused.code, Some(5), "{refused:#?}");
             assert!(refused.stderr.contains("has no old data any more"), "{refused:#?}");

@@ -97,7 +97,7 @@ fn what_people_are_told() -> Result<()> {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         Ok(ended.stdout)
     };
-    let printed = |load: &Load| Ok(load.told().contains("Ctrl-C ends it"));
+    let printed = |load: &Load| Ok(load.told().contains("Press Ctrl-C to stop"));
     let text = told(&[], &printed)?;
     let (user, rest) = text.split_once('@').ok_or("no user")?;
     let password = user.strip_prefix("http://admin:").ok_or("no password")?;
@@ -105,7 +105,7 @@ fn what_people_are_told() -> Result<()> {
     assert!(text.contains("16 databases in CouchDB 3."), "{text}");
     let text = told(&["--admin", "anna:secret-word", "--keep"], &printed)?;
     assert!(text.starts_with("http://anna@127.0.0.1:") && !text.contains("secret-word"), "{text}");
-    assert!(text.contains("which stays"), "{text}");
+    assert!(text.contains("which is kept"), "{text}");
 
     // With -q nobody is told. The first one was kept, and has ended: it does not answer.
     let answers = || -> Result<bool> {

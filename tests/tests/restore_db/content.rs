@@ -113,7 +113,7 @@ fn databases_that_were_deleted() -> Result<()> {
     }
     assert_eq!(arena.http().ask("GET", "/plain", None)?.status, 404);
     let told = arena.restore(&archive, &flags)?.success()?;
-    assert!(told.contains("all of them are there") && !told.contains("NOT"), "{told}");
+    assert!(told.contains("nothing is missing") && !told.contains("NOT"), "{told}");
     arena.check(&before)?;
     couchcopy_tests::lab::check_login(arena.http())?;
     // The design document is at work again.

@@ -43,7 +43,7 @@ fn documents_are_added_where_that_is_asked_for_and_agreed_to() -> Result<()> {
     }
     let refused = arena.restore(&archive, &["--db=shop", "--merge"])?;
     assert_eq!(refused.code, Some(5), "{refused:#?}");
-    assert!(refused.stderr.contains("nobody to ask"), "{refused:#?}");
+    assert!(refused.stderr.contains("confirmation required"), "{refused:#?}");
     let told = arena.restore(&archive, &["--db=shop", "--merge", "--dry-run"])?.success()?;
     assert!(told.contains("ADDED to the documents that are there"), "{told}");
     arena.check(&now)?;

@@ -96,7 +96,7 @@ impl Target<'_> {
         site.couchcopy(&["check"])?.success()?;
         site.http().put("/here-before", &Value::Null)?;
         let dry_run = site.couchcopy(&["restore", "--dry-run", self.archive()?])?.success()?;
-        assert_eq!(dry_run.contains("reads no checksum but MD5"), self.only_md5()?, "{dry_run}");
+        assert_eq!(dry_run.contains("reads only MD5 checksums"), self.only_md5()?, "{dry_run}");
         let told = site.restore(&self.source.archive, &[])?.success()?;
         assert!(told.contains("All nodes agree"), "{told}");
         site.check_nothing_left()?;

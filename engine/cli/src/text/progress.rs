@@ -9,19 +9,32 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use outcome::report::{Notice, Reporter, Severity};
 use serde::Serialize;
 
-use crate::output::{bytes, error_line};
+use super::sizes::bytes;
+use crate::color::Tone;
+use crate::output::error_line;
 
-/// Between two events that tell how far a phase has come.
+/// The least time between two events that report how far a phase is.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Shows a bar where standard error is a terminal; elsewhere only what is worth a line.
+/// How much is printed besides results and errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Warnings and problems only.
+    Quiet,
+    /// Progress, too.
+    Normal,
+    /// Notes, steps and durations, too.
+    Verbose,
+}
+
+/// Shows a bar if standard error is a terminal, and otherwise only what deserves a line.
 pub(crate) struct Terminal {
-    quiet: bool,
-    verbose: bool,
-    /// When the last progress was told, where events are wanted.
+    detail: Detail,
+    in_color: bool,
+    /// When the last progress was reported, if progress is reported as events.
     events: Option<Mutex<Option<Instant>>>,
     bar: Mutex<ProgressBar>,
-    /// Set when the user wants an end, where that may come at any time.
+    /// Set when the user wants to stop an operation that may stop at any time.
     interrupted: OnceLock<&'static AtomicBool>,
 }
 
@@ -37,19 +50,28 @@ enum Event<'e> {
 }
 
 impl Terminal {
-    pub(crate) fn new(quiet: bool, verbose: bool, events: bool) -> Self {
+    pub(crate) fn new(detail: Detail, events: bool, in_color: bool) -> Self {
         let bar = Mutex::new(ProgressBar::hidden());
-        Self { quiet, verbose, events: events.then(Mutex::default), bar, interrupted: OnceLock::new() }
+        Self { detail, in_color, events: events.then(Mutex::default), bar, interrupted: OnceLock::new() }
     }
 
-    /// Has what runs end in the middle when the flag is set.
-    pub(crate) fn heed(&self, interrupted: &'static AtomicBool) {
-        // The same flag, if it was told before.
+    /// Stops the running operation when the flag is set.
+    pub(crate) fn stop_when(&self, interrupted: &'static AtomicBool) {
+        // A second call has the same flag: the process has only one.
         let _ = self.interrupted.set(interrupted);
+    }
+
+    /// Removes the bar.
+    pub(crate) fn end(&self) {
+        self.bar().finish_and_clear();
     }
 
     fn bar(&self) -> MutexGuard<'_, ProgressBar> {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_verbose(&self) -> bool {
+        self.detail == Detail::Verbose
     }
 
     /// Prints a line above the bar.
@@ -57,7 +79,7 @@ impl Terminal {
         self.bar().suspend(|| error_line(text));
     }
 
-    /// Tells an event; `false` where they are not wanted.
+    /// Prints an event if events are wanted; returns whether they are.
     fn event(&self, event: &Event<'_>) -> bool {
         if self.events.is_some()
             && let Ok(line) = serde_json::to_string(event)
@@ -67,30 +89,27 @@ impl Terminal {
         self.events.is_some()
     }
 
-    /// Whether nothing but errors is to be told.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn end(&self) {
-        self.bar().finish_and_clear();
+    /// How the bar looks. Escapes of color in it take no columns.
+    fn template(&self, is_total_known: bool) -> String {
+        if is_total_known {
+            let bar = Tone::Progress.paint("{bar:30}", self.in_color);
+            format!("{{msg}} [{bar}] {{pos}}/{{len}} {{prefix}} {{per_sec:.0}}, {{elapsed}}, {{eta}} left")
+        } else {
+            let spinner = Tone::Progress.paint("{spinner}", self.in_color);
+            format!("{spinner} {{msg}} {{pos}} {{prefix}} {{elapsed}}")
+        }
     }
 }
 
 impl Reporter for Terminal {
     fn phase(&self, name: &str, total: Option<u64>) {
-        if self.event(&Event::Phase { name, total }) || self.quiet || !std::io::stderr().is_terminal() {
+        let is_reported = self.event(&Event::Phase { name, total });
+        if is_reported || self.detail == Detail::Quiet || !std::io::stderr().is_terminal() {
             return;
         }
         let target = ProgressDrawTarget::stderr_with_hz(10);
         let bar = ProgressBar::with_draw_target(total, target);
-        let template = if total.is_some() {
-            "{msg} [{bar:30}] {pos}/{len} {prefix} {per_sec:.0}, {elapsed}, {eta} left"
-        } else {
-            "{spinner} {msg} {pos} {prefix} {elapsed}"
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(style) = ProgressStyle::with_template(&self.template(total.is_some())) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(name.to_owned());
@@ -119,19 +138,17 @@ impl Reporter for Terminal {
         if self.event(&Event::Notice(notice)) {
             return;
         }
-        let word = match notice.severity {
-            Severity::Info if !self.verbose => return,
-            Severity::Info => "note",
-            Severity::Warning => "warning",
-            Severity::Problem => "problem",
+        let (word, tone) = match notice.severity {
+            Severity::Info if !self.is_verbose() => return,
+            Severity::Info => ("note", Tone::Note),
+            Severity::Warning => ("warning", Tone::Warning),
+            Severity::Problem => ("problem", Tone::Problem),
         };
-        if !self.quiet {
-            self.line(&format!("{word}: {}", notice.text));
-        }
+        self.line(&format!("{}: {}", tone.paint(word, self.in_color), notice.text));
     }
 
     fn step(&self, number: u64, what: &str) {
-        if !self.event(&Event::Step { number, what }) && self.verbose {
+        if !self.event(&Event::Step { number, what }) && self.is_verbose() {
             self.line(&format!("step {number}: {what}"));
         }
         #[cfg(debug_assertions)]
@@ -139,7 +156,7 @@ impl Reporter for Terminal {
     }
 
     fn timing(&self, what: &str, seconds: f64) {
-        if !self.event(&Event::Timing { what, seconds }) && self.verbose {
+        if !self.event(&Event::Timing { what, seconds }) && self.is_verbose() {
             self.line(&format!("{what} in {seconds:.3} s"));
         }
     }

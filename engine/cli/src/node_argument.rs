@@ -1,15 +1,15 @@
-//! Nodes as the command line names them.
+//! Nodes, ports and targets as words on the command line.
 
 use std::path::PathBuf;
 
-use outcome::Failure;
-use plugin_host::printable;
+use outcome::{Failure, printable};
 use restore::folders::Target;
 use site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port, split_scheme};
 
-/// Parses `[http[s]://][user:password@]HOST[:port][/][,DATA_DIR[,NODENAME]]`, couchcopy's form or the URL of a CouchDB. `@`, `:` and
-/// `,` in name and password are percent-encoded; they are never repeated in a message. An IPv6 address stands in brackets.
-pub(crate) fn site(text: &str) -> Result<NodeArgument, Failure> {
+/// Parses `[http[s]://][user:password@]HOST[:port][/][,DATA_DIR[,NODENAME]]`: couchcopy's form, or the URL of a CouchDB. `@`, `:`
+/// and `,` in name and password are percent-encoded. Name and password are never repeated in a message. An IPv6 address is
+/// written in brackets.
+pub(crate) fn node(text: &str) -> Result<NodeArgument, Failure> {
     let mut parts = text.splitn(3, ',');
     let (tls, place) = split_scheme(parts.next().unwrap_or_default());
     let place = if tls.is_some() { place.trim_end_matches('/') } else { place };
@@ -19,9 +19,9 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, Failure> {
     };
     let wrong = || {
         Failure::refused(
-            "a node must be named as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; HOST may be a URL without a path",
+            "a node is written as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; HOST may be a URL without a path",
             "For example: localhost, admin:password@db1.example.com:5984,/opt/couchdb/data, or \
-             https://db1.example.com:6984,/opt/couchdb/data. `,`, `:` and `@` in a password are written %2C, %3A and %40.",
+             https://db1.example.com:6984,/opt/couchdb/data. In a password, write `,` as %2C, `:` as %3A and `@` as %40.",
         )
     };
     let (host, port) = split_port(place).ok_or_else(wrong)?;
@@ -34,7 +34,7 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, Failure> {
         Some((_, Some((user, password)))) => {
             known = Some(Credentials { user: decoded(user), password: decoded(password) });
         }
-        // Its password comes from elsewhere.
+        // The password comes from another source.
         Some((name, None)) => user = Some(decoded(name)),
         None => {}
     }
@@ -57,8 +57,8 @@ pub(crate) fn site(text: &str) -> Result<NodeArgument, Failure> {
     })
 }
 
-/// Whether a text that is no node's name in a cluster file is a node argument.
-pub(crate) fn says_more_than_a_name(text: &str) -> bool {
+/// Whether a text that is not the name of a node in a cluster file is a node argument.
+pub(crate) fn is_more_than_a_name(text: &str) -> bool {
     text.contains(',')
         || split_scheme(text).0.is_some()
         || text.rsplit_once('@').is_some_and(|(credentials, _)| credentials.contains(':'))
@@ -68,13 +68,13 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// Parses `HOST:PORT` as seen from a node; an IPv6 address stands in brackets, which are taken off.
-pub(crate) fn port(text: &str) -> Result<(&str, u16), Failure> {
+/// Parses `HOST:PORT` as seen from a node. An IPv6 address is written in brackets, which are removed.
+pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), Failure> {
     match split_port(text) {
         Some((host, Some(port))) if !host.is_empty() && port > 0 => Ok((host, port)),
         _ => Err(Failure::refused(
-            format!("{} is no HOST:PORT", printable(text)),
-            "For example: localhost:5984, or [::1]:5984; HOST is as the node's machine knows it.",
+            format!("{} is not HOST:PORT", printable(text)),
+            "For example: localhost:5984, or [::1]:5984. HOST is a name or address that the node's machine can resolve.",
         )),
     }
 }
@@ -84,9 +84,9 @@ pub(crate) fn target(text: &str) -> Result<Target, Failure> {
     let parsed = text.rsplit_once(',').filter(|(folder, node)| !folder.is_empty() && node.contains('@'));
     let Some((folder, node)) = parsed else {
         return Err(Failure::refused(
-            format!("{text} is not a folder and a node's name"),
-            "Write DIR,NODENAME, for example /opt/couchdb/data,couchdb@127.0.0.1. The name is what the node's vm.args \
-             says after -name.",
+            format!("{text} is not a directory and a node's name"),
+            "Write DIR,NODENAME, for example /opt/couchdb/data,couchdb@127.0.0.1. NODENAME is the value of -name in the \
+             node's vm.args.",
         ));
     };
     Ok(Target { folder: PathBuf::from(folder), node: node.to_owned() })
@@ -98,23 +98,23 @@ mod tests {
 
     #[test]
     fn nodes_anywhere() {
-        let host = |text: &str| site(text).unwrap().id.host;
+        let host = |text: &str| node(text).unwrap().id.host;
         assert_eq!(host("localhost"), None);
         assert_eq!(host("admin:p@ss@localhost:5984,/d"), None);
         assert_eq!(host("[::1]:5984"), None);
         assert_eq!(host("db1.example.com:5984,/d").as_deref(), Some("db1.example.com"));
         assert_eq!(host("[fd00::1]:5984").as_deref(), Some("fd00::1"));
-        let parsed = site("db1,/d,couchdb@db1").unwrap();
+        let parsed = node("db1,/d,couchdb@db1").unwrap();
         assert_eq!(
             (parsed.id.name.as_deref(), parsed.data),
             (Some("couchdb@db1"), Some(PathBuf::from("/d")))
         );
-        let parsed = site("admin:p%40%3A%2Cs@[fd00::1]:81,/d").unwrap();
+        let parsed = node("admin:p%40%3A%2Cs@[fd00::1]:81,/d").unwrap();
         let credentials = parsed.http.credentials.clone().unwrap();
         assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("admin", "p@:,s"));
         assert_eq!(parsed.http.endpoint(&parsed.id).to_string(), "http://[fd00::1]:81");
         for wrong in ["", ",/d", "-oProxyCommand=x", "a b", "u:p@", "u:secret@db1:x,/d"] {
-            let message = site(wrong).unwrap_err().to_string();
+            let message = node(wrong).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
         }
     }
@@ -133,20 +133,20 @@ mod tests {
             ("http://localhost:5985/,/d", "http://127.0.0.1:5985", None, Some("/d")),
             ("http://[fd00::1]:81", "http://[fd00::1]:81", Some("fd00::1"), None),
         ] {
-            let parsed = site(text).unwrap();
+            let parsed = node(text).unwrap();
             assert_eq!(parsed.http.endpoint(&parsed.id).to_string(), url, "{text}");
             assert_eq!(parsed.id.host.as_deref(), host, "{text}");
             assert_eq!(parsed.data, data.map(PathBuf::from), "{text}");
-            assert!(says_more_than_a_name(text), "{text}");
+            assert!(is_more_than_a_name(text), "{text}");
         }
-        let parsed = site("https://admin:p%40s@db1:6984/").unwrap();
+        let parsed = node("https://admin:p%40s@db1:6984/").unwrap();
         assert_eq!(parsed.http.credentials.unwrap().password, "p@s");
-        let parsed = site("http://bob%40me@db1:5984").unwrap();
+        let parsed = node("http://bob%40me@db1:5984").unwrap();
         assert_eq!((parsed.http.user.as_deref(), parsed.http.credentials), (Some("bob@me"), None));
         for wrong in
             ["http://", "http:///d", "http://db1/couch", "ftp://db1", "http://u:secret@db1:6984/_utils"]
         {
-            let message = site(wrong).unwrap_err().to_string();
+            let message = node(wrong).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
         }
     }
@@ -154,10 +154,10 @@ mod tests {
     #[test]
     fn names_and_arguments() {
         for name in ["db1", "couchdb@db1", "[fd00::1]:5984", "db1:5984"] {
-            assert!(!says_more_than_a_name(name), "{name}");
+            assert!(!is_more_than_a_name(name), "{name}");
         }
         for argument in ["db1,/d", "admin:p@db1", "admin:p@db1:5984,/d,couchdb@db1"] {
-            assert!(says_more_than_a_name(argument), "{argument}");
+            assert!(is_more_than_a_name(argument), "{argument}");
         }
     }
 
@@ -169,14 +169,14 @@ mod tests {
             ("[::1]:65535", "::1", 65535),
             ("[db1]:80", "db1", 80),
         ] {
-            assert_eq!(port(text).unwrap(), (host, number), "{text}");
+            assert_eq!(host_and_port(text).unwrap(), (host, number), "{text}");
         }
         for wrong in ["", "5984", "localhost", "localhost:", "localhost:0", "localhost:65536", ":80", "[]:80"]
         {
-            assert!(port(wrong).is_err(), "{wrong}");
+            assert!(host_and_port(wrong).is_err(), "{wrong}");
         }
         for wrong in ["::1:5984", "[::1", "[::1]", "[::1:80", "localhost:http", "localhost:80 "] {
-            assert!(port(wrong).is_err(), "{wrong}");
+            assert!(host_and_port(wrong).is_err(), "{wrong}");
         }
     }
 

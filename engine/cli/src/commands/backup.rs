@@ -1,0 +1,211 @@
+//! `couchcopy backup`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use backup::{BackupOptions, BackupResult, FolderArgument, backup};
+use clap::Args;
+use outcome::{Result, printable};
+use site::SiteNode;
+use site::plugins::Plugins;
+
+use crate::exit::Outcome;
+use crate::flags::access::AccessFlags;
+use crate::flags::archive_file::ArchiveFileFlags;
+use crate::flags::http::{AskForPassword, HttpFlags};
+use crate::session::Session;
+use crate::text::configuration;
+use crate::text::problems::{PROBLEMS_SHOWN, problems};
+use crate::text::sizes::{bytes, count};
+
+/// Save the data of one or more nodes of a cluster into one archive while CouchDB runs.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "couchcopy backup [OPTIONS] NODE... ARCHIVE\n       \
+        couchcopy backup [OPTIONS] --cluster FILE [NODE...] ARCHIVE",
+    after_long_help = "A node is written as HOST,DATA_DIR or HOST,DATA_DIR,NODENAME. DATA_DIR is the value of `[couchdb] \
+    database_dir` in the node's configuration. couchcopy reaches other machines than localhost by ssh, unless --via or \
+    --cluster names another access chain. Such a machine needs tar, find, stat, tail, xargs and env; couchcopy writes nothing \
+    on it.\n\n\
+    For a cluster, name enough nodes that together hold every range of every database. Each range is saved once, from a node \
+    that is not behind.\n\n\
+    The archive also holds the shard maps, which record where each database lies, and the view indexes. With --with-config \
+    it holds the nodes' configuration files, which contain passwords and keys: CouchDB's own files in the directory `etc` next \
+    to the data directory, otherwise in /opt/couchdb/etc, otherwise in /etc/couchdb, or the files in the directories that \
+    --config-dir names. `couchcopy info` lists these files and the secrets in them, `couchcopy cat` prints a file, and a \
+    restore never writes them. An archive never holds TLS key files or the search indexes of clouseau and nouveau.\n\n\
+    Examples:\n  \
+    couchcopy backup localhost,/opt/couchdb/data \\\n    /backups/couch-$(date +%F).tar.gz\n  \
+    couchcopy backup db1.example.com,/opt/couchdb/data \\\n    db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  \
+    couchcopy backup --cluster prod.toml backup.tar.gz\n  \
+    couchcopy backup --with-config --config-dir /opt/couchdb/etc \\\n    db1.example.com,/var/lib/couchdb backup.tar.gz\n  \
+    couchcopy backup --rsync-reuse-dir /backups/mirror \\\n    db1.example.com,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
+)]
+pub(crate) struct Backup {
+    /// Nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], then the archive to make.
+    ///
+    /// A node can also be the name of a node in the --cluster file. Without nodes, all nodes in that file are saved. The archive
+    /// gets its name when it is complete.
+    // One list: if there were two, the parser could not separate the nodes from the archive once an option is between them.
+    #[arg(required = true, value_names = ["NODE", "ARCHIVE"], num_args = 1..)]
+    places: Vec<String>,
+
+    #[command(flatten)]
+    saved: SavedFlags,
+
+    #[command(flatten)]
+    archive_file: ArchiveFileFlags,
+
+    #[command(flatten)]
+    access: AccessFlags,
+
+    #[command(flatten)]
+    http: HttpFlags,
+}
+
+/// What is saved, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to save")]
+struct SavedFlags {
+    /// Save the nodes' configuration files, too. They hold passwords and keys.
+    ///
+    /// These are local.ini, vm.args and similar files.
+    #[arg(long)]
+    with_config: bool,
+
+    /// Directory with configuration files on every node. Can be repeated.
+    ///
+    /// It replaces the usual directories. `config` in the --cluster file names the directories of a single node.
+    #[arg(long, value_name = "DIR", requires = "with_config")]
+    config_dir: Vec<PathBuf>,
+
+    /// Check the trees, bodies and attachments of every shard.
+    ///
+    /// The shards are checked while they are saved. If a copy is damaged, the copy of another given node is saved. For other machines, large shards pass through a temporary
+    /// file next to the archive.
+    #[arg(long)]
+    check: bool,
+
+    /// Keep a mirror in DIR, so that the next backup transfers only new data.
+    ///
+    /// The mirror holds the nodes' files. Name a new directory, or the directory of an earlier backup. From a file that the mirror holds, only the bytes that were
+    /// appended since then come over the network. The mirror needs as much space as the data. Nodes on this machine need none.
+    #[arg(long, visible_alias = "rsync-reuse-folder", value_name = "DIR")]
+    rsync_reuse_dir: Option<PathBuf>,
+
+    /// Query the limits (_revs_limit, _purged_infos_limit) of any number of databases.
+    ///
+    /// Without this option, couchcopy queries CouchDB for the limits only if there are at most 20,000 databases.
+    #[arg(long, hide_short_help = true)]
+    limits: bool,
+
+    /// Save shard maps that name no database although there are shards on the nodes.
+    ///
+    /// Without this option couchcopy refuses such a backup: the shard maps were probably lost.
+    #[arg(long, hide_short_help = true)]
+    accept_empty_maps: bool,
+}
+
+impl Backup {
+    /// Arguments that are missing: the list of places is too short.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        let needed = if self.access.cluster.is_some() { 1 } else { 2 };
+        (self.places.len() < needed)
+            .then_some("NODE... ARCHIVE: one or more nodes (or --cluster FILE), and last the archive to make")
+    }
+
+    /// Carries it out.
+    pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        // The plugins have to live as long as the nodes.
+        let (options, _plugins) = self.options(session)?;
+        let result = backup(&options, session.reporter())?;
+        session.summary(&result, |result| text(result, &options.archive));
+        Ok(Outcome::of(result.is_complete()))
+    }
+
+    /// The nodes, and the archive to make.
+    fn places(&self) -> (&[String], &Path) {
+        // The parser refuses an empty list.
+        self.places.split_last().map_or((&[], Path::new("")), |(archive, nodes)| (nodes, Path::new(archive)))
+    }
+
+    fn options(&self, session: &Session) -> Result<(BackupOptions, Option<Plugins>)> {
+        let (names, archive) = self.places();
+        let nodes = self.access.nodes(names)?;
+        let nodes = self.http.complete(nodes, AskForPassword::IfUserIsNamed, session)?;
+        let paths: Vec<PathBuf> = nodes.iter().map(SiteNode::data_folder).collect::<Result<_>>()?;
+        // Nodes on this machine need no plugins: setting the sandbox up would take longer than a small backup.
+        let is_remote = nodes.iter().any(|node| !node.via.is_empty());
+        let plugins = if is_remote { Some(self.access.grants.plugins(session)?) } else { None };
+        let folder = |(node, path): (SiteNode, PathBuf)| {
+            let (files, http) = match &plugins {
+                Some(plugins) if !node.via.is_empty() => {
+                    let (files, http) = plugins.files(&node, self.http.tunnel())?;
+                    (Some(Arc::from(files)), http)
+                }
+                _ => (None, node.direct_http()?),
+            };
+            Ok(FolderArgument {
+                path,
+                node: node.id.name,
+                files,
+                http: http.map(Arc::new),
+                config: node.config,
+            })
+        };
+        let saved = &self.saved;
+        let options = BackupOptions {
+            folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
+            archive: archive.to_owned(),
+            overwrite: self.archive_file.overwrite,
+            level: self.archive_file.level,
+            threads: session.threads(),
+            limits: saved.limits,
+            config: saved.with_config.then(|| saved.config_dir.clone()),
+            mirror: saved.rsync_reuse_dir.clone(),
+            check: saved.check,
+            accept_empty_maps: saved.accept_empty_maps,
+        };
+        Ok((options, plugins))
+    }
+}
+
+fn text(result: &BackupResult, archive: &Path) -> String {
+    let summary = &result.summary;
+    let mut text = format!(
+        "{}: {}, {}, {}; {} in {}\n",
+        archive.display(),
+        count(summary.databases, "database", "databases"),
+        count(summary.shards, "shard", "shards"),
+        count(summary.views, "view index", "view indexes"),
+        bytes(result.content_bytes),
+        bytes(result.archive_bytes)
+    );
+    for node in &summary.config {
+        let _ = writeln!(text, "{}:", configuration::heading(node));
+        for line in configuration::lines(node, |file| &file.path) {
+            let _ = writeln!(text, "  {line}");
+        }
+        if !node.not_found.is_empty() {
+            let _ = writeln!(text, "  not found: {}", printable(&node.not_found.join(", ")));
+        }
+    }
+    if summary.surplus_shards > 0 {
+        let n = count(summary.surplus_shards, "shard", "shards");
+        let _ = writeln!(text, "{n} not needed: databases are in the middle of shard splitting");
+    }
+    for (db, ranges) in &summary.split_meanwhile {
+        let _ = writeln!(text, "{db} was split while the backup ran; saved as {}", ranges.join(", "));
+    }
+    if !summary.left_out.is_empty() {
+        let n = count(summary.left_out.len() as u64, "item", "items");
+        let _ = writeln!(text, "not in the archive: {n}");
+        for left in summary.left_out.iter().take(PROBLEMS_SHOWN) {
+            let _ = writeln!(text, "  {}: {}", left.kind, printable(&left.to_string()));
+        }
+    }
+    problems(&mut text, "NOT SAVED, damaged or missing on the nodes", ("file", "files"), &summary.problems);
+    problems(&mut text, "SAVED, but DAMAGED", ("shard", "shards"), &summary.damaged);
+    text
+}

@@ -1,0 +1,99 @@
+//! `couchcopy ls`.
+
+use std::io::{IsTerminal, stdout};
+use std::path::PathBuf;
+
+use clap::Args;
+use contents::Contents;
+use inspect::documents::{self, ListOptions, ListStyle};
+use inspect::overview::{self, DatabaseListing};
+use outcome::{Failure, Result};
+
+use crate::completion;
+use crate::exit::Outcome;
+use crate::session::Session;
+use crate::text::listing;
+
+/// List the databases of an archive, or the documents of a database.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    couchcopy ls backup.tar.gz\n  \
+    couchcopy ls backup.tar.gz orders --prefix 2026-11-\n  \
+    couchcopy ls backup.tar.gz orders --shards")]
+pub(crate) struct Ls {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    archive: PathBuf,
+
+    /// The database whose documents are listed.
+    ///
+    /// Each document is listed with its size in bytes (body as JSON, and attachments), the number of revisions in conflict with
+    /// the revision that CouchDB shows, and that revision.
+    #[arg(value_name = "DB", add = completion::databases())]
+    db: Option<String>,
+
+    /// List only documents whose ids begin with TEXT.
+    #[arg(long, value_name = "TEXT", requires = "db", conflicts_with = "shards", default_value = "")]
+    prefix: String,
+
+    /// List deleted documents, too.
+    #[arg(long, requires = "db", conflicts_with = "shards")]
+    deleted: bool,
+
+    /// List at most N documents.
+    #[arg(long, value_name = "N", requires = "db", conflicts_with = "shards")]
+    limit: Option<u64>,
+
+    /// List only the ids of documents, one per line.
+    #[arg(long, requires = "db", conflicts_with_all = ["shards", "json"])]
+    ids: bool,
+
+    /// List the database's shards instead of its documents: range, file in the archive, counts, view indexes.
+    #[arg(long, requires = "db")]
+    shards: bool,
+}
+
+impl Ls {
+    /// Carries it out.
+    pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        match &self.db {
+            None => {
+                let databases = self.databases(None, session)?;
+                session.answer(&databases, |databases| listing::databases(databases));
+            }
+            Some(db) if self.shards => {
+                let databases = self.databases(Some(db), session)?;
+                let database = databases.first().ok_or_else(|| {
+                    Failure::refused(
+                        format!("{} holds no database {db}", self.archive.display()),
+                        "`couchcopy ls ARCHIVE` lists the databases of an archive.",
+                    )
+                })?;
+                session.answer(database, listing::shards);
+            }
+            Some(db) => return self.documents(db, session),
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn databases(&self, only: Option<&str>, session: &Session) -> Result<Vec<DatabaseListing>> {
+        let contents = Contents::open(&self.archive, session.threads(), session.reporter())?;
+        overview::databases(&contents, only)
+    }
+
+    fn documents(&self, db: &str, session: &Session) -> Result<Outcome> {
+        let options = ListOptions {
+            prefix: self.prefix.clone(),
+            deleted: self.deleted,
+            limit: self.limit,
+            style: match (session.json(), self.ids) {
+                (true, _) => ListStyle::Json,
+                (false, true) if stdout().is_terminal() => ListStyle::ShownIds,
+                (false, true) => ListStyle::Ids,
+                (false, false) => ListStyle::Text,
+            },
+        };
+        let (threads, reporter) = (session.threads(), session.reporter());
+        session.stream(|out| documents::list(&self.archive, db, &options, threads, reporter, out))
+    }
+}

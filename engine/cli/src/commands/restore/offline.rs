@@ -1,0 +1,73 @@
+//! Restores into data directories of nodes that are not running.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use outcome::Result;
+use restore::folders::{RestoreOptions, RestoreResult, Target, restore_offline};
+use restore::selection::Rename;
+
+use super::Restore;
+use crate::exit::Outcome;
+use crate::session::Session;
+use crate::text::problems::left_out;
+use crate::text::sizes::{bytes, count};
+
+impl Restore {
+    /// Writes the data directories.
+    pub(super) fn write_folders(
+        &self,
+        archive: &Path,
+        targets: Vec<Target>,
+        session: &Session,
+    ) -> Result<Outcome> {
+        let options = RestoreOptions {
+            archive: archive.to_owned(),
+            targets,
+            copies: self.data.copies.map(usize::from),
+            fresh_uuids: self.data.fresh_uuids,
+            suffixes: self.data.suffixes(),
+            allow_empty: self.selection.allow_empty,
+            skip_damaged: self.selection.skip_damaged,
+            selection: self.selection.selection()?,
+            for_couchdb: self.mode.for_couchdb.clone(),
+            threads: session.threads(),
+        };
+        let result = restore_offline(&options, session.reporter())?;
+        session.summary(&result, restored_text);
+        Ok(Outcome::of(result.is_complete()))
+    }
+}
+
+/// What a restore has written.
+pub(super) fn restored_text(result: &RestoreResult) -> String {
+    let mut text = format!(
+        "{} restored to {}: {}, {}, {}\n",
+        count(result.databases, "database", "databases"),
+        result.nodes.join(", "),
+        count(result.shard_files, "shard file", "shard files"),
+        count(result.view_files, "view index", "view indexes"),
+        bytes(result.bytes)
+    );
+    choice_text(&mut text, result.not_chosen, &result.renamed);
+    if result.files_rewritten > 0 {
+        let n = count(result.files_rewritten, "file", "files");
+        let _ = writeln!(text, "{n} got MD5 checksums, the only checksums that this CouchDB reads.");
+    }
+    if let Some(suffix) = &result.new_suffix {
+        let _ = writeln!(text, "Databases have the new suffix {suffix} in the names of their files.");
+    }
+    left_out(&mut text, &result.left_out);
+    text
+}
+
+/// What a choice among the databases of an archive means.
+pub(super) fn choice_text(text: &mut String, not_chosen: u64, renamed: &[Rename]) {
+    if not_chosen > 0 {
+        let n = count(not_chosen, "database", "databases");
+        let _ = writeln!(text, "Not chosen, and not restored: {n} of the archive.");
+    }
+    for Rename { from, to } in renamed {
+        let _ = writeln!(text, "Renamed: {from} to {to}");
+    }
+}

@@ -1,0 +1,73 @@
+//! `couchcopy verify`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use inspect::verify::{VerifyResult, verify};
+use outcome::Result;
+
+use crate::exit::Outcome;
+use crate::session::Session;
+use crate::text::problems::{list, problems};
+use crate::text::sizes::{bytes, count};
+
+/// Verify every byte, tree, document, attachment and shard map of an archive.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Reads everything and writes nothing. Archives of the Python couchcopy and of tar can be verified, too. They \
+    contain no hashes to compare, so couchcopy verifies gzip's checksums, CouchDB's own checksums, and that CouchDB's trees \
+    agree.\n\n\
+    To check nodes before a restore, use `couchcopy check`. To check a plugin, use `couchcopy plugin check`."
+)]
+pub(crate) struct Verify {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    archive: PathBuf,
+}
+
+impl Verify {
+    /// Carries it out.
+    pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        let result = verify(&self.archive, session.threads(), session.reporter())?;
+        session.summary(&result, text);
+        Ok(Outcome::of(result.is_whole()))
+    }
+}
+
+fn text(result: &VerifyResult) -> String {
+    let mut text = format!(
+        "{}, {}, {}: {} and {} deleted, {} ({}), {}\n",
+        count(result.databases, "database", "databases"),
+        count(result.shards, "shard", "shards"),
+        count(result.views, "view index", "view indexes"),
+        count(result.documents, "document", "documents"),
+        result.deleted,
+        count(result.attachments, "attachment", "attachments"),
+        bytes(result.attachment_bytes),
+        count(result.bodies, "body", "bodies"),
+    );
+    if result.surplus_shards > 0 {
+        let n = count(result.surplus_shards, "shard", "shards");
+        let _ = writeln!(
+            text,
+            "Not counted: {n} of databases in the middle of shard splitting, whose documents are in other shards, too."
+        );
+    }
+    if !result.manifest {
+        text.push_str("The archive contains no manifest with hashes (it was not made by this couchcopy).\n");
+    }
+    for db in &result.deleted_meanwhile {
+        let _ = writeln!(text, "{db} was deleted while the backup ran and will not be restored.");
+    }
+    if !result.unfit_views.is_empty() {
+        let n = count(result.unfit_views.len() as u64, "view index", "view indexes");
+        let _ = writeln!(text, "A restore will leave out {n}; CouchDB rebuilds them:");
+        list(&mut text, &result.unfit_views);
+    }
+    if result.problems.is_empty() {
+        text.push_str("The archive is intact.\n");
+    }
+    problems(&mut text, "THE ARCHIVE IS NOT INTACT", ("problem", "problems"), &result.problems);
+    text
+}

@@ -1,0 +1,8 @@
+//! Groups of options that several commands share.
+
+pub(crate) mod access;
+pub(crate) mod archive_file;
+pub(crate) mod grants;
+pub(crate) mod http;
+pub(crate) mod nodes;
+pub(crate) mod selection;

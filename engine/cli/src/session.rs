@@ -1,0 +1,176 @@
+//! One run of a command: its global options, and the one place where results are printed and questions are asked.
+
+use std::io::{IsTerminal, Write as _, stderr, stdin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use outcome::{Failure, Result};
+use serde::Serialize;
+
+use crate::color::ColorChoice;
+use crate::exit::Outcome;
+use crate::text::progress::{Detail, Terminal};
+use crate::{interrupt, output};
+
+/// The global options, as the command line names them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionOptions {
+    /// Number of threads; 0: as many as there are cores.
+    pub(crate) threads: usize,
+    /// Whether results are JSON.
+    pub(crate) json: bool,
+    /// How much is printed besides results.
+    pub(crate) detail: Detail,
+    /// Whether progress is JSON.
+    pub(crate) events: bool,
+    /// When messages have color.
+    pub(crate) color: ColorChoice,
+    /// How the command line is defined, for the manual.
+    pub(crate) definition: fn() -> clap::Command,
+}
+
+/// What every command gets.
+pub(crate) struct Session {
+    options: SessionOptions,
+    reporter: Arc<Terminal>,
+}
+
+impl Session {
+    pub(crate) fn new(options: SessionOptions) -> Self {
+        let in_color = options.color.on_standard_error();
+        let reporter = Terminal::new(options.detail, options.events, in_color);
+        Self { options, reporter: Arc::new(reporter) }
+    }
+
+    /// Number of threads; 0: as many as there are cores.
+    pub(crate) fn threads(&self) -> usize {
+        self.options.threads
+    }
+
+    /// Whether results are JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.options.json
+    }
+
+    /// How the command line is defined.
+    pub(crate) fn definition(&self) -> clap::Command {
+        (self.options.definition)()
+    }
+
+    /// Takes the progress and the notices of an operation.
+    pub(crate) fn reporter(&self) -> &Terminal {
+        &self.reporter
+    }
+
+    /// The same reporter, for an operation that keeps it.
+    pub(crate) fn shared_reporter(&self) -> Arc<Terminal> {
+        Arc::clone(&self.reporter)
+    }
+
+    /// Prints what the user asked to see, also with `-q`.
+    pub(crate) fn answer<T: Serialize + ?Sized>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        self.reporter.end();
+        output::print(&if self.options.json { json_text(value) } else { with_line_end(text(value)) });
+    }
+
+    /// Prints a summary of what a command has done. With `-q` only as JSON.
+    pub(crate) fn summary<T: Serialize + ?Sized>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        if self.options.json || !self.is_quiet() {
+            self.answer(value, text);
+        }
+    }
+
+    /// Prints a summary whose JSON has to fit on one line: the reader does not wait for the end of the command.
+    pub(crate) fn summary_line<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        if self.options.json {
+            self.reporter.end();
+            output::print(&format!("{}\n", serde_json::to_string(value).unwrap_or_default()));
+        } else {
+            self.summary(value, text);
+        }
+    }
+
+    /// Writes much that the user asked to see to standard output.
+    pub(crate) fn stream(
+        &self,
+        write: impl FnOnce(&mut dyn std::io::Write) -> Result<()>,
+    ) -> Result<Outcome> {
+        let written = output::stream(write);
+        self.reporter.end();
+        written.map(|()| Outcome::Done)
+    }
+
+    /// A flag that Ctrl-C and SIGTERM set, for an operation that ends at the next safe point.
+    pub(crate) fn interruptible(&self) -> Result<&'static AtomicBool> {
+        self.watch_interrupt(
+            "interrupted: stopping at the next safe point (press Ctrl-C again to stop at once)",
+        )
+    }
+
+    /// The same flag, with this message when it is set.
+    pub(crate) fn watch_interrupt(&self, message: &'static str) -> Result<&'static AtomicBool> {
+        interrupt::flag((!self.is_quiet()).then_some(message))
+    }
+
+    /// Whether somebody can answer a question.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.why_not_ask().is_none()
+    }
+
+    /// Asks the user to agree to `what`, unless `yes` says so already. An error unless the user agrees.
+    pub(crate) fn confirm(&self, yes: bool, what: &str) -> Result<()> {
+        self.reporter.end();
+        if yes {
+            return Ok(());
+        }
+        if let Some(reason) = self.why_not_ask() {
+            return Err(Failure::refused(
+                format!("confirmation required, but {reason}"),
+                "Add -y to continue without confirmation, or --dry-run to see what would be done.",
+            ));
+        }
+        match ask(&format!("{}\nContinue? [y/N] ", what.trim_end())).as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(Failure::refused("not confirmed; nothing was changed", "Answer y, or add -y.")),
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.options.detail == Detail::Quiet
+    }
+
+    fn why_not_ask(&self) -> Option<&'static str> {
+        if self.options.json {
+            Some("with --json no questions are asked")
+        } else if !stdin().is_terminal() {
+            Some("standard input is not a terminal")
+        } else if !stderr().is_terminal() {
+            Some("standard error is not a terminal")
+        } else {
+            None
+        }
+    }
+}
+
+/// Asks a question at the terminal and returns the answer in lower case, empty if there is none.
+pub(crate) fn ask(question: &str) -> String {
+    let mut err = stderr().lock();
+    let _ = err.write_all(question.as_bytes()).and_then(|()| err.flush());
+    let mut line = String::new();
+    match stdin().read_line(&mut line) {
+        Ok(_) => line.trim().to_lowercase(),
+        Err(_) => String::new(),
+    }
+}
+
+/// A value as `--json` prints it.
+pub(crate) fn json_text<T: Serialize + ?Sized>(value: &T) -> String {
+    with_line_end(serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+fn with_line_end(mut text: String) -> String {
+    if !text.ends_with('\n') && !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
