@@ -7,6 +7,7 @@
 mod advice;
 mod common;
 mod failure;
+mod lock;
 mod printable;
 
 pub mod parallel;
@@ -15,4 +16,5 @@ pub mod report;
 pub use advice::{Advice, FailureKind};
 pub use common::{Common, io_remedy};
 pub use failure::{Failure, Result, with_causes};
+pub use lock::Lock;
 pub use printable::{is_unprintable, printable};
