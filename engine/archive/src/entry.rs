@@ -1,4 +1,4 @@
-//! An entry as its manifest line tells of it.
+//! An entry as its manifest line describes it.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub struct Entry {
     /// BLAKE3 of the content.
     #[serde(with = "hex_hash")]
     pub blake3: blake3::Hash,
-    /// Where it lies.
+    /// Where its content lies in the archive file.
     pub at: Location,
     /// What it is.
     #[serde(flatten)]
@@ -45,7 +45,7 @@ pub enum Location {
     },
     /// In members of its own: one with its tar headers, then one per chunk, one after the other.
     Large {
-        /// Offset of the first of them, the one with the headers, in the file.
+        /// Offset of the first member, which holds the headers, in the archive file.
         start: u64,
         /// Length of that member.
         header: u64,
@@ -70,7 +70,7 @@ impl Entry {
                     return Err("its member claims an absurd length");
                 }
                 if *skip < header_length(&self.name) as u64 {
-                    return Err("there is no room for its headers");
+                    return Err("its headers do not fit");
                 }
                 let end = skip.checked_add(self.size + padding(self.size) as u64);
                 if end.is_none_or(|end| end > chunk_size + PACK_SLACK) {

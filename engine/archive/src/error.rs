@@ -10,7 +10,7 @@ pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
 
 /// Why an archive could not be written or read.
 ///
-/// `archive` is the archive's path, or what stands for it where it has none.
+/// `archive` is the archive's path, or a description of it if it has no path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
@@ -21,7 +21,7 @@ pub enum ArchiveError {
         archive: String,
         /// What was being done, as in "cannot …".
         doing: String,
-        /// What the system said.
+        /// The error that the system reported.
         source: io::Error,
     },
     /// The file is neither gzip nor tar.
@@ -38,7 +38,7 @@ pub enum ArchiveError {
         /// Where it ends, as in "it ends …".
         place: String,
     },
-    /// A gzip member does not decompress to what its checksum says.
+    /// A gzip member does not decompress to the content that its checksum records.
     #[error("{archive}: the gzip data at byte {offset} is damaged: {reason}")]
     DamagedMember {
         /// The archive.
@@ -60,25 +60,25 @@ pub enum ArchiveError {
         /// What is wrong.
         reason: String,
     },
-    /// An entry that no backup holds: a link, a device, a name that leads elsewhere, …
+    /// An entry that cannot be part of a backup: a link, a device, a name that leads out of the archive, …
     #[error("{archive}: refused entry {name:?}: {reason}")]
     RefusedEntry {
         /// The archive.
         archive: String,
-        /// The entry's name as far as it can be shown.
+        /// The entry's name, as far as it can be shown.
         name: String,
         /// Why it is refused.
         reason: String,
     },
-    /// Two entries of one name.
-    #[error("{archive}: entry {name:?} comes twice")]
+    /// Two entries have the same name.
+    #[error("{archive}: entry {name:?} occurs twice")]
     DuplicateEntry {
         /// The archive.
         archive: String,
         /// The entry's name.
         name: String,
     },
-    /// Manifest, table of contents and file contradict each other.
+    /// The manifest, the table of contents and the file contradict each other.
     #[error("{archive}: the table of contents or manifest is inconsistent: {reason}")]
     Inconsistent {
         /// The archive.
@@ -87,7 +87,7 @@ pub enum ArchiveError {
         reason: String,
     },
     /// The content of an entry is not what was backed up.
-    #[error("{archive}: the content of {entry:?} does not have the BLAKE3 hash that the manifest tells")]
+    #[error("{archive}: the content of {entry:?} does not have the BLAKE3 hash that the manifest records")]
     HashMismatch {
         /// The archive.
         archive: String,
@@ -103,10 +103,10 @@ pub enum ArchiveError {
     NewerVersion {
         /// The archive.
         archive: String,
-        /// The version that its footer tells.
+        /// The version that its footer records.
         version: u8,
     },
-    /// An entry is larger than the caller wants in memory.
+    /// An entry is larger than the caller wants to hold in memory.
     #[error("{archive}: {entry:?} has {size} bytes, more than the {limit} bytes that may be read at once")]
     TooLarge {
         /// The archive.
@@ -131,8 +131,8 @@ pub enum ArchiveError {
     /// The caller's source, visitor or sink failed.
     #[error(transparent)]
     Visit(Failure),
-    /// A writer was used on after it had failed.
-    #[error("{archive}: writing has failed before; the archive is incomplete")]
+    /// A writer was used again after it had failed.
+    #[error("{archive}: an earlier write failed; the archive is incomplete")]
     Abandoned {
         /// The archive.
         archive: String,
@@ -189,7 +189,7 @@ impl Advice for ArchiveError {
             Self::Visit(failure) => failure.remedy(),
             Self::NewerVersion { .. } => Some("Use a newer couchcopy for this archive.".into()),
             _ => Some(
-                "Use another copy of this archive. `couchcopy verify` tells whether an archive is whole."
+                "Use another copy of this archive. `couchcopy verify` checks whether a copy is intact."
                     .into(),
             ),
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What an entry is, as told by its manifest line.
+/// What an entry is, as its manifest line records it.
 ///
 /// Sequences and counts are those of the file as archived; `header` is the offset in bytes of the last
 /// header in the file.
@@ -18,7 +18,7 @@ pub enum Facts {
         node: Option<String>,
         /// Number of shard maps in it.
         maps: u64,
-        /// UUID of the file, where it has one.
+        /// UUID of the file, if it has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uuid: Option<String>,
         /// Its update sequence.
@@ -37,7 +37,7 @@ pub enum Facts {
         /// Node it was read from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         node: Option<String>,
-        /// UUID of the file, where it has one.
+        /// UUID of the file, if it has one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         uuid: Option<String>,
         /// Its update sequence.

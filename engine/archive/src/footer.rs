@@ -1,4 +1,4 @@
-//! The last bytes of an archive: an empty gzip member that tells where the table of contents lies.
+//! The last bytes of an archive: an empty gzip member that records where the table of contents lies.
 
 /// Length of the footer in bytes.
 pub const FOOTER_LENGTH: usize = 56;

@@ -38,7 +38,7 @@ pub(crate) struct Deflater {
 
 impl Deflater {
     /// `level` is one of libdeflate's, 1 to 12, or 0 for ISA-L, which is faster than all of these (where the program was
-    /// built without it, 0 is 1); what lies beyond is taken for the nearest of them.
+    /// built without it, 0 is 1); other values count as the nearest of these.
     pub(crate) fn new(level: i32) -> Self {
         let fastest = level <= 0 && cfg!(feature = "isal");
         let level = CompressionLvl::new(level.clamp(1, 12)).unwrap_or_default();
@@ -132,7 +132,7 @@ impl Inflater {
         Ok(())
     }
 
-    /// The first `end` bytes of what `member` holds, `size` bytes in all, without unpacking much more; `None` where that
+    /// The first `end` bytes of what `member` holds, `size` bytes in all, without unpacking much more; `None` if that
     /// fails. No checksum is compared.
     pub(crate) fn beginning<'a>(
         &mut self,

@@ -7,7 +7,7 @@ use blake3::hazmat::{ChainingValue, HasherExt, Mode, merge_subtrees_non_root, me
 /// Hashes one chunk of an entry of several chunks, as a subtree of the entry's hash tree.
 ///
 /// `offset` has to be a multiple of the chunk size, the chunk size a power of two of at least 1024, and
-/// every chunk but the last full. `None` where `bytes` is empty or `offset` no multiple of 1024.
+/// every chunk but the last full. `None` if `bytes` is empty or `offset` is not a multiple of 1024.
 pub(crate) fn hash_chunk(offset: u64, bytes: &[u8]) -> Option<ChainingValue> {
     if bytes.is_empty() || !offset.is_multiple_of(blake3::CHUNK_LEN as u64) {
         return None;
@@ -48,7 +48,7 @@ impl ChunkHashes {
         }
     }
 
-    /// The hash of the whole entry, where `chunks` chunks have come, two at least.
+    /// The hash of the complete entry, if `chunks` chunks have come, two at least.
     pub(crate) fn finish(mut self, chunks: u64) -> Option<blake3::Hash> {
         if self.joined != chunks || !self.early.is_empty() {
             return None;

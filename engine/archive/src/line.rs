@@ -15,7 +15,7 @@ pub(crate) fn read(line: &[u8]) -> Result<Entry, serde_json::Error> {
     }
 }
 
-/// Reads as much of a line as it takes to read its entry; its facts are [`Facts::Other`], and most often not looked at.
+/// Reads as much of a line as it takes to read its entry; its facts are [`Facts::Other`], and most often not needed.
 pub(crate) fn read_place(line: &[u8]) -> Result<Entry, serde_json::Error> {
     match written(line, |_| Some(Facts::Other)) {
         Some(entry) => Ok(entry),
@@ -45,7 +45,7 @@ fn written<'a>(line: &'a [u8], facts: impl FnOnce(&mut Cursor<'a>) -> Option<Fac
     Some(Entry { name, size, blake3, at, facts: facts(&mut line)? })
 }
 
-/// What is left of a line. Everything gives `None` where something else comes, and takes nothing then.
+/// What is left of a line. Everything gives `None` if something else comes, and takes nothing then.
 struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {

@@ -42,9 +42,9 @@ impl PendingLine {
         Ok(Self { text, split, name_length })
     }
 
-    /// The same as a line of another archive, but for the place. What this version does not know stays in it.
+    /// A line of another archive with a new place. Members that this version does not know stay in it.
     ///
-    /// Fails where it is no line of a manifest.
+    /// Fails if it is not a line of a manifest.
     pub(crate) fn copied(line: &[u8]) -> Result<Self, serde_json::Error> {
         let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(line)?;
         let mut text = Vec::with_capacity(line.len());

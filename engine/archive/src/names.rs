@@ -4,7 +4,7 @@
 pub const METADATA: &str = "metadata.yaml";
 /// Name of the entry that holds the shard maps.
 pub const DBS: &str = "data/_dbs.couch";
-/// Name of the entry that tells of every other entry.
+/// Name of the entry that lists every other entry.
 pub const MANIFEST: &str = "couchcopy-manifest.jsonl";
 /// Name of the last entry, the table of contents.
 pub const TOC: &str = "couchcopy-toc.json";

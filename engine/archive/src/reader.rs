@@ -7,6 +7,7 @@ mod index;
 mod indexed;
 pub(crate) mod members;
 mod recent;
+mod shared;
 mod visit;
 
 use std::fs::File;
@@ -24,17 +25,17 @@ pub use indexed::IndexedArchive;
 
 /// An open archive.
 pub enum Archive {
-    /// One with a table of contents: any entry can be read on its own, all of them in parallel.
+    /// An archive with a table of contents: any entry can be read on its own, and all entries in parallel.
     Indexed(IndexedArchive),
-    /// One without: it is read from the beginning to the end.
+    /// An archive without a table of contents: it is read from the beginning to the end.
     Sequential(SequentialArchive),
 }
 
 /// Opens an archive.
 ///
-/// A file without a (valid) footer is sequential, and so is what is no regular file, a pipe for example.
-/// Fails where the file cannot be read, is no gzip and no tar file, is of a newer format, or where its footer
-/// is there and its table of contents damaged.
+/// A file without a (valid) footer is sequential, and so is anything that is not a regular file, for example a pipe.
+/// Fails if the file cannot be read, is neither a gzip nor a tar file, or has a newer format; also if it has a footer and
+/// its table of contents is damaged.
 pub fn open(path: &Path) -> Result<Archive> {
     let name = path.display().to_string();
     let io = |doing: &str| {

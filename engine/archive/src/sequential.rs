@@ -7,9 +7,10 @@ mod tar_entries;
 mod workers;
 
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use couchfile::read_at::ReadAt;
+use outcome::Lock;
 
 use crate::error::{ArchiveError, Result};
 use crate::names::{MANIFEST, TOC};
@@ -54,7 +55,7 @@ pub struct SequentialSummary {
     pub content_bytes: u64,
     /// Whether the archive had a manifest of ours; every file was then compared with it.
     pub manifest_verified: bool,
-    /// The table of contents, where the archive had one.
+    /// The table of contents, if the archive had one.
     pub toc: Option<Toc>,
 }
 
@@ -74,7 +75,7 @@ impl SequentialArchive {
         &self.name
     }
 
-    /// Length of the archive in bytes, where it is known.
+    /// Length of the archive in bytes, if it is known.
     pub fn length(&self) -> Option<u64> {
         match &self.origin {
             Origin::Source(source) => Some(source.len()),
@@ -82,7 +83,7 @@ impl SequentialArchive {
         }
     }
 
-    /// Fails where the first bytes are neither gzip nor tar.
+    /// Fails if the first bytes are neither gzip nor tar.
     pub(crate) fn check_start(&self) -> Result<()> {
         let Origin::Source(source) = &self.origin else {
             return Ok(());
@@ -107,7 +108,7 @@ impl SequentialArchive {
     /// Gives all files to a visitor, in one pass; decompresses on one thread, visits small files on `threads`
     /// (0: as many as there are cores).
     ///
-    /// Fails on entries that are neither files nor folders, on names that are no relative paths or come twice,
+    /// Fails on entries that are neither files nor folders, on names that are not relative paths or occur twice,
     /// on damage, and where the end of the tar stream is missing. Names need not be those of a backup.
     pub fn visit(&self, threads: usize, visitor: &dyn Visitor) -> Result<SequentialSummary> {
         let threads = match threads {
@@ -116,12 +117,10 @@ impl SequentialArchive {
         };
         let reader: Box<dyn Read + Send> = match &self.origin {
             Origin::Source(source) => Box::new(SourceReader::new(Arc::clone(source))),
-            Origin::Stream(stream) => {
-                stream.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
-                    let error = std::io::Error::other("a stream can be read only once");
-                    ArchiveError::io(&self.name, "read it again", error)
-                })?
-            }
+            Origin::Stream(stream) => stream.locked().take().ok_or_else(|| {
+                let error = std::io::Error::other("a stream can be read only once");
+                ArchiveError::io(&self.name, "read it again", error)
+            })?,
         };
         let mut pass = Pass {
             name: &self.name,
@@ -246,7 +245,7 @@ impl Pass<'_> {
         } else {
             Err(ArchiveError::inconsistent(
                 self.name,
-                "the table of contents does not tell of the manifest and the entries before it",
+                "the table of contents does not describe the manifest and the entries before it",
             ))
         }
     }

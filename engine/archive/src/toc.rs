@@ -1,4 +1,4 @@
-//! The table of contents: the last tar entry, which tells where the manifest lies.
+//! The table of contents: the last tar entry, which records where the manifest lies.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,7 @@ pub struct Toc {
     pub data_end: u64,
     /// The manifest's blocks, in order.
     pub manifest: Vec<ManifestBlock>,
-    /// BLAKE3 of the whole manifest, as hexadecimal digits.
+    /// BLAKE3 of the complete manifest, as hexadecimal digits.
     pub manifest_blake3: String,
     /// What the program that wrote the archive says of it.
     pub summary: serde_json::Value,
@@ -42,7 +42,7 @@ pub struct Toc {
 /// Some lines of the manifest, in a gzip member of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestBlock {
-    /// Name of the first entry told of.
+    /// Name of the first entry in the block.
     pub first: String,
     /// Offset of the member in the file.
     pub offset: u64,
@@ -108,7 +108,7 @@ impl Toc {
             return Err(format!("the format is called {:?}", self.format));
         }
         if self.version != FORMAT_VERSION {
-            return Err(format!("footer and table of contents tell different versions ({})", self.version));
+            return Err(format!("footer and table of contents record different versions ({})", self.version));
         }
         if !self.chunk_size.is_power_of_two() || !CHUNK_SIZES.contains(&self.chunk_size) {
             return Err(format!("chunks of {} bytes", self.chunk_size));
@@ -138,12 +138,12 @@ impl Toc {
         Ok(())
     }
 
-    /// Size of the whole manifest in bytes.
+    /// Size of the complete manifest in bytes.
     pub(crate) fn manifest_size(&self) -> u64 {
         self.manifest.iter().fold(0, |sum, block| sum.saturating_add(block.size))
     }
 
-    /// Where the manifest's last block ends, where there is one.
+    /// Where the manifest's last block ends, if there is one.
     pub(crate) fn manifest_end(&self) -> Option<u64> {
         self.manifest.last().map(|block| block.offset.saturating_add(block.length))
     }

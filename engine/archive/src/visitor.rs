@@ -15,30 +15,30 @@ pub struct EntryInfo<'a> {
     /// BLAKE3 of the content: always known for [`Visitor::small`], and known for [`Visitor::large`] where
     /// there is a manifest.
     pub blake3: Option<blake3::Hash>,
-    /// What the manifest tells, where there is one and all of it was read.
+    /// The entry as the manifest records it, if there is a manifest and its lines were read completely.
     pub entry: Option<&'a Entry>,
 }
 
 /// Takes the entries of an archive.
 ///
-/// An error that it returns ends the visit and comes back as [`ArchiveError::Visit`](crate::ArchiveError::Visit).
+/// An error that it returns ends the visit, which then fails with [`ArchiveError::Visit`](crate::ArchiveError::Visit).
 pub trait Visitor: Sync {
-    /// Takes a small entry, whose hash is verified where there is a manifest. Called on any thread, in any
+    /// Takes a small entry, whose hash is verified if there is a manifest. Called on any thread, in any
     /// order, several at once.
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), Failure>;
 
-    /// Opens a sink for a large entry; `None` where it is not wanted. Called on any thread, several at
+    /// Opens a sink for a large entry; `None` if it is not wanted. Called on any thread, several at
     /// once; without a table of contents on one, in the order of the archive.
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure>;
 }
 
 /// Takes the content of one large entry.
 ///
-/// Dropped without [`LargeSink::finish`] where the visit fails before the entry is whole.
+/// Dropped without [`LargeSink::finish`] if the visit fails before the entry is complete.
 pub trait LargeSink: Send + Sync {
     /// Takes the bytes at `offset`. Called on several threads at once, in any order, once for every byte.
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure>;
 
-    /// All bytes have come; `blake3` is their hash, which is the manifest's where there is one.
+    /// All bytes have arrived; `blake3` is their hash, which is compared with the manifest's if there is a manifest.
     fn finish(&self, blake3: &blake3::Hash) -> Result<(), Failure>;
 }

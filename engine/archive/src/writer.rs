@@ -28,7 +28,7 @@ pub use source::{EntrySource, LateFacts, Opened};
 /// Size in bytes of a chunk of a large entry, and of the content of a packed member.
 pub const CHUNK: usize = 1 << 20;
 
-/// The level of compression that is used where nothing else is asked for; chosen by measurement, see
+/// The default level of compression; chosen by measurement, see
 /// `docs/archive-format.md`.
 pub const DEFAULT_LEVEL: i32 = 0;
 
@@ -38,8 +38,8 @@ const NEW_ARCHIVE: &str = "the new archive";
 /// How to write an archive.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
-    /// Level of compression: 0 is the fastest (ISA-L; where that is not built in, the same as 1), 1 to 12 are
-    /// libdeflate's. What lies beyond is taken for the nearest of them.
+    /// Level of compression: 0 is the fastest (ISA-L; without it, equal to 1), 1 to 12 are
+    /// libdeflate's. Other values count as the nearest of these.
     pub level: i32,
     /// Number of threads that open, read and compress; 0 for as many as there are cores.
     pub threads: usize,
@@ -54,7 +54,7 @@ impl Default for WriterOptions {
 /// How far [`ArchiveWriter::add_all`] has come, counted from the beginning of the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Entries written whole.
+    /// Entries that are completely written.
     pub entries: u64,
     /// Bytes of content written.
     pub content_bytes: u64,
@@ -110,7 +110,7 @@ impl<W: Write + Send> ArchiveWriter<W> {
 
     /// Adds an entry of any size that is in memory. `mtime` is in seconds since 1970.
     ///
-    /// Fails where the name may not come here, and where `out` fails.
+    /// Fails if the name is not allowed or not in order, and if `out` fails.
     pub fn add_bytes(&mut self, name: &str, mtime: u64, facts: Facts, content: &[u8]) -> Result<()> {
         if content.len() > self.chunk_size {
             let source = Bytes { name: name.to_owned(), mtime, facts, content: content.to_vec() };
@@ -144,7 +144,7 @@ impl<W: Write + Send> ArchiveWriter<W> {
         self.add_all_waiting(sources, progress, &|| {})
     }
 
-    /// The same with sources that wait for something, [`Opened::Stream`] among them. `give_up` is called where adding ends
+    /// Adds entries whose sources wait for something, such as [`Opened::Stream`]. `give_up` is called if adding ends
     /// early: it has to see to it that nothing waits any more.
     pub fn add_all_waiting<S: EntrySource>(
         &mut self,

@@ -6,8 +6,8 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use archive::{ArchiveError, IndexedArchive, METADATA, Result, SequentialArchive};
 use common::{Collector, Contents, bytes, metadata, sample, write};
-use couchcopy_archive::{ArchiveError, IndexedArchive, METADATA, Result, SequentialArchive};
 
 /// Opens, visits and collects as a restore does.
 fn visit(archive: &Arc<Vec<u8>>) -> Result<Contents> {
@@ -77,7 +77,7 @@ fn cut_at_every_kib_and_every_byte_of_the_end() {
         let cut = cuts[index];
         let whole = check(archive[..cut].to_vec(), &expected, &format!("cut at {cut}"));
         // All that may be missing is the footer.
-        assert!(!whole || cut == length - couchcopy_archive::FOOTER_LENGTH, "cut at {cut}");
+        assert!(!whole || cut == length - archive::FOOTER_LENGTH, "cut at {cut}");
     });
 }
 
@@ -127,7 +127,7 @@ fn swapped_removed_and_repeated_members() {
     let (expected, archive) = small_archive();
     let starts: Vec<usize> = (0..archive.len() - 4)
         .filter(|&at| archive[at..].starts_with(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0]))
-        .chain([archive.len() - couchcopy_archive::FOOTER_LENGTH])
+        .chain([archive.len() - archive::FOOTER_LENGTH])
         .collect();
     assert!(starts.len() > 20);
     for pair in starts.windows(2) {

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use archive::{Archive, ArchiveError, SMALL_ENTRY_LIMIT, SequentialArchive, open};
 use common::{Collector, Contents, bytes, sequential, streamed};
-use couchcopy_archive::{Archive, ArchiveError, SMALL_ENTRY_LIMIT, SequentialArchive, open};
 
 /// A header block as any program may write it, with a valid checksum.
 fn header(name: &[u8], kind: u8, size: u64) -> [u8; 512] {
@@ -141,7 +141,7 @@ fn absurd_sizes_are_refused_and_claims_not_believed() {
     block[124..136].copy_from_slice(&[0x80, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0]);
     refused(&[sealed(block).to_vec()], "big", "absurd size");
     block[124..136].fill(0xff);
-    refused(&[sealed(block).to_vec()], "big", "no number");
+    refused(&[sealed(block).to_vec()], "big", "not a number");
     block[124] = 0x8f;
     refused(&[sealed(block).to_vec()], "big", "absurd size");
     refused(&[pax(&[("size", "2305843009213693952")]), file("big")], "big", "absurd size");

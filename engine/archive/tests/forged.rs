@@ -5,8 +5,8 @@ mod common;
 
 use std::sync::Arc;
 
+use archive::{ArchiveError, FOOTER_LENGTH, IndexedArchive};
 use common::{Collector, indexed, sample, write};
-use couchcopy_archive::{ArchiveError, FOOTER_LENGTH, IndexedArchive};
 use libdeflater::{CompressionLvl, Compressor};
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ fn forge(archive: &[u8], edit_lines: impl Fn(&mut Vec<Value>), edit_toc: impl Fn
     out
 }
 
-fn read_all(archive: Vec<u8>) -> couchcopy_archive::Result<usize> {
+fn read_all(archive: Vec<u8>) -> archive::Result<usize> {
     let source = Arc::new(archive);
     let Some(archive) = IndexedArchive::from_source(source, "forged.tar.gz")? else { panic!("no footer") };
     // Of a name alone not every lie can be seen, but none does harm.

@@ -57,10 +57,9 @@ fn unpacks(program: &str, arguments: &[&str], probe: Option<&str>) {
     let mut contents = Contents::new();
     files_below(&out, "", &mut contents);
     // Our own two entries come out, too, and are what the format says.
-    let manifest = contents.remove(couchcopy_archive::MANIFEST).unwrap();
+    let manifest = contents.remove(archive::MANIFEST).unwrap();
     assert_eq!(manifest.split_inclusive(|byte| *byte == b'\n').count(), entries.len());
-    let toc: serde_json::Value =
-        serde_json::from_slice(&contents.remove(couchcopy_archive::TOC).unwrap()).unwrap();
+    let toc: serde_json::Value = serde_json::from_slice(&contents.remove(archive::TOC).unwrap()).unwrap();
     assert_eq!(toc["entries"], entries.len());
     assert!(contents == entries, "{program} unpacks other content");
 }

@@ -5,10 +5,10 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Contents, MTIME, bytes, indexed, metadata, sample, streamed, verified, write};
-use couchcopy_archive::{
+use archive::{
     ArchiveError, DBS, Facts, IndexedArchive, Location, METADATA, Replacement, Result, WriterOptions, rewrite,
 };
+use common::{Contents, MTIME, bytes, indexed, metadata, sample, streamed, verified, write};
 
 const CHUNK: usize = 2048;
 

@@ -5,13 +5,13 @@ mod common;
 
 use std::sync::Mutex;
 
+use archive::{
+    ArchiveError, ArchiveWriter, CHUNK, EntrySource, FOOTER_LENGTH, Facts, IndexedArchive, Location,
+    METADATA, Opened, Progress, WriterOptions,
+};
 use common::{
     Collector, Counting, MTIME, Memory, bytes, indexed, metadata, sample, sequential, streamed, verified,
     write,
-};
-use couchcopy_archive::{
-    ArchiveError, ArchiveWriter, CHUNK, EntrySource, FOOTER_LENGTH, Facts, IndexedArchive, Location,
-    METADATA, Opened, Progress, WriterOptions,
 };
 use couchfile::read_at::ReadAt as _;
 
@@ -243,7 +243,7 @@ impl EntrySource for Odd {
                 buf.push(1);
                 Ok(Opened::Small { name: name.to_owned(), mtime: 0, facts: Facts::Other })
             }
-            Self::Fails => Err(outcome::Failure::bug("the disk is gone")),
+            Self::Fails => Err(outcome::Failure::refused("the disk is gone", "")),
             Self::Panics => panic!("a source that panics"),
         }
     }
@@ -289,11 +289,11 @@ fn a_panicking_source_does_not_hang() {
 fn names_out_of_order_or_place_are_refused() {
     for (sources, expected) in [
         (vec![Odd::Good("data/shards/b"), Odd::Good("data/shards/a")], "names have to ascend"),
-        (vec![Odd::Good("data/shards/b"), Odd::Good("data/shards/b")], "comes twice"),
+        (vec![Odd::Good("data/shards/b"), Odd::Good("data/shards/b")], "occurs twice"),
         (vec![Odd::Good("data/shards/b"), Odd::Good("data/shards/b/c")], "is a file, not a folder"),
         (vec![Odd::Good("elsewhere")], "only metadata.yaml"),
         (vec![Odd::Good("data/shards/../x")], "'..'"),
-        (vec![Odd::Good(METADATA)], "comes twice"),
+        (vec![Odd::Good(METADATA)], "occurs twice"),
     ] {
         let error = writer().add_all(sources.into_iter(), &|_| {}).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

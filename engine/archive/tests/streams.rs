@@ -6,8 +6,8 @@ mod common;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
+use archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, METADATA, Opened, WriterOptions};
 use common::{MTIME, bytes, metadata, verified};
-use couchcopy_archive::{ArchiveError, ArchiveWriter, EntrySource, Facts, METADATA, Opened, WriterOptions};
 use couchfile::read_at::ReadAt;
 
 const CHUNK: usize = 1024;

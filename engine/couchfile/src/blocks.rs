@@ -18,7 +18,7 @@ pub const DATA_PREFIX: u8 = 0;
 pub const HEADER_PREFIX: u8 = 1;
 
 const CHECKSUM_FLAG: u32 = 1 << 31;
-/// A chunk is read with one system call where it fits in this many bytes.
+/// A chunk is read with one system call if it fits in this many bytes.
 const READ_AHEAD: u64 = 4096;
 
 /// Number of bytes on disk that `n` payload bytes starting at offset `pos` take, prefixes included; no prefix is
@@ -90,7 +90,7 @@ impl<R: ReadAt> Blocks<R> {
         Self { source, end }
     }
 
-    /// The same file up to `end` only: nothing at or beyond it is read.
+    /// The first `end` bytes of the same file: nothing at or beyond `end` is read.
     #[must_use]
     pub fn up_to(mut self, end: u64) -> Self {
         self.end = self.end.min(end);
@@ -125,7 +125,7 @@ impl<R: ReadAt> Blocks<R> {
 
     /// Reads `n` payload bytes from offset `pos` on; gives them and the offset after the last one.
     ///
-    /// Fails where they would reach beyond the end.
+    /// Fails if they would reach beyond the end.
     pub fn read_payload(&self, pos: u64, n: u64, what: &'static str) -> Result<(Vec<u8>, u64)> {
         let end = self.payload_end(pos, n, what)?;
         let mut raw = self.read_raw(pos, end - pos)?;
@@ -154,7 +154,7 @@ impl<R: ReadAt> Blocks<R> {
 
     /// Reads the chunk at `pos`: `[1 bit: checksum follows, 31 bits: length][16 bytes checksum]?[payload]`.
     ///
-    /// A checksum is verified where there is one.
+    /// A checksum is verified if there is one.
     pub fn read_chunk(&self, pos: u64, what: &'static str) -> Result<Chunk> {
         if pos >= self.end {
             return Err(CouchFileError::damaged(what, pos, "the pointer leads beyond the file's data"));

@@ -7,7 +7,10 @@
 mod backwards;
 mod counting;
 mod cursor;
+mod fault;
+mod frame;
 mod key;
+mod node;
 mod reduction;
 mod split;
 
@@ -16,6 +19,7 @@ pub(crate) use reduction::flag;
 pub(crate) use split::split_keys;
 
 pub use backwards::BackwardCursor;
-pub use cursor::{Cursor, Entry, Fault, LostKeys};
+pub use cursor::{Cursor, Entry};
+pub use fault::{Fault, LostKeys};
 pub use key::Key;
 pub use reduction::{Reduction, Sizes, TreeKind};

@@ -1,4 +1,4 @@
-//! Proves a database file whole: every tree, every body, every attachment.
+//! Verifies a database file completely: every tree, every body, every attachment.
 //!
 //! Tree nodes carry no checksum, so their order, reductions, sizes and the agreement of the trees with each other are
 //! what can show damage there; bodies and attachments have checksums of their own. A damaged node does not end the check: what
@@ -29,12 +29,12 @@ pub struct Placement {
 
 /// Checks everything in a database. Memory does not grow with its size.
 ///
-/// Fails only where bytes cannot be read at all; damage is told in the report.
+/// Fails only if bytes cannot be read at all; damage is recorded in the report.
 pub fn check<R: ReadAt>(database: &Database<R>, placement: Option<Placement>) -> Result<Report> {
     check_with(database, placement, 0)
 }
 
-/// The same with `helpers` more threads, which read bodies and attachments.
+/// Checks a file with `helpers` more threads, which read bodies and attachments.
 pub fn check_with<R: ReadAt>(
     database: &Database<R>,
     placement: Option<Placement>,
@@ -132,7 +132,7 @@ fn quoted(id: &[u8]) -> String {
 
 /// Checks a source from the header on.
 ///
-/// Fails where it cannot be opened as a database at all.
+/// Fails if it cannot be opened as a database at all.
 pub fn check_file<R: ReadAt>(source: R, placement: Option<Placement>) -> Result<Report, CouchFileError> {
     check(&Database::open(source)?, placement)
 }

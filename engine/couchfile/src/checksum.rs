@@ -1,4 +1,4 @@
-//! The two checksums of `.couch` files. No marker tells which one a chunk carries: either may be right.
+//! The two checksums of `.couch` files. No marker shows which of them a chunk carries: either may match.
 //!
 //! Source: `couch_file.erl` (`write_xxhash_checksums`: unknown up to 3.3, off by default in 3.4, on from 3.5 on); the XXH3 test
 //! value is what CouchDB 3.5.0 gives.

@@ -1,4 +1,5 @@
-//! How two copies of the same shard differ: which documents one has and the other lacks, and what was purged on one only.
+//! How two copies of the same shard differ: which documents one copy has and the other lacks, and what was purged in one
+//! copy only.
 //!
 //! A purged revision that a copy still has is not something that the other one lacks: it was removed there on purpose.
 //! Source for what a purge record says: `couch_bt_engine.erl` (`purge_seq_tree_split/1`), `mem3_rep.erl` (`pull_purges/5`).
@@ -24,7 +25,7 @@ pub struct Side {
 /// Purged revisions by document.
 type Purged = HashMap<Vec<u8>, HashSet<(u64, Vec<u8>)>>;
 
-/// The uuids of the purges that a copy remembers. Two copies that remember the same have purged the same.
+/// The uuids of the purges that a copy remembers. Two copies with equal uuids have purged the same documents.
 pub fn purge_uuids<R: ReadAt>(copy: &Database<R>) -> Result<HashSet<Vec<u8>>> {
     let mut uuids = HashSet::new();
     copy.for_each_purge(|purge: &Purge<'_>| -> Result<()> {

@@ -82,7 +82,7 @@ fn inflate(rest: &[u8]) -> Result<TermBytes<'static>, String> {
     Ok(TermBytes { bytes: Cow::Owned(bytes), start: 0 })
 }
 
-/// How a writer packs terms; every reader accepts all of them.
+/// How a writer packs terms. Every reader accepts all of these ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Compression {
     /// Not at all.

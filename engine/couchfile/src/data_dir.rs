@@ -50,7 +50,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// The text is no range.
+/// The text is not a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a range is written as two times eight lower-case hexadecimal digits with a dash between")]
 pub struct RangeError;
@@ -69,14 +69,14 @@ impl FromStr for Range {
 }
 
 /// Where a document lies: CRC32 of its id or, in a partitioned database, of the part before the first colon. Ids that
-/// begin with `_` are taken whole.
+/// begin with `_` are hashed completely.
 pub fn document_hash(id: &[u8], partitioned: bool) -> u32 {
     let part =
         if partitioned && !id.starts_with(b"_") { id.split(|&b| b == b':').next().unwrap_or(id) } else { id };
     crc32fast::hash(part)
 }
 
-/// A shard of a database: its range, the database's name and the suffix that tells it from earlier databases of that
+/// A shard of a database: its range, the database's name and the suffix that distinguishes it from earlier databases of that
 /// name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardName {
@@ -169,8 +169,8 @@ impl DataFile {
 /// Folder of shards in an archive that were split off while the backup ran; a digit follows. `~` sorts behind `/`.
 const LATE: &str = "shards~";
 
-/// Where an archive keeps a shard, by its path below the data folder, that was split off while the backup ran: behind all others,
-/// in the order of the rounds in which such shards were looked for (1 to 9).
+/// Where an archive keeps a shard, by its path below the data folder, that was split off while the backup ran: behind all
+/// others, in the order of the rounds in which such shards were looked for (1 to 9).
 pub fn late_path(path: &str, round: u8) -> String {
     let rest = path.strip_prefix("shards/").unwrap_or(path);
     format!("{LATE}{}/{rest}", round.clamp(1, 9))
@@ -181,8 +181,8 @@ fn late(path: &str) -> Option<&str> {
     rest.strip_prefix(|round: char| round.is_ascii_digit())?.strip_prefix('/')
 }
 
-/// Parts the path of a file in an archive of a data folder into the folder before the data folder's content and what it is there; `None` for files that a
-/// backup does not need.
+/// Parts the path of a file in an archive of a data folder into the folder before the data folder's content and what it is
+/// there; `None` for files that a backup does not need.
 pub fn locate(name: &str) -> Option<(&str, DataFile)> {
     let mut start = 0;
     loop {

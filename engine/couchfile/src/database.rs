@@ -3,11 +3,11 @@
 mod opening;
 
 use crate::blocks::Blocks;
-use crate::btree::{BackwardCursor, Cursor, Key, Reduction, Sizes, TreeKind, reduce_before};
+use crate::btree::{BackwardCursor, Cursor, Entry, Key, Reduction, Sizes, TreeKind, reduce_before};
 use crate::checksum::md5;
 use crate::compression::TermBytes;
 use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
-use crate::error::{CouchFileError, Result};
+use crate::error::{CouchFileError, Result, TermError};
 use crate::header::{DbHeader, TreeState};
 use crate::json::Json;
 use crate::read_at::ReadAt;
@@ -28,7 +28,7 @@ pub struct DocumentPart {
     up_to: Option<Vec<u8>>,
 }
 
-/// A database as its last valid header says it is.
+/// A database, as its last valid header describes it.
 #[derive(Debug)]
 pub struct Database<R> {
     blocks: Blocks<R>,
@@ -40,7 +40,7 @@ pub struct Database<R> {
 impl<R: ReadAt> Database<R> {
     /// Opens a database at its last valid header.
     ///
-    /// Fails where CouchDB would make an empty database of the file ([`CouchFileError::NoHeader`]) or would refuse it,
+    /// Fails if CouchDB would make an empty database of the file ([`CouchFileError::NoHeader`]) or would refuse it,
     /// where a compaction was cut short, and where the header names data that is not there.
     pub fn open(source: R) -> Result<Self> {
         let blocks = Blocks::new(source);
@@ -114,7 +114,7 @@ impl<R: ReadAt> Database<R> {
         Cursor::skipping(&self.blocks, kind, self.root(kind))
     }
 
-    /// The same from the first entry on whose key is not less than `from`.
+    /// A cursor as [`Self::cursor_around_damage`] gives it, before the first entry whose key is not less than `from`.
     pub fn cursor_around_damage_from(&self, kind: TreeKind, from: Key<'_>) -> Result<Cursor<'_, R>> {
         Cursor::skipping_from(&self.blocks, kind, self.root(kind), from.encode())
     }
@@ -125,7 +125,8 @@ impl<R: ReadAt> Database<R> {
         BackwardCursor::new(&self.blocks, kind, self.root(kind), from.map(|key| key.encode()))
     }
 
-    /// How much there is in one of the trees before a key, which is not among it. Reads the nodes on the way to that key only.
+    /// The reduction of all entries of a tree before a key, without the entry of that key. Reads only the nodes between the
+    /// root and that key.
     pub fn reduce_before(&self, kind: TreeKind, before: Key<'_>) -> Result<Reduction> {
         reduce_before(&self.blocks, kind, self.root(kind), before)
     }
@@ -141,8 +142,8 @@ impl<R: ReadAt> Database<R> {
         .as_ref()
     }
 
-    /// Sizes in bytes as CouchDB tells them: of what is in use in the file (trees, bodies and attachments), and of the content
-    /// as JSON.
+    /// Sizes in bytes as CouchDB reports them: of what is in use in the file (trees, bodies and attachments), and of the
+    /// content as JSON.
     pub fn sizes(&self) -> Result<Sizes> {
         let mut sizes = Sizes::default();
         if let Some(tree) = &self.header.id_tree {
@@ -156,16 +157,15 @@ impl<R: ReadAt> Database<R> {
         Ok(sizes)
     }
 
-    /// Calls `each` for every document, deleted ones too, in the order of their ids.
+    /// Calls `each` for every document, deleted documents included, in the order of their ids.
     pub fn for_each_document<E: From<CouchFileError>>(
         &self,
         mut each: impl FnMut(&DocInfo<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut cursor = self.cursor(TreeKind::Id)?;
         while let Some(entry) = cursor.next_entry()? {
-            let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
-                CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
-            })?;
+            let doc =
+                DocInfo::from_id_tree(&entry).map_err(|e| unreadable("entry of the id tree", &entry, e))?;
             each(&doc)?;
         }
         Ok(())
@@ -186,7 +186,7 @@ impl<R: ReadAt> Database<R> {
         Ok(cut)
     }
 
-    /// Calls `each` for every document of a part, deleted ones too, in the order of their ids.
+    /// Calls `each` for every document of a part, deleted documents included, in the order of their ids.
     pub fn for_each_document_in<E: From<CouchFileError>>(
         &self,
         part: &DocumentPart,
@@ -196,7 +196,7 @@ impl<R: ReadAt> Database<R> {
             let Some(raw) = raw else { return Ok(None) };
             match Key::decode(raw) {
                 Ok(Key::Bytes(id)) => Ok(Some(id.to_vec())),
-                _ => Err(CouchFileError::damaged("id tree", 0, "a key that is no document id")),
+                _ => Err(CouchFileError::damaged("id tree", 0, "a key that is not a document id")),
             }
         };
         let (after, up_to) = (key(&part.after)?, key(&part.up_to)?);
@@ -208,9 +208,8 @@ impl<R: ReadAt> Database<R> {
             None => self.cursor(TreeKind::Id)?,
         };
         while let Some(entry) = cursor.next_entry()? {
-            let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
-                CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
-            })?;
+            let doc =
+                DocInfo::from_id_tree(&entry).map_err(|e| unreadable("entry of the id tree", &entry, e))?;
             if after.as_deref() == Some(doc.id) {
                 continue;
             }
@@ -229,9 +228,8 @@ impl<R: ReadAt> Database<R> {
     ) -> Result<(), E> {
         let mut cursor = self.cursor(TreeKind::Local)?;
         while let Some(entry) = cursor.next_entry()? {
-            let doc = LocalDocument::from_entry(&entry).map_err(|e| {
-                CouchFileError::damaged("entry of the local tree", 0, format!("{}: {e}", entry.key))
-            })?;
+            let doc = LocalDocument::from_entry(&entry)
+                .map_err(|e| unreadable("entry of the local tree", &entry, e))?;
             each(&doc)?;
         }
         Ok(())
@@ -244,22 +242,20 @@ impl<R: ReadAt> Database<R> {
     ) -> Result<(), E> {
         let mut cursor = self.cursor(TreeKind::PurgeSeq)?;
         while let Some(entry) = cursor.next_entry()? {
-            let purge = Purge::from_entry(&entry).map_err(|e| {
-                CouchFileError::damaged("entry of the purge seq tree", 0, format!("{}: {e}", entry.key))
-            })?;
+            let purge = Purge::from_entry(&entry)
+                .map_err(|e| unreadable("entry of the purge seq tree", &entry, e))?;
             each(&purge)?;
         }
         Ok(())
     }
 
-    /// Looks a document up by its id and hands it to `found`; `None` where there is no such document.
+    /// Looks a document up by its id and hands it to `found`; `None` if there is no such document.
     pub fn document<T>(&self, id: &[u8], found: impl FnOnce(&DocInfo<'_>) -> Result<T>) -> Result<Option<T>> {
         let mut cursor = self.cursor_from(TreeKind::Id, Key::Bytes(id))?;
         match cursor.next_entry()? {
             Some(entry) if entry.key == Key::Bytes(id) => {
-                let doc = DocInfo::from_id_tree(&entry).map_err(|e| {
-                    CouchFileError::damaged("entry of the id tree", 0, format!("{}: {e}", entry.key))
-                })?;
+                let doc = DocInfo::from_id_tree(&entry)
+                    .map_err(|e| unreadable("entry of the id tree", &entry, e))?;
                 found(&doc).map(Some)
             }
             _ => Ok(None),
@@ -275,9 +271,8 @@ impl<R: ReadAt> Database<R> {
         let mut cursor = self.cursor_from(TreeKind::Local, Key::Bytes(id))?;
         match cursor.next_entry()? {
             Some(entry) if entry.key == Key::Bytes(id) => {
-                let doc = LocalDocument::from_entry(&entry).map_err(|e| {
-                    CouchFileError::damaged("entry of the local tree", 0, format!("{}: {e}", entry.key))
-                })?;
+                let doc = LocalDocument::from_entry(&entry)
+                    .map_err(|e| unreadable("entry of the local tree", &entry, e))?;
                 found(&doc).map(Some)
             }
             _ => Ok(None),
@@ -339,7 +334,7 @@ impl<R: ReadAt> Database<R> {
         self.pointed_term(self.header.security_ptr, "security object")
     }
 
-    /// The security object as JSON, where the file has one.
+    /// The security object as JSON, if the file has one.
     pub fn security_json(&self) -> Result<Option<Json>> {
         let Some(term) = self.security()? else { return Ok(None) };
         let at = self.header.security_ptr.unwrap_or(0);
@@ -373,4 +368,9 @@ impl<R: ReadAt> Database<R> {
 /// MD5 of `bytes` as attachments carry it.
 pub fn attachment_md5(bytes: &[u8]) -> [u8; 16] {
     md5(bytes)
+}
+
+/// The error for an entry of a tree that cannot be read.
+fn unreadable(what: &'static str, entry: &Entry<'_>, why: TermError) -> CouchFileError {
+    CouchFileError::damaged(what, 0, format!("{}: {why}", entry.key))
 }

@@ -6,7 +6,7 @@
 const SYSTEM: [&str; 6] = ["_dbs", "_global_changes", "_metadata", "_nodes", "_replicator", "_users"];
 /// Bytes that a part between two `/` may have: a file system takes 255 for a name, and `.1795355234.couch` follows.
 const LONGEST_PART: usize = 238;
-/// Bytes that a whole name may have: it is a path below a data folder, and a system takes 4096 for a path.
+/// Bytes that a complete name may have: it is a path below a data directory, and a system accepts 4096 bytes for a path.
 const LONGEST: usize = 2048;
 
 /// Why CouchDB would not take a name.

@@ -1,4 +1,4 @@
-//! Documents: what the trees keep of them, their bodies and their attachments.
+//! Documents: their entries in the trees, their bodies and their attachments.
 
 mod attachment;
 mod info;

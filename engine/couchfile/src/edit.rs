@@ -1,4 +1,4 @@
-//! Edits that leave a file's data as it is: another header at its end and, where local documents go, another local tree.
+//! Edits that leave a file's data as it is: a new header at its end and, if local documents are removed, a new local tree.
 
 use crate::compression::Compression;
 use crate::database::Database;
@@ -62,7 +62,7 @@ fn security_term(object: &serde_json::Value) -> Result<Vec<u8>> {
 /// Computes a database file's new end. The last header is replaced rather than followed by another one, so that no older
 /// state of the same database, with another uuid, is left behind it.
 ///
-/// Fails where the new uuid or node name is malformed, or the local documents are damaged.
+/// Fails if the new uuid or node name is malformed, or the local documents are damaged.
 pub fn edit<R: ReadAt>(database: &Database<R>, edit: &Edit<'_>) -> Result<EditedTail> {
     edit.header.uuid.as_deref().map_or(Ok(()), validate_uuid)?;
     edit.header.node.as_deref().map_or(Ok(()), validate_node)?;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a `.couch` file, or a part of it, cannot be used.
+/// Why a `.couch` file or a part of it cannot be used.
 ///
 /// Offsets are absolute byte offsets in the file.
 #[derive(Debug, thiserror::Error)]
@@ -12,9 +12,9 @@ pub enum CouchFileError {
     Io {
         /// Where the read began.
         offset: u64,
-        /// How many bytes were asked for.
+        /// How many bytes were to be read.
         wanted: u64,
-        /// What the system said.
+        /// The error that the system reported.
         source: io::Error,
     },
     /// No block of the file holds a header whose checksum is right. CouchDB would open such a file as an empty database.
@@ -26,16 +26,16 @@ pub enum CouchFileError {
     /// The newest header belongs to a compaction that was not finished.
     #[error("the newest header (offset {offset}) is one of an unfinished compaction: the file was cut short")]
     UnfinishedCompaction {
-        /// Where that header lies.
+        /// Offset of that header.
         offset: u64,
     },
-    /// The newest header is a valid one of an empty database, but a lot of data follows it. Told of files of CouchDB 1
-    /// only; those of later ones say whether they are new or were cut short while they were compacted.
+    /// The newest header is a valid one of an empty database, but a lot of data follows it. Reported for files of CouchDB 1
+    /// only: files of later versions show whether they are new or were cut short during a compaction.
     #[error(
         "the newest header (offset {offset}) is that of an empty database, but {tail} bytes follow it: the file was cut short"
     )]
     EmptyHeaderBeforeData {
-        /// Where that header lies.
+        /// Offset of that header.
         offset: u64,
         /// How many bytes come after it.
         tail: u64,
@@ -43,7 +43,7 @@ pub enum CouchFileError {
     /// The newest header is a valid one, but of another kind of file.
     #[error("the newest header (offset {offset}) is not one of a {expected}")]
     WrongKind {
-        /// Where that header lies.
+        /// Offset of that header.
         offset: u64,
         /// "database" or "view index".
         expected: &'static str,
@@ -51,7 +51,7 @@ pub enum CouchFileError {
     /// The header was written by a CouchDB older than 0.10.
     #[error("the header (offset {offset}) has {what}, which CouchDB 3.5 does not open either")]
     Unsupported {
-        /// Where the header lies.
+        /// Offset of the header.
         offset: u64,
         /// Disk version found.
         what: String,
@@ -59,7 +59,7 @@ pub enum CouchFileError {
     /// The header was written by a CouchDB that this version does not know yet. The file is not damaged.
     #[error("written by a newer CouchDB: its header (offset {offset}) has {what}")]
     Newer {
-        /// Where the header lies.
+        /// Offset of the header.
         offset: u64,
         /// Disk version or tuple size found.
         what: String,
@@ -69,12 +69,12 @@ pub enum CouchFileError {
     Damaged {
         /// What should be there.
         what: &'static str,
-        /// Where it should be.
+        /// Offset at which it should be.
         offset: u64,
         /// What is wrong with it.
         why: String,
     },
-    /// What the caller asked to be written makes no valid file.
+    /// What the caller wanted to write does not make a valid file.
     #[error("cannot write this: {0}")]
     Invalid(String),
     /// The bytes could not be written.
@@ -89,7 +89,7 @@ impl CouchFileError {
         Self::Damaged { what, offset, why: why.to_string() }
     }
 
-    /// Whether the bytes could not be had at all, as opposed to being wrong.
+    /// Whether the bytes could not be read or written at all, as opposed to being wrong.
     pub fn is_io(&self) -> bool {
         matches!(self, Self::Io { .. } | Self::Write(_))
     }

@@ -23,11 +23,11 @@ use crate::checksum::{self, Checksum};
 use crate::error::Result;
 use crate::read_at::ReadAt;
 
-/// Longest header that is looked at, in bytes. Real ones have a few hundred; a view index with very many views has more.
+/// Longest header that is read, in bytes. Real ones have a few hundred; a view index with very many views has more.
 const MAX_HEADER: u64 = 1 << 20;
-/// Blocks looked at per read when searching backwards.
+/// Blocks read at once when searching backwards.
 const SEARCH_STEP: u64 = 64;
-/// Blocks passed over at once, at most, where nothing but a hole is found: each larger step doubles up to here.
+/// Blocks passed over at once, at most, inside a hole: each step is twice as large as the last one, up to this number.
 const HOLE_STEP: u64 = 1 << 20;
 
 /// A header whose checksum is right.
@@ -48,7 +48,7 @@ pub fn find_last<R: ReadAt>(blocks: &Blocks<R>) -> Result<Option<RawHeader>> {
     find_before(blocks, blocks.end())
 }
 
-/// The same among the headers that start before offset `limit`.
+/// The newest valid header among those that start before offset `limit`.
 pub fn find_before<R: ReadAt>(blocks: &Blocks<R>, limit: u64) -> Result<Option<RawHeader>> {
     let len = limit.min(blocks.end());
     if len == 0 {
@@ -86,7 +86,7 @@ pub fn find_before<R: ReadAt>(blocks: &Blocks<R>, limit: u64) -> Result<Option<R
     Ok(None)
 }
 
-/// Reads the header at a block start; `None` where it is torn, damaged or no header at all.
+/// Reads the header at a block start; `None` if it is torn, damaged or no header at all.
 pub(crate) fn read_header<R: ReadAt>(blocks: &Blocks<R>, offset: u64) -> Result<Option<RawHeader>> {
     // Behind the prefix byte, the header is payload like any other.
     let pos = offset + 1;
@@ -156,7 +156,7 @@ mod tests {
         use std::os::unix::fs::FileExt;
         let header = encode(b"\x83last");
         for hole in [1u64 << 20, 3 << 20, 20 << 30] {
-            // Data right before the hole that is no header, and a torn write behind it.
+            // Data right before the hole that is not a header, and a torn write behind it.
             for garbage in [0usize, 700_000] {
                 let file = tempfile::tempfile().unwrap();
                 file.write_all_at(&[7; 9000], 0).unwrap();

@@ -19,7 +19,7 @@ use crate::term::Encoder;
 /// What the ids of all these notes begin with.
 pub const PREFIX: &str = "_local/shard-sync-";
 
-/// Id of the note that tells how far a copy's changes have come to another one, both named by their uuids.
+/// Id of the note that records how far the changes of one copy have been sent to another copy, both named by their uuids.
 pub fn checkpoint_id(source: &str, target: &str) -> String {
     let hash = |uuid: &str| {
         let mut term = Encoder::versioned();
@@ -30,10 +30,10 @@ pub fn checkpoint_id(source: &str, target: &str) -> String {
 }
 
 /// The notes with which copies that hold the very same data, up to this sequence, know that of each other: internal replication
-/// then need not compare them. All copies hold all of them. In the order of their ids.
+/// then need not compare them. All copies hold all these notes. In the order of their ids.
 ///
-/// CouchDB starts from the lower one of the sequences that the notes on both sides have (`mem3_rep.erl`, `calculate_start_seq/3`);
-/// of what else it writes into them, it needs nothing.
+/// CouchDB starts from the lower one of the sequences that the notes on both sides have (`mem3_rep.erl`,
+/// `calculate_start_seq/3`); of what else it writes into them, it needs nothing.
 pub fn agreed(uuids: &[String], seq: u64) -> Result<Vec<NewLocal>> {
     let mut notes = Vec::new();
     for source in uuids {
@@ -47,7 +47,7 @@ pub fn agreed(uuids: &[String], seq: u64) -> Result<Vec<NewLocal>> {
     Ok(notes)
 }
 
-/// The update sequence of this copy up to which it has sent its changes to the copy with uuid `target`; `None` where it
+/// The update sequence of this copy up to which it has sent its changes to the copy with uuid `target`; `None` if it
 /// never did.
 pub fn sent_to<R: ReadAt>(copy: &Database<R>, target: &str) -> Result<Option<u64>> {
     let Some(uuid) = &copy.header().uuid else { return Ok(None) };

@@ -2,6 +2,8 @@
 //!
 //! Nothing here recurses over a value, so no nesting can exhaust the stack.
 
+mod convert;
+mod nested;
 mod parse;
 mod write;
 
@@ -21,7 +23,7 @@ pub enum Json {
     Bool(bool),
     /// An integer of 64 bits.
     Int(i64),
-    /// An integer beyond 64 bits: its decimal digits, with a minus in front where it is negative.
+    /// An integer beyond 64 bits: its decimal digits, with a minus in front if it is negative.
     Big(String),
     /// A number with a fraction or an exponent.
     Float(f64),
@@ -44,7 +46,7 @@ pub struct Members(Vec<(String, Json)>);
 impl Json {
     /// Reads JSON text.
     ///
-    /// Fails where it is not exactly one JSON value, or a fraction is beyond what 64 bits hold.
+    /// Fails if it is not exactly one JSON value, or a fraction is beyond what 64 bits hold.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
         parse::parse(text)
     }
@@ -116,12 +118,12 @@ impl Json {
 }
 
 impl Members {
-    /// A member's value. Of several with one name the last one, as in most readers of JSON.
+    /// The value of a member. If several members have this name, the value of the last one, as in most readers of JSON.
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// The same, to be changed.
+    /// The value of a member, to be changed. If several members have this name, the value of the last one.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Json> {
         self.0.iter_mut().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
@@ -136,7 +138,7 @@ impl Members {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Names and values for themselves.
+    /// Takes the names and values out.
     pub fn into_pairs(mut self) -> Vec<(String, Json)> {
         std::mem::take(&mut self.0)
     }
@@ -151,7 +153,7 @@ impl Members {
         self.0.is_empty()
     }
 
-    /// Sets a member, in its place where there is one of that name, else at the end.
+    /// Sets a member: in its place if there is one of that name, otherwise at the end.
     pub fn insert(&mut self, key: impl Into<String>, value: Json) {
         let key = key.into();
         match self.get_mut(&key) {
@@ -211,138 +213,6 @@ impl FromIterator<Json> for Items {
 impl<K: Into<String>> FromIterator<(K, Json)> for Members {
     fn from_iter<I: IntoIterator<Item = (K, Json)>>(members: I) -> Self {
         Self(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
-    }
-}
-
-impl Drop for Items {
-    fn drop(&mut self) {
-        take_apart(std::mem::take(&mut self.0));
-    }
-}
-
-impl Drop for Members {
-    fn drop(&mut self) {
-        if self.0.iter().any(|(_, value)| value.is_container()) {
-            take_apart(self.0.drain(..).map(|(_, value)| value).collect());
-        }
-    }
-}
-
-impl Json {
-    fn is_container(&self) -> bool {
-        matches!(self, Self::Array(_) | Self::Object(_))
-    }
-}
-
-/// Drops values without recursion over what is in them.
-fn take_apart(mut values: Vec<Json>) {
-    while let Some(value) = values.pop() {
-        match value {
-            Json::Array(mut items) => values.append(&mut items.0),
-            Json::Object(mut members) => values.extend(members.0.drain(..).map(|(_, value)| value)),
-            _ => {}
-        }
-    }
-}
-
-impl Clone for Items {
-    fn clone(&self) -> Self {
-        Self(self.0.iter().map(copy).collect())
-    }
-}
-
-impl Clone for Members {
-    fn clone(&self) -> Self {
-        Self(self.0.iter().map(|(name, value)| (name.clone(), copy(value))).collect())
-    }
-}
-
-/// A copy: of what holds others by its text, which takes no recursion.
-fn copy(value: &Json) -> Json {
-    if value.is_container() { Json::parse(&value.to_exact_vec()).unwrap_or_default() } else { value.clone() }
-}
-
-impl PartialEq for Items {
-    fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len() && equal(self.0.iter().zip(&other.0).collect())
-    }
-}
-
-impl PartialEq for Members {
-    fn eq(&self, other: &Self) -> bool {
-        members_paired(self, other).is_some_and(equal)
-    }
-}
-
-/// The values of two objects in pairs; `None` where the names differ.
-fn members_paired<'j>(a: &'j Members, b: &'j Members) -> Option<Vec<(&'j Json, &'j Json)>> {
-    if a.len() != b.len() {
-        return None;
-    }
-    let pair =
-        |((name, a), (other, b)): (&'j (String, Json), &'j (String, Json))| (name == other).then_some((a, b));
-    a.0.iter().zip(&b.0).map(pair).collect()
-}
-
-fn equal<'j>(mut pairs: Vec<(&'j Json, &'j Json)>) -> bool {
-    while let Some(pair) = pairs.pop() {
-        match pair {
-            (Json::Array(a), Json::Array(b)) if a.len() == b.len() => pairs.extend(a.0.iter().zip(&b.0)),
-            (Json::Object(a), Json::Object(b)) => match members_paired(a, b) {
-                Some(inner) => pairs.extend(inner),
-                None => return false,
-            },
-            (Json::Array(_), Json::Array(_)) => return false,
-            // Neither holds others, so this compares no further.
-            (a, b) if a != b => return false,
-            _ => {}
-        }
-    }
-    true
-}
-
-impl From<&str> for Json {
-    fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
-    }
-}
-
-impl From<String> for Json {
-    fn from(text: String) -> Self {
-        Self::String(text)
-    }
-}
-
-impl From<bool> for Json {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
-}
-
-impl From<u64> for Json {
-    fn from(number: u64) -> Self {
-        i64::try_from(number).map_or_else(|_| Self::Big(number.to_string()), Self::Int)
-    }
-}
-
-/// What was made in a program or by another reader of JSON; neither is nested deep.
-impl From<serde_json::Value> for Json {
-    fn from(value: serde_json::Value) -> Self {
-        use serde_json::Value;
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(value),
-            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-                (Some(number), _) => Self::Int(number),
-                (None, Some(number)) => Self::Big(number.to_string()),
-                (None, None) => number.as_f64().map_or(Self::Null, Self::Float),
-            },
-            Value::String(text) => Self::String(text),
-            Value::Array(items) => Self::Array(items.into_iter().map(Self::from).collect()),
-            Value::Object(members) => {
-                Self::Object(members.into_iter().map(|(name, value)| (name, Self::from(value))).collect())
-            }
-        }
     }
 }
 

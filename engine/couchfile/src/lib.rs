@@ -1,8 +1,35 @@
 //! The `.couch` file format of Apache CouchDB: read, check and write.
 //!
-//! A `.couch` file is a log: data is appended, then a header that names it. Every prefix that ends in a header is a
-//! database. [`database::Database`] opens the last one; [`check`] proves it whole; [`writer`] builds a new file;
-//! [`edit`] changes a header. Nothing here touches the network or knows of archives.
+//! A `.couch` file is a log: data is appended, then a header that points to it. Every prefix that ends in a header is a
+//! database. [`Database`] opens the last one; [`check`] verifies it completely; [`writer`] builds a new file; [`edit`]
+//! changes a header. Nothing here uses the network or knows archives.
+//!
+//! # Example
+//!
+//! Open a file and list its documents:
+//!
+//! ```
+//! use couchfile::{CouchFileError, Database, FileBytes};
+//!
+//! # use couchfile::writer::{DatabaseWriter, NewBody, NewDocument, Settings, random_uuid};
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("fruits.1795355234.couch");
+//! # let mut writer = DatabaseWriter::new(
+//! #     std::fs::File::create(&path)?,
+//! #     Settings::new(random_uuid()?, "couchdb@127.0.0.1"),
+//! # )?;
+//! # let term = couchfile::ejson::encode_json(&serde_json::json!({"colour": "red"})).unwrap();
+//! # writer.add(&NewDocument::first(b"apple", NewBody { term, deleted: false, attachments: Vec::new() }))?;
+//! # writer.finish()?;
+//! let database = Database::open(FileBytes::new(std::fs::File::open(path)?)?)?;
+//! let mut ids = Vec::new();
+//! database.for_each_document(|document| {
+//!     ids.push(String::from_utf8_lossy(document.id).into_owned());
+//!     Ok::<(), CouchFileError>(())
+//! })?;
+//! assert_eq!(ids, ["apple"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod blocks;
 pub mod btree;
@@ -29,3 +56,9 @@ pub mod shard_map;
 pub mod term;
 pub mod view;
 pub mod writer;
+
+pub use data_dir::DataFile;
+pub use database::Database;
+pub use error::CouchFileError;
+pub use read_at::{FileBytes, ReadAt};
+pub use shard_map::ShardMap;

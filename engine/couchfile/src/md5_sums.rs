@@ -28,7 +28,7 @@ pub struct Md5Sums<R> {
     blocks: Blocks<R>,
     /// Offsets of the chunks that may carry another checksum, ascending.
     chunks: Vec<u64>,
-    /// The last header, where it is to be replaced: its offset and its new bytes.
+    /// The last header, if it is to be replaced: its offset and its new bytes.
     header: Option<(u64, Vec<u8>)>,
     replaced: AtomicU64,
 }
@@ -36,7 +36,7 @@ pub struct Md5Sums<R> {
 impl<R: ReadAt> Md5Sums<R> {
     /// A database file, in all of whose revisions' summaries the checksum is MD5; and in its last header.
     ///
-    /// Fails where it cannot be opened, or its documents cannot be listed.
+    /// Fails if it cannot be opened, or its documents cannot be listed.
     pub fn of_database(source: R) -> Result<Self> {
         let database = Database::open(source)?;
         let mut chunks = Vec::new();
@@ -56,7 +56,7 @@ impl<R: ReadAt> Md5Sums<R> {
 
     /// A view index, in whose last header the checksum is MD5. It has no other.
     ///
-    /// Fails where it cannot be opened.
+    /// Fails if it cannot be opened.
     pub fn of_view(source: R) -> Result<Self> {
         let index = ViewIndex::open(&source)?;
         let blocks = Blocks::new(source);
@@ -106,14 +106,14 @@ impl<R: ReadAt> ReadAt for Md5Sums<R> {
     }
 }
 
-/// The bytes of a header with MD5; `None` where it has that already.
+/// The bytes of a header with MD5; `None` if it has that already.
 fn replaced_header<R: ReadAt>(blocks: &Blocks<R>, offset: u64) -> Result<Option<(u64, Vec<u8>)>> {
     let header = crate::header::read_header(blocks, offset)?;
     let other = header.filter(|header| header.checksum != Checksum::Md5);
     Ok(other.map(|header| (offset, crate::header::encode(&header.term))))
 }
 
-/// What has to stand where a chunk's checksum is, prefix bytes included, and its offset; `None` where it is the wanted one
+/// What has to stand where a chunk's checksum is, prefix bytes included, and its offset; `None` if it is the wanted one
 /// already, or no checksum is there, or the chunk is damaged: then it stays so.
 fn replacement<R: ReadAt>(blocks: &Blocks<R>, ptr: u64, wanted: Checksum) -> Result<Option<(u64, Vec<u8>)>> {
     let chunk = match blocks.read_chunk(ptr, "document summary") {

@@ -8,18 +8,18 @@ use std::sync::Arc;
 /// Bytes of a known length that can be read at any offset by several threads at once.
 ///
 /// The length is fixed when the source is made: a `.couch` file only ever grows, and every prefix of it
-/// is a database of its own, so what is appended later is not ours to see.
+/// is a database of its own, so what is appended later does not count.
 pub trait ReadAt: Send + Sync {
     /// Number of bytes that can be read.
     fn len(&self) -> u64;
 
     /// Fills `buf` from `offset` on.
     ///
-    /// Fails with [`io::ErrorKind::UnexpectedEof`] where `offset + buf.len()` is beyond [`ReadAt::len`].
+    /// Fails with [`io::ErrorKind::UnexpectedEof`] if `offset + buf.len()` is beyond [`ReadAt::len`].
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Where a hole ends that `offset` lies in: all bytes from there to that end are zeros, and nothing is stored of them. `offset`
-    /// itself where it lies in no hole, or nothing is known of holes.
+    /// The end of the hole that `offset` lies in: all bytes from `offset` to that end are zeros and take no space in the file.
+    /// `offset` itself if it does not lie in a hole, or if holes are not known.
     fn hole_end(&self, offset: u64) -> u64 {
         offset
     }
@@ -38,7 +38,7 @@ pub struct FileBytes {
 }
 
 impl FileBytes {
-    /// Takes the file's present length as its length for good.
+    /// A source with the length that the file has now.
     pub fn new(file: File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         Ok(Self { file, len })
@@ -95,47 +95,25 @@ impl ReadAt for Vec<u8> {
     }
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for &T {
-    fn len(&self) -> u64 {
-        (**self).len()
-    }
+macro_rules! read_through {
+    ($($pointer:ty),*) => {$(
+        impl<T: ReadAt + ?Sized> ReadAt for $pointer {
+            fn len(&self) -> u64 {
+                (**self).len()
+            }
 
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        (**self).read_exact_at(buf, offset)
-    }
+            fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+                (**self).read_exact_at(buf, offset)
+            }
 
-    fn hole_end(&self, offset: u64) -> u64 {
-        (**self).hole_end(offset)
-    }
+            fn hole_end(&self, offset: u64) -> u64 {
+                (**self).hole_end(offset)
+            }
+        }
+    )*};
 }
 
-impl<T: ReadAt + ?Sized> ReadAt for Arc<T> {
-    fn len(&self) -> u64 {
-        (**self).len()
-    }
-
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        (**self).read_exact_at(buf, offset)
-    }
-
-    fn hole_end(&self, offset: u64) -> u64 {
-        (**self).hole_end(offset)
-    }
-}
-
-impl<T: ReadAt + ?Sized> ReadAt for Box<T> {
-    fn len(&self) -> u64 {
-        (**self).len()
-    }
-
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        (**self).read_exact_at(buf, offset)
-    }
-
-    fn hole_end(&self, offset: u64) -> u64 {
-        (**self).hole_end(offset)
-    }
-}
+read_through!(&T, Arc<T>, Box<T>);
 
 /// The first `len` bytes of another source.
 #[derive(Debug, Clone)]
@@ -145,7 +123,7 @@ pub struct Prefix<R> {
 }
 
 impl<R: ReadAt> Prefix<R> {
-    /// A source as long as `len`, or as `inner` where that is shorter.
+    /// A source of `len` bytes, or as long as `inner` if that is shorter.
     pub fn new(inner: R, len: u64) -> Self {
         let len = len.min(inner.len());
         Self { inner, len }
@@ -167,7 +145,7 @@ impl<R: ReadAt> ReadAt for Prefix<R> {
     }
 }
 
-/// Fails where `wanted` bytes at `offset` are not all inside `len`.
+/// Fails if `wanted` bytes at `offset` are not all inside `len`.
 pub fn check_range(len: u64, wanted: usize, offset: u64) -> io::Result<()> {
     match offset.checked_add(wanted as u64) {
         Some(end) if end <= len => Ok(()),

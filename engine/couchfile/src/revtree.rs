@@ -38,7 +38,7 @@ pub struct Stored<'a> {
     pub seq: u64,
     /// Sizes of its summary.
     pub sizes: Sizes,
-    /// The encoded list `[{Pointers, Length}, …]` of its attachments, where the file has it.
+    /// The encoded list `[{Pointers, Length}, …]` of its attachments, if the file has it.
     pub attachments: Option<&'a [u8]>,
 }
 
@@ -145,8 +145,8 @@ impl<'a> RevTree<'a> {
         self.leaves().all(|leaf| leaf.stored.is_some_and(|stored| stored.deleted))
     }
 
-    /// Whether two trees hold the same revisions at the same places, whichever form each is written in: older files keep less of
-    /// sizes and attachments.
+    /// Whether two trees hold the same revisions at the same places, whichever form each is written in: older files keep
+    /// less of sizes and attachments.
     pub(crate) fn means_the_same(&self, other: &RevTree<'_>) -> bool {
         let same = |(a, b): (&Revision<'_>, &Revision<'_>)| {
             let stored = |r: &Revision<'_>| r.stored.map(|s| (s.deleted, s.summary, s.seq));

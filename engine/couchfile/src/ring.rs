@@ -11,13 +11,13 @@ use std::collections::HashMap;
 use crate::data_dir::Range;
 use crate::shard_map::ShardMap;
 
-/// The ring that CouchDB makes of these ranges: from the start on the longest range that leads to a closed ring. `None` where
+/// The ring that CouchDB makes of these ranges: from the start on the longest range that leads to a closed ring. `None` if
 /// they leave a gap.
 pub fn of(ranges: impl IntoIterator<Item = Range>) -> Option<Vec<Range>> {
     heaviest(ranges, |_| 0)
 }
 
-/// The ring with the largest sum of weights; among equal ones that which CouchDB makes. `None` where the ranges leave a gap.
+/// The ring with the largest sum of weights; among equal ones that which CouchDB makes. `None` if the ranges leave a gap.
 pub fn heaviest(
     ranges: impl IntoIterator<Item = Range>,
     weight: impl Fn(Range) -> u64,
@@ -65,7 +65,7 @@ pub fn is_closed<'r>(ranges: impl IntoIterator<Item = &'r Range>) -> bool {
 }
 
 /// The ranges of a database that count, given which shard files there are. `documents` gives the number of documents (deleted
-/// ones counted) in the file of a range, `None` where there is no such file. Of several rings that with most documents is taken:
+/// ones counted) in the file of a range, `None` if there is no such file. Of several rings that with most documents is taken:
 /// a split that is not finished may lag behind. `others` gives ranges that have files and are not in the map: the shards were
 /// split after the map was read.
 ///
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(counted(&map, |_| None, Vec::new), None);
     }
 
-    /// CouchDB's own way, word for word in meaning: try the longest range first, and go back where it leads nowhere.
+    /// CouchDB's own algorithm: try the longest range first, and go back if it leads nowhere.
     fn by_trying(start: u32, ranges: &[Range]) -> Option<Vec<Range>> {
         let mut here: Vec<Range> = ranges.iter().copied().filter(|range| range.begin == start).collect();
         here.sort_unstable_by_key(|range| std::cmp::Reverse(range.end));

@@ -24,9 +24,9 @@ pub struct ShardMap {
     pub suffix: String,
     /// Nodes that hold a copy of each range, the preferred one first.
     pub by_range: BTreeMap<Range, Vec<String>>,
-    /// The encoded value of `engine`, where there is one.
+    /// The encoded value of `engine`, if there is one.
     engine: Option<Vec<u8>>,
-    /// The encoded value of `props`, where there is one.
+    /// The encoded value of `props`, if there is one.
     props: Option<Vec<u8>>,
 }
 
@@ -47,7 +47,7 @@ impl ShardMap {
 
     /// Reads a map from its document's body (an encoded term).
     ///
-    /// Fails where there are no ranges, a range is malformed or the names are not text.
+    /// Fails if there are no ranges, a range is malformed or the names are not text.
     pub fn decode(db: &str, body: &mut Decoder<'_>) -> Result<Self, TermError> {
         let mut map = Self {
             db: db.to_owned(),
@@ -166,7 +166,7 @@ impl ShardMap {
         holders
     }
 
-    /// The same database with these ranges; each on all nodes that hold something of it.
+    /// The map of the same database with these ranges; each range on all nodes that hold a part of it.
     #[must_use]
     pub fn with_ranges(&self, ranges: &[Range]) -> Self {
         let by_range = ranges.iter().map(|range| (*range, self.holders(*range))).collect();
@@ -199,7 +199,7 @@ impl ShardMap {
         self.props_json().is_some_and(|props| props.get("partitioned").and_then(Json::as_bool) == Some(true))
     }
 
-    /// The properties as JSON, where there are any.
+    /// The properties as JSON, if there are any.
     pub fn props_json(&self) -> Option<Json> {
         let mut text = Vec::new();
         ejson::write_json(&mut Decoder::new(self.props.as_deref()?), &mut text).ok()?;

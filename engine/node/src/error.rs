@@ -21,9 +21,9 @@ pub enum NodeError {
         node: String,
         /// What was being done, as in "cannot …".
         doing: &'static str,
-        /// To which file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error that the system reported.
         source: io::Error,
     },
     /// A program on the node failed.
@@ -33,9 +33,9 @@ pub enum NodeError {
         node: String,
         /// What was being done, as in "cannot …".
         doing: String,
-        /// The program with its arguments, without the way to the node.
+        /// The program with its arguments, without the access chain to the node.
         command: String,
-        /// How it ended and what it said.
+        /// How it ended and what it reported.
         problem: String,
     },
     /// The node cannot be reached, or the connection broke.
@@ -45,10 +45,10 @@ pub enum NodeError {
         node: String,
         /// What was being done, as in "cannot …".
         doing: String,
-        /// What is known.
+        /// What is known about the failure.
         problem: String,
     },
-    /// The way to the node lost some of what a program wrote or was to read, or passed it on twice.
+    /// The connection to the node lost a part of what a program wrote or was to read, or passed it on twice.
     #[error(
         "cannot {doing} on {node}: what `{command}` wrote, or was sent, did not arrive completely: {problem}"
     )]
@@ -57,29 +57,29 @@ pub enum NodeError {
         node: String,
         /// What was being done, as in "cannot …".
         doing: String,
-        /// The program with its arguments, without the way to the node.
+        /// The program with its arguments, without the access chain to the node.
         command: String,
         /// What is missing.
         problem: String,
     },
-    /// There is other text in what a program wrote.
+    /// The output of a program contains other text.
     #[error("cannot {doing} on {node}: the output of `{command}` contains other text: {text:?}")]
     Garbled {
         /// The node.
         node: String,
         /// What was being done, as in "cannot …".
         doing: String,
-        /// The program with its arguments, without the way to the node.
+        /// The program with its arguments, without the access chain to the node.
         command: String,
         /// The beginning of that text.
         text: String,
     },
-    /// A program or CouchDB answered something that makes no sense.
-    #[error("{node} gave an answer to {asked} that makes no sense: {problem}")]
+    /// The answer of a program or of CouchDB cannot be used.
+    #[error("{node} answered {asked} with something that couchcopy cannot use: {problem}")]
     Answer {
         /// The node.
         node: String,
-        /// What was asked.
+        /// The request or the command.
         asked: String,
         /// What is wrong with it.
         problem: String,
@@ -89,19 +89,19 @@ pub enum NodeError {
     NoAnswer {
         /// The node.
         node: String,
-        /// Where it was asked, without credentials.
+        /// The URL of the request, without credentials.
         url: String,
         /// Why.
         problem: String,
     },
-    /// CouchDB does not let us in.
+    /// CouchDB does not accept the credentials.
     #[error("CouchDB of {node} does not accept the name and password for {request} ({reason})")]
     Unauthorized {
         /// The node.
         node: String,
         /// Method and path.
         request: String,
-        /// What CouchDB said.
+        /// The reason that CouchDB gave.
         reason: String,
     },
     /// CouchDB refused a request.
@@ -113,22 +113,22 @@ pub enum NodeError {
         request: String,
         /// The status.
         status: u16,
-        /// What it said.
+        /// The reason that it gave.
         reason: String,
     },
-    /// What answers does not speak as was expected, or its certificate is not accepted.
+    /// The server does not speak the expected protocol, or its certificate is not accepted.
     #[error("cannot speak with CouchDB of {node} at {url}: {problem}")]
     Tls {
         /// The node.
         node: String,
-        /// Where it was asked, without credentials.
+        /// The URL of the request, without credentials.
         url: String,
         /// What is wrong.
         problem: String,
         /// What to do about it.
         remedy: String,
     },
-    /// Somebody between us and CouchDB answered in its place.
+    /// Another server answered in the place of CouchDB.
     #[error(
         "at {url}, where CouchDB of {node} is expected, {} answers {status} to {request}: {}",
         answered.server,
@@ -137,17 +137,17 @@ pub enum NodeError {
     NotCouchDb {
         /// The node.
         node: String,
-        /// Where it was asked, without credentials.
+        /// The URL of the request, without credentials.
         url: String,
         /// Method and path.
         request: String,
         /// The status.
         status: u16,
-        /// Who answered, and what.
+        /// The server that answered, and its answer.
         answered: Box<Foreign>,
     },
-    /// No way to the node can make a tunnel.
-    #[error("no way to {node} can make a tunnel")]
+    /// No plugin of the access chain can open a tunnel.
+    #[error("no plugin of the access chain to {node} can open a tunnel")]
     NoTunnel {
         /// The node.
         node: String,
@@ -157,7 +157,7 @@ pub enum NodeError {
     Plugin(#[from] PluginError),
 }
 
-/// What `sudo` and `doas` say where they would ask for a password, or have no rule.
+/// What `sudo` and `doas` print if they would prompt for a password, or have no rule.
 const NO_RULE: [&str; 5] = [
     "sudo: a password is required",
     "sudo: a terminal is required",
@@ -167,7 +167,7 @@ const NO_RULE: [&str; 5] = [
 ];
 
 impl NodeError {
-    /// Whether the way to the node failed, rather than what was done there: the same may succeed when it is tried again.
+    /// Whether the connection to the node failed, rather than what was done there: it may succeed when it is tried again.
     pub fn is_of_the_way(&self) -> bool {
         matches!(self, Self::Connection { .. } | Self::Incomplete { .. })
     }
@@ -178,70 +178,71 @@ impl NodeError {
                 io::ErrorKind::PermissionDenied => {
                     "Run couchcopy as the user that owns CouchDB's data (often `couchdb`), or as root with sudo.".into()
                 }
-                io::ErrorKind::StorageFull => "There is no room left on that node. Make some.".into(),
-                _ => "Check the path, and who may read and write it.".into(),
+                io::ErrorKind::StorageFull => "The file system on that node is full. Free some space.".into(),
+                _ => "Check the path and its permissions.".into(),
             },
             Self::Program { problem, .. } if NO_RULE.iter().any(|said| problem.contains(said)) => {
-                "sudo on that node wants a password. Run `visudo` there and add this line, with the name of the user that \
-                 connects (or of the one that --via leads to before sudo) instead of USER: `USER ALL=(ALL) NOPASSWD: ALL`. \
-                 Or connect as the user that owns CouchDB's data, and leave out --use-sudo."
+                "sudo on that node requires a password. Run `visudo` there and add this line, with USER replaced by the user \
+                 that connects (or by the user that --via leads to before sudo): `USER ALL=(ALL) NOPASSWD: ALL`. Or connect \
+                 as the user that owns CouchDB's data, without --use-sudo."
                     .into()
             }
             Self::Program { problem, .. } if problem.contains("doas: ") => {
-                "doas on that node refuses. Add this line to /etc/doas.conf there, with the name of the user that connects \
-                 instead of USER: `permit nopass USER`."
+                "doas on that node refuses the command. Add this line to /etc/doas.conf there, with USER replaced by the user \
+                 that connects: `permit nopass USER`."
                     .into()
             }
             Self::Program { problem, .. } if problem.contains("is there already") => {
-                "couchcopy replaces nothing. Compare both; move away the one that does not belong there, and run the same \
-                 command again."
+                "couchcopy does not replace existing files. Compare the two, move away the file that does not belong there, \
+                 and run the same command again."
                     .into()
             }
             Self::Program { .. } => {
-                "Commands on the node run as the user that --via leads to: it has to own CouchDB's data, or be root \
+                "Commands on the node run as the user that --via leads to: that user must own CouchDB's data, or be root \
                  (--use-sudo). The node needs tar, find, stat, tail, xargs, env, readlink, df, mkdir, mv, rm and sync."
                     .into()
             }
             Self::Connection { .. } => {
-                "Try the way by hand: `couchcopy plugin run ssh exec HOST -- true`. Nothing is lost: the same command can \
-                 be given again."
+                "Test the connection with `couchcopy plugin run ssh exec HOST -- true`. Nothing is lost: run the same command \
+                 again."
                     .into()
             }
             Self::Incomplete { node, .. } => format!(
                 "Run the same command again. If this happens again, the program that leads to the node (ssh, kubectl, docker, \
-                 podman) loses data: update it, or use another way. `couchcopy plugin run ssh exec {node} -- seq 100000 | tail \
-                 -n 1` must print 100000 (instead of ssh write the plugin that --via names)."
+                 podman) loses data: update it, or use another program. `couchcopy plugin run ssh exec {node} -- seq 100000 | \
+                 tail -n 1` must print 100000 (replace ssh with the plugin that --via names)."
             ),
             Self::Garbled { node, .. } => format!(
-                "Something on the way to the node writes text of its own to standard output: often a login script (.bashrc, \
-                 .profile) or a ForceCommand. Print such text only in interactive shells, or to standard error. `couchcopy \
-                 plugin run ssh exec {node} -- true` must print nothing (instead of ssh write the plugin that --via names)."
+                "A program between this machine and the node writes its own text to standard output: often a login script \
+                 (.bashrc, .profile) or a ForceCommand. Print such text only in interactive shells, or to standard error. \
+                 `couchcopy plugin run ssh exec {node} -- true` must print nothing (replace ssh with the plugin that --via \
+                 names)."
             ),
-            Self::Answer { .. } => "Is that a CouchDB 3 node? -v shows what was run.".into(),
+            Self::Answer { .. } => "Check that it is a CouchDB 3 node. -v shows what was run.".into(),
             Self::NoAnswer { .. } => {
-                "Check host and port of the node argument, and that CouchDB runs. If it listens to its own machine only, \
-                 give --tunnel always."
+                "Check host and port of the node argument, and that CouchDB runs. If CouchDB listens on its own machine \
+                 only, add --tunnel always."
                     .into()
             }
             Self::Unauthorized { reason, .. } if reason.contains("temporarily locked") => {
-                "CouchDB has locked that name after too many wrong passwords. Wait five minutes, or restart that node; then give \
+                "CouchDB has locked that name after too many wrong passwords. Wait five minutes, or restart that node; then use \
                  the right password. `[chttpd_auth_lockout]` in its configuration sets the limits."
                     .into()
             }
             Self::Unauthorized { .. } => {
-                "Give name and password of a server admin: as user:password@host, in COUCHCOPY_PASSWORD, or by \
+                "Supply the name and password of a server admin: as user:password@host, in COUCHCOPY_PASSWORD, or with \
                  --password-file."
                     .into()
             }
-            Self::Http { .. } => "Look into CouchDB's log on that node.".into(),
+            Self::Http { .. } => "Check CouchDB's log on that node.".into(),
             Self::Tls { remedy, .. } => remedy.clone(),
             Self::NotCouchDb { .. } => {
-                "That is a proxy, a load balancer or another server. Give the address of the node's own CouchDB: HOST:PORT, --url, \
-                 `url` in the cluster file, or reach it through the node with --tunnel always."
+                "That is a proxy, a load balancer or another server. Name the address of the node's own CouchDB: HOST:PORT, \
+                 --url, or `url` in the cluster file; or reach it through the node with --tunnel always."
                     .into()
             }
             Self::NoTunnel { .. } => {
-                "ssh can: reach the node with --via ssh, or leave out --tunnel always.".into()
+                "ssh can open a tunnel: reach the node with --via ssh, or omit --tunnel always.".into()
             }
             Self::Plugin(error) => error.remedy().unwrap_or_default(),
         }
@@ -262,7 +263,7 @@ impl Advice for NodeError {
     }
 }
 
-/// Whether the way to a node failed, rather than what was done there; see [`NodeError::is_of_the_way`].
+/// Whether the connection to a node failed, rather than what was done there; see [`NodeError::is_of_the_way`].
 pub fn is_of_the_way(failure: &Failure) -> bool {
     failure.get::<NodeError>().is_some_and(NodeError::is_of_the_way)
 }

@@ -102,14 +102,14 @@ pub trait NodeFiles: Send + Sync {
     /// The node's name for messages.
     fn node(&self) -> String;
 
-    /// How files come and go as streams; `None` where paths are paths of this machine that can be opened as they are.
+    /// How files come and go as streams; `None` if paths are paths of this machine that can be opened as they are.
     fn streams(&self) -> Option<&dyn NodeStreams>;
 
-    /// The same files as they are reached while CouchDB is stopped, whether it is now or not; `None` where that is the same
-    /// way. Fails where there is none.
+    /// The files as they are reached while CouchDB is stopped, whether it is stopped now or not; `None` if the access does
+    /// not differ. Fails if they cannot be reached then.
     fn while_stopped(&self) -> Result<Option<Box<dyn NodeFiles>>>;
 
-    /// The entries of a folder, in no order; `None` where there is no such folder.
+    /// The entries of a folder, in no order; `None` if there is no such folder.
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>>;
 
     /// Paths of all regular files below a folder, relative to it, in no order; none where it is not there. Links are not
@@ -124,26 +124,27 @@ pub trait NodeFiles: Send + Sync {
         folders.iter().map(|folder| self.list(folder)).collect()
     }
 
-    /// Number and bytes of all regular files below a folder; nothing of them is kept meanwhile.
+    /// Number and bytes of all regular files below a folder; nothing of them is kept in the meantime.
     fn sum(&self, folder: &Path) -> Result<(u64, u64)>;
 
-    /// The last `bytes` bytes of a file, or all of a shorter one; `None` where it is not there.
+    /// The last `bytes` bytes of a file, or all of a shorter one; `None` if it is not there.
     fn tail(&self, path: &Path, bytes: u64) -> Result<Option<Vec<u8>>>;
 
-    /// The content of a file; `None` where it is not there. Fails where it has more than `most` bytes.
+    /// The content of a file; `None` if it is not there. Fails if it has more than `most` bytes.
     fn read(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>>;
 
-    /// Writes a file, or replaces it: whoever reads it sees the old content or the new one. Reads it again.
+    /// Writes a file, or replaces it: readers see either the old or the new content. Reads it again to verify it.
     fn write(&self, path: &Path, content: &[u8]) -> Result<()>;
 
     /// Makes a folder that only its owner can enter.
     ///
-    /// Fails where it is there already.
+    /// Fails if it is there already.
     fn create_folder(&self, path: &Path) -> Result<()>;
 
-    /// Moves files and folders into a folder of the same file system, keeping their names, and looks whether they are there.
+    /// Moves files and directories into a directory of the same file system, keeping their names, and checks that they are
+    /// there.
     ///
-    /// Fails where the folder holds such a name already; nothing is ever replaced.
+    /// Fails if the folder holds such a name already; nothing is ever replaced.
     fn move_into(&self, paths: &[PathBuf], folder: &Path) -> Result<()>;
 
     /// Removes files and folders with all that is in them, and looks whether they are gone. What is not there is fine.
@@ -158,8 +159,8 @@ pub trait NodeFiles: Send + Sync {
 
 /// Streams of files from and to a node whose files cannot be opened from here.
 pub trait NodeStreams: Send + Sync {
-    /// Everything below a folder that is no folder, and folders that are called like a view index, in no order; none where it
-    /// is not there. Files and folders may vanish meanwhile.
+    /// Everything below a folder that is not a folder, and folders that are called like a view index, in no order; none
+    /// where it is not there. Files and folders may vanish in the meantime.
     fn find(&self, folder: &Path) -> Result<Vec<FoundFile>>;
 
     /// Begins to unpack files below a folder that is there. Root gives them to `owner`.
@@ -167,7 +168,7 @@ pub trait NodeStreams: Send + Sync {
 
     /// Packs up files by their paths below a folder, in this order. A file that is not there is left out silently.
     ///
-    /// Fails where the connection breaks or the stream does not come to its end, after the files that came before; also where
+    /// Fails if the connection breaks or the stream does not come to its end, after the files that came before; also where
     /// there is no such folder.
     fn pack(&self, folder: &Path, paths: &[String], take: &mut TakeFile<'_>) -> Result<Packing>;
 
@@ -181,13 +182,13 @@ pub trait NodeStreams: Send + Sync {
     /// What has been appended to files, in this order. A file that cannot be read, or is not the one that was expected, is left
     /// out silently.
     ///
-    /// Fails where the connection breaks, after the files that came before.
+    /// Fails if the connection breaks, after the files that came before.
     fn rests(&self, folder: &Path, files: &[RestOf], take: &mut TakeRest<'_>) -> Result<Packing>;
 
-    /// The size of a file in bytes; `None` where it is not there.
+    /// The size of a file in bytes; `None` if it is not there.
     fn size(&self, path: &Path) -> Result<Option<u64>>;
 
     /// Bytes of a file: `count` blocks of 4096 bytes from block number `first` on, or fewer where it ends before. Each call
-    /// opens the file anew. Whether all of them arrived is for whoever knows its size to say.
+    /// opens the file again. A caller that knows its size checks whether all bytes arrived.
     fn blocks(&self, path: &Path, first: u64, count: u64) -> Result<Vec<u8>>;
 }

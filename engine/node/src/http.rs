@@ -3,188 +3,58 @@
 mod answer;
 pub(crate) mod api;
 mod body;
+mod endpoint;
 mod gate;
 pub(crate) mod presence;
+mod route;
 mod streamed;
 mod trouble;
 mod trust;
 pub(crate) mod tunnel;
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use reqwest::blocking::{Client, ClientBuilder};
+use reqwest::blocking::Client;
 use serde_json::Value;
 
 use crate::error::{NodeError, Result};
 use gate::Gate;
+use route::{ANSWER, Route};
 use streamed::Streamed;
 use trouble::Trouble;
 use tunnel::Tunnel;
 
 pub use answer::{Answer, Foreign};
 pub use body::Body;
+pub use endpoint::{Credentials, Endpoint, encode};
 
-/// How long an answer may take. CouchDB gives up on its own earlier.
-const ANSWER: Duration = Duration::from_secs(150);
-/// How long it may take to connect.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long to look whether somebody speaks HTTP where TLS was expected, or the other way round.
-const OTHER_SCHEME: Duration = Duration::from_secs(5);
 /// How long to wait before a request is sent again that a proxy did not get through to CouchDB.
 const PROXY_PAUSES: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
-/// Databases that `_dbs_info` tells of at a time, unless the node's configuration says otherwise.
+/// Databases that `_dbs_info` reports on at a time, unless the node's configuration says otherwise.
 const DBS_INFO_PORTION: usize = 100;
-/// What stays as it is in a part of a path.
-const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Makes one part of a path of any text: `a/b` becomes `a%2Fb`.
-pub fn encode(part: &str) -> String {
-    utf8_percent_encode(part, PART).to_string()
-}
-
-/// Name and password of a server admin.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name.
-    pub user: String,
-    /// The password. It is never shown.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
-/// Where CouchDB listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Whether it speaks TLS there.
-    pub tls: bool,
-    /// Host name or address; an IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// A PEM file of certificates that are trusted there beside those that this machine trusts.
-    pub ca: Option<PathBuf>,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// Speaks with one node. Connections are kept.
+/// Talks to one node over HTTP. Connections are kept.
 pub struct Http {
-    /// Ways to get there; the first one on which anybody answers is taken from then on.
+    /// Where to reach it; the first route on which a server answers is used from then on.
     routes: Vec<Route>,
     taken: OnceLock<usize>,
     /// Of messages.
     url: String,
     credentials: Option<Credentials>,
     gate: Gate,
-    /// How many databases are asked for at a time; less where the node refuses so many.
+    /// How many databases are requested at a time; fewer if the node refuses so many.
     dbs_info_portion: AtomicUsize,
     node: String,
 }
 
-/// A way to CouchDB.
-struct Route {
-    client: Client,
-    /// Of requests whose body is read while it is sent.
-    streaming: reqwest::Client,
-    /// A client that makes a connection for every request.
-    fresh: OnceLock<Result<Client, String>>,
-    /// Of requests: that of the tunnel, where there is one.
-    base: String,
-    endpoint: Endpoint,
-    tunnel: Option<Tunnel>,
-}
-
-impl Route {
-    fn new(endpoint: &Endpoint, tunnel: Option<Tunnel>) -> Result<Self, String> {
-        let address = tunnel.as_ref().map(Tunnel::address);
-        let base = match address {
-            // The certificate is for the node's name, so that is what the request has to go by.
-            Some(address) if endpoint.tls => {
-                Endpoint { port: address.port(), ..endpoint.clone() }.to_string()
-            }
-            Some(address) => format!("http://{address}"),
-            None => endpoint.to_string(),
-        };
-        let client = client(endpoint, address, true)?;
-        let streaming = built(endpoint, builder(endpoint, address, false)?.build())?;
-        Ok(Self { client, streaming, fresh: OnceLock::new(), base, endpoint: endpoint.clone(), tunnel })
-    }
-
-    /// A client that keeps no connections: each request finds out anew who is there.
-    fn fresh(&self) -> Result<&Client, String> {
-        let address = self.tunnel.as_ref().map(Tunnel::address);
-        self.fresh.get_or_init(|| client(&self.endpoint, address, false)).as_ref().map_err(Clone::clone)
-    }
-
-    /// What is spoken there, if that is TLS where it was not expected or the other way round.
-    fn other_scheme(&self) -> Option<Endpoint> {
-        if self.tunnel.is_some() {
-            return None;
-        }
-        let other = Endpoint { tls: !self.endpoint.tls, ..self.endpoint.clone() };
-        // Nothing of consequence is sent.
-        let client = Client::builder().timeout(OTHER_SCHEME).no_proxy().danger_accept_invalid_certs(true);
-        client.build().ok()?.get(format!("{other}/")).send().ok().map(|_| other)
-    }
-}
-
-fn client(endpoint: &Endpoint, address: Option<SocketAddr>, keeps: bool) -> Result<Client, String> {
-    built(endpoint, ClientBuilder::from(builder(endpoint, address, keeps)?).build())
-}
-
-fn built<C>(endpoint: &Endpoint, client: Result<C, reqwest::Error>) -> Result<C, String> {
-    client.map_err(|e| Trouble::of(&e, &endpoint.host).text())
-}
-
-/// Makes clients that find the endpoint's node, and trust it. `keeps` says whether they keep connections.
-fn builder(
-    endpoint: &Endpoint,
-    address: Option<SocketAddr>,
-    keeps: bool,
-) -> Result<reqwest::ClientBuilder, String> {
-    let mut builder = reqwest::Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
-    if !keeps {
-        builder = builder.pool_max_idle_per_host(0);
-    }
-    if endpoint.tls {
-        if let Some(address) = address {
-            builder = builder.resolve(&endpoint.host, address);
-        }
-        if let Some(file) = &endpoint.ca {
-            let trusted = trust::with_authorities(file)
-                .map_err(|problem| format!("cannot use the certificates in {}: {problem}", file.display()))?;
-            builder = builder.use_preconfigured_tls(trusted);
-        }
-    }
-    Ok(builder)
-}
-
 impl Http {
-    /// Prepares to speak with a node; nothing is sent yet. `node` is what messages call it.
+    /// Prepares to talk to a node; nothing is sent yet. `node` is what messages call it.
     ///
-    /// Fails where the endpoint's file of certificates cannot be used.
+    /// Fails if the endpoint's file of certificates cannot be used.
     pub fn new(
         endpoint: &Endpoint,
         credentials: Option<Credentials>,
@@ -204,13 +74,15 @@ impl Http {
         Ok(http)
     }
 
-    /// One more way to try where nobody has answered yet: CouchDB may not run right now, so which way leads to it shows later.
+    /// Adds another route, to be tried as long as no route has answered: CouchDB may not run right now, so which route leads to
+    /// it shows later.
     pub fn add(&mut self, endpoint: &Endpoint, tunnel: Option<Tunnel>) -> Result<()> {
         let route = Route::new(endpoint, tunnel).map_err(|problem| NodeError::Tls {
             node: self.node.clone(),
             url: self.url.clone(),
             problem,
-            remedy: "--ca and `ca` in the cluster file want a file with certificates in PEM form.".into(),
+            remedy: "--ca and `ca` in the cluster file require a file with certificates in PEM format."
+                .into(),
         })?;
         self.routes.push(route);
         Ok(())
@@ -221,12 +93,12 @@ impl Http {
         &self.node
     }
 
-    /// Where it is asked, without credentials.
+    /// The URL of the node, without credentials.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The name that it is asked by.
+    /// The user name that requests carry.
     pub fn user(&self) -> Option<&str> {
         self.credentials.as_ref().map(|credentials| credentials.user.as_str())
     }
@@ -241,7 +113,7 @@ impl Http {
         self.ask_within(method, path, body, ANSWER)
     }
 
-    /// The same with another time limit.
+    /// Sends a request with another time limit, and gives the answer, whatever its status.
     pub fn ask_within(
         &self,
         method: Method,
@@ -252,7 +124,8 @@ impl Http {
         self.send(method, path, body.map_or(Body::Nothing, Body::Json), limit)
     }
 
-    /// The same with any body. A stream goes the way on which somebody has answered before, or else the first one.
+    /// Sends a request with any body, and gives the answer, whatever its status. A stream takes the route on which a server has
+    /// answered before, or else the first route.
     pub fn send(&self, method: Method, path: &str, body: Body<'_>, limit: Duration) -> Result<Answer> {
         let taken = self.taken.get().copied().or_else(|| body.is_stream().then_some(0));
         if let Some(route) = taken.and_then(|taken| self.routes.get(taken)) {
@@ -273,7 +146,7 @@ impl Http {
         Err(failed.unwrap_or_else(|| NodeError::NoAnswer {
             node: self.node.clone(),
             url: self.url.clone(),
-            problem: "no way leads there".into(),
+            problem: "no address is known".into(),
         }))
     }
 
@@ -353,26 +226,26 @@ impl Http {
             return NodeError::Tls {
                 node,
                 url,
-                problem: format!("what answers there speaks {is}, not {not}"),
-                remedy: format!("Give {other} as the node's address (--url, or `url` in the cluster file)."),
+                problem: format!("the server there speaks {is}, not {not}"),
+                remedy: format!("Use {other} as the node's address (--url, or `url` in the cluster file)."),
             };
         }
         let said = route.tunnel.as_ref().and_then(Tunnel::last_words).filter(|said| !said.is_empty());
         let problem = match (said, &trouble) {
-            (Some(said), Trouble::Closed | Trouble::Other(_)) => format!("the tunnel says: {said}"),
+            (Some(said), Trouble::Closed | Trouble::Other(_)) => format!("the tunnel reports: {said}"),
             _ => trouble.text(),
         };
         NodeError::NoAnswer { node, url, problem }
     }
 
-    /// Asks once more, on a connection of its own: behind a load balancer somebody else may answer. `with_credentials` says
+    /// Sends a GET request on a connection of its own: behind a load balancer another node may answer. `with_credentials` says
     /// whether name and password are sent.
     pub(crate) fn ask_afresh(&self, path: &str, with_credentials: bool, limit: Duration) -> Result<Answer> {
         let route =
             self.taken.get().and_then(|taken| self.routes.get(*taken)).or_else(|| self.routes.first());
         let no_answer =
             |problem: String| NodeError::NoAnswer { node: self.node.clone(), url: self.url.clone(), problem };
-        let route = route.ok_or_else(|| no_answer("no way leads there".into()))?;
+        let route = route.ok_or_else(|| no_answer("no address is known".into()))?;
         let client = route.fresh().map_err(no_answer)?;
         let credentials = self.credentials.as_ref().filter(|_| with_credentials);
         self.exchange(client, route, Method::GET, path, Body::Nothing, limit, credentials)
@@ -402,7 +275,7 @@ impl Http {
         self.success(&request, answer)
     }
 
-    /// The body of an answer that has to tell success.
+    /// The body of an answer that must be a success.
     pub(crate) fn success(&self, request: &str, answer: Answer) -> Result<Value> {
         let (node, request) = (self.node.clone(), request.to_owned());
         if let Some(foreign) = answer.foreign {
@@ -430,18 +303,6 @@ impl Http {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_become_parts_of_a_path() {
-        assert_eq!(encode("a/b+c$(d)"), "a%2Fb%2Bc%24%28d%29");
-        assert_eq!(encode("couchdb@127.0.0.1"), "couchdb%40127.0.0.1");
-    }
-
-    #[test]
-    fn addresses_in_brackets() {
-        let endpoint = Endpoint { tls: false, host: "fd00::1".into(), port: 5984, ca: None };
-        assert_eq!(endpoint.to_string(), "http://[fd00::1]:5984");
-    }
 
     #[test]
     fn passwords_are_not_shown() {

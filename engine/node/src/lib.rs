@@ -1,10 +1,10 @@
 //! One CouchDB node as couchcopy sees it: its files, its service, its HTTP interface.
 //!
-//! Each part stands behind a small trait or type of its own: [`NodeFiles`] reads and changes what lies in the node's data
-//! folder, on this machine directly and elsewhere with the node's own `tar`, `find`, `mv` and the like; [`NodeService`]
-//! starts and stops CouchDB; [`Http`] speaks with it, through a tunnel where it listens to its own machine only.
+//! Each part stands behind a small trait or type of its own: [`NodeFiles`] reads and changes the files in the node's data
+//! directory, on this machine directly and elsewhere with the node's own `tar`, `find`, `mv` and the like; [`NodeService`]
+//! starts and stops CouchDB; [`Http`] talks to it, through a tunnel if it listens on its own machine only.
 //!
-//! Everything here blocks; whoever has several nodes gives each a thread.
+//! Everything here blocks; callers with several nodes use a thread for each.
 
 mod error;
 mod files;

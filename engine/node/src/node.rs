@@ -16,7 +16,7 @@ use crate::way::Way;
 
 /// One CouchDB node.
 pub struct Node {
-    /// Its Erlang name, where it is known, and the machine it is on.
+    /// Its Erlang name, if it is known, and the machine it is on.
     pub id: NodeId,
     /// Its data folder there.
     pub data: PathBuf,
@@ -44,7 +44,7 @@ impl fmt::Display for Node {
 /// When to reach CouchDB through a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TunnelMode {
-    /// Where it does not answer directly, and a way to the node can make a tunnel.
+    /// If CouchDB does not answer directly and a plugin of the access chain can open a tunnel.
     #[default]
     Auto,
     /// Always.
@@ -53,7 +53,7 @@ pub enum TunnelMode {
     Never,
 }
 
-/// Files at the end of a way: direct ones where nothing lies between.
+/// The files of a node: read directly if no plugin leads to it.
 pub fn files_of(way: &Way) -> Box<dyn NodeFiles> {
     if way.is_direct() {
         Box::new(LocalFiles::new(way.shown()))
@@ -64,7 +64,7 @@ pub fn files_of(way: &Way) -> Box<dyn NodeFiles> {
 
 /// Finds out how CouchDB is reached, and prepares to speak with it.
 ///
-/// Where nobody answers, CouchDB may just not run: then all ways are tried whenever it is asked, until one leads there.
+/// If nothing answers, CouchDB may just not run: then each request tries all addresses, until one answers.
 pub fn http_of(
     way: &Way,
     endpoint: &Endpoint,

@@ -10,7 +10,7 @@ use crate::way::Way;
 
 /// Starts and stops CouchDB on a node.
 pub trait NodeService: Send + Sync {
-    /// Starts CouchDB. Returns when its manager says that it runs; whether it answers yet is not asked.
+    /// Starts CouchDB. Returns when its manager reports that it runs; whether it answers yet is not checked.
     fn start(&self) -> Result<()>;
     /// Stops CouchDB. Returns when it has stopped.
     fn stop(&self) -> Result<()>;
@@ -29,7 +29,7 @@ pub struct PluginService {
     runtime: Arc<Runtime>,
     plugin: ServicePlugin,
     shown: String,
-    /// Is told what becomes known of CouchDB.
+    /// Receives what becomes known about CouchDB.
     way: Way,
 }
 

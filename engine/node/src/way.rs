@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use outcome::Lock;
 use plugin_host::{Chain, Command, NodeId, State, printable};
 use rustix::process::{Pid, Signal};
 use tokio::runtime::Runtime;
@@ -13,25 +14,25 @@ use crate::error::{NodeError, Result};
 
 /// What of a program's error output is kept.
 const KEPT: usize = 8 << 10;
-/// How often a program is looked at that has to end in time.
+/// How often to check whether a program has ended that has to end in time.
 const LOOK: Duration = Duration::from_millis(5);
 /// Exit code of ssh where it could not connect or lost its connection.
 const SSH_FAILED: i32 = 255;
 
 /// What plugins need to be called from threads that are not asynchronous.
 ///
-/// Fails where the system gives no resources for it.
+/// Fails if the system gives no resources for it.
 pub fn blocking_runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// The way to a node: runs programs there, on this machine or through node-access plugins.
+/// The access to a node: runs programs there, on this machine or through node-access plugins.
 #[derive(Clone)]
 pub struct Way {
     runtime: Arc<Runtime>,
     chain: Chain,
     id: NodeId,
-    /// What is known of CouchDB there: some ways depend on it.
+    /// What is known about CouchDB there: some plugins depend on it.
     state: Arc<Mutex<State>>,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Running {
 }
 
 impl Way {
-    /// A way through these plugins.
+    /// The access through these plugins.
     pub fn new(runtime: Arc<Runtime>, chain: Chain, id: NodeId) -> Self {
         Self { runtime, chain, id, state: Arc::new(Mutex::new(State::Unknown)) }
     }
@@ -82,18 +83,18 @@ impl Way {
         self.id.shown()
     }
 
-    /// Tells what is known of CouchDB on the node from now on.
+    /// Sets what is known about CouchDB on the node.
     pub fn set_state(&self, state: State) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        *self.state.locked() = state;
     }
 
     pub(crate) fn state(&self) -> State {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.locked()
     }
 
-    /// The way that is taken while CouchDB is stopped, whether it is now or not; `None` where it is the same as while it runs.
+    /// The access that works while CouchDB is stopped, whether it is stopped now or not; `None` if it does not differ.
     ///
-    /// Fails where there is no such way.
+    /// Fails if there is no such access.
     pub(crate) fn while_stopped(&self) -> Result<Option<Self>> {
         let command = Command { program: "true".into(), arguments: Vec::new() };
         let wrapped = |state| self.runtime.block_on(self.chain.wrap(&command, &self.id, state));
@@ -130,7 +131,7 @@ impl Way {
 
     /// Runs a program to its end, within a time.
     ///
-    /// Fails where it cannot be run, the connection breaks or it takes too long; any exit code of its own is fine.
+    /// Fails if it cannot be run, the connection breaks or it takes too long; any exit code of its own is fine.
     pub(crate) fn run(&self, doing: &str, words: &[&str], input: &[u8], limit: Duration) -> Result<Ended> {
         let mut running = self.spawn(doing, words)?;
         let (stdin, stdout) = (running.child.stdin.take(), running.child.stdout.take());
@@ -244,7 +245,7 @@ impl Running {
 
     /// Waits for its end; gives exit code and the end of what it said.
     ///
-    /// Fails where a signal ended it or, on a way through other programs, where the way broke.
+    /// Fails if a signal ended it or, if other programs lead to the node, if the connection broke.
     pub(crate) fn finish(&mut self, doing: &str, direct: bool) -> Result<(i32, String)> {
         let broken = |problem: String| NodeError::Connection {
             node: self.node.clone(),

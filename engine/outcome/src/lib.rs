@@ -8,6 +8,7 @@ mod advice;
 mod common;
 mod durable;
 mod failure;
+mod lock;
 mod printable;
 
 pub mod parallel;
@@ -17,4 +18,5 @@ pub use advice::{Advice, FailureKind};
 pub use common::{Common, io_remedy};
 pub use durable::sync_folder;
 pub use failure::{Failure, Result, with_causes};
+pub use lock::Lock;
 pub use printable::{is_unprintable, printable};

@@ -1,6 +1,6 @@
-//! The plugins that come with couchcopy: components of `plugins/dist`, built from the sources beside it.
+//! The plugins that come with couchcopy: components of `plugins/dist`, built from the sources next to it.
 
-use crate::contract::Kind;
+use crate::kind::Kind;
 
 /// A plugin that comes with couchcopy.
 #[derive(Debug)]

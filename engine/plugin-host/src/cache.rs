@@ -16,7 +16,7 @@ use wasmtime::component::Component;
 /// Beside the code: its hash.
 const HASH_SUFFIX: &str = ".blake3";
 
-/// The folder with the compiled plugins; `None` where there is none that can be trusted.
+/// The folder with the compiled plugins; `None` if there is none that can be trusted.
 #[derive(Debug, Clone)]
 pub(crate) struct Cache {
     folder: Option<PathBuf>,
@@ -34,7 +34,7 @@ impl Cache {
         Self { folder: trusted }
     }
 
-    /// The component of these bytes, where it was compiled before.
+    /// The component of these bytes, if it was compiled before.
     pub(crate) fn kept(&self, engine: &Engine, hash: &blake3::Hash) -> Option<Component> {
         load(engine, &self.path(engine, hash)?)
     }
@@ -77,13 +77,13 @@ fn make_private(folder: &Path) -> Result<(), String> {
 /// Whether nobody but this user can write there.
 fn private(found: &fs::Metadata, folder: bool) -> Result<(), String> {
     if found.is_dir() != folder || (!folder && !found.is_file()) {
-        return Err("it is something else".into());
+        return Err("it is not a regular file or a directory".into());
     }
     if found.uid() != rustix::process::geteuid().as_raw() {
-        return Err("it belongs to somebody else".into());
+        return Err("it belongs to another user".into());
     }
     if found.mode() & 0o022 != 0 {
-        return Err("others may write there".into());
+        return Err("other users may write there".into());
     }
     Ok(())
 }
@@ -109,7 +109,7 @@ fn load(engine: &Engine, path: &Path) -> Option<Component> {
     let code = open(path)?;
     let found = blake3::Hasher::new().update_reader(&code).ok()?.finalize();
     if found.to_hex().as_str() != written {
-        tracing::debug!("{} is damaged; it is made anew", path.display());
+        tracing::debug!("{} is damaged; it is compiled again", path.display());
         return None;
     }
     // SAFETY: wasmtime asks that these bytes come from `Component::serialize`, were not changed, and do not change while

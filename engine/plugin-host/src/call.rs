@@ -1,4 +1,4 @@
-//! One call into a plugin: what it may take, and what the host does for it meanwhile.
+//! One call into a plugin: what it may take, and what the host does for it in the meantime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,17 +44,17 @@ impl Default for Limits {
     }
 }
 
-/// Who is told what plugins do.
+/// Receives what plugins do, while they do it.
 pub trait Events: Send + Sync {
     /// A plugin says something.
     fn log(&self, plugin: &str, node: &str, text: &str);
-    /// A program was run for a plugin; `command` is what was really run, with the way to the node in front of it.
+    /// A program was run for a plugin; `command` is what was really run, including the access chain to the node.
     fn ran(&self, plugin: &str, node: &str, command: &str, result: &Result<Output, RunError>) {
         let _ = (plugin, node, command, result);
     }
 }
 
-/// Tells nobody.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy)]
 pub struct NoEvents;
 
@@ -69,7 +69,7 @@ pub(crate) struct CallState {
     /// For a call that may run programs.
     running: Option<Running>,
     logged: usize,
-    /// Why the host ended the call, where it did.
+    /// Why the host ended the call, if it did.
     pub(crate) failure: Option<CallFailure>,
 }
 
@@ -154,7 +154,7 @@ impl host::Host for CallState {
     }
 }
 
-/// Has a call end within its time, and says why where it gave no result.
+/// Has a call end within its time, and says why if it gave no result.
 pub(crate) async fn within<T>(
     deadline: Duration,
     store: &mut Store<CallState>,

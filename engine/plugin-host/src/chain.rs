@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::bindings::types::{Command, State};
 use crate::call::{CallState, within};
-use crate::contract::Kind;
 use crate::error::{CallFailure, LoadFailure, PluginError, Result};
 use crate::find::Origin;
 use crate::grants::Permission;
+use crate::kind::Kind;
 use crate::plugin::{Plugin, Ready, Settings};
 use crate::service::{NodeId, told};
 use crate::text;
@@ -19,8 +19,8 @@ pub struct ChainLink {
     settings: Settings,
 }
 
-/// How a command reaches a node: the first link leads away from this machine, the next one from where that led to. Without
-/// links commands run on this machine.
+/// The access chain to a node: the first link leads away from this machine, each further link from where the link before it
+/// leads. Without links commands run on this machine.
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     links: Vec<ChainLink>,
@@ -47,7 +47,7 @@ impl ChainLink {
         let Self { plugin, settings } = self;
         let failed = |failure| self.failed("wrap", node, failure);
         let Ready::Access { access, .. } = &plugin.ready else {
-            return Err(failed(CallFailure::Trap("it is no node-access plugin".into())));
+            return Err(failed(CallFailure::Trap("it is not a node-access plugin".into())));
         };
         let mut store = CallState::store(&plugin.engine.engine, &plugin.limits, None);
         let told_node = node.with_settings(settings);
@@ -128,7 +128,7 @@ async fn through<'l>(
 /// Whom sudo makes of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SudoUser<'a> {
-    /// Root, as nobody else is named.
+    /// Root, as no other user is named.
     Root,
     /// The user of this name.
     Named(&'a str),
@@ -151,7 +151,7 @@ impl Chain {
     }
 
     /// The command that connects its standard input and output to TCP port `port` of `host`, as seen from the node's machine,
-    /// when it is run here. `None` where no link can do that.
+    /// when it is run here. `None` if no link can do that.
     ///
     /// The last link that can is the one that does: those behind it are taken to stay on the machine that it leads to, as sudo
     /// does, and are left out; those before it lead there.
@@ -169,14 +169,14 @@ impl Chain {
         through(self.links.iter().take(at), connected, node, service).await.map(Some)
     }
 
-    /// The same without its last link; empty where it is.
+    /// The chain without its last link; empty if it has no links.
     #[must_use]
     pub fn without_last(&self) -> Self {
         let before = self.links.len().saturating_sub(1);
         Self { links: self.links.iter().take(before).cloned().collect() }
     }
 
-    /// As whom its last link runs programs by sudo itself; `None` where that link is another plugin or runs another program.
+    /// The user as whom its last link, sudo, runs programs; `None` if that link is another plugin or runs another program.
     pub(crate) fn last_sudo(&self) -> Option<SudoUser<'_>> {
         let ChainLink { plugin, settings } = self.links.last()?;
         let setting =

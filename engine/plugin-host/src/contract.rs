@@ -1,7 +1,6 @@
 //! Which version of the contract a component was made for, and which world; read before anything of it runs.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use patterns::Wraps;
 use serde::Serialize;
@@ -9,29 +8,11 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::error::LoadFailure;
+use crate::kind::Kind;
 
-/// The version of the contract that this host speaks. Versions that differ in the patch only are the same to it.
+/// The version of the contract that this host supports. Versions that differ only in the patch number count as equal.
 const SPOKEN: &str = "0.1.0";
 const PACKAGE: &str = "couchcopy:plugin/";
-
-/// What a plugin is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Starts and stops CouchDB: world `service-control`.
-    Service,
-    /// Says how a command reaches a node: world `node-access`, or `node-access-with-tunnel`.
-    Access,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Service => "service",
-            Self::Access => "node-access",
-        })
-    }
-}
 
 /// What a component was made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,4 +1,4 @@
-//! What a plugin says of itself, checked, and the settings that fit it.
+//! The description that a plugin gives of itself, checked, and the settings that fit it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,16 +6,15 @@ use std::fmt;
 use patterns::{Pattern, Wraps};
 use serde::Serialize;
 
-use crate::find::is_name;
 use crate::reference::PluginReference;
-use crate::text::is_unprintable;
+use crate::text::{is_name, is_unprintable};
 
 /// The longest text in a description.
 const LONGEST: usize = 2000;
 /// The most settings or patterns.
 const MOST: usize = 100;
 
-/// What a plugin says of itself.
+/// The description that a plugin gives of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Description {
     /// Its name.
@@ -37,9 +36,9 @@ pub struct Setting {
     pub name: String,
     /// What it means.
     pub meaning: String,
-    /// Its value where the user gives none.
+    /// Its value if the user sets none.
     pub default: Option<String>,
-    /// Whether the user has to give one.
+    /// Whether the user must set it.
     pub required: bool,
 }
 
@@ -49,7 +48,7 @@ pub struct CommandPattern {
     /// Program and arguments, as the contract writes them.
     #[serde(serialize_with = "words")]
     pub pattern: Pattern,
-    /// What they are run for.
+    /// The purpose of the commands.
     pub purpose: String,
 }
 
@@ -68,7 +67,7 @@ pub(crate) struct Raw {
 }
 
 impl Description {
-    /// Checks what a plugin says of itself; tells what is wrong with it.
+    /// Checks the description that a plugin gives of itself; the error says what is wrong with it.
     pub(crate) fn check(raw: Raw, wraps: Wraps) -> Result<Self, String> {
         if !is_name(&raw.name) {
             return Err(format!("its name is {:?}", crate::text::printable(&raw.name)));
@@ -85,7 +84,10 @@ impl Description {
         let mut names = BTreeSet::new();
         for setting in &raw.settings {
             if !is_name(&setting.name) || matches!(setting.name.as_str(), "host" | "node" | "command") {
-                return Err(format!("{:?} is no name for a setting", crate::text::printable(&setting.name)));
+                return Err(format!(
+                    "{:?} is not a name for a setting",
+                    crate::text::printable(&setting.name)
+                ));
             }
             if !names.insert(setting.name.as_str()) {
                 return Err(format!("the setting {} is there twice", setting.name));
@@ -120,7 +122,7 @@ impl Description {
         })
     }
 
-    /// The values of all settings that have one: the user's before the defaults.
+    /// The values of all settings that have a value: the value that the user set, otherwise the default.
     pub fn settings_of(&self, reference: &PluginReference) -> Result<Vec<(String, String)>, SettingsError> {
         for (name, given) in &reference.settings {
             if !self.settings.iter().any(|setting| setting.name == *name) {
@@ -175,18 +177,18 @@ fn value(value: &str) -> Result<(), String> {
 /// Settings that do not fit a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingsError {
-    /// It has no such setting.
+    /// The plugin has no such setting.
     Unknown {
         /// As the user wrote it.
         name: String,
-        /// What it has.
+        /// The settings that the plugin has.
         known: Vec<Setting>,
     },
     /// A required one is missing.
     Missing {
         /// Its name.
         name: String,
-        /// What it has.
+        /// The settings that the plugin has.
         known: Vec<Setting>,
     },
     /// A value that no setting can have.
@@ -212,10 +214,10 @@ impl SettingsError {
     pub(crate) fn remedy(&self) -> String {
         let known = match self {
             Self::Unknown { known, .. } | Self::Missing { known, .. } => known,
-            Self::Value { .. } => return "Give another value.".into(),
+            Self::Value { .. } => return "Choose another value.".into(),
         };
         if known.is_empty() {
-            return "It has no settings at all.".into();
+            return "The plugin has no settings.".into();
         }
         let lines = known.iter().map(|setting| {
             let note = match &setting.default {
@@ -225,7 +227,7 @@ impl SettingsError {
             };
             format!("\n  {}: {}{note}", setting.name, setting.meaning)
         });
-        format!("It knows these:{}", lines.collect::<String>())
+        format!("Its settings are:{}", lines.collect::<String>())
     }
 }
 
@@ -264,7 +266,7 @@ mod tests {
         assert!(refused(&|raw| raw.name = "My Plugin".into()).contains("name"));
         assert!(refused(&|raw| raw.summary = "a\u{1b}[2J".into()).contains("cannot be shown"));
         assert!(refused(&|raw| raw.summary = "x".repeat(5000)).contains("too long"));
-        assert!(refused(&|raw| raw.settings[0].name = "host".into()).contains("no name for a setting"));
+        assert!(refused(&|raw| raw.settings[0].name = "host".into()).contains("not a name for a setting"));
         assert!(refused(&|raw| raw.settings[1].name = "unit".into()).contains("twice"));
         assert!(refused(&|raw| raw.settings[0].required = true).contains("required and has a default"));
         assert!(refused(&|raw| raw.commands[0].0[1] = "{other}".into()).contains("no setting called"));

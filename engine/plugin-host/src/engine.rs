@@ -8,7 +8,7 @@ use wasmtime::{Config, Engine};
 
 use crate::error::{PluginError, Result};
 
-/// How often a plugin that computes is asked whether its time is over.
+/// How often a plugin that computes is interrupted to see whether its time is over.
 const TICK: Duration = Duration::from_millis(5);
 /// The stack of WebAssembly code, within the one below.
 const WASM_STACK: usize = 512 << 10;

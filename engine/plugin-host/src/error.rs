@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use outcome::{Advice, FailureKind};
 
-use crate::contract::Kind;
 use crate::description::SettingsError;
 use crate::grants::Ungranted;
+use crate::kind::Kind;
 
 /// Result of the plugin host.
 pub type Result<T, E = PluginError> = std::result::Result<T, E>;
@@ -16,16 +16,16 @@ pub type Result<T, E = PluginError> = std::result::Result<T, E>;
 /// What can go wrong with a plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    /// There is no plugin of that name.
+    /// There is no plugin with this name.
     #[error("there is no {kind} plugin called {name:?}")]
     NotFound {
         /// As the user wrote it.
         name: String,
-        /// What kind was wanted.
+        /// The kind of plugin that was needed.
         kind: Kind,
-        /// Names of the built-in ones of that kind.
+        /// Names of the built-in plugins of that kind.
         built_in: Vec<&'static str>,
-        /// Where it was looked for.
+        /// The directories that were searched.
         looked: Vec<PathBuf>,
     },
     /// A file cannot be read or written.
@@ -33,12 +33,12 @@ pub enum PluginError {
     Io {
         /// What was being done, as in "cannot …".
         doing: &'static str,
-        /// To which file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error that the system reported.
         source: io::Error,
     },
-    /// A file is no plugin that this couchcopy can load.
+    /// The file is not a plugin that this couchcopy can load.
     #[error("{plugin} cannot be loaded: {failure}")]
     Load {
         /// Name or path.
@@ -82,64 +82,71 @@ pub enum PluginError {
         problem: String,
     },
     /// wasmtime could not be set up.
-    #[error("the WebAssembly engine does not start: {0}")]
+    #[error("cannot start the WebAssembly engine: {0}")]
     Engine(String),
 }
 
-/// Why a file is no plugin for this couchcopy.
+/// Why a file is not a plugin for this couchcopy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadFailure {
-    /// Too large a file.
-    #[error("it has {0} MiB, and no plugin needs more than {max}", max = crate::find::MAX_MIB)]
-    TooLarge(u64),
-    /// Not a component.
+    /// The file is too large.
+    #[error("it has {mib} MiB, more than the {limit} MiB that a plugin may have")]
+    TooLarge {
+        /// Size of the file in MiB.
+        mib: u64,
+        /// The largest size that is read, in MiB.
+        limit: u64,
+    },
+    /// The file is not a component.
     #[error("it is not a WebAssembly component: {0}")]
     NotAComponent(String),
-    /// A core module.
+    /// The file is a core module.
     #[error("it is a core module, not a component")]
     CoreModule,
-    /// A component of something else.
-    #[error("it exports nothing of couchcopy:plugin, so it is not made for couchcopy")]
+    /// The file is a component of another program.
+    #[error("it exports nothing of couchcopy:plugin, so it was not built for couchcopy")]
     OtherWorld,
-    /// Only a part of a world.
+    /// The component implements only a part of a world.
     #[error(
-        "it exports {found}, which is no world of the contract (describe and one of service, access; tunnel beside access)"
+        "it exports {found}, which is not a world of the contract (describe with one of service and access; tunnel only with access)"
     )]
     PartOfAWorld {
         /// What it exports.
         found: String,
     },
-    /// Another version of the contract.
-    #[error("it was made for version {found} of the plugin contract, this couchcopy speaks {spoken}")]
+    /// The component implements another version of the contract.
+    #[error(
+        "it was built for version {found} of the plugin contract; this couchcopy supports version {spoken}"
+    )]
     OtherVersion {
-        /// The plugin's.
+        /// The version of the plugin.
         found: String,
-        /// Ours.
+        /// The version of this couchcopy.
         spoken: &'static str,
-        /// Whether the plugin's is the newer one.
+        /// Whether the version of the plugin is the newer one.
         newer: bool,
     },
-    /// It wants more than it can get.
-    #[error("it wants to import {0}, which couchcopy gives to no plugin of its kind")]
+    /// It imports more than plugins may import.
+    #[error("it imports {0}, which couchcopy does not offer to plugins of its kind")]
     ForeignImports(String),
-    /// Its functions are others than the contract's.
-    #[error("its functions are not as the contract has them: {0}")]
+    /// Its functions differ from those of the contract.
+    #[error("its functions differ from those of the contract: {0}")]
     OtherFunctions(String),
-    /// It is of the other kind.
-    #[error("it is a {found} plugin, a {wanted} plugin is needed here")]
+    /// It is a plugin of the other kind.
+    #[error("it is a {found} plugin; a {wanted} plugin is needed here")]
     OtherKind {
         /// What it is.
         found: Kind,
         /// What was wanted.
         wanted: Kind,
     },
-    /// What it says of itself is no description.
-    #[error("its description makes no sense: {0}")]
+    /// Its description is not valid.
+    #[error("its description is not valid: {0}")]
     Description(String),
-    /// The compiler does not come to an end with it.
+    /// The compiler did not finish in time.
     #[error("it could not be compiled within {} s", .0.as_secs())]
     SlowToCompile(Duration),
-    /// It does not answer to `describe`.
+    /// The function `describe` failed.
     #[error("describe: {0}")]
     Describe(CallFailure),
 }
@@ -147,26 +154,26 @@ pub enum LoadFailure {
 /// Why a call ended without a result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallFailure {
-    /// It took too long; whatever it was running was ended.
+    /// It took too long; the command that it was running was stopped.
     #[error("it did not end within {} s", .0.as_secs_f64())]
     Deadline(Duration),
-    /// It wanted more memory than it may have.
-    #[error("it wanted more than the {0} MiB of memory that a plugin may have")]
+    /// It needed more memory than it may have.
+    #[error("it needed more than the {0} MiB of memory that a plugin may have")]
     Memory(usize),
-    /// It logged without end.
+    /// It logged too much.
     #[error("it logged more than {0} MiB")]
     Log(usize),
-    /// It handed over more data than it may.
-    #[error("it handed over more data than a call may ({0})")]
+    /// It passed more data than it may pass.
+    #[error("it passed more data than a call may pass ({0})")]
     TooMuchData(String),
     /// It crashed.
     #[error("it crashed: {0}")]
     Trap(String),
-    /// It said that it failed.
+    /// It reported a failure.
     #[error("{0}")]
     Failed(String),
-    /// It wanted to run, or gave back, a command that it may not.
-    #[error("it wanted `{command}`, which no pattern of its description allows")]
+    /// It requested, or returned, a command that it may not run.
+    #[error("it requested `{command}`, which no pattern of its description allows")]
     NotPermitted {
         /// The command.
         command: String,
@@ -194,18 +201,18 @@ impl Advice for PluginError {
     fn remedy(&self) -> Option<String> {
         Some(match self {
             Self::NotFound { built_in, looked, .. } => format!(
-                "Built in are {}. Others are looked for in {}, or give a path, e.g. ./plugin.wasm. `couchcopy plugin list` \
-                 shows all.",
+                "Built-in plugins: {}. Other plugins are searched for in {}; or name a path, for example ./plugin.wasm. \
+                 `couchcopy plugin list` lists all plugins.",
                 built_in.join(", "),
                 looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
             ),
-            Self::Io { .. } => "Check the path and who may read it.".into(),
+            Self::Io { .. } => "Check the path and its permissions.".into(),
             Self::Load { failure, .. } => failure.remedy(),
             Self::Settings { problem, .. } => problem.remedy(),
             Self::NotGranted(ungranted) => ungranted.remedy(),
             Self::Call { plugin, failure, .. } => failure.remedy(plugin),
-            Self::Configuration { .. } => "Mend the file or move it aside.".into(),
-            Self::Engine(_) => "Please report it with your processor and system.".into(),
+            Self::Configuration { .. } => "Fix the file or move it out of the way.".into(),
+            Self::Engine(_) => "Please report this message with your processor and operating system.".into(),
         })
     }
 }
@@ -214,23 +221,23 @@ impl LoadFailure {
     fn remedy(&self) -> String {
         match self {
             Self::CoreModule => {
-                "Build it with `couchcopy plugin build`, or make a component of it with `wasm-tools component new`.".into()
+                "Build it with `couchcopy plugin build`, or convert it to a component with `wasm-tools component new`.".into()
             }
             Self::OtherVersion { newer: true, .. } => {
-                "Install a newer couchcopy; or, as its author, build it against the contract that `couchcopy plugin new` \
-                 writes."
+                "Install a newer couchcopy. The author of the plugin can also build it against the contract that \
+                 `couchcopy plugin new` writes."
                     .into()
             }
             Self::OtherVersion { newer: false, .. } => {
-                "Install a newer version of the plugin; its author builds it against the contract that \
-                 `couchcopy plugin new` writes."
+                "Install a newer version of the plugin. Its author builds it against the contract that `couchcopy plugin \
+                 new` writes."
                     .into()
             }
             Self::OtherKind { .. } => {
                 "Service plugins belong after --service, node-access plugins after --via.".into()
             }
-            Self::NotAComponent(_) | Self::TooLarge(_) | Self::OtherWorld => {
-                "Check that it is the right file, and that it came over whole.".into()
+            Self::NotAComponent(_) | Self::TooLarge { .. } | Self::OtherWorld => {
+                "Check that it is the right file, and that the download is complete.".into()
             }
             Self::SlowToCompile(_)
             | Self::PartOfAWorld { .. }
@@ -238,7 +245,7 @@ impl LoadFailure {
             | Self::OtherFunctions(_)
             | Self::Description(_)
             | Self::Describe(_) => {
-                "Tell its author; `couchcopy plugin check FILE` shows what couchcopy sees.".into()
+                "Report it to its author. `couchcopy plugin check FILE` shows what couchcopy sees.".into()
             }
         }
     }
@@ -248,18 +255,18 @@ impl CallFailure {
     fn remedy(&self, plugin: &str) -> String {
         match self {
             Self::Deadline(_) => format!(
-                "What it was running was ended. Look at the service on the node; give more time with --deadline, or see \
-                 with -v what {plugin} does."
+                "The command that it was running was stopped. Check the service on the node. Allow more time with \
+                 --deadline, or run with -v to see what {plugin} does."
             ),
             Self::Failed(_) => {
-                format!("`couchcopy plugin show {plugin}` tells its settings; -v shows what it runs.")
+                format!("`couchcopy plugin show {plugin}` shows its settings; -v shows the commands that it runs.")
             }
             Self::NotPermitted { .. } => {
-                "Nothing was run. Tell the plugin's author: its description has to name all its commands."
+                "Nothing was run. Report it to the plugin's author: the description must name every command of the plugin."
                     .into()
             }
             Self::Memory(_) | Self::Log(_) | Self::TooMuchData(_) | Self::Trap(_) => {
-                "That is a mistake in the plugin: tell its author.".into()
+                "This is a bug in the plugin: report it to its author.".into()
             }
         }
     }

@@ -27,7 +27,7 @@ echo "end $#""#;
 pub enum Hindrance {
     /// There is no such program.
     Missing,
-    /// The file is no program, or the user may not run it.
+    /// The file is not a program, or the user may not run it.
     NotExecutable,
     /// sudo does not permit it.
     NotPermitted,
@@ -66,8 +66,8 @@ impl Foreseen {
 }
 
 impl ServicePlugin {
-    /// Looks whether the programs that start, stop and report on CouchDB are there and may be run, the way to the node
-    /// included. Runs none of them. What cannot be found out is not doubted.
+    /// Checks whether the programs that start, stop and report on CouchDB exist and may be run, including those of the access
+    /// chain to the node. Runs none of these programs. What cannot be found out is not doubted.
     pub async fn doubts(&self) -> Result<Vec<Doubt>> {
         let foreseen = self.foreseen();
         let mut programs: Vec<&str> = Vec::new();
@@ -115,7 +115,7 @@ impl ServicePlugin {
             .collect()
     }
 
-    /// What keeps each program from being run; empty where that cannot be found out.
+    /// What keeps each program from being run; empty if that cannot be found out.
     async fn hindered(&self, programs: &[&str]) -> Result<Vec<Option<Hindrance>>> {
         let Shared { node, chain, .. } = self.shared();
         let mut arguments = vec!["-c".to_owned(), PROBE.to_owned(), "sh".to_owned()];
@@ -126,7 +126,7 @@ impl ServicePlugin {
         Ok(parse(&output.stdout, programs.len()))
     }
 
-    /// Whether sudo would run a command, where sudo is what the way to the node ends with; `true` where that is not so or
+    /// Whether sudo would run a command, if the access chain to the node ends with sudo; `true` if it does not or
     /// cannot be found out.
     async fn sudo_permits(&self, words: &[String]) -> Result<bool> {
         let Shared { node, chain, .. } = self.shared();
@@ -146,7 +146,7 @@ impl ServicePlugin {
     }
 }
 
-/// Reads what the probe says of so many programs; nothing where it was cut off, or is something else.
+/// Reads what the probe says of so many programs; nothing if it was cut off, or is something else.
 fn parse(text: &str, programs: usize) -> Vec<Option<Hindrance>> {
     let lines: Vec<&str> = text.lines().collect();
     let end = format!("end {programs}");

@@ -2,7 +2,7 @@
 //!
 //! A grant is for a file's content, by its BLAKE3: whatever is changed in the file, it is another plugin. Grants that
 //! couchcopy remembers are in `grants.toml`, those that an administrator writes in `config.toml`, both in the configuration
-//! folder and in the same form: `[[grant]]` with `plugin` and `hash`.
+//! directory and in one form: `[[grant]]` with `plugin` and `hash`.
 
 use std::fmt;
 use std::fs;
@@ -21,7 +21,7 @@ const REMEMBERED: &str = "grants.toml";
 /// The file that the user writes.
 const CONFIGURED: &str = "config.toml";
 
-/// What one plugin has been granted: the commands that it describes, for as long as its file stays as it is.
+/// The grant of one plugin: it may run the commands that it describes, as long as its file stays unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
@@ -54,7 +54,7 @@ pub struct Grants {
     pub configured: Vec<Grant>,
 }
 
-/// Leave for a plugin to have its commands run.
+/// Permission for a plugin to have its commands run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Permission(());
 
@@ -69,9 +69,9 @@ pub struct Ungranted {
     pub file: PathBuf,
     /// BLAKE3 of its file.
     pub hash: String,
-    /// What it wants to run, and what for.
+    /// The commands that it needs to run, each with its purpose.
     pub commands: Vec<(String, String)>,
-    /// Whether another file of this name was granted: this one has changed, or is another plugin.
+    /// Whether another file with this path was granted: this file has changed, or is another plugin.
     pub was_granted: bool,
 }
 
@@ -82,24 +82,24 @@ impl fmt::Display for Ungranted {
         if *was_granted {
             write!(
                 f,
-                "plugin {plugin} {version}: {file} is not the file that was granted; it has changed since"
+                "plugin {plugin} {version}: {file} is not the file that was granted; it has changed since then"
             )
         } else {
             write!(
                 f,
-                "plugin {plugin} {version} ({file}) has not been granted the commands that it wants to run"
+                "plugin {plugin} {version} ({file}) has not been granted the commands that it needs to run"
             )
         }
     }
 }
 
 impl Ungranted {
-    /// Leave for it, given by the user who was asked.
+    /// The permission, given by the user when prompted.
     pub fn permit(&self) -> Permission {
         Permission(())
     }
 
-    /// The commands that it wants to run, a line each.
+    /// The commands that it needs to run, one per line.
     pub fn list(&self) -> String {
         let lines = self.commands.iter().map(|(pattern, purpose)| format!("\n  {pattern}\n      {purpose}"));
         lines.collect()
@@ -107,7 +107,7 @@ impl Ungranted {
 
     pub(crate) fn remedy(&self) -> String {
         format!(
-            "It wants to run:{}\nIf that is what it should do: give --grant {} for this once, or remember it with \
+            "The plugin needs to run:{}\nTo allow these commands once, add --grant {}. To allow them from now on, run \
              `couchcopy plugin grants --add {}`.",
             self.list(),
             self.plugin,
@@ -117,7 +117,7 @@ impl Ungranted {
 }
 
 impl Grants {
-    /// Reads the grants. No file is no grant.
+    /// Reads the grants. Without a file there are no grants.
     pub fn read(folders: &Folders) -> Result<Self> {
         let Some(folder) = folders.config.clone() else { return Ok(Self::default()) };
         Ok(Self {
@@ -127,7 +127,7 @@ impl Grants {
         })
     }
 
-    /// Leave for a plugin, if it is built in, has been granted, or `once` holds its name, its path or its hash.
+    /// The permission of a plugin, if it is built in, has been granted, or `once` holds its name, its path or its hash.
     pub(crate) fn permit(
         &self,
         description: &Description,
@@ -161,7 +161,7 @@ impl Grants {
         })))
     }
 
-    /// Remembers a grant. An older one for the same file is forgotten.
+    /// Remembers a grant. It replaces an older grant for the same file.
     pub fn add(&mut self, grant: Grant) -> Result<()> {
         self.remembered
             .retain(|known| known.hash != grant.hash && (known.file.is_none() || known.file != grant.file));
@@ -189,7 +189,7 @@ impl Grants {
         let Some(folder) = &self.folder else {
             return Err(PluginError::Configuration {
                 path: PathBuf::from(REMEMBERED),
-                problem: "has no place: neither XDG_CONFIG_HOME nor HOME is set".into(),
+                problem: "has no directory: neither XDG_CONFIG_HOME nor HOME is set".into(),
             });
         };
         let path = folder.join(REMEMBERED);
@@ -218,10 +218,10 @@ fn read(path: &Path) -> Result<Vec<Grant>> {
     };
     let owner = found.uid();
     if (owner != 0 && owner != rustix::process::geteuid().as_raw()) || found.mode() & 0o022 != 0 {
-        return Err(wrong("can be written by others, so the grants in it mean nothing".into()));
+        return Err(wrong("can be written by other users, so the grants in it are not used".into()));
     }
     let text = fs::read_to_string(path).map_err(|e| PluginError::io("read", path, e))?;
-    let file: GrantsFile = toml::from_str(&text).map_err(|e| wrong(format!("cannot be understood: {e}")))?;
+    let file: GrantsFile = toml::from_str(&text).map_err(|e| wrong(format!("cannot be parsed: {e}")))?;
     Ok(file.grant)
 }
 

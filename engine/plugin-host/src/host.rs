@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::builtin;
 use crate::cache::Cache;
 use crate::call::Limits;
-use crate::contract::Kind;
 use crate::engine::TickingEngine;
 use crate::error::{LoadFailure, PluginError, Result};
 use crate::find::{self, Folders, Found};
 use crate::grants::{Grants, Permission};
+use crate::kind::Kind;
 use crate::plugin::Plugin;
 
 /// How plugins are run.
@@ -44,7 +44,7 @@ impl PluginHost {
         })
     }
 
-    /// Loads a plugin by its name or path. It is compiled, or taken from the cache, and asked for its description.
+    /// Loads a plugin by its name or path. It is compiled, or taken from the cache, and its description is read.
     pub async fn load(&self, name: &str, kind: Kind) -> Result<Arc<Plugin>> {
         let plugin = self.loaded(find::find(name, kind, &self.folders)?).await?;
         if plugin.kind() != kind {
@@ -77,7 +77,7 @@ impl PluginHost {
         }
     }
 
-    /// Loads the built-in plugins and all that are installed. Those that cannot be loaded are told with their error.
+    /// Loads the built-in plugins and all that are installed. A plugin that cannot be loaded is listed with its error.
     pub async fn load_all(&self) -> Vec<Result<Arc<Plugin>>> {
         let mut all = Vec::new();
         for built_in in builtin::ALL {
@@ -96,7 +96,7 @@ impl PluginHost {
         Plugin::load(&self.engine, &self.cache, &self.limits, found).await
     }
 
-    /// Leave for a plugin to have its commands run; an error that tells what it wants where the user has not granted it.
+    /// Permission for a plugin to have its commands run; an error that lists these commands if the user has not granted them.
     pub fn permit(&self, plugin: &Plugin, grants: &Grants) -> Result<Permission> {
         grants.permit(&plugin.description, &plugin.origin, &plugin.hash, &self.granted_once)
     }

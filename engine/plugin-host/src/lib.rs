@@ -2,10 +2,11 @@
 //!
 //! A plugin is untrusted code behind the contract in `wit/`. It sees nothing of the machine: no files, no network, no clock,
 //! no environment. A service plugin may ask for programs to be run on a node; the host runs only what a pattern of the
-//! plugin's own description allows, and for a plugin that is not built in only when the user has granted just that. A plugin
-//! that says how a node is reached imports nothing at all; the command that it gives back is checked in the same way.
+//! plugin's own description allows, and for a plugin that is not built in only if the user has granted exactly that. A
+//! plugin that describes how a node is reached imports nothing at all; the command that it returns is checked in the same
+//! manner.
 //!
-//! [`PluginHost`] finds and loads plugins, [`ServicePlugin`] and [`Chain`] are what the engine works with.
+//! [`PluginHost`] finds and loads plugins, [`ServicePlugin`] and [`Chain`] are what the engine uses.
 
 mod bindings;
 mod builtin;
@@ -20,6 +21,7 @@ mod find;
 mod foresight;
 mod grants;
 mod host;
+mod kind;
 mod plugin;
 mod process;
 mod reference;
@@ -29,21 +31,16 @@ mod text;
 pub use bindings::types::{Command, Output, RunError, State};
 pub use call::{Events, Limits, NoEvents};
 pub use chain::{Chain, ChainLink};
-pub use contract::{Contract, Kind};
+pub use contract::Contract;
 pub use description::{CommandPattern, Description, Setting, SettingsError};
 pub use error::{CallFailure, LoadFailure, PluginError, Result};
 pub use find::{Folders, Origin};
 pub use foresight::{Doubt, Hindrance};
 pub use grants::{Grant, Grants, Permission, Ungranted};
 pub use host::{HostOptions, PluginHost};
+pub use kind::Kind;
 pub use plugin::{Plugin, Settings};
 pub use process::{Inherited, run_inherited};
 pub use reference::{PluginReference, ReferenceError};
 pub use service::{NodeId, ServicePlugin};
-pub use text::{is_unprintable, printable};
-
-/// Joins words into one line that a POSIX shell, and a plugin's setting, parts into the very same words; `None` where one
-/// holds a NUL.
-pub fn join_words<W: AsRef<str>>(words: &[W]) -> Option<String> {
-    patterns::join(words.iter().map(AsRef::as_ref))
-}
+pub use text::{is_unprintable, join_words, printable};

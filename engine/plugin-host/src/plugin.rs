@@ -9,11 +9,12 @@ use crate::bindings::{access, service, tunnel};
 use crate::builtin;
 use crate::cache::Cache;
 use crate::call::{CallState, Limits, within};
-use crate::contract::{Contract, Kind};
+use crate::contract::Contract;
 use crate::description::{Description, Raw, Setting};
 use crate::engine::TickingEngine;
 use crate::error::{LoadFailure, PluginError, Result};
 use crate::find::{Found, Origin};
+use crate::kind::Kind;
 use crate::reference::PluginReference;
 
 /// A component, ready to be instantiated.
@@ -21,7 +22,7 @@ pub(crate) enum Ready {
     Service(service::ServiceControlPre<CallState>),
     Access {
         access: access::NodeAccessPre<CallState>,
-        /// The same with `tunnel`, where it exports that.
+        /// The functions of `access` and those of `tunnel`, if it exports `tunnel`.
         tunnel: Option<tunnel::NodeAccessWithTunnelPre<CallState>>,
     },
 }
@@ -124,7 +125,7 @@ impl Plugin {
     }
 }
 
-/// The compiled component, and the hash of the plugin's file. A file is read whole only where it has to be compiled.
+/// The compiled component, and the hash of the plugin's file. A file is read completely only if it must be compiled.
 fn component(
     engine: &Arc<TickingEngine>,
     cache: &Cache,
@@ -149,7 +150,7 @@ fn component(
     Ok((component, hash))
 }
 
-/// Compiles a component; `None` where that takes too long. A plugin of a few megabytes can be made so that it does.
+/// Compiles a component; `None` if that takes too long. A plugin of a few megabytes can be made so that it does.
 fn compiled(
     engine: &Arc<TickingEngine>,
     cache: &Cache,

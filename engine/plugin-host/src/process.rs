@@ -13,7 +13,7 @@ use crate::bindings::types::{Command, Output, RunError};
 /// How long to go on reading after a program's end. A service that it has started may hold its output open for ever.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// Ends a program and what it has started, unless it has come to its end by itself.
+/// Ends a program and what it has started, unless it has ended on its own.
 struct Running {
     child: Child,
     group: Option<Pid>,

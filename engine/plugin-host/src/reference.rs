@@ -31,7 +31,7 @@ impl PluginReference {
         Self { name: name.into(), settings: Vec::new() }
     }
 
-    /// The same with a setting more.
+    /// The reference with one more setting.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
@@ -54,13 +54,13 @@ impl std::str::FromStr for PluginReference {
             None => (text, None),
         };
         if name.is_empty() {
-            return error("there is no plugin's name".into());
+            return error("the plugin's name is missing".into());
         }
         let mut reference = Self::new(name);
         for setting in settings.map(split).unwrap_or_default() {
             let (key, value) = match setting.split_once('=') {
                 Some((key, value)) if !key.is_empty() => (key, value),
-                _ => return error(format!("`{setting}` is no setting")),
+                _ => return error(format!("`{setting}` is not a setting")),
             };
             if reference.settings.iter().any(|(known, _)| known == key) {
                 return error(format!("the setting {key} is given twice"));

@@ -1,23 +1,24 @@
 //! A service plugin, for one node.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use outcome::Lock;
 use patterns::Values;
 
 use crate::bindings::types::{self, Command, Output, RunError, State};
 use crate::call::{CallState, Events, within};
 use crate::chain::Chain;
-use crate::contract::Kind;
 use crate::error::{CallFailure, LoadFailure, PluginError, Result};
 use crate::grants::Permission;
+use crate::kind::Kind;
 use crate::plugin::{Plugin, Ready, Settings};
 use crate::process;
 use crate::text;
 
-/// A node as plugins are told of it.
+/// A node as plugins see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeId {
-    /// Its Erlang name, where it is known.
+    /// Its Erlang name, if it is known.
     pub name: Option<String>,
     /// The machine that it is on; `None` for this one.
     pub host: Option<String>,
@@ -49,7 +50,7 @@ impl NodeId {
     }
 }
 
-/// A service plugin with its settings for one node, and the way there.
+/// A service plugin with its settings for one node, and the access chain to that node.
 #[derive(Clone)]
 pub struct ServicePlugin {
     shared: Arc<Shared>,
@@ -73,10 +74,6 @@ pub(crate) struct Running {
     refused: Arc<Mutex<Option<String>>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Running {
     /// Runs a program on the node, if a pattern allows it.
     pub(crate) async fn run(&self, command: &Command, keep: usize) -> Result<Output, RunError> {
@@ -86,10 +83,10 @@ impl Running {
             .collect();
         if !plugin.allows(&words, &node.values(settings, None)) {
             let shown = text::shown(&command.program, &command.arguments);
-            lock(&self.refused).get_or_insert_with(|| shown.clone());
+            self.refused.locked().get_or_insert_with(|| shown.clone());
             return Err(RunError::NotPermitted(format!("no pattern of the description allows `{shown}`")));
         }
-        let state = *lock(state);
+        let state = *state.locked();
         let wrapped = chain.wrap(command, node, state).await.map_err(|e| RunError::Failed(e.to_string()))?;
         let result = process::run(&wrapped, keep).await;
         events.ran(
@@ -149,27 +146,27 @@ impl ServicePlugin {
 
     /// What is known of the service.
     pub(crate) fn known_state(&self) -> State {
-        *lock(&self.shared.state)
+        *self.shared.state.locked()
     }
 
     /// Starts CouchDB. Returns when its manager says that it runs.
     pub async fn start(&self) -> Result<()> {
         self.call(Function::Start).await?;
-        *lock(&self.shared.state) = State::Running;
+        *self.shared.state.locked() = State::Running;
         Ok(())
     }
 
     /// Stops CouchDB. Returns when it has stopped.
     pub async fn stop(&self) -> Result<()> {
         self.call(Function::Stop).await?;
-        *lock(&self.shared.state) = State::Stopped;
+        *self.shared.state.locked() = State::Stopped;
         Ok(())
     }
 
     /// Tells whether CouchDB runs.
     pub async fn status(&self) -> Result<State> {
         let state = self.call(Function::Status).await?;
-        *lock(&self.shared.state) = state;
+        *self.shared.state.locked() = state;
         Ok(state)
     }
 
@@ -183,7 +180,7 @@ impl ServicePlugin {
             failure,
         };
         let Ready::Service(pre) = &plugin.ready else {
-            return Err(failed(CallFailure::Trap("it is no service plugin".into())));
+            return Err(failed(CallFailure::Trap("it is not a service plugin".into())));
         };
         let running = Running { shared: Arc::clone(&self.shared), refused: Arc::default() };
         let refused = Arc::clone(&running.refused);
@@ -201,7 +198,7 @@ impl ServicePlugin {
         .await
         .map_err(failed)?;
         // Whatever the plugin makes of a refusal, the user has to hear of it: what was to be done was not done.
-        let refused = lock(&refused).take();
+        let refused = refused.locked().take();
         if let Some(command) = refused {
             return Err(failed(CallFailure::NotPermitted { command }));
         }

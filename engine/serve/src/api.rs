@@ -15,6 +15,8 @@ mod local;
 mod local_docs;
 mod multipart;
 mod page;
+mod partition;
+mod queries;
 mod revision;
 mod revs_diff;
 mod route;

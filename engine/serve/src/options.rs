@@ -10,31 +10,31 @@ use snapshot::Snapshot;
 pub struct Options {
     /// The address to listen on.
     pub bind: IpAddr,
-    /// The port to listen on; 0 takes a free one.
+    /// The port to listen on; 0 uses any free port.
     pub port: u16,
-    /// Which pages of other origins may read, if any.
+    /// Which pages of other origins may read the databases, if any.
     pub cors: Option<Cors>,
-    /// Who may read; everybody who reaches the address if `None`.
+    /// Who may read; every client that reaches the address if `None`.
     pub authentication: Option<Authentication>,
     /// The only databases that are shown; all if `None`.
     pub only: Option<Vec<String>>,
-    /// Told what of an archive could not be read when somebody asked for it.
+    /// Called with a description of what could not be read from an archive when a client requested it.
     pub on_problem: OnProblem,
-    /// The archives. The first one is at `/`, each of them below `/_backup/archives/N`.
+    /// The archives. The first one is at `/`, every archive below `/_backup/archives/N`.
     pub archives: Vec<Arc<Snapshot>>,
 }
 
-/// Told of a problem in words.
+/// Called with a problem in words.
 pub type OnProblem = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// Which origins browsers let read.
+/// The origins whose pages browsers allow to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// Origins as browsers name them, e.g. `https://app.example.com`; `*` for all.
     pub origins: Vec<String>,
 }
 
-/// The one user there is.
+/// The only user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authentication {
     /// Name of the user.

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::options::Options;
 
-/// Requests that are being answered, those whose clients take their time among them. More wait.
+/// Requests that are answered at once, slow clients included. Further requests wait.
 const READERS: usize = 32;
 
 /// Why nothing is served.
@@ -26,13 +26,13 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error that the system reported.
         source: io::Error,
     },
-    /// The system gave no threads.
+    /// The system did not provide threads.
     #[error("cannot start threads")]
     Threads {
-        /// What the system said.
+        /// The error that the system reported.
         source: io::Error,
     },
 }
@@ -48,19 +48,19 @@ impl Advice for ServeError {
     fn remedy(&self) -> Option<String> {
         let remedy = match self {
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                "Something listens there already: stop it, or choose another port (--port 0 takes a free one)."
+                "Another program listens there already: stop it, or choose another port (--port 0 uses any free port)."
             }
             Self::Listen { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "Choose a port from 1024 on."
+                "Choose a port of 1024 or above."
             }
             Self::Listen { .. } => "Choose an address of this machine.",
-            Self::Threads { .. } => "End other programs, or raise the limit of processes.",
+            Self::Threads { .. } => "Stop other programs, or raise the limit on processes.",
         };
         Some(remedy.to_owned())
     }
 }
 
-/// Ready as soon as the process is asked to end: by Ctrl-C or SIGTERM.
+/// Ready as soon as the process is to end: on Ctrl-C or SIGTERM.
 pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
@@ -73,7 +73,7 @@ pub async fn interrupted() {
     }
 }
 
-/// Serves until `stop` is ready. `on_listening` is told the address as soon as somebody may connect.
+/// Serves until `stop` is ready. `on_listening` gets the address as soon as clients can connect.
 ///
 /// Requests that are being answered then have some seconds to end.
 pub fn run(

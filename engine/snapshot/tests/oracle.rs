@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use archive::{ArchiveWriter, EntrySource, Facts, METADATA, Opened, WriterOptions};
-use couchcopy_snapshot::{Document, Error, Flow, OpenOptions, Since, Snapshot, SnapshotDatabase, Walk};
 use couchfile::document::{AttachmentForm, JsonOptions};
 use flate2::read::GzDecoder;
 use outcome::{Advice, FailureKind};
 use serde_json::{Map, Value, json};
+use snapshot::{Document, Error, Flow, OpenOptions, Since, Snapshot, SnapshotDatabase, Walk};
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 

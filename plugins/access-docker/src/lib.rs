@@ -92,22 +92,19 @@ mod tests {
 
     use super::*;
 
-    fn line(command: &Command) -> String {
-        let words: Vec<&str> =
-            std::iter::once(&command.program).chain(&command.arguments).map(String::as_str).collect();
-        words.join(" ")
-    }
-
     #[test]
     fn a_container_that_runs_is_entered() {
         let test = AccessTest::<Docker>::new();
-        assert_eq!(line(&test.wrap("cat -n '/a b'").unwrap()), "docker exec -i -- couchdb cat -n /a b");
+        assert_eq!(
+            test.wrap("cat -n '/a b'").unwrap().to_string(),
+            "docker exec -i -- couchdb cat -n '/a b'"
+        );
         let test = test.set("program", "podman").set("container", "db-1").set("user", "couchdb");
         for state in [State::Running, State::Unknown] {
             let wrapped = AccessTest::<Docker>::new().while_it_is(state).wrap("id").unwrap();
-            assert_eq!(line(&wrapped), "docker exec -i -- couchdb id");
+            assert_eq!(wrapped.to_string(), "docker exec -i -- couchdb id");
         }
-        assert_eq!(line(&test.wrap("id").unwrap()), "podman exec -i --user=couchdb -- db-1 id");
+        assert_eq!(test.wrap("id").unwrap().to_string(), "podman exec -i --user=couchdb -- db-1 id");
     }
 
     #[test]
@@ -117,7 +114,7 @@ mod tests {
         assert!(matches!(&refused, Error::Unsupported(text) if text.contains("`image`")), "{refused}");
         let wrapped = test.set("image", "couchdb:3.5").wrap("tar -x -C /opt/couchdb/data").unwrap();
         assert_eq!(
-            line(&wrapped),
+            wrapped.to_string(),
             "docker run --rm -i --pull=never --network=none --volumes-from=couchdb --entrypoint=env -- couchdb:3.5 -- tar -x \
              -C /opt/couchdb/data"
         );

@@ -88,22 +88,19 @@ mod tests {
 
     use super::*;
 
-    fn line(command: &Command) -> String {
-        let words: Vec<&str> =
-            std::iter::once(&command.program).chain(&command.arguments).map(String::as_str).collect();
-        words.join(" ")
-    }
-
     fn test() -> AccessTest<Kubernetes> {
         AccessTest::new().set("pod", "couchdb-0")
     }
 
     #[test]
     fn a_pod_is_entered() {
-        assert_eq!(line(&test().wrap("cat -n '/a b'").unwrap()), "kubectl exec -i couchdb-0 -- cat -n /a b");
+        assert_eq!(
+            test().wrap("cat -n '/a b'").unwrap().to_string(),
+            "kubectl exec -i couchdb-0 -- cat -n '/a b'"
+        );
         let test = test().set("namespace", "db").set("context", "prod").set("container", "couchdb");
         assert_eq!(
-            line(&test.while_it_is(State::Unknown).wrap("id").unwrap()),
+            test.while_it_is(State::Unknown).wrap("id").unwrap().to_string(),
             "kubectl --context=prod --namespace=db exec -i --container=couchdb couchdb-0 -- id"
         );
     }
@@ -114,7 +111,7 @@ mod tests {
         let refused = test.wrap("id").unwrap_err();
         assert!(matches!(&refused, Error::Unsupported(text) if text.contains("`stopped-pod`")), "{refused}");
         let wrapped = test.set("stopped-pod", "helper").wrap("tar -x").unwrap();
-        assert_eq!(line(&wrapped), "kubectl --namespace=db exec -i helper -- tar -x");
+        assert_eq!(wrapped.to_string(), "kubectl --namespace=db exec -i helper -- tar -x");
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub enum BuildError {
         folder: PathBuf,
     },
     /// The crate has no library, or is no package at all.
-    #[error("{folder} holds no plugin: {problem}")]
+    #[error("{folder} does not hold a plugin: {problem}")]
     NotALibrary {
         /// The folder.
         folder: PathBuf,
@@ -55,7 +55,7 @@ pub enum BuildError {
         stderr: String,
     },
     /// What cargo or rustc wrote cannot be understood.
-    #[error("what `{program}` wrote cannot be understood: {problem}")]
+    #[error("cannot parse the output of `{program}`: {problem}")]
     Unreadable {
         /// The program, with its arguments.
         program: &'static str,
@@ -71,7 +71,7 @@ pub enum BuildError {
         stderr: String,
     },
     /// The compiled module cannot become a component.
-    #[error("{package} compiles, but makes no component: {problem}")]
+    #[error("{package} compiles, but cannot become a component: {problem}")]
     Encode {
         /// The package.
         package: String,
@@ -85,7 +85,7 @@ pub enum BuildError {
         problem: String,
     },
     /// A component does not keep to the contract.
-    #[error("the component is no couchcopy plugin: {problem}")]
+    #[error("the component is not a couchcopy plugin: {problem}")]
     NotAPlugin {
         /// What is wrong with it.
         problem: String,
@@ -108,12 +108,12 @@ impl Advice for BuildError {
     fn remedy(&self) -> Option<String> {
         match self {
             Self::NoCrate { .. } => Some(
-                "Name the folder that holds the plugin's Cargo.toml. `couchcopy plugin new NAME` makes one to begin \
-                 with."
+                "Name the folder that holds the plugin's Cargo.toml. `couchcopy plugin new NAME` creates one to start \
+                 from."
                     .into(),
             ),
             Self::NotALibrary { .. } => Some(
-                "A plugin is a package with a library (src/lib.rs); `couchcopy plugin new NAME` shows how it looks."
+                "A plugin is a package with a library (src/lib.rs); `couchcopy plugin new NAME` creates an example."
                     .into(),
             ),
             Self::NoProgram { .. } => Some(format!(
@@ -122,19 +122,19 @@ impl Advice for BuildError {
                 MINIMUM_RUSTC.0, MINIMUM_RUSTC.1
             )),
             Self::NoRoute { .. } => Some(format!(
-                "Where Rust comes from rustup: `rustup target add {TARGET}`. On Debian 12, or where rustup can fetch \
-                 nothing: `apt-get install rustc-web rust-web-src lld-19` (new enough in Debian's security updates), \
-                 beside a cargo of version {}.{} or newer.",
+                "With rustup: `rustup target add {TARGET}`. On Debian 12, or if rustup cannot download \
+                 anything: `apt-get install rustc-web rust-web-src lld-19` (new enough in Debian's security updates), \
+                 with a cargo of version {}.{} or newer.",
                 MINIMUM_RUSTC.0, MINIMUM_RUSTC.1
             )),
             Self::NoLinker => Some(
-                "On Debian: `apt-get install lld-19`. Elsewhere name one in the environment variable \
-                 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER."
+                "On Debian: `apt-get install lld-19`. Elsewhere set the environment variable \
+                 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER to a linker."
                     .into(),
             ),
             Self::Compile { .. } => Some(format!(
-                "`cargo test` tells whether it compiles for this machine. For {TARGET} there are no files, no network, \
-                 no threads and no C code: a dependency that needs them cannot be used in a plugin."
+                "`cargo test` shows whether it compiles for this machine. {TARGET} has no files, no network, no threads and \
+                 no C code: a plugin cannot use a dependency that needs them."
             )),
             Self::Encode { .. } | Self::NotAPlugin { .. } => Some(
                 "A plugin calls `couchcopy_plugin::export_service!`, `export_access!` or `export_access_with_tunnel!` \
@@ -142,7 +142,7 @@ impl Advice for BuildError {
                     .into(),
             ),
             Self::Unreadable { .. } => {
-                Some("Please report it with the output of `cargo -V` and `rustc -vV`.".into())
+                Some("Please report this message with the output of `cargo -V` and `rustc -vV`.".into())
             }
             Self::Cargo { .. } | Self::NotAComponent { .. } | Self::Io { .. } => None,
         }

@@ -43,13 +43,13 @@ fn call(home: &Home, plugin: &Path, function: &str) -> Result<Watched> {
 fn words(end: End) -> &'static [&'static str] {
     match end {
         End::Deadline => &["did not end within 2 s"],
-        End::Memory => &["wanted more than the", "MiB of memory"],
+        End::Memory => &["needed more than the", "MiB of memory"],
         End::Trap | End::Nonsense => &["crashed"],
         End::NotPermitted => &["no pattern of its description allows"],
         End::Log => &["logged more than"],
-        End::Description => &["description makes no sense"],
+        End::Description => &["description is not valid"],
         End::NoPlugin => &["cannot be loaded"],
-        End::Version => &["version", "of the plugin contract, this couchcopy speaks 0.1.0"],
+        End::Version => &["version", "of the plugin contract; this couchcopy supports version 0.1.0"],
         End::Well | End::Error => &[],
     }
 }
@@ -163,11 +163,11 @@ fn what_is_wrong_with_a_tunnel_is_told() -> Result<()> {
     let witness = home.path("witness");
     let zoo = access_zoo(Witness(&witness))?;
     for (name, wanted) in [
-        ("connect-of-another-parameter", "its functions are not as the contract has them"),
-        ("connect-of-another-result", "its functions are not as the contract has them"),
-        ("connect-of-another-name", "its functions are not as the contract has them"),
-        ("tunnel-without-access", "no world of the contract"),
-        ("tunnel-of-a-service", "no world of the contract"),
+        ("connect-of-another-parameter", "its functions differ from those of the contract"),
+        ("connect-of-another-result", "its functions differ from those of the contract"),
+        ("connect-of-another-name", "its functions differ from those of the contract"),
+        ("tunnel-without-access", "not a world of the contract"),
+        ("tunnel-of-a-service", "not a world of the contract"),
     ] {
         let hostile = zoo.iter().find(|hostile| hostile.name == name).ok_or(name)?;
         let plugin = home.write(&format!("{name}.wasm"), &hostile.component)?;

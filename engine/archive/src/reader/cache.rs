@@ -1,9 +1,10 @@
 //! Decompressed members that are kept.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use lru::LruCache;
+use outcome::Lock;
 
 use super::members::{ContentSize, Members};
 use super::recent::Recent;
@@ -41,23 +42,23 @@ impl Cache {
         Self { state: Mutex::new(state) }
     }
 
-    /// The content of a member, where it is kept.
+    /// The content of a member, if it is kept.
     pub(super) fn get(&self, place: Place, size: ContentSize) -> Option<Arc<Vec<u8>>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.locked();
         let content = state.members.get(&place)?;
         size.fits(content.len() as u64).then(|| Arc::clone(content))
     }
 
-    /// Whether this member was asked for a short time ago: whoever comes back to it goes through what it holds.
+    /// Whether this member was asked for a short time ago: a caller that comes back to it reads on in what it holds.
     pub(super) fn comes_again(&self, place: Place) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.locked();
         state.remembered.put(place, ()).is_some()
     }
 
     fn put(&self, place: Place, content: &Arc<Vec<u8>>) {
-        /// What a small member costs beside its content.
+        /// What a small member costs in addition to its content.
         const OVERHEAD: usize = 256;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.locked();
         let gone = state.members.put(place, Arc::clone(content), content.len() + OVERHEAD);
         for old in gone {
             if state.spare.len() < SPARE
@@ -71,12 +72,12 @@ impl Cache {
     /// Memory for a member of about this size, without much waste.
     fn spare(&self, size: ContentSize) -> Vec<u8> {
         let (ContentSize::Exactly(size) | ContentSize::UpTo(size)) = size;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.locked();
         let fitting = state.spare.iter().position(|spare| spare.len() as u64 / 2 <= size);
         fitting.map(|at| state.spare.swap_remove(at)).unwrap_or_default()
     }
 
-    /// The content of a member of `members`, out of the cache where it is there; else it is kept from now on.
+    /// The content of a member of `members`, out of the cache if it is there; otherwise it is kept from now on.
     pub(super) fn read(&self, members: &Members, place: Place, size: ContentSize) -> Result<Arc<Vec<u8>>> {
         if let Some(content) = self.get(place, size) {
             return Ok(content);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::indexed::Inner;
 use super::members::ContentSize;
+use super::shared::Shared;
 use crate::entry::Entry;
 use crate::error::{ArchiveError, Result};
 use crate::line;
@@ -14,7 +14,7 @@ use crate::names::{METADATA, NameOrder, OrderError};
 
 /// The entries of an archive, or those with a prefix. Ends after the first error.
 pub struct Entries {
-    archive: Arc<Inner>,
+    archive: Arc<Shared>,
     prefix: String,
     next_block: usize,
     /// Number of the block before which it ends; there may be fewer.
@@ -26,7 +26,7 @@ pub struct Entries {
     order: NameOrder,
     /// Whether entries have facts.
     facts: bool,
-    /// Where all entries are asked for: the sums, compared in the end.
+    /// The sums that are compared at the end, if all entries are read.
     totals: Option<Totals>,
     finished: bool,
 }
@@ -46,11 +46,11 @@ struct NameOnly<'a> {
 }
 
 impl Entries {
-    pub(super) fn all(archive: Arc<Inner>) -> Self {
+    pub(super) fn all(archive: Arc<Shared>) -> Self {
         Self { totals: Some(Totals::default()), ..Self::from_block(archive, "", 0) }
     }
 
-    pub(super) fn with_prefix(archive: Arc<Inner>, prefix: &str) -> Self {
+    pub(super) fn with_prefix(archive: Arc<Shared>, prefix: &str) -> Self {
         if prefix.is_empty() {
             return Self::all(archive);
         }
@@ -58,13 +58,13 @@ impl Entries {
         Self::from_block(archive, prefix, block)
     }
 
-    /// All entries from a block of the manifest on; totals and hash of the whole are not compared.
-    pub(super) fn from_block_on(archive: Arc<Inner>, block: usize) -> Self {
+    /// All entries from a block of the manifest on; totals and the hash of the manifest are not compared.
+    pub(super) fn from_block_on(archive: Arc<Shared>, block: usize) -> Self {
         Self::from_block(archive, "", block)
     }
 
     /// The entries of one block of the manifest.
-    pub(super) fn of_block(archive: Arc<Inner>, block: usize) -> Self {
+    pub(super) fn of_block(archive: Arc<Shared>, block: usize) -> Self {
         Self { end_block: block.saturating_add(1), ..Self::from_block(archive, "", block) }
     }
 
@@ -78,12 +78,12 @@ impl Entries {
         self.next_block.saturating_sub(1)
     }
 
-    /// The line of the manifest that the last entry was read from, with all that it tells.
+    /// The complete line of the manifest that the last entry was read from.
     pub(crate) fn line(&self) -> &[u8] {
         self.block.get(self.line.clone()).unwrap_or_default()
     }
 
-    fn from_block(archive: Arc<Inner>, prefix: &str, block: usize) -> Self {
+    fn from_block(archive: Arc<Shared>, prefix: &str, block: usize) -> Self {
         Self {
             archive,
             prefix: prefix.to_owned(),
@@ -185,7 +185,7 @@ impl Entries {
         Ok(true)
     }
 
-    /// Where in the block the lines end whose names come before the prefix: they need not be looked at one by one.
+    /// Where in the block the lines end whose names come before the prefix: they need not be read one by one.
     fn lines_before_prefix(&self) -> usize {
         let block = self.block.as_slice();
         let line_end = |from: usize| {

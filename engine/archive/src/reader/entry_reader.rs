@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use couchfile::read_at::{ReadAt, check_range};
 
-use super::indexed::Inner;
 use super::members::{ContentSize, chunk_sizes};
+use super::shared::Shared;
 use crate::entry::{Entry, Location};
 use crate::error::{ArchiveError, Result};
 
@@ -26,7 +26,7 @@ enum Content {
 }
 
 struct Chunks {
-    archive: Arc<Inner>,
+    archive: Arc<Shared>,
     name: String,
     size: u64,
     /// Offset in the file and length of the member of each chunk.
@@ -34,7 +34,7 @@ struct Chunks {
 }
 
 impl EntryReader {
-    pub(super) fn open(archive: &Arc<Inner>, entry: &Entry) -> Result<Self> {
+    pub(super) fn open(archive: &Arc<Shared>, entry: &Entry) -> Result<Self> {
         if let Some(content) = archive.packed_content(entry)? {
             return Ok(Self { content: Content::Whole(Arc::new(content)) });
         }
@@ -70,7 +70,7 @@ impl EntryReader {
         }
     }
 
-    /// Gives the whole content piece by piece, past the cache.
+    /// Hands over the complete content piece by piece, past the cache.
     pub(super) fn read_all(&self, mut take: impl FnMut(&[u8])) -> Result<()> {
         match &self.content {
             Content::Whole(content) => take(content),

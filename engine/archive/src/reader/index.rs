@@ -1,6 +1,8 @@
-//! Where the entries of a manifest block lie, kept for those who look names up one by one.
+//! Where the entries of a manifest block lie, kept for callers that look names up one by one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use outcome::Lock;
 
 use super::recent::Recent;
 use crate::entry::{Entry, Location};
@@ -27,7 +29,7 @@ struct Row {
 }
 
 impl BlockIndex {
-    /// Takes the entries of a block. Their names ascend, which whoever gives them has checked; `metadata.yaml` is left out.
+    /// Takes the entries of a block. Their names ascend, which the caller has checked; `metadata.yaml` is left out.
     pub(super) fn new(entries: impl Iterator<Item = Result<Entry>>) -> Result<Self> {
         let entries = entries.filter(|entry| !entry.as_ref().is_ok_and(|entry| entry.name == METADATA));
         let entries = entries.collect::<Result<Vec<_>>>()?;
@@ -95,7 +97,7 @@ fn common_prefix<'a>(one: &'a str, other: &str) -> &'a str {
     one.get(..end.unwrap_or(shorter)).unwrap_or_default()
 }
 
-/// The indexes of the blocks that were asked for last, by the numbers of the blocks.
+/// The indexes of the blocks that were used last, by the numbers of the blocks.
 pub(super) struct Indexes(Mutex<Recent<usize, Arc<BlockIndex>>>);
 
 impl Indexes {
@@ -104,13 +106,13 @@ impl Indexes {
         Self(Mutex::new(Recent::new(capacity)))
     }
 
-    /// The index of a block; `make` makes it where it is not kept.
+    /// The index of a block; `make` makes it if it is not kept.
     pub(super) fn get(
         &self,
         block: usize,
         make: impl FnOnce() -> Result<BlockIndex>,
     ) -> Result<Arc<BlockIndex>> {
-        let recent = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = || self.0.locked();
         let kept = recent().get(&block).cloned();
         if let Some(kept) = kept {
             return Ok(kept);

@@ -1,8 +1,9 @@
 //! Members of an archive file, read and checked one by one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use couchfile::read_at::ReadAt;
+use outcome::Lock;
 
 use crate::entry::Entry;
 use crate::error::{ArchiveError, Result};
@@ -93,7 +94,7 @@ impl Members {
         })
     }
 
-    /// Gives `take` the content of the member at `offset` up to `end`; `None` where it has to be read whole.
+    /// Gives `take` the content of the member at `offset` up to `end`; `None` if it has to be read completely.
     ///
     /// The member's checksum stays unchecked: what it holds has to be verified otherwise.
     pub(super) fn read_beginning<T>(
@@ -111,7 +112,7 @@ impl Members {
     }
 
     fn with_tools<T>(&self, work: impl FnOnce(&mut Tools) -> T) -> T {
-        let spare = || self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let spare = || self.spare.locked();
         let tools = spare().pop();
         let mut tools = tools.unwrap_or_else(Tools::new);
         let done = work(&mut tools);
@@ -131,7 +132,7 @@ impl Members {
         if offset.checked_add(length).is_none_or(|end| end > self.length()) {
             return Err(ArchiveError::truncated(
                 &self.name,
-                format!("before the {length} bytes at byte {offset} that its table of contents tells of"),
+                format!("before the {length} bytes at byte {offset} that its table of contents names"),
             ));
         }
         compressed.resize(length as usize, 0);

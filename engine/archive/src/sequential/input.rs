@@ -1,4 +1,4 @@
-//! The decompressed stream, with what it takes to tell one kind of bad end from another.
+//! The decompressed stream, with what is needed to distinguish one kind of bad end from another.
 
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 const BUFFER: usize = 256 << 10;
 
-/// A tar stream, decompressed where it is compressed.
+/// A tar stream, decompressed if it is compressed.
 pub(super) struct Input<'a> {
     reader: Box<dyn Read + Send>,
     name: &'a str,

@@ -51,7 +51,7 @@ impl<'a> ManifestCheck<'a> {
         match self.seen.next() {
             None => Err(ArchiveError::inconsistent(
                 self.archive,
-                format!("the manifest tells of {:?}, which is not there", entry.name),
+                format!("the manifest lists {:?}, which is missing", entry.name),
             )),
             Some(seen) if *seen == check_value(&entry.name, entry.size, &entry.blake3) => Ok(()),
             Some(_) => Err(ArchiveError::hash(self.archive, &entry.name)),

@@ -95,7 +95,7 @@ impl<'a> TarEntries<'a> {
         let size = match ahead.pax.size.map_or(header.size, Number::Value) {
             Number::Value(size) if size < ABSURD_SIZE => size,
             Number::Value(_) | Number::TooLarge => return Err(refused("it claims an absurd size")),
-            Number::Negative | Number::Invalid => return Err(refused("its size is no number")),
+            Number::Negative | Number::Invalid => return Err(refused("its size is not a number")),
         };
         if folder && size > 0 {
             return Err(refused("it is a folder with content"));
@@ -119,7 +119,7 @@ impl<'a> TarEntries<'a> {
         Ok(TarEntry { name: name.to_owned(), folder, size, mtime: ahead.pax.mtime.unwrap_or(header.mtime) })
     }
 
-    /// The whole content of an entry that is known to be small.
+    /// The complete content of an entry that is known to be small.
     pub(super) fn read_content(&mut self, entry: &TarEntry) -> Result<Vec<u8>> {
         let mut content = vec![0; entry.size as usize];
         self.read_piece(entry, &mut content)?;

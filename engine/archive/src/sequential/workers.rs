@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use outcome::Lock;
+
 use super::manifest::check_value;
 use super::tar_entries::TarEntry;
 use crate::error::{ArchiveError, Result};
@@ -11,7 +13,7 @@ use crate::visitor::{EntryInfo, Visitor};
 
 /// Bytes of content that wait for a thread, or are with one.
 const BYTES_IN_FLIGHT: usize = 32 << 20;
-/// What a file costs beside its content, in bytes.
+/// What a file costs in addition to its content, in bytes.
 const OVERHEAD: usize = 4096;
 
 struct File {
@@ -100,7 +102,7 @@ impl<'v> Workers<'v> {
 
     /// The check values of all files, in order.
     pub(super) fn into_check_values(self) -> Vec<u64> {
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).check_values
+        self.state.into_content().check_values
     }
 
     /// Whether there is no use in going on.
@@ -109,7 +111,7 @@ impl<'v> Workers<'v> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.locked()
     }
 
     fn work(&self) {
@@ -181,7 +183,7 @@ impl Drop for End<'_, '_> {
     }
 }
 
-/// Tells the feeding thread where a visitor panics: nobody would free what it waits for.
+/// Stops the feeding thread if a visitor panics: no other thread would free what it waits for.
 struct TellPanic<'a, 'v>(&'a Workers<'v>);
 
 impl Drop for TellPanic<'_, '_> {

@@ -58,7 +58,7 @@ pub(crate) fn parse(block: &[u8; BLOCK]) -> Result<Header, &'static str> {
     let mtime = match read_number(&block[136..148]) {
         Number::Value(mtime) => mtime,
         Number::Negative | Number::TooLarge => 0,
-        Number::Invalid => return Err("its time is no number"),
+        Number::Invalid => return Err("its time is not a number"),
     };
     Ok(Header { name, kind, size: read_number(&block[124..136]), mtime })
 }
@@ -69,7 +69,7 @@ fn until_nul(field: &[u8]) -> &[u8] {
 
 fn check_sum(block: &[u8; BLOCK]) -> Result<(), &'static str> {
     let Number::Value(told) = read_number(&block[148..156]) else {
-        return Err("the checksum of the header is no number");
+        return Err("the checksum of the header is not a number");
     };
     let mut unsigned = 0_u64;
     // Some old programs took bytes for signed.

@@ -1,6 +1,6 @@
-//! Numbers in tar headers: octal digits, or base-256 where they do not fit.
+//! Numbers in tar headers: octal digits, or base-256 if they do not fit.
 
-/// Writes `value` into `field`: octal digits and a NUL where they fit, base-256 otherwise.
+/// Writes `value` into `field`: octal digits and a NUL if they fit, base-256 otherwise.
 ///
 /// Fields are 8 or 12 bytes long; a value that fits in neither form is cut to its low bytes, which 12 bytes
 /// never need for 64 bits.

@@ -25,7 +25,7 @@ pub(crate) fn parse(mut records: &[u8]) -> Result<Attributes, &'static str> {
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
             b"path" => attributes.path = Some(value.to_vec()),
-            b"size" => attributes.size = Some(number(value).ok_or("its PAX size is no number")?),
+            b"size" => attributes.size = Some(number(value).ok_or("its PAX size is not a number")?),
             b"mtime" => {
                 let seconds = value.split(|byte| *byte == b'.').next().unwrap_or_default();
                 attributes.mtime = Some(number(seconds).unwrap_or(0));

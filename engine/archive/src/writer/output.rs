@@ -11,7 +11,7 @@ use crate::gzip::{Deflater, Kind};
 use crate::hash::ChunkHashes;
 use crate::manifest::{ManifestBuilder, PendingLine};
 
-/// Counts what goes out, and tells the manifest of it.
+/// Counts what is written, and records it in the manifest.
 pub(super) struct Output<W> {
     pub(super) out: W,
     pub(super) progress: Progress,

@@ -39,7 +39,7 @@ impl Pack {
         full
     }
 
-    /// Closes the member, where there is anything in it.
+    /// Closes the member, if there is anything in it.
     pub(super) fn close(&mut self) -> Option<ClosedPack> {
         if self.entries.is_empty() {
             return None;

@@ -44,10 +44,10 @@ impl EntrySource for Replacement {
 /// contents.
 ///
 /// Members without a replaced entry are copied byte by byte, neither decompressed nor compared with their hashes: what is
-/// damaged in the one archive is damaged in the other, and verifying either tells so. The manifest tells the hashes that it
-/// told before.
+/// damaged in the one archive is damaged in the other, and verifying either archive shows it. The manifest records the
+/// hashes that it recorded before.
 ///
-/// Fails where the archive's manifest cannot be true, where it has no entry of a replacement's name, and where `out` fails.
+/// Fails if the archive's manifest cannot be true, if it has no entry of a replacement's name, and if `out` fails.
 pub fn rewrite<W: Write + Send>(
     archive: &IndexedArchive,
     replacements: Vec<Replacement>,
@@ -148,7 +148,7 @@ impl<W: Write + Send> Rewriter<'_, W> {
         Ok(())
     }
 
-    /// Copies the member whose entries have all come, or packs anew what is in it.
+    /// Copies the member whose entries have all come, or packs its content again.
     fn end_member(&mut self) -> Result<()> {
         let Some(member) = self.member.take() else { return Ok(()) };
         // The time of the description is that of our own entries, too, so it is looked into.

@@ -17,13 +17,13 @@ pub trait EntrySource: Send {
     /// Opens it. Called once, on a worker thread, about in the order of the sources and not long before the
     /// entry is written. `buf` is an empty, reused buffer that takes the content of a small entry.
     ///
-    /// An error ends the whole archive.
+    /// An error ends the archive.
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure>;
 }
 
 /// What [`EntrySource::open`] found.
 pub enum Opened {
-    /// Nothing that goes into the archive: deleted meanwhile, or damaged. The source has reported it.
+    /// Nothing to add to the archive: the file was deleted in the meantime, or is damaged. The source has reported it.
     Skip,
     /// The content is in the buffer; anything over a few MiB had better come as [`Opened::Large`].
     Small {
@@ -45,7 +45,8 @@ pub enum Opened {
         /// Its content.
         data: Box<dyn ReadAt>,
     },
-    /// The content comes from somewhere that cannot go back. Its size is known, what it is only when all of it has passed by.
+    /// The content comes from a stream that cannot be read again. Its size is known from the start; its facts only when all
+    /// of it has been read.
     Stream {
         /// Name of the entry.
         name: String,
@@ -71,7 +72,7 @@ pub(super) enum FactsOf {
 }
 
 impl FactsOf {
-    /// To be asked when all of the entry was read.
+    /// Called when all of the entry has been read.
     pub(super) fn tell(self) -> Facts {
         match self {
             Self::Known(facts) => facts,
@@ -159,7 +160,7 @@ pub(super) enum Item {
 
 /// Opens sources until about `limit` bytes are open; what is left stays in `sources`.
 ///
-/// A large entry counts as a whole segment, so that few files are open at once.
+/// A large entry counts as a full segment, so that few files are open at once.
 pub(super) fn open_segment<S: EntrySource>(
     sources: &mut std::vec::IntoIter<S>,
     buf: &mut Vec<u8>,
@@ -191,6 +192,19 @@ pub(super) fn open_segment<S: EntrySource>(
     segment
 }
 
+/// Reads a content into `buf` if it fits into one chunk; `false` if it does not.
+fn read_if_small(name: &str, data: &dyn ReadAt, chunk_size: usize, buf: &mut Vec<u8>) -> Result<bool> {
+    let size = data.len();
+    check_size(name, size)?;
+    if size > chunk_size as u64 {
+        return Ok(false);
+    }
+    buf.clear();
+    buf.resize(size as usize, 0);
+    read_chunk(name, data, buf, 0)?;
+    Ok(true)
+}
+
 fn open_item<S: EntrySource>(
     source: S,
     buf: &mut Vec<u8>,
@@ -207,25 +221,15 @@ fn open_item<S: EntrySource>(
             (name, mtime, facts)
         }
         Opened::Large { name, mtime, facts, data } => {
-            let size = data.len();
-            check_size(&name, size)?;
-            if size > chunk_size as u64 {
+            if !read_if_small(&name, data.as_ref(), chunk_size, buf)? {
                 return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Known(facts), data }));
             }
-            buf.clear();
-            buf.resize(size as usize, 0);
-            read_chunk(&name, data.as_ref(), buf, 0)?;
             (name, mtime, facts)
         }
         Opened::Stream { name, mtime, data, facts } => {
-            let size = data.len();
-            check_size(&name, size)?;
-            if size > chunk_size as u64 {
+            if !read_if_small(&name, data.as_ref(), chunk_size, buf)? {
                 return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Late(facts), data }));
             }
-            buf.clear();
-            buf.resize(size as usize, 0);
-            read_chunk(&name, data.as_ref(), buf, 0)?;
             (name, mtime, facts())
         }
     };

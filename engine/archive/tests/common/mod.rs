@@ -6,7 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use couchcopy_archive::{
+use archive::{
     ArchiveWriter, EntryInfo, EntrySource, Facts, Hash, IndexedArchive, LargeSink, METADATA, Opened,
     SequentialArchive, Visitor, WriterOptions,
 };
@@ -188,14 +188,14 @@ pub fn sequential(archive: &[u8]) -> SequentialArchive {
 }
 
 /// Everything in an archive with a table of contents, after `verify`.
-pub fn verified(archive: &[u8]) -> couchcopy_archive::Result<Contents> {
+pub fn verified(archive: &[u8]) -> archive::Result<Contents> {
     let collector = Collector::default();
     indexed(archive).verify(2, &collector)?;
     Ok(collector.contents.into_inner().unwrap())
 }
 
 /// Everything in an archive, in one pass.
-pub fn streamed(archive: &[u8]) -> couchcopy_archive::Result<Contents> {
+pub fn streamed(archive: &[u8]) -> archive::Result<Contents> {
     let collector = Collector::default();
     sequential(archive).visit(2, &collector)?;
     Ok(collector.contents.into_inner().unwrap())

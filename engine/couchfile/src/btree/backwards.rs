@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::node::{self, MAX_DEPTH};
 use super::{Entry, Key, TreeKind};
 use crate::blocks::Blocks;
 use crate::error::{CouchFileError, Result, TermError};
@@ -9,10 +10,7 @@ use crate::header::TreeState;
 use crate::read_at::ReadAt;
 use crate::term::Decoder;
 
-/// As in [`super::Cursor`].
-const MAX_DEPTH: usize = 64;
-
-/// A node on the way from the root to the present leaf.
+/// A node between the root and the present leaf, or that leaf.
 #[derive(Debug)]
 struct Frame {
     ptr: u64,
@@ -133,16 +131,7 @@ impl<'f, R: ReadAt> BackwardCursor<'f, R> {
 #[allow(clippy::type_complexity)]
 fn places(term: &[u8]) -> Result<(bool, Vec<(usize, usize, usize)>), TermError> {
     let mut decoder = Decoder::new(term);
-    decoder.tuple_of(2)?;
-    let leaf = match decoder.atom()? {
-        b"kv_node" => true,
-        b"kp_node" => false,
-        _ => return Err(decoder.error("neither kv_node nor kp_node")),
-    };
-    let count = decoder.list_of_terms()?;
-    if count == 0 {
-        return Err(decoder.error("a node without entries"));
-    }
+    let (leaf, count) = node::head(&mut decoder)?;
     let mut entries = Vec::new();
     for _ in 0..count {
         decoder.tuple_of(2)?;

@@ -1,9 +1,10 @@
-//! Counts what comes before a key without reading it: a node tells of the nodes below it how much they hold.
+//! Counts what comes before a key without reading it: a node records how much the nodes below it hold.
 //!
 //! Source: `couch_btree.erl` (`full_reduce/1`, and what `fold/4` gives as offset).
 
 use std::cmp::Ordering;
 
+use super::node::{self, MAX_DEPTH};
 use super::{Key, Reduction, TreeKind};
 use crate::blocks::Blocks;
 use crate::error::{CouchFileError, Result, TermError};
@@ -11,12 +12,9 @@ use crate::header::TreeState;
 use crate::read_at::ReadAt;
 use crate::term::Decoder;
 
-/// As in [`super::Cursor`].
-const MAX_DEPTH: usize = 64;
-
 /// The reduction of all entries whose key is less than `before`.
 ///
-/// Fails where a node on the way to that key is damaged; the others are believed.
+/// Fails if a node between the root and that key is damaged; the other nodes are not read.
 pub(crate) fn reduce_before<R: ReadAt>(
     blocks: &Blocks<R>,
     kind: TreeKind,
@@ -47,12 +45,7 @@ fn reduce_node(
     before: Key<'_>,
     total: &mut Reduction,
 ) -> Result<Option<u64>, TermError> {
-    decoder.tuple_of(2)?;
-    let is_leaf = match decoder.atom()? {
-        b"kv_node" => true,
-        b"kp_node" => false,
-        _ => return Err(decoder.error("neither kv_node nor kp_node")),
-    };
+    let is_leaf = node::is_leaf(decoder)?;
     for _ in 0..decoder.list_of_terms()? {
         decoder.tuple_of(2)?;
         let is_before = Key::decode(decoder.raw()?)?.order(&before) == Ordering::Less;

@@ -2,16 +2,16 @@
 
 use std::cmp::Ordering;
 
+use super::fault::{Fault, LostKeys};
+use super::frame::{Frame, claimed_entries};
 use super::key::Key;
+use super::node::{self, MAX_DEPTH};
 use super::reduction::{Reduction, TreeKind};
 use crate::blocks::{self, Blocks};
 use crate::error::{CouchFileError, Result, TermError};
 use crate::header::TreeState;
 use crate::read_at::ReadAt;
 use crate::term::Decoder;
-
-/// No real tree is deeper: with two children per node it would have 2^64 leaves.
-const MAX_DEPTH: usize = 64;
 
 /// An entry of a leaf node.
 #[derive(Debug, Clone, Copy)]
@@ -22,70 +22,10 @@ pub struct Entry<'c> {
     pub value: &'c [u8],
 }
 
-/// Damage that a skipping cursor went around.
-#[derive(Debug)]
-pub struct Fault {
-    /// What is wrong.
-    pub why: CouchFileError,
-    /// The entries that were passed over; `None` where all entries were read and only what a node says of them is wrong.
-    pub lost: Option<LostKeys>,
-}
-
-/// Entries of a tree that cannot be read, because the node that holds them or one above it is damaged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LostKeys {
-    /// The key before the first of them as an encoded term; `None` where they are the first of the tree.
-    pub after: Option<Vec<u8>>,
-    /// The key of the last of them as an encoded term; `None` where they are the last of the tree.
-    pub up_to: Option<Vec<u8>>,
-    /// How many there are, as the node above them says; 0 where nothing says it.
-    pub entries: u64,
-}
-
-impl LostKeys {
-    /// Whether a key is one of them, or would be.
-    pub fn contains(&self, key: &Key<'_>) -> bool {
-        let order = |raw: &[u8]| Key::decode(raw).map(|bound| key.order(&bound));
-        let begun = self.after.as_deref().is_none_or(|raw| order(raw) == Ok(Ordering::Greater));
-        let ended = self.up_to.as_deref().is_some_and(|raw| order(raw) == Ok(Ordering::Greater));
-        begun && !ended
-    }
-}
-
-impl std::fmt::Display for LostKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let key = |raw: &'_ Option<Vec<u8>>| {
-            raw.as_ref().and_then(|raw| Key::decode(raw).ok().map(|key| key.to_string()))
-        };
-        match (key(&self.after), key(&self.up_to)) {
-            (Some(after), Some(up_to)) => write!(f, "after {after} up to {up_to}"),
-            (Some(after), None) => write!(f, "after {after}"),
-            (None, Some(up_to)) => write!(f, "up to {up_to}"),
-            (None, None) => f.write_str("of the whole tree"),
-        }
-    }
-}
-
-/// A node on the way from the root to the present leaf.
-#[derive(Debug)]
-struct Frame {
-    ptr: u64,
-    term: Vec<u8>,
-    pos: usize,
-    left: usize,
-    leaf: bool,
-    /// What the parent said of this node.
-    claimed: TreeState,
-    claimed_last_key: Option<Vec<u8>>,
-    reduction: Reduction,
-    /// Bytes of this node and the nodes below it: at least, at most (see [`blocks::written_len`]).
-    size: (u64, u64),
-}
-
 /// Walks a tree in key order.
 ///
 /// Keys must ascend strictly, pointers must lead backwards, every pointer's last key must be the one found. In checking
-/// mode reductions and sizes are computed anew and compared, too.
+/// mode reductions and sizes are computed again and compared, too.
 #[derive(Debug)]
 pub struct Cursor<'f, R> {
     blocks: &'f Blocks<R>,
@@ -96,7 +36,7 @@ pub struct Cursor<'f, R> {
     /// The first key wanted; entries below it are passed over.
     from: Option<Vec<u8>>,
     failed: bool,
-    /// Damage that was gone around; `None` where damage ends the walk.
+    /// Damage that was gone around; `None` if damage ends the walk.
     faults: Option<Vec<Fault>>,
 }
 
@@ -135,7 +75,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
 
     /// A cursor before a tree's first entry that goes around damaged nodes. [`Self::take_faults`] has what they were.
     ///
-    /// Fails where the bytes cannot be read at all.
+    /// Fails if the bytes cannot be read at all.
     pub fn skipping(blocks: &'f Blocks<R>, kind: TreeKind, root: Option<&TreeState>) -> Result<Self> {
         let mut cursor = Self::new(blocks, kind, None)?;
         cursor.faults = Some(Vec::new());
@@ -145,7 +85,8 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         Ok(cursor)
     }
 
-    /// The same from the first entry on whose key, given as an encoded term, is not less than `from`.
+    /// A cursor that goes around damaged nodes, before the first entry whose key, given as an encoded term, is not less than
+    /// `from`.
     pub fn skipping_from(
         blocks: &'f Blocks<R>,
         kind: TreeKind,
@@ -157,7 +98,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         Ok(cursor)
     }
 
-    /// The damage that was gone around since this was asked last. Complete when there are no more entries.
+    /// The damage that the cursor went around since the last call. Complete when there are no more entries.
     pub fn take_faults(&mut self) -> Vec<Fault> {
         self.faults.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -202,17 +143,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
             .as_slice()
             .to_vec();
         let mut decoder = Decoder::new(&term);
-        let head = (|| -> Result<(bool, usize), TermError> {
-            decoder.tuple_of(2)?;
-            let leaf = match decoder.atom()? {
-                b"kv_node" => true,
-                b"kp_node" => false,
-                _ => return Err(decoder.error("neither kv_node nor kp_node")),
-            };
-            let n = decoder.list_of_terms()?;
-            if n == 0 { Err(decoder.error("a node without entries")) } else { Ok((leaf, n)) }
-        })();
-        let (leaf, left) = head.map_err(|e| self.damaged(ptr, e))?;
+        let (leaf, left) = node::head(&mut decoder).map_err(|e| self.damaged(ptr, e))?;
         let pos = decoder.position();
         self.frames.push(Frame {
             ptr,
@@ -252,7 +183,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         Ok(Some(Entry { key, value: &frame.term[value.0..value.1] }))
     }
 
-    /// Notes damage and leaves it behind. Fails where damage ends the walk.
+    /// Notes damage and leaves it behind. Fails if damage ends the walk.
     fn go_around(&mut self, met: Met) -> Result<()> {
         let (why, in_node) = match met {
             Met::InNode(why) => (why, true),
@@ -290,7 +221,7 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         }
     }
 
-    /// Goes down into a node or, where that is damaged and the cursor skips, around it.
+    /// Goes down into a node or, if that is damaged and the cursor skips, around it.
     fn descend_or_skip(&mut self, state: TreeState, last_key: Option<Vec<u8>>, below: u64) -> Result<()> {
         if self.faults.is_none() {
             return self.descend(state, last_key, below);
@@ -374,10 +305,10 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         }
     }
 
-    /// Leaves the top node and holds it against what its parent said.
+    /// Leaves the top node and compares it with what its parent said.
     fn ascend(&mut self) -> Result<()> {
         let Some(frame) = self.frames.pop() else { return Ok(()) };
-        let held = self.hold_against_claims(&frame);
+        let held = frame.check_claims(self.kind, self.last_key.as_deref(), self.checking);
         // The entries have been read, whatever was said of them.
         if held.is_err() && self.faults.is_some() {
             self.believe(&frame.claimed, frame.claimed_last_key);
@@ -388,45 +319,4 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         }
         held
     }
-
-    fn hold_against_claims(&self, frame: &Frame) -> Result<()> {
-        let name = self.kind.name();
-        let damaged = |why: String| CouchFileError::damaged(name, frame.ptr, why);
-        let mut decoder = Decoder::new(&frame.term[frame.pos..]);
-        decoder.list_end().and_then(|()| decoder.end()).map_err(|e| damaged(e.to_string()))?;
-        if let (Some(claimed), Some(found)) = (&frame.claimed_last_key, &self.last_key) {
-            let same = Key::decode(claimed).and_then(|a| Ok(a == Key::decode(found)?));
-            if !same.map_err(|e| damaged(e.to_string()))? {
-                return Err(damaged("its last key is not the one its parent names".into()));
-            }
-        }
-        if !self.checking {
-            return Ok(());
-        }
-        let (claimed, with_sizes) = Reduction::decode(self.kind, &frame.claimed.reduction)
-            .map_err(|e| damaged(format!("unreadable reduction: {e}")))?;
-        let found = frame.reduction;
-        let equal = self.kind == TreeKind::Local
-            || (claimed.count == found.count
-                && claimed.deleted == found.deleted
-                && (!with_sizes || claimed.sizes == found.sizes));
-        if !equal {
-            return Err(damaged(format!("its parent says {claimed:?}, its entries make {found:?}")));
-        }
-        if let Some(size) = frame.claimed.size
-            && !(frame.size.0..=frame.size.1).contains(&size)
-        {
-            return Err(damaged(format!(
-                "its parent says {size} bytes of nodes, found {} to {}",
-                frame.size.0, frame.size.1
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// How many entries a node says that the tree below it has; 0 where it does not say.
-fn claimed_entries(kind: TreeKind, claimed: &TreeState) -> u64 {
-    Reduction::decode(kind, &claimed.reduction)
-        .map_or(0, |(reduction, _)| reduction.count.saturating_add(reduction.deleted))
 }

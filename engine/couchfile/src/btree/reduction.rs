@@ -103,7 +103,7 @@ impl Reduction {
         }
     }
 
-    /// Reads a stored reduction. The flag tells whether it holds the sizes (files before CouchDB 2 do not).
+    /// Reads a stored reduction. The flag shows whether it holds the sizes (files before CouchDB 2 do not).
     pub fn decode(kind: TreeKind, raw: &[u8]) -> Result<(Self, bool), TermError> {
         let mut decoder = Decoder::new(raw);
         match kind {

@@ -15,7 +15,7 @@ struct Subtree {
 }
 
 /// Keys, as encoded terms and ascending, that cut a tree into about `parts` parts: each belongs to the part that ends with
-/// it; after the last one comes one more part. Reads inner nodes only; fewer keys come back where the tree is small.
+/// it; after the last one comes one more part. Reads inner nodes only; there are fewer keys if the tree is small.
 pub(crate) fn split_keys<R: ReadAt>(
     blocks: &Blocks<R>,
     kind: TreeKind,

@@ -1,4 +1,4 @@
-//! The id tree and the sequence tree, each by itself and against the other.
+//! The id tree and the sequence tree, each on its own and against the other.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -172,7 +172,7 @@ fn id_tree<R: ReadAt>(database: &Database<R>, by_seq: &Walked, report: &mut Repo
     Ok(walked)
 }
 
-/// A document's entry of the sequence tree, handed to `found`; `None` where there is none of this document.
+/// A document's entry of the sequence tree, handed to `found`; `None` if there is none of this document.
 fn in_seq_tree<R: ReadAt, T>(
     database: &Database<R>,
     doc: &DocInfo<'_>,

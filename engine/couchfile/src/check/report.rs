@@ -1,6 +1,6 @@
 //! What a check found.
 
-/// So many problems of one file are told in words; the rest are counted.
+/// Problems of one file that are described in words, at most; the rest are counted.
 const MAX_PROBLEMS: usize = 20;
 
 /// What a check found.
@@ -16,7 +16,7 @@ pub struct Report {
     pub bodies: u64,
     /// Attachments read.
     pub attachments: u64,
-    /// Bytes of them.
+    /// Bytes of the attachments.
     pub attachment_bytes: u64,
     /// Local documents.
     pub local_documents: u64,
@@ -65,7 +65,7 @@ impl Report {
         if more > 0 { format!("{told}; and {more} more") } else { told }
     }
 
-    /// The problems in words, the last one a count of those that are not told.
+    /// The problems in words, the last one a count of those that are not described.
     pub fn told(self) -> Vec<String> {
         let mut told = self.problems;
         let more = self.problem_count.saturating_sub(told.len() as u64);

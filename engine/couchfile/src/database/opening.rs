@@ -9,7 +9,7 @@ use crate::header::{self, DbHeader, HeaderScan, RawHeader};
 use crate::read_at::ReadAt;
 use crate::term::Decoder;
 
-/// Where nothing tells what made an empty database's file, so many bytes after its header mean that the real headers
+/// Where nothing tells what made an empty database's file, this many bytes after its header mean that the real headers
 /// are missing.
 const EMPTY_TAIL: u64 = 16 << 10;
 
@@ -55,7 +55,7 @@ fn decode(raw: &RawHeader) -> Result<DbHeader> {
     }
 }
 
-/// Fails where a header names data that does not lie before it.
+/// Fails if a header names data that does not lie before it.
 pub(super) fn check_pointers(header: &DbHeader, offset: u64) -> Result<()> {
     let pointers = header.trees().into_iter().filter_map(|(_, tree)| tree.map(|tree| tree.ptr));
     let terms = [header.security_ptr, header.props_ptr, header.time_seq_ptr].into_iter().flatten();
@@ -96,8 +96,8 @@ pub(crate) fn passed(scan: &HeaderScan) -> Result<(RawHeader, DbHeader)> {
 /// Refuses the header of an empty database where it is but the beginning of a compacted file.
 ///
 /// A compaction writes a header of an empty database first, `comp_header`s while it works, and the real header last; its
-/// file is told from a new database's by `compacted_seq` in the header at offset 0. A new database is empty until its first
-/// documents are committed, however many bytes of them there are already: a copy made meanwhile is whole.
+/// file differs from a new database's by `compacted_seq` in the header at offset 0. A new database is empty until its first
+/// documents are committed, however many bytes of them there are already: a copy made in the meantime is complete.
 fn refuse_cut_compaction<R: ReadAt>(blocks: &Blocks<R>, last: &RawHeader) -> Result<()> {
     let offset = last.offset;
     let Some(first) = header::read_header(blocks, 0)? else { return Ok(()) };

@@ -45,7 +45,7 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// Length in bytes after decoding, where it is known: of what a client sent gzipped CouchDB knows only the length that it
+    /// Length in bytes after decoding, if it is known: of what a client sent gzipped CouchDB knows only the length that it
     /// stores, and gives it as both.
     ///
     /// Source: `couch_db.erl` (`with_stream/3`).

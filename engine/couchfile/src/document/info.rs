@@ -42,7 +42,7 @@ impl<'a> DocInfo<'a> {
     /// Reads an entry of the id tree: `{Seq, Deleted, Sizes, RevTree}`, in old files without sizes.
     pub fn from_id_tree(entry: &Entry<'a>) -> Result<Self, TermError> {
         let Key::Bytes(id) = entry.key else {
-            return Err(TermError { at: 0, what: "an id that is no binary" });
+            return Err(TermError { at: 0, what: "an id that is not a binary" });
         };
         let mut decoder = Decoder::new(entry.value);
         let size = decoder.tuple()?;
@@ -54,7 +54,7 @@ impl<'a> DocInfo<'a> {
     /// `{Id, Leaves, DeletedLeaves}`.
     pub fn from_seq_tree(entry: &Entry<'a>) -> Result<Self, TermError> {
         let Key::Seq(seq) = entry.key else {
-            return Err(TermError { at: 0, what: "a sequence that is no integer" });
+            return Err(TermError { at: 0, what: "a sequence that is not an integer" });
         };
         let mut decoder = Decoder::new(entry.value);
         let size = decoder.tuple()?;

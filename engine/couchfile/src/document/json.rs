@@ -12,7 +12,7 @@ use crate::error::{CouchFileError, Result};
 use crate::read_at::ReadAt;
 use crate::revtree::{RevTree, Revision};
 
-/// What of a document is written, like the query parameters of the same names.
+/// Which parts of a document are written, like the query parameters of the same names.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JsonOptions<'o> {
     /// `_revisions`: the ids of its ancestors.
@@ -51,7 +51,7 @@ impl AttachmentForm {
 
 /// Writes one revision of a document as a JSON object.
 ///
-/// Fails where its body is not in the file, or is damaged.
+/// Fails if its body is not in the file, or is damaged.
 /// Source of the attachments' members: `couch_att.erl` (`to_json/4`).
 pub fn leaf_json<R: ReadAt>(
     database: &Database<R>,
@@ -126,7 +126,7 @@ fn attachment_json<R: ReadAt>(
     Ok(())
 }
 
-/// The whole content of an attachment, decoded.
+/// The complete content of an attachment, decoded.
 fn attachment_content<R: ReadAt>(database: &Database<R>, attachment: &Attachment) -> Result<Vec<u8>> {
     let mut data = Vec::new();
     database.attachment(attachment, |piece| {
@@ -223,7 +223,7 @@ impl Members<'_> {
                 }
                 Ok(())
             }
-            _ => Err(CouchFileError::damaged("document body", offset, "it is no object")),
+            _ => Err(CouchFileError::damaged("document body", offset, "it is not an object")),
         }
     }
 }

@@ -22,7 +22,7 @@ impl<'a> LocalDocument<'a> {
     /// Reads an entry of the local tree: `{Rev, Body}`.
     pub fn from_entry(entry: &Entry<'a>) -> Result<Self, TermError> {
         let Key::Bytes(id) = entry.key else {
-            return Err(TermError { at: 0, what: "an id that is no binary" });
+            return Err(TermError { at: 0, what: "an id that is not a binary" });
         };
         let mut decoder = Decoder::new(entry.value);
         decoder.tuple_of(2)?;

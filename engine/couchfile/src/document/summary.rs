@@ -35,7 +35,7 @@ impl Summary {
         let body = part()?;
         let list = part()?;
         decoder.end().map_err(text)?;
-        body.decoder().tuple().map_err(|e| format!("the body is no object: {e}"))?;
+        body.decoder().tuple().map_err(|e| format!("the body is not an object: {e}"))?;
         let mut check = body.decoder();
         check.skip().and_then(|()| check.end()).map_err(|e| format!("body: {e}"))?;
         let mut attachments = Vec::new();

@@ -34,7 +34,7 @@ pub fn write_json(decoder: &mut Decoder<'_>, out: &mut Vec<u8>) -> Result<(), Te
     write_json_with(decoder, NegativeZero::Hidden, out)
 }
 
-/// The same with a choice of how a zero with a minus is written.
+/// The term as JSON text, with a choice of how a zero with a minus is written.
 pub fn write_json_with(
     decoder: &mut Decoder<'_>,
     zero: NegativeZero,

@@ -89,7 +89,7 @@ pub struct HeaderEdit {
     pub revs_limit: Option<u64>,
     /// The number of purges remembered.
     pub purge_infos_limit: Option<u64>,
-    /// Another security object; `null` for CouchDB's default. Whoever writes the file puts it there and sets where it lies.
+    /// Another security object; `null` for CouchDB's default. The writer of the file stores it and sets its pointer.
     pub security: Option<serde_json::Value>,
     /// Where the new security object lies (inside: `None` for CouchDB's default).
     pub security_ptr: Option<Option<u64>>,
@@ -202,8 +202,8 @@ impl DbHeader {
     }
 
     /// Whether this header, found at a file's start, was put there by a compaction rather than with a new database:
-    /// CouchDB copies `compacted_seq` into the one and leaves it undefined in the other. `None` where the header is too
-    /// old to tell.
+    /// CouchDB copies `compacted_seq` into the one and leaves it undefined in the other. `None` if the header is too
+    /// old to show it.
     pub(crate) fn began_a_compaction(&self) -> Option<bool> {
         let field = self.elements.get(COMPACTED_SEQ)?;
         Some(matches!(Decoder::new(field).token(), Ok(Token::Int(_))))

@@ -105,14 +105,14 @@ impl HeaderScan {
         self.first_compaction.is_some_and(|first| first < offset)
     }
 
-    /// What the whole file is as a database. Says the same as opening it would.
+    /// What the complete file is as a database. The result is that of opening it.
     pub fn database(&self) -> Result<PassedDatabase> {
         let (raw, header) = database::passed(self)?;
         Ok(PassedDatabase { header, header_offset: raw.offset, header_end: raw.end })
     }
 
-    /// Numbers of documents that exist and that are deleted, as told by a header of a database at the very beginning of what
-    /// passed; `None` where there is none. For a file of which only the end is at hand.
+    /// Numbers of documents that exist and that are deleted, as recorded by a header of a database at the very beginning of
+    /// what passed; `None` if there is none. For a file of which only the end is at hand.
     pub fn first_counts(&self) -> Option<(u64, u64)> {
         let raw = self.first()?;
         DbHeader::decode(&raw.term, raw.offset).ok()?.counts(raw.offset).ok()
@@ -124,7 +124,7 @@ impl HeaderScan {
         DbHeader::decode(&raw.term, raw.offset).ok()?.least_purge_seq(raw.offset).ok()
     }
 
-    /// What the whole file is as a view index. Its trees are not looked at.
+    /// What the complete file is as a view index. Its trees are not read.
     pub fn view(&self) -> Result<ViewHeader> {
         let raw = self.last().ok_or(CouchFileError::NoHeader { len: self.len() })?;
         ViewHeader::decode(&raw.term, raw.offset)?
@@ -132,8 +132,8 @@ impl HeaderScan {
     }
 }
 
-/// How many bytes of a block and those behind it a header is made of; one that is none needs none. `None` where that cannot be
-/// told yet.
+/// How many bytes of a block and those behind it a header is made of; one that is none needs none. `None` if that cannot be
+/// decided yet.
 fn needed(block: &[u8]) -> Option<usize> {
     let len = u64::from(u32::from_be_bytes(*block.get(1..5)?.first_chunk()?));
     if len <= checksum::LEN as u64 || len > MAX_HEADER {

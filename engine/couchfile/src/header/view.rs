@@ -19,7 +19,7 @@ pub struct ViewHeader {
 }
 
 impl ViewHeader {
-    /// Reads a header's term (with version byte) found at `offset`; `None` where it is not that of a view index.
+    /// Reads a header's term (with version byte) found at `offset`; `None` if it is not that of a view index.
     pub fn decode(term: &[u8], offset: u64) -> Result<Option<Self>> {
         Self::parse(term).map_err(|e| CouchFileError::damaged("view header", offset, e))
     }

@@ -2,7 +2,7 @@
 
 use super::{Items, Json, Members};
 
-/// Why a text is no JSON value.
+/// Why a text is not a JSON value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no JSON at byte {at}: {problem}")]
 pub struct JsonError {
@@ -91,7 +91,7 @@ impl Reader<'_> {
         JsonError { at: self.at, problem }
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not a space.
     fn peek(&mut self) -> Option<u8> {
         while let Some(byte) = self.text.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {

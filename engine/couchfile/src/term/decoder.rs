@@ -3,7 +3,7 @@
 use super::tag;
 use crate::error::TermError;
 
-/// The head of a term: scalars whole, containers by the number of terms that follow.
+/// The head of a term: scalars completely, containers by the number of terms that follow.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Token<'a> {
     /// An integer that fits 64 bits.
@@ -36,7 +36,7 @@ pub enum Token<'a> {
 /// How a proper list begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListHead<'a> {
-    /// So many terms follow; where there are any, call [`Decoder::list_end`] after them.
+    /// This many terms follow; if it is not zero, call [`Decoder::list_end`] after them.
     Elements(usize),
     /// All elements are integers 0..255, and these are they.
     Bytes(&'a [u8]),
@@ -73,7 +73,7 @@ impl<'a> Decoder<'a> {
         self.pos >= self.bytes.len()
     }
 
-    /// Fails where bytes are left.
+    /// Fails if bytes are left.
     pub fn end(&self) -> Result<(), TermError> {
         if self.is_at_end() { Ok(()) } else { Err(self.error("bytes after the term")) }
     }
@@ -203,7 +203,7 @@ impl<'a> Decoder<'a> {
         Ok(Token::Big { negative, magnitude: &magnitude[..significant] })
     }
 
-    /// Passes over one whole term.
+    /// Passes over one complete term.
     pub fn skip(&mut self) -> Result<(), TermError> {
         let mut left: usize = 1;
         while left > 0 {
@@ -221,7 +221,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// Passes over one whole term and gives its bytes.
+    /// Passes over one complete term and returns its bytes.
     pub fn raw(&mut self) -> Result<&'a [u8], TermError> {
         let start = self.pos;
         self.skip()?;
@@ -233,7 +233,7 @@ impl<'a> Decoder<'a> {
         let at = self.pos;
         match self.token()? {
             Token::Tuple(n) => Ok(n),
-            _ => Err(TermError { at, what: "no tuple" }),
+            _ => Err(TermError { at, what: "not a tuple" }),
         }
     }
 
@@ -254,7 +254,7 @@ impl<'a> Decoder<'a> {
             }
             Token::List(n) => Ok(ListHead::Elements(n)),
             Token::ByteList(bytes) => Ok(ListHead::Bytes(bytes)),
-            _ => Err(TermError { at, what: "no list" }),
+            _ => Err(TermError { at, what: "not a list" }),
         }
     }
 
@@ -298,7 +298,7 @@ impl<'a> Decoder<'a> {
         let at = self.pos;
         match self.token()? {
             Token::Binary(bytes) => Ok(bytes),
-            _ => Err(TermError { at, what: "no binary" }),
+            _ => Err(TermError { at, what: "not a binary" }),
         }
     }
 
@@ -307,7 +307,7 @@ impl<'a> Decoder<'a> {
         let at = self.pos;
         match self.token()? {
             Token::Atom(name) => Ok(name),
-            _ => Err(TermError { at, what: "no atom" }),
+            _ => Err(TermError { at, what: "not an atom" }),
         }
     }
 
@@ -320,7 +320,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Whether the next term is the atom `name`; where it is, it is read.
+    /// Whether the next term is the atom `name`; if so, it is read.
     pub fn take_atom(&mut self, name: &[u8]) -> Result<bool, TermError> {
         let before = self.pos;
         if matches!(self.token()?, Token::Atom(found) if found == name) {
@@ -338,7 +338,7 @@ impl<'a> Decoder<'a> {
 
 /// Erlang has neither infinities nor NaN, and does not decode them.
 fn finite(value: f64, at: usize) -> Result<f64, TermError> {
-    if value.is_finite() { Ok(value) } else { Err(TermError { at, what: "no number" }) }
+    if value.is_finite() { Ok(value) } else { Err(TermError { at, what: "not a number" }) }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Encoder {
         self
     }
 
-    /// A list's head; `size` terms and, where `size` is not 0, [`Encoder::nil`] must follow. An empty list is whole
+    /// A list's head; `size` terms and, if `size` is not 0, [`Encoder::nil`] must follow. An empty list is complete
     /// with the head alone. Lists of integers 0..255 go through [`Encoder::byte_list`] instead.
     pub fn list(&mut self, size: usize) -> &mut Self {
         if size == 0 {

@@ -36,7 +36,7 @@ impl<W: Write> Appender<W> {
         self.pos
     }
 
-    /// Gives the output back.
+    /// Returns the output.
     pub fn into_inner(self) -> W {
         self.out
     }

@@ -1,4 +1,4 @@
-//! Writes a whole database file front to back, without seeking.
+//! Writes a complete database file front to back, without seeking.
 
 use std::io::Write;
 
@@ -44,7 +44,7 @@ pub struct DatabaseWriter<W> {
 impl<W: Write> DatabaseWriter<W> {
     /// Begins a file; `out` gets it from offset 0 on.
     ///
-    /// Fails where the settings' uuid or node name is malformed.
+    /// Fails if the settings' uuid or node name is malformed.
     pub fn new(out: W, settings: Settings) -> Result<Self> {
         settings.validate()?;
         let mut out = Appender::new(out, 0, settings.compression);
@@ -128,7 +128,7 @@ impl<W: Write> DatabaseWriter<W> {
     /// document.
     fn write_body(&mut self, body: &NewBody, seq: u64, tree: &mut Encoder) -> Result<Sizes> {
         object_members(&body.term)
-            .map_err(|e| CouchFileError::Invalid(format!("a document body that is no object: {e}")))?;
+            .map_err(|e| CouchFileError::Invalid(format!("a document body that is not an object: {e}")))?;
         let mut list = Encoder::versioned();
         let mut pairs = Encoder::new();
         let mut attached = 0u64;
@@ -208,9 +208,9 @@ impl<W: Write> DatabaseWriter<W> {
         self.purges.push((uuid.as_bytes().to_vec(), value.finish()));
     }
 
-    /// Writes the trees and the header; gives the output back.
+    /// Writes the trees and the header, and returns the output.
     ///
-    /// Fails where two documents, local documents or purges have the same id.
+    /// Fails if two documents, local documents or purges have the same id.
     pub fn finish(mut self) -> Result<W> {
         let seq_tree = self.main_tree(TreeKind::Seq, &(0..self.pending.len()).collect::<Vec<_>>())?;
         let mut by_id: Vec<usize> = (0..self.pending.len()).collect();
@@ -294,7 +294,7 @@ impl<W: Write> DatabaseWriter<W> {
     }
 }
 
-/// Fails where two neighbours of a sorted list are the same.
+/// Fails if two neighbours of a sorted list are the same.
 fn refuse_twins<'i>(what: &str, ids: impl Iterator<Item = &'i [u8]>) -> Result<()> {
     let mut before = None;
     for id in ids {

@@ -7,7 +7,7 @@ use crate::term::{Decoder, Encoder};
 /// What a new database is to be.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// 32 lower-case hexadecimal digits; no other live copy may have the same.
+    /// 32 lower-case hexadecimal digits; no other live copy may have the same uuid.
     pub uuid: String,
     /// Name of the node that will open the file.
     pub node: String,
@@ -39,7 +39,7 @@ impl Settings {
 }
 
 impl Settings {
-    /// Fails where CouchDB would not open a database made so.
+    /// Fails if CouchDB would not open a database made so.
     pub(super) fn validate(&self) -> Result<()> {
         validate_uuid(&self.uuid)?;
         validate_node(&self.node)
@@ -87,7 +87,7 @@ pub(crate) fn object_members(object: &[u8]) -> Result<&[u8], TermError> {
     Ok(members)
 }
 
-/// Fails where a text is not 32 lower-case hexadecimal digits.
+/// Fails if a text is not 32 lower-case hexadecimal digits.
 pub(crate) fn validate_uuid(uuid: &str) -> Result<()> {
     if uuid.len() == 32 && uuid.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Ok(());
@@ -97,7 +97,7 @@ pub(crate) fn validate_uuid(uuid: &str) -> Result<()> {
     )))
 }
 
-/// Fails where a text cannot be a node's name: an atom, which has 1 to 255 bytes.
+/// Fails if a text cannot be a node's name: an atom, which has 1 to 255 bytes.
 pub(crate) fn validate_node(node: &str) -> Result<()> {
     if node.contains('@') && node.len() <= 255 {
         return Ok(());
@@ -107,7 +107,7 @@ pub(crate) fn validate_node(node: &str) -> Result<()> {
 
 /// A random uuid: 32 lower-case hexadecimal digits.
 ///
-/// Fails where the system gives no random bytes.
+/// Fails if the system gives no random bytes.
 pub fn random_uuid() -> Result<String> {
     let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|e| CouchFileError::Write(std::io::Error::other(e.to_string())))?;

@@ -1,7 +1,7 @@
 //! Output that did not arrive as the program on the node wrote it.
 //!
 //! What lies between (ssh, kubectl, docker) may cut output or input off and end with exit code 0 all the same. So everything
-//! that is asked of a node has an end that can be recognised, and what only reads is asked again.
+//! that is requested from a node has an end that can be recognised, and requests that only read are repeated.
 
 use plugin_host::printable;
 

@@ -22,7 +22,7 @@ impl LocalFiles {
         Self { node }
     }
 
-    /// Calls `each` with every entry below a folder, links not followed. What vanishes meanwhile is left out.
+    /// Calls `each` with every entry below a folder, links not followed. What vanishes in the meantime is left out.
     fn walk(&self, folder: &Path, each: &mut dyn FnMut(&Path, fs::FileType) -> Result<()>) -> Result<()> {
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub enum Oddity {
     /// A symbolic link.
     Link,
-    /// Another file system is mounted there, or another folder of the same one.
+    /// Another file system is mounted there, or another directory of the same file system.
     Mount,
     /// A socket, a FIFO or a device.
     Special,

@@ -1,8 +1,9 @@
-//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`, `sync`, `readlink`; and
-//! `tail`, `xargs` and `dd` for a look at many copies of the same data, and for what has been appended to files.
+//! Files that only programs on the node can reach: GNU's or busybox's `tar`, `find`, `stat`, `mkdir`, `mv`, `rm`, `df`,
+//! `sync`, `readlink`; and `tail`, `xargs` and `dd` to read the ends of many copies of the same data, and what has been
+//! appended to files.
 //!
-//! No shell reads anything, and nothing is left on the node. Whatever comes from there, and whatever is sent there, is checked for
-//! having arrived completely: see `framing`.
+//! No shell reads anything, and nothing is left on the node. Whatever comes from there, and whatever is sent there, is
+//! checked for having arrived completely: see `framing`.
 
 mod broken;
 mod dd;
@@ -29,7 +30,7 @@ use packed::{Part, take_all};
 const SHORT: Duration = Duration::from_secs(120);
 /// How long going through, removing or bringing to the disk everything may take.
 const LONG: Duration = Duration::from_secs(24 * 3600);
-/// Bytes of the list of mounts that are looked at.
+/// Bytes of the list of mounts that are read.
 const MOUNTS_MOST: u64 = 4 << 20;
 /// How often a file is written until it is on the node as it should be.
 const WRITES: usize = 3;
@@ -45,7 +46,7 @@ pub struct RemoteFiles {
 }
 
 impl RemoteFiles {
-    /// Files at the end of a way.
+    /// The files of a node that is reached through programs of that node.
     pub fn new(way: Way) -> Self {
         Self { way, no_lists: Arc::default(), from_root: Arc::default() }
     }
@@ -68,7 +69,7 @@ impl RemoteFiles {
         NodeError::Answer { node: self.way.shown(), asked: asked.into(), problem: problem.into() }
     }
 
-    /// The path of a folder without links in it; `None` where that cannot be known.
+    /// The path of a folder without links in it; `None` if that cannot be known.
     fn real(&self, folder: &Path) -> Result<Option<PathBuf>> {
         let (doing, words) = ("look at the data folder", ["readlink", "-f", self.text(folder)?]);
         patiently(|| {

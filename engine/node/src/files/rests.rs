@@ -24,10 +24,10 @@ pub struct RestOf {
 /// Takes the bytes behind those that were expected, of the file with that number; `false` ends it all.
 pub type TakeRest<'t> = dyn FnMut(usize, &mut dyn Read) -> io::Result<bool> + 't;
 
-/// Hands over what `tail -v -c +N /dev/null FILE` printed, called once per file, and then for `/dev/./null`. A file that could not
-/// be read is missing in it.
+/// Hands over what `tail -v -c +N /dev/null FILE` printed, called once per file, and then for `/dev/./null`. A file that
+/// could not be read is missing in it.
 ///
-/// Fails where it is cut off, or more comes than that.
+/// Fails if it is cut off, or more comes than that.
 pub(super) fn take_rests(
     stdout: impl Read,
     files: &[RestOf],
@@ -82,7 +82,7 @@ pub(super) fn take_rests(
     Ok(Packed::Whole(all_there))
 }
 
-/// Output that can be looked at before it is taken.
+/// Output that can be inspected before it is taken.
 struct Window<R> {
     inner: R,
     bytes: Vec<u8>,
@@ -123,8 +123,8 @@ impl<R: Read> Window<R> {
         Ok(expected.starts_with(self.peek(expected.len())?))
     }
 
-    /// Passes over the rest of a file, up to where the next call of `tail` begins or to the end: what was appended meanwhile,
-    /// or all of a file that is another one. It may look like a heading, but hardly like two that fit.
+    /// Passes over the rest of a file, up to where the next call of `tail` begins or to the end: what was appended in the
+    /// meantime, or all of a file that is another one. It may look like a heading, but hardly like two that fit.
     fn skip_to_call(&mut self, next: &[u8]) -> io::Result<()> {
         let least = FIRST_HEADING.len() + next.len().max(FIRST_HEADING.len());
         loop {

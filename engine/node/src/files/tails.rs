@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::framing::{Broken, quotable};
 
-/// What stands in front of all files of each call of `tail`: it tells where the output of the call before ends.
+/// What stands in front of all files of each call of `tail`: it marks where the output of the call before ends.
 pub(super) const FIRST: &str = "/dev/null";
 /// The last file of all: an empty one, called as no other is.
 pub(super) const LAST: &str = "/dev/./null";
@@ -18,7 +18,7 @@ pub(super) fn judge(head: &[u8]) -> Broken {
 }
 
 /// Parts what `tail -v /dev/null FILE… /dev/./null` printed, called once or several times, into the ends of the files. `paths`
-/// are those that were asked for, in order; files that could not be read are not in the output. `None` where the last file is
+/// are those that were requested, in order; files that could not be read are not in the output. `None` if the last file is
 /// not the last thing in it.
 pub(super) fn parse(output: &[u8], paths: &[String]) -> Option<Vec<Option<Vec<u8>>>> {
     let output = output.strip_suffix(b"==> /dev/./null <==\n")?;

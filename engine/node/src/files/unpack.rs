@@ -1,4 +1,4 @@
-//! Files on their way to a node, as a stream that the node's `tar` unpacks.
+//! Files that are sent to a node, as a stream that the node's `tar` unpacks.
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Read, Write};

@@ -10,7 +10,7 @@ const QUOTED: usize = 120;
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// Its body; null where it is no JSON, or nested deeper than 128 levels.
+    /// Its body; null if it is not JSON, or is nested deeper than 128 levels.
     pub body: Value,
     /// Its body as it came.
     pub text: Vec<u8>,
@@ -54,7 +54,7 @@ impl Answer {
     /// What CouchDB gave as the reason.
     pub fn reason(&self) -> String {
         if let Some(Foreign { server, said }) = &self.foreign {
-            return format!("not CouchDB answers, but {server}: {said}");
+            return format!("the answer is not from CouchDB, but from {server}: {said}");
         }
         let text = |key: &str| self.body[key].as_str().unwrap_or_default();
         match (text("error"), text("reason")) {
@@ -104,7 +104,10 @@ mod tests {
             b"<html><head><title>502 Bad Gateway</title></head><body><center>nginx</center></body></html>";
         let answer = Answer::new(502, "nginx/1.22", None, page);
         assert!(answer.is_proxys_failure());
-        assert_eq!(answer.reason(), "not CouchDB answers, but nginx/1.22: 502 Bad Gateway nginx");
+        assert_eq!(
+            answer.reason(),
+            "the answer is not from CouchDB, but from nginx/1.22: 502 Bad Gateway nginx"
+        );
         let answer = Answer::new(404, "nginx", None, br#"{"error":"not_found","reason":"missing"}"#);
         assert_eq!((answer.foreign.clone(), answer.reason().as_str()), (None, "not_found, missing"));
         let answer = Answer::new(503, "CouchDB/3.5.0 (Erlang OTP/25)", None, b"");

@@ -1,4 +1,4 @@
-//! The requests that couchcopy makes, with what they tell.
+//! The requests that couchcopy makes, and what they return.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,13 +8,14 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ANSWER, Http, encode};
+use super::route::ANSWER;
+use super::{Http, encode};
 use crate::error::{NodeError, Result};
 
-/// How long an answer may take where the question is whether somebody answers.
+/// How long an answer may take if the question is whether CouchDB answers.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What a CouchDB says to whoever asks for `/`.
+/// The answer of CouchDB to `GET /`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Welcome {
     /// Its version.
@@ -35,7 +36,7 @@ impl Welcome {
 pub struct Version {
     /// Its numbers, the first one in front.
     pub numbers: [u64; 3],
-    /// As CouchDB tells it.
+    /// The version as CouchDB reports it.
     pub text: String,
 }
 
@@ -67,7 +68,7 @@ pub struct Membership {
     pub cluster: BTreeSet<String>,
 }
 
-/// What `_dbs_info` tells of a database that opened.
+/// What `_dbs_info` reports about a database that could be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseInfo {
     /// Documents that exist.
@@ -88,7 +89,7 @@ pub struct ListedMap {
 }
 
 impl ListedMap {
-    /// Reads a document of `_dbs`; `None` where it is no shard map.
+    /// Reads a document of `_dbs`; `None` if it is not a shard map.
     fn parse(id: &str, document: &Value) -> Option<Self> {
         let suffix = match &document["shard_suffix"] {
             Value::String(suffix) => suffix.clone(),
@@ -118,12 +119,12 @@ impl Http {
         Ok(self.up_within(ANSWER)?.is_none())
     }
 
-    /// The same for a node that is just starting: who does not answer soon is asked again.
+    /// [`Self::is_up`] with a short time limit: for a node that is just starting, which is queried repeatedly.
     pub fn is_up_soon(&self) -> Result<bool> {
         Ok(self.why_not_up_soon()?.is_none())
     }
 
-    /// Why a node that answers is not up: `maintenance_mode`, `nolb`, `seeding`; `None` where it is up.
+    /// Why a node that answers is not up: `maintenance_mode`, `nolb`, `seeding`; `None` if it is up.
     pub fn why_not_up_soon(&self) -> Result<Option<String>> {
         self.up_within(SOON)
     }
@@ -138,7 +139,8 @@ impl Http {
         self.success("GET /_up", answer).map(|_| None)
     }
 
-    /// Names that `/_node/_local` tells on so many connections of their own: one, unless a load balancer sends each elsewhere.
+    /// Names that `/_node/_local` reports on this many separate connections: one name, unless a load balancer sends the
+    /// connections to different nodes.
     pub fn names_told(&self, times: usize) -> Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         for _ in 0..times {
@@ -148,26 +150,26 @@ impl Http {
         Ok(names)
     }
 
-    /// What a CouchDB says to everybody, asked without name and password; `None` where it says nothing to strangers.
+    /// The answer of CouchDB to `GET /` without name and password; `None` if it requires them.
     pub fn welcome(&self) -> Result<Option<Welcome>> {
         let answer = self.ask_afresh("/", false, SOON)?;
         Ok(Some(answer.body).filter(|body| body["couchdb"].is_string()).map(|body| Welcome::of(&body)))
     }
 
-    /// The same with name and password.
+    /// The answer of CouchDB to `GET /` with name and password.
     pub fn own_welcome(&self) -> Result<Welcome> {
         let answer = self.ask_within(Method::GET, "/", None, SOON)?;
         Ok(Welcome::of(&self.success("GET /", answer)?))
     }
 
-    /// How long CouchDB has been running, in whole seconds, rounded down.
+    /// How long CouchDB has been running, in seconds, rounded down.
     pub fn uptime(&self) -> Result<Duration> {
         let answer = self.get("/_node/_local/_system")?;
         let seconds = answer["uptime"].as_u64();
         seconds.map(Duration::from_secs).ok_or_else(|| self.nonsense("GET /_node/_local/_system", &answer))
     }
 
-    /// The revision of a node's document in the list of the cluster's nodes; `None` where it has none.
+    /// The revision of a node's document in the list of the cluster's nodes; `None` if it has none.
     pub fn revision_of_member(&self, name: &str) -> Result<Option<String>> {
         let answer = self.ask_again(&Method::GET, &format!("/_node/_local/_nodes/{}", encode(name)), None)?;
         if answer.status == 404 && answer.foreign.is_none() {
@@ -186,7 +188,7 @@ impl Http {
         }
     }
 
-    /// The node's name. CouchDB 3.0 and later tell it.
+    /// The node's name. CouchDB 3.0 and later report it.
     pub fn node_name(&self) -> Result<String> {
         let answer = self.get("/_node/_local")?;
         answer["name"].as_str().map(str::to_owned).ok_or_else(|| self.nonsense("GET /_node/_local", &answer))
@@ -204,7 +206,7 @@ impl Http {
         }
     }
 
-    /// A value of the node's configuration; `None` where it is not set.
+    /// A value of the node's configuration; `None` if it is not set.
     pub fn config(&self, section: &str, key: &str) -> Result<Option<String>> {
         let path = format!("/_node/_local/_config/{}/{}", encode(section), encode(key));
         let answer = self.ask_again(&Method::GET, &path, None)?;
@@ -231,7 +233,7 @@ impl Http {
         names.ok_or_else(|| self.nonsense("GET /_all_dbs", &answer))
     }
 
-    /// Opens databases and tells of each; `None` for those that do not open. They go in as many requests as the node's limit
+    /// Opens databases and reports on each; `None` for those that do not open. They go in as many requests as the node's limit
     /// asks for (`[chttpd] max_db_number_for_dbs_info_req`).
     pub fn dbs_info(&self, names: &[&str]) -> Result<Vec<Option<DatabaseInfo>>> {
         let mut infos = Vec::with_capacity(names.len());

@@ -20,11 +20,11 @@ pub enum Body<'b> {
         /// The bytes.
         bytes: &'b [u8],
     },
-    /// Bytes that are read while they are sent, so many.
+    /// Bytes that are read while they are sent.
     Stream {
         /// Their MIME type.
         content_type: &'b str,
-        /// How many they are.
+        /// Their number.
         length: u64,
         /// Gives them.
         reader: Box<dyn Read + Send>,
@@ -37,7 +37,7 @@ impl Body<'_> {
         matches!(self, Self::Stream { .. })
     }
 
-    /// The same once more; nothing of a stream.
+    /// The same body, to be sent again; nothing if it is a stream.
     pub(super) fn again(&self) -> Body<'_> {
         match self {
             Self::Json(value) => Body::Json(value),

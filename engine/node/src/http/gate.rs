@@ -4,7 +4,9 @@
 //! up what the user has left to correct it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use outcome::Lock;
 
 use super::Answer;
 
@@ -25,7 +27,7 @@ impl Gate {
         if self.accepted.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let first = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = self.refused.locked();
         if self.accepted.load(Ordering::Relaxed) {
             return Ok(None);
         }

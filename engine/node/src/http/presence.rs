@@ -1,30 +1,31 @@
-//! Whether anybody answers where a node's CouchDB listens. After a stop nobody may.
+//! Whether anything answers where a node's CouchDB listens. After a stop nothing may.
 
 use std::time::Duration;
 
 use reqwest::blocking::Client;
 
+use super::Http;
+use super::route::Route;
 use super::trouble::Trouble;
-use super::{Http, Route};
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Whether anybody answers where a node's CouchDB listens.
+/// Whether anything answers where a node's CouchDB listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// Connections are refused: nothing listens there.
     Refused,
-    /// No answer comes, but nobody says that nothing listens there; why.
+    /// No answer comes, but it is not certain that nothing listens there; the reason.
     Silent(String),
-    /// Somebody answers, or takes connections at least; who.
+    /// A server answers, or at least accepts connections; which one.
     Answers(String),
 }
 
 impl Http {
-    /// Looks whether anybody answers, on a connection of its own and without name and password.
+    /// Checks whether anything answers, on a new connection and without name and password.
     ///
-    /// Goes the way on which the node has answered before; where it never has, all ways.
+    /// Uses the address at which the node has answered before, or all addresses if it has never answered.
     pub fn presence(&self) -> Presence {
         if let Some(route) = self.taken.get().and_then(|taken| self.routes.get(*taken)) {
             return presence(route);
@@ -76,9 +77,7 @@ fn without_answer(route: &Route, trouble: &Trouble) -> Presence {
         (Trouble::Refused | Trouble::Unreachable(_) | Trouble::Closed | Trouble::Other(_), _) => {
             Presence::Silent(trouble.text())
         }
-        (Trouble::Slow, _) => {
-            Presence::Answers("something takes connections, though it does not answer".into())
-        }
+        (Trouble::Slow, _) => Presence::Answers("something accepts connections but does not answer".into()),
         (Trouble::NotHttp(_) | Trouble::NotTls(_) | Trouble::Certificate { .. }, _) => {
             Presence::Answers(trouble.text())
         }

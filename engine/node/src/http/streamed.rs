@@ -71,7 +71,7 @@ impl Body for Streamed {
 
 /// Sends such a request over a connection of its own and waits for the answer.
 ///
-/// Fails where the system has no room for it; the inner result is what became of the request.
+/// Fails if the system has no room for it; the inner result is what became of the request.
 pub(super) fn send(
     client: &Client,
     request: impl FnOnce(&Client) -> RequestBuilder,

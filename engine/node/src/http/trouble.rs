@@ -16,9 +16,9 @@ pub(super) enum Trouble {
     Closed,
     /// The connection came about, and no answer came in time.
     Slow,
-    /// What came is no HTTP.
+    /// The answer is not HTTP.
     NotHttp(String),
-    /// What came is no TLS, or none that this machine understands.
+    /// The answer is not TLS, or not a version of TLS that this machine supports.
     NotTls(String),
     /// The certificate is not accepted.
     Certificate {
@@ -89,38 +89,38 @@ impl Trouble {
         let rustls::Error::InvalidCertificate(problem) = error else {
             return match error {
                 rustls::Error::InvalidMessage(_) => {
-                    Self::NotTls("what answers there does not speak TLS".into())
+                    Self::NotTls("the server there does not speak TLS".into())
                 }
                 other => Self::NotTls(format!("TLS: {other}")),
             };
         };
-        let own = "Give the certificate of that authority, or the self-signed certificate itself, as a PEM file: --ca FILE, \
+        let own = "Supply the certificate of that authority, or the self-signed certificate itself, as a PEM file: --ca FILE, \
                    or `ca` of the node in the cluster file."
             .to_owned();
         let certificate = |problem: String, remedy: String| Self::Certificate { problem, remedy };
         match problem {
             CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => certificate(
                 format!("its certificate is not for {host}, but for {}", presented.join(", ")),
-                "Give an address that the certificate is for: --url https://NAME:PORT, or `url` in the cluster file.".into(),
+                "Use an address that the certificate is valid for: --url https://NAME:PORT, or `url` in the cluster file.".into(),
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => certificate(
                 format!("its certificate is not for {host}"),
-                "Give an address that the certificate is for: --url https://NAME:PORT, or `url` in the cluster file.".into(),
+                "Use an address that the certificate is valid for: --url https://NAME:PORT, or `url` in the cluster file.".into(),
             ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => certificate(
                 "its certificate has expired".into(),
-                "Renew the certificate on that node. Is the clock of this machine right?".into(),
+                "Renew the certificate on that node, or correct the clock of this machine if it is wrong.".into(),
             ),
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => certificate(
                 "its certificate is not valid yet".into(),
-                "Is the clock of this machine right?".into(),
+                "Check the clock of this machine.".into(),
             ),
             CertificateError::Revoked => {
                 certificate("its certificate was revoked".into(), "Renew the certificate on that node.".into())
             }
             // A self-signed certificate often says that it is an authority's.
             CertificateError::UnknownIssuer | CertificateError::Other(_) => certificate(
-                "this machine does not trust its certificate: it is self-signed, or signed by an own certificate authority"
+                "this machine does not trust its certificate: it is self-signed, or signed by a private certificate authority"
                     .into(),
                 own,
             ),
@@ -135,7 +135,7 @@ impl Trouble {
             Self::Closed => "the connection is closed without an answer".into(),
             Self::Slow => "no answer in time".into(),
             Self::Certificate { problem, .. } => problem.clone(),
-            Self::NotHttp(text) => format!("what answers there does not speak HTTP ({text})"),
+            Self::NotHttp(text) => format!("the server there does not speak HTTP ({text})"),
             Self::Unreachable(text) | Self::NotTls(text) | Self::Other(text) => text.clone(),
         }
     }

@@ -1,4 +1,4 @@
-//! Which certificates are trusted beside those that this machine trusts: the user's own authorities, and self-signed
+//! Which certificates are trusted in addition to those that this machine trusts: the user's own authorities, and self-signed
 //! certificates.
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 /// How to speak TLS with a node whose certificate, or whose certificate authority, is in a PEM file. The authorities that this
 /// machine trusts stay trusted.
 ///
-/// Fails where the file cannot be read or holds no certificate; tells why.
+/// Fails if the file cannot be read or holds no certificate; the error says why.
 pub(super) fn with_authorities(file: &Path) -> Result<ClientConfig, String> {
     let text = std::fs::read(file).map_err(|e| e.to_string())?;
     let given: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)

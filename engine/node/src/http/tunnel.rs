@@ -3,8 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use outcome::Lock;
 
 use crate::error::{NodeError, Result};
 use crate::way::{Running, Way};
@@ -24,7 +26,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Opens one through the last way of the chain that can; `None` where none can.
+    /// Opens a tunnel through the last link of the chain that can open one; `None` if no link can.
     pub fn open(way: &Way, host: &str, port: u16) -> Result<Option<Self>> {
         let doing = "open a tunnel";
         let failed = |e: io::Error| NodeError::Connection {
@@ -66,15 +68,15 @@ impl Tunnel {
         Ok(Some(Self { address, ended, last_words }))
     }
 
-    /// Whatever was said before counts no more.
+    /// Drops the words that were kept.
     pub(crate) fn forget_last_words(&self) {
-        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.last_words.locked().take();
     }
 
     /// What the program of a connection said that brought no byte from the other side: that the connection was refused there,
     /// say.
     pub(crate) fn last_words(&self) -> Option<String> {
-        self.last_words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_words.locked().clone()
     }
 
     /// Where to connect to.
@@ -92,7 +94,7 @@ impl Drop for Tunnel {
 }
 
 fn set(words: &LastWords, text: String) {
-    *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    *words.locked() = Some(text);
 }
 
 /// Passes bytes on in both directions until both have ended.

@@ -11,6 +11,7 @@ use super::context::{Context, Db};
 use super::document_query::Shown;
 use super::document_text::{DocumentText, string};
 use super::page::{Page, Row};
+use super::queries;
 use super::view_arguments::ViewArguments;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
 
@@ -46,36 +47,9 @@ pub(super) fn of_partition(
 
 /// `POST /{db}/_all_docs/queries`
 pub(super) fn queries(context: Context<'_>, db: &Db, list: &str, reply: Reply) -> Result<Done, Failure> {
-    let queries = read_queries(context)?;
+    let queries = queries::read(context.call)?;
     queries.iter().try_for_each(|arguments| check(arguments, db))?;
-    let mut out = reply.stream(Head::json(200));
-    out.write_all(b"{\"results\":[")?;
-    for (i, arguments) in queries.iter().enumerate() {
-        out.write_all(if i > 0 { b",\r\n" } else { b"\r\n" })?;
-        write_list(db, prefix(list), arguments, &mut out)?;
-    }
-    out.write_all(b"\r\n]}\n")?;
-    out.finish()
-}
-
-/// The queries in a body.
-pub(super) fn read_queries(context: Context<'_>) -> Result<Vec<ViewArguments>, HttpError> {
-    if context.call.method != Method::Post {
-        return Err(HttpError::only("POST"));
-    }
-    let body = context.call.json_object()?;
-    let queries = match body.get("queries") {
-        None => return Err(HttpError::bad_request("POST body must include `queries` parameter.")),
-        Some(Value::Array(queries)) => queries,
-        Some(_) => return Err(HttpError::bad_request("`queries` member must be an array.")),
-    };
-    queries
-        .iter()
-        .map(|query| match query {
-            Value::Object(members) => ViewArguments::of_query(members),
-            _ => Err(HttpError::bad_request("`queries` member must be an array of objects.")),
-        })
-        .collect()
+    queries::answer(&queries, reply, |arguments, out| write_list(db, prefix(list), arguments, out))
 }
 
 /// What the ids of a list begin with.

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::route::only_get;
 use crate::http::{Done, Failure, Reply};
 
 /// Lists the archives.
 pub(super) fn list(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
-    only_get(context.call)?;
+    context.call.only_get()?;
     let archive = |(index, archive): (usize, &super::Archive)| -> Result<Value, Failure> {
         let snapshot = &archive.snapshot;
         let about = snapshot.about();

@@ -11,13 +11,12 @@ use super::document_query::DocumentQuery;
 use super::document_text::DocumentText;
 use super::multipart::{Multipart, boundary};
 use super::revision::{self, Rev};
-use super::route::only_post;
 use crate::http::{Done, Failure, Head, HttpError, Out, Reply, accepts};
 
-/// The head of a part that tells an error.
+/// The head of a part that reports an error.
 const ERROR: &str = "Content-Type: application/json; error=\"true\"";
 
-/// One of the things that were asked for.
+/// A document that was requested.
 struct Asked {
     id: Value,
     /// All leaves, or this revision.
@@ -25,7 +24,7 @@ struct Asked {
     atts_since: Option<Vec<Rev>>,
 }
 
-/// Why one of them cannot be had.
+/// Why a requested document cannot be sent.
 struct Refused {
     id: Value,
     rev: Value,
@@ -36,7 +35,7 @@ struct Refused {
 /// `POST /{db}/_bulk_get`
 pub(super) fn bulk_get(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
     let call = context.call;
-    only_post(call)?;
+    call.only_post()?;
     let body = call.json_object()?;
     let docs = match body.get("docs") {
         None => return Err(HttpError::bad_request("Missing JSON list of 'docs'.").into()),
@@ -145,7 +144,7 @@ fn in_parts(
     out.finish()
 }
 
-/// Calls `give` with every revision that was asked for, or with the name of one that is missing.
+/// Calls `give` with every revision that was requested, or with the name of a missing revision.
 fn each(
     db: &Db,
     asked: &Asked,
@@ -166,7 +165,7 @@ fn each(
     opened.missing.into_iter().try_for_each(|rev| give(Err(rev.to_string())))
 }
 
-/// Reads one of the things that are asked for.
+/// Reads which document is requested.
 fn read(doc: &Value) -> Result<Asked, Box<Refused>> {
     let refused = |id: &Value, rev: &Value, error: &'static str, reason: &str| {
         let (id, rev, reason) = (id.clone(), rev.clone(), reason.to_owned());

@@ -137,7 +137,7 @@ fn write_doc(
 }
 
 impl Style {
-    /// The leaves that a row tells of.
+    /// The leaves that a row lists.
     fn leaves<'d>(
         self,
         db: &Db,

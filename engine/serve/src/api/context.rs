@@ -15,9 +15,9 @@ use crate::options::Options;
 pub(crate) struct Site {
     /// The archives, in the order in which they were given.
     pub(crate) archives: Vec<Archive>,
-    /// The user that is asked for, if one is.
+    /// The user that requests must authenticate as, if any.
     pub(crate) user: Option<String>,
-    /// Tells this server from others, as a CouchDB's uuid does.
+    /// Identifies this server, as a CouchDB's uuid does.
     pub(crate) uuid: String,
 }
 
@@ -38,13 +38,13 @@ pub(crate) struct Archive {
 pub(crate) struct Context<'c> {
     /// All that is served.
     pub(crate) site: &'c Site,
-    /// The archive that is asked.
+    /// The archive that the request is for.
     pub(crate) archive: &'c Archive,
     /// The request.
     pub(crate) call: &'c Call,
 }
 
-/// A database that is asked.
+/// A database that a request is for.
 #[derive(Clone)]
 pub(crate) struct Db(pub(crate) Arc<SnapshotDatabase>);
 

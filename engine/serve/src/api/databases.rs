@@ -12,12 +12,12 @@ use super::page::{Page, Row};
 use super::view_arguments::ViewArguments;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply, etag_matches, opaque_etag};
 
-/// Most databases that `POST /_dbs_info` tells of.
+/// Most databases that `POST /_dbs_info` reports on.
 const MOST_KEYS: usize = 100;
 
 /// `GET /_all_dbs`
 pub(super) fn names(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
-    super::route::only_get(context.call)?;
+    context.call.only_get()?;
     list(context, reply, |out, name| {
         serde_json::to_writer(&mut *out, name).map_err(std::io::Error::from)?;
         Ok(())
@@ -124,7 +124,7 @@ fn info(db: &Db) -> Result<Value, Failure> {
     }))
 }
 
-/// When a database was created, as CouchDB tells it.
+/// When a database was created, as CouchDB reports it.
 pub(super) fn start_time(info: &snapshot::Info) -> String {
     info.created.unwrap_or(0).to_string()
 }

@@ -122,7 +122,7 @@ fn one(
     out.finish()
 }
 
-/// Whether there is anything to tell of what is wanted of the winner.
+/// Whether any of the requested facts about the winner are to be shown.
 fn has_meta(doc: &Document<'_>, query: &DocumentQuery, db: &Db) -> Result<bool, Failure> {
     let conflicts = |deleted| -> Result<bool, Failure> {
         Ok(!doc.conflicts(deleted).map_err(|e| db.failed(doc.id(), e))?.is_empty())

@@ -93,7 +93,7 @@ impl<'d> DocumentText<'d> {
             .map_err(|e| self.db.failed(&what, e))
     }
 
-    /// Writes an attachment's whole content within a document.
+    /// Writes an attachment's complete content within a document.
     fn write_decoded(&self, attachment: &Attachment, out: &mut dyn Write) -> Result<(), Failure> {
         let what = format!("{}/{}", self.doc.id(), attachment.name);
         self.doc
@@ -147,7 +147,7 @@ impl<'d> DocumentText<'d> {
         Ok(())
     }
 
-    /// What is told of the winner, if anything.
+    /// What is shown about the winner, if anything.
     fn meta(&self) -> couchfile::error::Result<Vec<(&'static str, Value)>> {
         let mut meta = Vec::new();
         if self.shown.revs_info {
@@ -233,6 +233,6 @@ fn body_members(summary: &Summary) -> couchfile::error::Result<Vec<u8>> {
         .map_err(|e| CouchFileError::damaged("document body", 0, e))?;
     match text.as_slice() {
         [b'{', members @ .., b'}'] => Ok(members.to_vec()),
-        _ => Err(CouchFileError::damaged("document body", 0, "it is no object")),
+        _ => Err(CouchFileError::damaged("document body", 0, "it is not an object")),
     }
 }

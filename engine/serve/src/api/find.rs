@@ -13,8 +13,7 @@ use snapshot::{Document, Flow, Walk};
 use super::context::{Context, Db};
 use super::document_query::Shown;
 use super::document_text::{DocumentText, value_of};
-use super::route::{only_get, only_post};
-use super::settings::check_partition;
+use super::partition;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
 use crate::mango::{Bookmark, MangoError, Query};
 
@@ -22,8 +21,8 @@ use crate::mango::{Bookmark, MangoError, Query};
 const MOST_SORTED: u64 = 10_000;
 /// What these may take in memory, in bytes.
 const ROOM: usize = 32 << 20;
-/// What is told with every answer: somebody may wonder why it takes so long.
-const WARNING: &str = "This is a backup, which has no indexes: all documents were looked at.";
+/// Sent with every answer, to explain why it takes so long.
+const WARNING: &str = "This is a backup, which has no indexes: all documents were read.";
 
 /// What a query took and gave.
 #[derive(Debug, Default)]
@@ -46,7 +45,6 @@ pub(super) fn find(
     partition: Option<&str>,
     reply: Reply,
 ) -> Result<Done, Failure> {
-    only_post(context.call)?;
     let query = read(context, db, partition)?;
     let begun = Instant::now();
     let mut out = reply.stream(Head::json(200));
@@ -82,7 +80,6 @@ pub(super) fn explain(
     partition: Option<&str>,
     reply: Reply,
 ) -> Result<Done, Failure> {
-    only_post(context.call)?;
     let query = read(context, db, partition)?;
     let told = json!({
         "dbname": db.name(),
@@ -121,7 +118,7 @@ pub(super) fn indexes(context: Context<'_>, reply: Reply) -> Result<Done, Failur
     if context.call.method == Method::Post {
         return Err(HttpError::read_only("GET").into());
     }
-    only_get(context.call)?;
+    context.call.only_get()?;
     reply.json(&json!({"total_rows": 1, "indexes": [index()]}))
 }
 
@@ -130,6 +127,7 @@ fn index() -> Value {
 }
 
 fn read(context: Context<'_>, db: &Db, partition: Option<&str>) -> Result<Query, Failure> {
+    context.call.only_post()?;
     let mut query = Query::parse(context.call.exact_object()?)?;
     let given = partition.or(context.call.parameter("partition"));
     match (given, &query.partition) {
@@ -140,7 +138,7 @@ fn read(context: Context<'_>, db: &Db, partition: Option<&str>) -> Result<Query,
         _ => {}
     }
     if let Some(partition) = &query.partition {
-        check_partition(partition)?;
+        partition::check(partition)?;
         if !db.0.map().is_partitioned() {
             return Err(HttpError::bad_request("`partition` is not supported on this database.").into());
         }
@@ -263,7 +261,7 @@ fn each_match(
     })
 }
 
-/// The way in the direction of the order, from where the last answer ended on.
+/// The walk in the direction of the order, starting where the last answer ended.
 fn directed(mut walk: Walk, query: &Query) -> Walk {
     if query.sort.is_descending() {
         std::mem::swap(&mut walk.start, &mut walk.end);

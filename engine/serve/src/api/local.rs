@@ -3,18 +3,19 @@
 //! A replicator writes its checkpoint to both sides. Refused here it would stop.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use couchfile::json::{Json, Members};
+use outcome::Lock;
 use snapshot::SnapshotDatabase;
 
 use crate::http::{Call, HttpError};
 
 /// Largest document, in bytes.
 const LARGEST: usize = 1 << 20;
-/// What all of them may take, in bytes.
+/// Bytes that all local documents may take.
 const ROOM: usize = 16 << 20;
-/// What a document takes beside its text, in bytes.
+/// What a document takes in addition to its text, in bytes.
 const OVERHEAD: usize = 256;
 
 /// Local documents that clients left in the databases of one archive.
@@ -79,7 +80,7 @@ impl Locals {
         Ok(rev)
     }
 
-    /// Forgets a document; gives the revision of what is left.
+    /// Deletes a document; gives the revision of what is left.
     pub(super) fn delete(&self, db: &SnapshotDatabase, id: &str) -> Result<String, crate::http::Failure> {
         self.get(db, id)?.ok_or_else(|| HttpError::not_found("missing"))?;
         self.keep(db.name(), id, None)?;
@@ -103,7 +104,7 @@ impl Locals {
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

@@ -10,9 +10,9 @@ use couchfile::json::Json;
 use serde_json::{Value, json};
 use snapshot::{Flow, SnapshotDatabase};
 
-use super::all_docs::read_queries;
 use super::context::{Context, Db};
 use super::page::{Page, Row};
+use super::queries;
 use super::view_arguments::ViewArguments;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
 
@@ -30,15 +30,8 @@ pub(super) fn list(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, 
 
 /// `POST /{db}/_local_docs/queries`
 pub(super) fn queries(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
-    let queries = read_queries(context)?;
-    let mut out = reply.stream(Head::json(200));
-    out.write_all(b"{\"results\":[")?;
-    for (i, arguments) in queries.iter().enumerate() {
-        out.write_all(if i > 0 { b",\r\n" } else { b"\r\n" })?;
-        write_list(context, db, arguments, &mut out)?;
-    }
-    out.write_all(b"\r\n]}\n")?;
-    out.finish()
+    let queries = queries::read(context.call)?;
+    queries::answer(&queries, reply, |arguments, out| write_list(context, db, arguments, out))
 }
 
 fn write_list(

@@ -19,7 +19,7 @@ pub(super) struct Rev {
     pub(super) id: Vec<u8>,
 }
 
-/// Revisions that were asked for: those that there are, and those that there are not.
+/// Revisions that were requested: those that exist, and those that do not.
 pub(super) struct Opened<'t> {
     /// With a body.
     pub(super) found: Vec<Revision<'t>>,
@@ -64,7 +64,7 @@ impl fmt::Display for Rev {
     }
 }
 
-/// Looks revisions up; all leaves where `wanted` is `None`. With `latest` it is the leaves that came of them.
+/// Looks revisions up; all leaves if `wanted` is `None`. With `latest` it is the leaves that came of them.
 pub(super) fn open<'t>(tree: &RevTree<'t>, wanted: Option<&[Rev]>, latest: bool) -> Opened<'t> {
     let all = tree.revisions();
     let mut chosen: BTreeSet<usize> = BTreeSet::new();

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use super::context::{Context, Db};
 use super::document_text::string;
 use super::revision::{Rev, unknown};
-use super::route::only_post;
-use crate::http::{Done, Failure, Head, Reply};
+use crate::http::{Done, Failure, Head, Out, Reply};
 
 /// What is missing of a document.
 struct Missing {
@@ -22,21 +21,14 @@ struct Missing {
 pub(super) fn revs_diff(context: Context<'_>, db: &Db, reply: Reply) -> Result<Done, Failure> {
     let asked = read(context)?;
     let mut out = reply.stream(Head::json(200));
-    let mut separator = "{";
-    for (id, revs) in &asked {
-        let missing = missing(db, id, revs)?;
-        if missing.revs.is_empty() {
-            continue;
-        }
-        out.write_all(std::mem::replace(&mut separator, ",").as_bytes())?;
-        string(&mut out, id)?;
-        let mut told = json!({"missing": missing.revs});
+    write_missing(db, &asked, &mut out, |missing| {
+        let mut shown = json!({"missing": missing.revs});
         if !missing.possible_ancestors.is_empty() {
-            told["possible_ancestors"] = json!(missing.possible_ancestors);
+            shown["possible_ancestors"] = json!(missing.possible_ancestors);
         }
-        write!(out, ":{told}")?;
-    }
-    out.write_all(if separator == "{" { b"{}\n" } else { b"}\n" })?;
+        shown
+    })?;
+    out.write_all(b"\n")?;
     out.finish()
 }
 
@@ -45,22 +37,34 @@ pub(super) fn missing_revs(context: Context<'_>, db: &Db, reply: Reply) -> Resul
     let asked = read(context)?;
     let mut out = reply.stream(Head::json(200));
     out.write_all(b"{\"missing_revs\":")?;
+    write_missing(db, &asked, &mut out, |missing| json!(missing.revs))?;
+    out.write_all(b"}\n")?;
+    out.finish()
+}
+
+/// Writes an object with the documents of which revisions are missing, each with what `shown` makes of these.
+fn write_missing(
+    db: &Db,
+    asked: &[(String, Vec<Rev>)],
+    out: &mut Out,
+    shown: impl Fn(&Missing) -> Value,
+) -> Result<(), Failure> {
     let mut separator = "{";
-    for (id, revs) in &asked {
+    for (id, revs) in asked {
         let missing = missing(db, id, revs)?;
         if missing.revs.is_empty() {
             continue;
         }
         out.write_all(std::mem::replace(&mut separator, ",").as_bytes())?;
-        string(&mut out, id)?;
-        write!(out, ":{}", json!(missing.revs))?;
+        string(out, id)?;
+        write!(out, ":{}", shown(&missing))?;
     }
-    out.write_all(if separator == "{" { b"{}}\n" } else { b"}}\n" })?;
-    out.finish()
+    out.write_all(if separator == "{" { b"{}" } else { b"}" })?;
+    Ok(())
 }
 
 fn read(context: Context<'_>) -> Result<Vec<(String, Vec<Rev>)>, Failure> {
-    only_post(context.call)?;
+    context.call.only_post()?;
     let one = |(id, revs): (String, Value)| Ok((id, Rev::parse_list(&revs)?));
     context.call.json_object()?.into_iter().map(one).collect()
 }

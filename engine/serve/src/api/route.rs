@@ -2,10 +2,10 @@
 
 use super::context::{Context, Db, Site};
 use super::{
-    all_docs, archives, attachment, bulk_get, changes, databases, document, find, local_docs, revs_diff,
-    settings, welcome,
+    all_docs, archives, attachment, bulk_get, changes, databases, document, find, local_docs, partition,
+    revs_diff, settings, welcome,
 };
-use crate::http::{Call, Done, Failure, HttpError, Method, Reply};
+use crate::http::{Call, Done, Failure, HttpError, Reply};
 use crate::page;
 
 /// Answers a request.
@@ -18,7 +18,7 @@ pub(crate) fn answer(site: &Site, call: &Call, reply: Reply) -> Result<Done, Fai
                 .parse::<usize>()
                 .ok()
                 .and_then(|number| site.archives.get(number.checked_sub(1)?))
-                .ok_or_else(|| HttpError::not_found("There is no archive of that number."))?;
+                .ok_or_else(|| HttpError::not_found("There is no archive with that number."))?;
             server(Context { site, archive, call }, rest, reply)
         }
         ["_backup", "archives"] => archives::list(Context { site, archive: first, call }, reply),
@@ -80,7 +80,7 @@ fn within(context: Context<'_>, db: &Db, parts: &[&str], reply: Reply) -> Result
         ["_ensure_full_commit"] => settings::ensure_full_commit(context, db, reply),
         ["_shards"] => settings::shards(context, db, reply),
         ["_shards", id] => settings::shard_of(context, db, id, reply),
-        ["_partition", rest @ ..] => partition(context, db, rest, reply),
+        ["_partition", rest @ ..] => within_partition(context, db, rest, reply),
         ["_bulk_docs" | "_purge" | "_compact" | "_view_cleanup" | "_sync_shards", ..] => {
             Err(HttpError::read_only("").into())
         }
@@ -105,38 +105,22 @@ fn within(context: Context<'_>, db: &Db, parts: &[&str], reply: Reply) -> Result
 }
 
 /// Answers what CouchDB answers in a partition.
-fn partition(context: Context<'_>, db: &Db, parts: &[&str], reply: Reply) -> Result<Done, Failure> {
-    let [partition, rest @ ..] = parts else {
+fn within_partition(context: Context<'_>, db: &Db, parts: &[&str], reply: Reply) -> Result<Done, Failure> {
+    let [name, rest @ ..] = parts else {
         return Err(HttpError::bad_request("invalid_partition_req").into());
     };
     if !db.0.map().is_partitioned() {
         return Err(HttpError::bad_request("database is not partitioned").into());
     }
-    settings::check_partition(partition)?;
+    partition::check(name)?;
     match rest {
-        [] => settings::partition(context, db, partition, reply),
-        ["_all_docs"] => all_docs::of_partition(context, db, partition, reply),
-        ["_find"] => find::find(context, db, Some(partition), reply),
-        ["_explain"] => find::explain(context, db, Some(partition), reply),
+        [] => partition::partition(context, db, name, reply),
+        ["_all_docs"] => all_docs::of_partition(context, db, name, reply),
+        ["_find"] => find::find(context, db, Some(name), reply),
+        ["_explain"] => find::explain(context, db, Some(name), reply),
         ["_design", name, function, ..] if function.starts_with('_') => {
             document::function(context, db, &format!("_design/{name}"), function)
         }
         _ => Err(HttpError::not_found("missing").into()),
-    }
-}
-
-/// Fails unless the method is one of those that read there.
-pub(super) fn only_get(call: &Call) -> Result<(), HttpError> {
-    match call.method {
-        Method::Get => Ok(()),
-        _ => Err(HttpError::only("GET,HEAD")),
-    }
-}
-
-/// Fails unless the method is `POST`, which reads there.
-pub(super) fn only_post(call: &Call) -> Result<(), HttpError> {
-    match call.method {
-        Method::Post => call.check_json_type(),
-        _ => Err(HttpError::only("POST")),
     }
 }

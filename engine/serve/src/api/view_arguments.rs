@@ -5,47 +5,48 @@
 use serde_json::{Map, Value};
 use snapshot::Walk;
 
-use super::settings::check_partition;
+use super::partition;
 use crate::http::{Call, HttpError, Method, parse_json};
 
-/// What of a list is wanted.
+/// Which part of a list is wanted, and in which form.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ViewArguments {
-    /// These keys only.
+    /// The keys that are wanted; all if `None`.
     pub(super) keys: Option<Vec<Value>>,
-    /// Where to begin.
+    /// The key to begin at.
     pub(super) start_key: Option<Value>,
-    /// Where to end.
+    /// The key to end at.
     pub(super) end_key: Option<Value>,
-    /// The same, where the keys say nothing.
+    /// The id to begin at, if there is no start key.
     start_id: Option<String>,
+    /// The id to end at, if there is no end key.
     end_id: Option<String>,
-    /// Whether the end is left out.
+    /// Whether the end key is excluded.
     pub(super) exclusive_end: bool,
-    /// Whether the order is the other way round.
+    /// Whether the order is descending.
     pub(super) descending: bool,
-    /// How many rows at most.
+    /// The largest number of rows.
     pub(super) limit: Option<u64>,
-    /// How many to pass over.
+    /// The number of rows to skip.
     pub(super) skip: u64,
     /// Whether documents come with the rows.
     pub(super) include_docs: bool,
-    /// Whether these tell their conflicts.
+    /// Whether the documents list their conflicts.
     pub(super) conflicts: bool,
-    /// Whether attachments come with them.
+    /// Whether the documents contain their attachments.
     pub(super) attachments: bool,
-    /// Whether it is told how these are stored.
+    /// Whether the documents show how attachments are encoded.
     pub(super) att_encoding_info: bool,
-    /// Whether to tell the update sequence.
+    /// Whether the answer contains the update sequence.
     pub(super) update_seq: bool,
     /// Whether CouchDB's own local documents are shown.
     pub(super) include_system: bool,
-    /// Only documents of this partition.
+    /// The partition to which the documents belong, if only one is wanted.
     pub(super) partition: Option<String>,
     reduce: Option<bool>,
 }
 
-/// A way through ids, if any can be on it.
+/// A walk over ids, if any id can be on it.
 pub(super) type Range = Option<Walk>;
 
 impl ViewArguments {
@@ -134,7 +135,7 @@ impl ViewArguments {
             }
             "partition" => {
                 let partition = value.text();
-                check_partition(&partition)?;
+                partition::check(&partition)?;
                 self.partition = Some(partition);
             }
             // Parameters that nobody knows are passed over.
@@ -155,12 +156,12 @@ impl ViewArguments {
         Ok(())
     }
 
-    /// The way through ids that begin with `prefix` (all, if it is empty) that the keys want.
+    /// The walk over the wanted ids among those that begin with `prefix` (all ids if it is empty).
     pub(super) fn range(&self, prefix: &str) -> Range {
         let all = if prefix.is_empty() { Walk::default() } else { Walk::prefix(prefix) };
         let (low, high) = (all.start, all.end);
         let mut walk = Walk { descending: self.descending, ..Walk::default() };
-        // Everything that is no text comes before all texts to Erlang.
+        // Everything that is not a text comes before all texts to Erlang.
         let start = End::of(self.start_key.as_ref(), self.start_id.as_deref());
         let end = End::of(self.end_key.as_ref(), self.end_id.as_deref());
         match start {
@@ -249,7 +250,7 @@ impl Given<'_> {
         match self.text().to_ascii_lowercase().as_str() {
             "true" => Ok(true),
             "false" => Ok(false),
-            // What is no text was made one, whichever way it came.
+            // What is not a text was made one, whichever way it came.
             text => Err(HttpError::query_parse(format!("Invalid boolean parameter: {}", Value::from(text)))),
         }
     }

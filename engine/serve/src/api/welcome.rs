@@ -1,4 +1,4 @@
-//! What CouchDB tells of itself, and of a server that does nothing but read.
+//! What CouchDB reports about itself, and about a server that only reads.
 //!
 //! Sources: `chttpd_misc.erl`, `couch_httpd_auth.erl` (`handle_session_req/1`).
 
@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::route::only_get;
 use crate::http::{Done, Failure, Head, HttpError, Method, Reply};
 
 /// The version whose interface this is; clients choose by it what they ask for.
@@ -17,7 +16,7 @@ const MOST_UUIDS: i64 = 1000;
 
 /// `GET /`
 pub(super) fn welcome(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
-    only_get(context.call)?;
+    context.call.only_get()?;
     reply.json(&json!({
         "couchdb": "Welcome",
         "version": COUCHDB_VERSION,
@@ -30,7 +29,7 @@ pub(super) fn welcome(context: Context<'_>, reply: Reply) -> Result<Done, Failur
 
 /// `GET /_up`
 pub(super) fn up(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
-    only_get(context.call)?;
+    context.call.only_get()?;
     reply.json(&json!({"status": "ok", "seeds": {}}))
 }
 
@@ -73,20 +72,20 @@ pub(super) fn uuids(context: Context<'_>, reply: Reply) -> Result<Done, Failure>
 
 /// `GET /_active_tasks`
 pub(super) fn active_tasks(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
-    only_get(context.call)?;
+    context.call.only_get()?;
     reply.json(&json!([]))
 }
 
 /// `GET /_membership`: the nodes that were saved.
 pub(super) fn membership(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
-    only_get(context.call)?;
+    context.call.only_get()?;
     let nodes: BTreeSet<&String> = context.archive.snapshot.about().nodes.iter().collect();
     reply.json(&json!({"all_nodes": nodes, "cluster_nodes": nodes}))
 }
 
 /// `GET /_scheduler/jobs` and `/_scheduler/docs`: nothing runs here.
 pub(super) fn scheduler(context: Context<'_>, list: &str, reply: Reply) -> Result<Done, Failure> {
-    only_get(context.call)?;
+    context.call.only_get()?;
     let mut answer = json!({"total_rows": 0, "offset": 0});
     answer[list] = Value::Array(Vec::new());
     reply.json(&answer)

@@ -72,7 +72,7 @@ impl Call {
             return Err(HttpError::bad_request("invalid_url_encoding"));
         }
         let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| HttpError::bad_request("The path is no valid UTF-8."))
+            String::from_utf8(bytes).map_err(|_| HttpError::bad_request("The path is not valid UTF-8."))
         };
         let path = raw_path
             .split('/')
@@ -89,18 +89,34 @@ impl Call {
         self.query.iter().find(|(found, _)| found == key).map(|(_, value)| value.as_str())
     }
 
-    /// A header, where it is text.
+    /// A header, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Fails where the body is not said to be JSON.
+    /// Fails if the body is not said to be JSON.
     pub(crate) fn check_json_type(&self) -> Result<(), HttpError> {
         let content_type = self.header("content-type").and_then(|header| header.split(';').next());
         if content_type == Some("application/json") {
             return Ok(());
         }
         Err(HttpError::new(415, "bad_content_type", "Content-Type must be application/json"))
+    }
+
+    /// Fails unless the method is one of those that read.
+    pub(crate) fn only_get(&self) -> Result<(), HttpError> {
+        match self.method {
+            Method::Get => Ok(()),
+            _ => Err(HttpError::only("GET,HEAD")),
+        }
+    }
+
+    /// Fails unless the method is `POST`, which reads with parameters in the body.
+    pub(crate) fn only_post(&self) -> Result<(), HttpError> {
+        match self.method {
+            Method::Post => self.check_json_type(),
+            _ => Err(HttpError::only("POST")),
+        }
     }
 
     /// The body as JSON.

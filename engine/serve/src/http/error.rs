@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::mango::MangoError;
 
-/// An answer that tells an error.
+/// An answer that reports an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpError {
     /// The status code.
@@ -24,15 +24,15 @@ pub(crate) struct HttpError {
 /// Why a request could not be answered as it should.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The client is told.
+    /// The client gets this error.
     Told(HttpError),
     /// The client is not there any more, or did not want a body.
     Gone,
-    /// The archive cannot be read; the client is told, and so is whoever runs the server.
+    /// The archive cannot be read: reported to the client and to the operator of the server.
     Archive(snapshot::Error),
 }
 
-/// What is told where something would have to be written.
+/// The answer if something would have to be written.
 const READ_ONLY: &str = "This is a backup that is served for reading: nothing can be written to it.";
 
 impl HttpError {
@@ -41,17 +41,17 @@ impl HttpError {
         Self { status, error: error.into(), reason: reason.into(), headers: Vec::new() }
     }
 
-    /// The client asked for something that makes no sense.
+    /// The request of the client is not valid.
     pub(crate) fn bad_request(reason: impl Into<String>) -> Self {
         Self::new(400, "bad_request", reason)
     }
 
-    /// A query parameter makes no sense.
+    /// A query parameter is not valid.
     pub(crate) fn query_parse(reason: impl Into<String>) -> Self {
         Self::new(400, "query_parse_error", reason)
     }
 
-    /// JSON that is none.
+    /// The body is not JSON.
     pub(crate) fn invalid_json() -> Self {
         Self::bad_request("invalid UTF-8 JSON")
     }

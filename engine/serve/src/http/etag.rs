@@ -1,4 +1,4 @@
-//! Entity tags: what tells a client that it has the newest answer already.
+//! Entity tags: they show a client that it has the newest answer already.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,7 +10,7 @@ pub(crate) fn matches(call: &Call, etag: &str) -> bool {
     header.split([',', ' ']).any(|found| found.strip_prefix("W/").unwrap_or(found) == etag)
 }
 
-/// A tag of whatever tells answers apart.
+/// A tag of everything that distinguishes answers.
 pub(crate) fn opaque(parts: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);

@@ -4,7 +4,7 @@
 
 use super::error::HttpError;
 
-/// As many ranges are answered one by one; of more the whole comes.
+/// This many ranges are answered one by one; a request for more gets the complete content.
 const MOST: usize = 9;
 
 /// What a client wants.
@@ -19,7 +19,7 @@ pub(crate) enum Ranges {
 }
 
 /// Reads the header `Range`, for something of that many bytes. Where it makes no sense everything is wanted; where a range
-/// lies beyond the end it cannot be had.
+/// lies beyond the end it cannot be served.
 pub(crate) fn parse(header: Option<&str>, len: u64) -> Result<Ranges, HttpError> {
     let Some(list) = header.and_then(|header| header.strip_prefix("bytes=")) else {
         return Ok(Ranges::Whole);

@@ -1,4 +1,4 @@
-//! Answers as they are written: whole ones where they are small, else piece by piece, never faster than the client reads.
+//! Answers as they are written: at once if they are small, otherwise piece by piece, never faster than the client reads.
 
 use std::io::{self, Write};
 use std::mem;
@@ -14,7 +14,7 @@ use super::body::{Idle, Message};
 use super::error::{Failure, HttpError};
 use super::turn::Turn;
 
-/// Size of a piece, in bytes. An answer that is not larger goes out whole.
+/// Size of a piece, in bytes. An answer that is not larger goes out at once.
 const PIECE: usize = 32 << 10;
 /// Pieces that wait for a client to read them.
 const WAITING: usize = 4;
@@ -26,7 +26,7 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// The headers.
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// The length of the body, where it is known before.
+    /// The length of the body, if it is known before.
     pub(crate) length: Option<u64>,
     /// Whether the body may be compressed on its way.
     pub(crate) compressible: bool,
@@ -96,7 +96,7 @@ impl Starter {
         sender.send(answer).map_err(|_| Failure::Gone)
     }
 
-    /// Tells an error, if nothing has been told yet.
+    /// Answers with an error, if nothing has been sent yet.
     pub(crate) fn fail(&self, error: &HttpError) {
         let mut head = Head::json(error.status);
         head.headers.extend(error.headers.iter().cloned());
@@ -117,7 +117,7 @@ impl Reply {
         (Self { starter: starter.clone(), is_head, turn }, starter, receiver)
     }
 
-    /// Answers with a whole body.
+    /// Answers with a complete body.
     pub(crate) fn whole(self, head: Head, body: impl Into<Bytes>) -> Result<Done, Failure> {
         self.starter.send(Answer::Whole(head, body.into()))?;
         Ok(Done(()))
@@ -155,7 +155,7 @@ impl Reply {
 }
 
 impl Out {
-    /// Fails where nobody reads any more. For long work that writes little.
+    /// Fails if the client has gone. For long work that writes little.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let gone = match &self.sender {
             Some(sender) => sender.is_closed(),

@@ -12,7 +12,7 @@ use super::error::Failure;
 pub(crate) struct Turns(Arc<Semaphore>);
 
 /// A turn at reading. More requests at a time than there are processors are answered no faster, and each thread that ever
-/// answered one keeps memory; one that waits for its client to read lets others in meanwhile.
+/// answered one keeps memory; one that waits for its client to read lets others in in the meantime.
 #[derive(Debug)]
 pub(crate) struct Turn {
     turns: Turns,

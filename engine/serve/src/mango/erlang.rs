@@ -18,7 +18,7 @@ pub(super) fn term(value: &Json) -> String {
     text
 }
 
-/// The same where texts are shown as such (`~p`).
+/// The value as Erlang prints it with `~p`, which shows texts as such.
 pub(super) fn printed(value: &Json) -> String {
     match value {
         Json::String(text) if !text.is_empty() && text.chars().all(|c| (' '..='~').contains(&c)) => {

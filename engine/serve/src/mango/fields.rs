@@ -11,7 +11,7 @@ use super::path::{Found, Path};
 /// Which fields of a document are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fields {
-    /// The whole document.
+    /// The complete document.
     All,
     /// These.
     Some(Vec<FieldPath>),
@@ -50,7 +50,7 @@ impl Fields {
         }
     }
 
-    /// These fields of a document; `None` if it is the whole document.
+    /// These fields of a document; `None` if it is the complete document.
     pub(crate) fn extract(&self, doc: &Json) -> Option<Json> {
         let Self::Some(fields) = self else { return None };
         let mut out = Json::Object(Members::default());
@@ -63,8 +63,8 @@ impl Fields {
     }
 }
 
-/// Puts a value where it was in the document. Where something that has no members is in the way (`a` and `a.b` of an `a` that is
-/// a list were asked for) it stays.
+/// Puts a value where it was in the document. Where something that has no members is in the way (`a` and `a.b` of an `a`
+/// that is a list were asked for) it stays.
 fn put(out: &mut Json, parts: &[String], value: Json) {
     let Some((last, parts)) = parts.split_last() else { return };
     let mut at = out;

@@ -81,7 +81,7 @@ fn each(nodes: Vec<Node>, change: fn(Node) -> Result<Node, MangoError>) -> Resul
     nodes.into_iter().map(change).collect()
 }
 
-/// Takes the names of fields apart, once for all documents. Fails where a name makes no field; CouchDB finds that out when it
+/// Takes the names of fields apart, once for all documents. Fails if a name makes no field; CouchDB finds that out when it
 /// meets a document.
 fn placed(node: Node) -> Result<Node, MangoError> {
     let one = |node: Box<Node>| placed(*node).map(Box::new);

@@ -34,11 +34,11 @@ pub(crate) struct Query {
     pub(crate) fields: Fields,
     /// In which partition.
     pub(crate) partition: Option<String>,
-    /// Whether to tell conflicts.
+    /// Whether to list conflicts.
     pub(crate) conflicts: bool,
-    /// Whether to tell what it took.
+    /// Whether to report what the query took.
     pub(crate) execution_stats: bool,
-    /// The index that is asked for, of which there is none.
+    /// The index that the query names; there is none.
     use_index: Value,
     allow_fallback: bool,
 }
@@ -81,7 +81,7 @@ impl Bookmark {
     }
 }
 
-/// The members of a query that have not been looked at yet.
+/// The members of a query that have not been read yet.
 struct Members(Object);
 
 impl Members {
@@ -185,7 +185,7 @@ impl Query {
         Err(MangoError::new("invalid_index", reason))
     }
 
-    /// The options as `_explain` tells them.
+    /// The options as `_explain` shows them.
     pub(crate) fn options(&self) -> Value {
         json!({
             "use_index": self.use_index,

@@ -107,7 +107,7 @@ impl Selector {
 }
 
 impl Selector {
-    /// A way through ids on which all documents lie that match; it may hold more.
+    /// A walk over the ids that contains all documents that match; it may contain others.
     pub(crate) fn id_range(&self) -> Walk {
         let mut walk = Walk::default();
         let nodes = match &self.0 {

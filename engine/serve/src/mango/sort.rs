@@ -56,7 +56,7 @@ impl Sort {
         self.descending
     }
 
-    /// What a document is ordered by; `None` where it lacks a field: an index would not hold it.
+    /// What a document is ordered by; `None` if it lacks a field: an index would not hold it.
     pub(crate) fn key(&self, doc: &Json) -> Option<Vec<Json>> {
         let value = |path: &Path| match path.find(doc) {
             Found::Value(value) => Some(value.clone()),
@@ -72,7 +72,7 @@ impl Sort {
         if self.descending { order.reverse() } else { order }
     }
 
-    /// The order as `_explain` tells it.
+    /// The order as `_explain` shows it.
     pub(crate) fn to_json(&self) -> Value {
         let direction = if self.descending { "desc" } else { "asc" };
         let fields = self.fields.iter().map(|field| (field.name.clone(), json!(direction)));

@@ -27,8 +27,8 @@ pub(super) fn check(user: &Authentication, headers: &HeaderMap) -> Result<(), Ht
     }
 }
 
-/// Fails where a request that needs no password goes to this machine under a foreign name: then a page of somebody else, whose name
-/// suddenly means this machine, reads what only its user may.
+/// Fails if a request that needs no password goes to this machine under a foreign name: then a page of somebody else, whose
+/// name suddenly means this machine, reads what only its user may.
 pub(super) fn check_host(headers: &HeaderMap) -> Result<(), HttpError> {
     let Some(host) = headers.get(header::HOST) else { return Ok(()) };
     let host = host.to_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Connections on which a client has to read what it asked for.
+//! Connections on which a client has to read what it requested.
 
 use std::future::Future;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may take to read anything. Readers of archives wait for it meanwhile.
+/// How long a client may take to read anything. Readers of archives wait for it in the meantime.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connection that fails where nothing can be written for too long.

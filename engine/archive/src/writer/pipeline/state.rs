@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
 
 use couchfile::read_at::ReadAt;
+use outcome::Lock;
 
 use crate::error::Result;
 use crate::writer::source::Segment;
@@ -90,7 +91,7 @@ struct State<S, I> {
     in_flight: usize,
     /// What a source comes to in bytes.
     average: usize,
-    /// Streams that were opened and are not yet cut into chunks whole.
+    /// Streams that were opened and are not yet cut into chunks completely.
     streams: usize,
     /// One of them is being cut.
     cutting_stream: bool,
@@ -126,7 +127,7 @@ impl<S, I> Shared<S, I> {
 
     /// The state stays consistent where a thread panics, and then it is only used to stop.
     fn lock(&self) -> MutexGuard<'_, State<S, I>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.locked()
     }
 
     /// Stops the workers when dropped.
@@ -223,7 +224,7 @@ impl<S, I: Iterator<Item = S>> Shared<S, I> {
         }
     }
 
-    /// Takes a batch of sources, without holding the lock meanwhile: the iterator may do anything.
+    /// Takes a batch of sources, without holding the lock in the meantime: the iterator may do anything.
     fn take_sources<'a>(
         &'a self,
         mut state: MutexGuard<'a, State<S, I>>,

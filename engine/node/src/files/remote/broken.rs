@@ -47,7 +47,7 @@ impl RemoteFiles {
         }
     }
 
-    /// The error for output with text of somebody else in it.
+    /// The error for output that contains foreign text.
     pub(super) fn garbled(&self, doing: &str, words: &[&str], text: String) -> NodeError {
         NodeError::Garbled {
             node: self.way.shown(),

@@ -1,8 +1,8 @@
 //! Lists of files that show whether they arrived completely.
 //!
-//! `find` starts with the folders that are asked for and ends with `/dev/null`, which every node has. It hands all that it finds
-//! to `stat` twice: the first call prints a line for each file, the second a single dot. So the last line of a complete list
-//! names `/dev/null`, and there are as many dots as lines, whatever the exit code says.
+//! `find` starts with the directories that are requested and ends with `/dev/null`, which every node has. It hands all that
+//! it finds to `stat` twice: the first call prints a line for each file, the second a single dot. So the last line of a
+//! complete list names `/dev/null`, and there are as many dots as lines, whatever the exit code says.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -19,9 +19,9 @@ use crate::way::Ended;
 pub(super) const END: &str = "/dev/null";
 /// What the second call prints for each file.
 const COUNTED: &str = ".";
-/// What `stat -c` is asked for. The kind is a part of the mode: its name, `%F`, is in any language.
+/// The format of `stat -c`. The kind is a part of the mode: its name, `%F`, is in any language.
 const LINE: &str = "%s %d %u %g %f %i %n";
-/// The same of files whose names do not matter.
+/// The format of `stat -c` for files whose names do not matter.
 const SIZE: &str = "%f %s";
 
 /// Kinds of files in a mode.
@@ -54,7 +54,7 @@ fn entry(line: &str) -> Option<FileEntry> {
     Some(FileEntry { name, kind: kind_of(mode), size, device, uid, gid, mode: mode & !KIND, inode })
 }
 
-/// The kind of a file and its size. The end of the list is the only thing in it that is no regular file.
+/// The kind of a file and its size. The end of the list is the only thing in it that is not a regular file.
 fn size(line: &str) -> Option<(FileKind, u64)> {
     let (mode, size) = line.split_once(' ')?;
     Some((kind(mode)?, size.parse().ok()?))
@@ -143,7 +143,7 @@ impl RemoteFiles {
         })
     }
 
-    /// The same with everything that is known of each file. Their names are the paths that `find` gave.
+    /// The entries with everything that is known about each file. Their names are the paths that `find` gave.
     fn find_entries(&self, doing: &str, starts: &[&str], tests: &[&str]) -> Result<Vec<FileEntry>> {
         patiently(|| {
             let listed = self.find_lines(doing, starts, tests, LINE, entry, |entry| entry.name == END)?;
@@ -187,7 +187,7 @@ impl RemoteFiles {
         self.find_entries("look what is there", paths, &["-maxdepth", "0"])
     }
 
-    /// Everything below a folder that is no folder, or is called like a view index.
+    /// Everything below a folder that is not a folder, or is called like a view index.
     pub(super) fn found(&self, folder: &Path) -> Result<Vec<FoundFile>> {
         let doing = format!("list {}", folder.display());
         let start = self.start(folder)?;

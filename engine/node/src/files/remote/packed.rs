@@ -1,6 +1,6 @@
 //! Files as the node's `tar` packs them up.
 //!
-//! The last file that is asked for is always `/dev/null`. It is in the stream, as a device without content, where the list of
+//! The last file that is requested is always `/dev/null`. It is in the stream, as a device without content, where the list of
 //! files arrived at `tar` completely and the stream arrived here completely.
 
 use std::io::{self, Read, Write};
@@ -39,7 +39,7 @@ pub(super) fn broken(head: &[u8]) -> Broken {
     Broken::Garbled(quotable(lines))
 }
 
-/// Tells whether what was read ends in a block of zeros, as a whole tar stream does.
+/// Whether what was read ends in a block of zeros, as a complete tar stream does.
 struct EndWatch<R> {
     inner: R,
     zeros: usize,
@@ -72,9 +72,9 @@ impl<R: Read> Read for EndWatch<R> {
 }
 
 /// Hands over every regular file of a tar stream, or of several ones after each other, to its very end: a program that waits to
-/// be read does not end. `asked` are the paths of the files that were asked for, in this order.
+/// be read does not end. `asked` are the paths of the files that were requested, in this order.
 ///
-/// Fails where the stream is cut off, or something comes twice.
+/// Fails if the stream is cut off, or something comes twice.
 pub(super) fn take_all(
     stdout: impl Read,
     part: Part,

@@ -32,9 +32,9 @@ fn says_no_to_lists(said: &str) -> bool {
 /// What is wrong where files are missing though the program says nothing of it.
 const UNREPORTED: &str = "files are missing in it, though it ended with exit code 0";
 
-/// Files looked at by one command: its output is held in memory.
+/// Files examined by one command: its output is held in memory.
 const STATS: usize = 10_000;
-/// So much of a stream's beginning is kept, to tell what it is if it is not what was expected.
+/// Bytes of a stream's beginning that are kept, to show what it is if it is not what was expected.
 const HEAD: usize = 512;
 
 impl NodeStreams for RemoteFiles {
@@ -241,7 +241,7 @@ impl RemoteFiles {
     }
 
     /// Runs a program that takes a list and gives a stream; `judge` says what is wrong with one by its beginning. Tells how
-    /// the program ended, unless whoever read the stream wanted no more.
+    /// the program ended, unless the reader of the stream wanted no more.
     fn stream(
         &self,
         doing: &str,

@@ -9,7 +9,7 @@ use crate::http::{Call, HttpError};
 /// How long a feed waits where the client does not say, and at most.
 const LONGEST_WAIT: u64 = 60_000;
 
-/// How changes are told.
+/// How changes are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Feed {
     /// All that there are.
@@ -18,11 +18,11 @@ pub(super) enum Feed {
     Longpoll,
     /// All that there are and will be, one a line.
     Continuous,
-    /// The same, as browsers read it.
+    /// Events that browsers read (`eventsource`).
     EventSource,
 }
 
-/// Which revisions a row tells.
+/// Which revisions a row lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     /// The winner.
@@ -135,7 +135,7 @@ impl ChangesArguments {
         Ok(())
     }
 
-    /// Whether a row tells its sequence, after which so many may still come.
+    /// Whether a row shows its sequence, if this many rows may still follow.
     pub(super) fn shows_seq(&self, left: u64) -> bool {
         self.seq_interval.is_none_or(|every| (left.wrapping_add(1)).is_multiple_of(every))
     }

@@ -1,4 +1,4 @@
-//! Which changes are told.
+//! Which changes are listed.
 //!
 //! Source: `couch_changes.erl` (`configure_filter/4`, `filter/5`).
 
@@ -16,7 +16,7 @@ use crate::api::document_text::{DocumentText, value_of};
 use crate::http::{Call, Failure, HttpError, Method, parse_json};
 use crate::mango::{Fields, MangoError, Selector};
 
-/// Which changes are told.
+/// Which changes are listed.
 pub(super) enum Filter {
     /// All.
     None,
@@ -24,7 +24,7 @@ pub(super) enum Filter {
     DocIds(HashSet<String>),
     /// Those of design documents.
     Design,
-    /// Those of documents that have what is asked for.
+    /// Changes of documents that match.
     Selector { selector: Box<Selector>, fields: Option<Fields> },
 }
 
@@ -62,7 +62,7 @@ impl Filter {
         }
     }
 
-    /// What of the documents is told; everything, if `None`.
+    /// Which parts of the documents are shown; everything if `None`.
     pub(super) fn fields(&self) -> Option<&Fields> {
         match self {
             Self::Selector { fields, .. } => fields.as_ref(),
@@ -70,7 +70,7 @@ impl Filter {
         }
     }
 
-    /// The revisions that are told of a changed document, if it is told.
+    /// The revisions that are listed of a changed document, if it is listed.
     pub(super) fn pass(
         &self,
         db: &Db,

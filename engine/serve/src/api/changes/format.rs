@@ -25,7 +25,7 @@ impl Writer {
         Self { feed, out, rows: 0 }
     }
 
-    /// Fails where nobody reads any more.
+    /// Fails if the client has gone.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.out.check()
     }
