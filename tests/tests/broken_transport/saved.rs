@@ -6,7 +6,7 @@ use std::process::Command;
 
 use couchcopy_tests::faults::distance;
 use couchcopy_tests::growth::commit;
-use couchcopy_tests::lab::{Ended, back_up, binary, couchcopy, run};
+use couchcopy_tests::lab::{Ended, back_up, binary, run};
 use couchcopy_tests::managers::{link_busybox, write_program};
 use couchcopy_tests::manifest::{assert_equal, manifest};
 use couchcopy_tests::transport::{FAULTS, Faulty, Tally};
