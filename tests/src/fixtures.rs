@@ -42,6 +42,13 @@ pub struct Node {
     pub data: PathBuf,
 }
 
+/// Commands that take data directories take nodes, too.
+impl AsRef<Path> for Node {
+    fn as_ref(&self) -> &Path {
+        &self.data
+    }
+}
+
 /// An unpacked cluster; the files go away with it.
 #[derive(Debug)]
 pub struct Cluster {

@@ -8,17 +8,11 @@ use couchfile::compression::Compression;
 use couchfile::header::HeaderEdit;
 use couchfile::writer::Appender;
 
-use crate::{Result, content};
+use crate::{Result, content, random};
 
 /// Bytes that no compression makes fewer of, and that look like headings now and then.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut bytes: Vec<u8> = (0..length)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        })
-        .collect();
+    let mut bytes = random::bytes(seed | 1, length);
     for (trap, at) in bytes.chunks_mut(40_000).zip(1..) {
         let text = format!("==> /dev/null <==\n\n==> /dev/null <==\n{at}");
         if trap.len() > text.len() {

@@ -20,7 +20,7 @@ mod zoo;
 
 pub use addresses::AddressBlock;
 pub use cluster::{Cluster, Size, join, wait_until_settled, wait_until_synchronised};
-pub use command::{Ended, binary, couchcopy, run};
+pub use command::{Ended, back_up, binary, couchcopy, run, verify};
 pub use examined::{check_indexes, check_log, check_login};
 pub use files::{ShardState, ViewState, check_untouched, shards, views};
 pub use http::{Answer, Http, PASSWORD, USER, encode};

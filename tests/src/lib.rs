@@ -5,6 +5,8 @@ pub mod compare;
 pub mod containers;
 pub mod content;
 pub mod copies;
+pub mod far;
+pub mod faults;
 pub mod fixtures;
 pub mod growth;
 pub mod hostile;
@@ -12,6 +14,8 @@ pub mod lab;
 pub mod live;
 pub mod managers;
 pub mod manifest;
+pub mod memory;
+pub mod random;
 pub mod transport;
 
 /// Result of this crate's functions. Tests want the message, not the kind.

@@ -12,4 +12,4 @@ mod site;
 pub use control::Control;
 pub use forwarder::Forwarder;
 pub use frozen::Frozen;
-pub use site::{Plan, Reach, Site, back_up};
+pub use site::{Plan, Reach, Site};

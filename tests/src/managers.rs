@@ -5,6 +5,7 @@
 //! behind, whatever becomes of them. Where a manager is not installed, or such a place is needed and cannot be had, that is
 //! said loudly and the test has nothing to do.
 
+mod busybox;
 mod command;
 mod daemon;
 mod fake;
@@ -21,6 +22,7 @@ mod supervisor;
 mod systemd;
 mod sysv;
 
+pub use busybox::link_busybox;
 pub use command::start as command;
 pub use daemon::{Daemon, write_program};
 pub use fake::{FAKES, Fake, is_understood};

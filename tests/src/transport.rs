@@ -1,4 +1,4 @@
-//! A way to a node that loses, doubles or delays what goes through it, or adds to it, and says nothing of that.
+//! A connection to a node that fails on request: it loses, doubles, delays or adds bytes without a word, or ends with an error.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::Result;
 use crate::managers::write_program;
 
-/// What may happen to a call.
+/// What may happen to a call without an error. Calls can also end with one: `refuse` runs nothing, `fail` runs nothing and ends
+/// with the exit code 1, `lose` runs the command and drops its answer, and `vanish` refuses all further calls, too.
 pub const FAULTS: [&str; 15] = [
     "out-empty",
     "out-half",
@@ -42,15 +43,23 @@ run() {
   if [ -n "$SSH" ]; then "$SSH" "$@"; return; fi
   cd "${FAR_FOLDER:-/}" && ${FAR_SHELL:-sh -c} "$last"
 }
-if [ "$number" != "$(cat "$here/which")" ]; then
+how=$(cat "$here/how")
+which=$(cat "$here/which")
+if [ "$number" != "$which" ] && { [ "$how" != vanish ] || [ "$number" -lt "$which" ]; }; then
+  [ -z "$SSH" ] || exec "$SSH" "$@"
   run "$@"
   exit
 fi
-how=$(cat "$here/how")
 t=$here/call
+size=1
 # Where nothing goes through there is nothing to lose.
-hit() { [ "$size" = 0 ] || printf '%s' "$last" >"$here/hit"; }
+hit() { [ "$size" = 0 ] || [ -e "$here/hit" ] || printf '%s' "$last" >"$here/hit"; }
+fail() { hit; echo "$1, for a test" >&2; exit "$2"; }
 case $how in
+refuse) fail "Connection refused" 255 ;;
+vanish) fail "No route to host" 255 ;;
+fail) fail "told to fail" 1 ;;
+lose) run "$@" >/dev/null; fail "Connection reset" 255 ;;
 in-*)
   cat >"$t.in"
   size=$(wc -c <"$t.in")

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup::{BackupOptions, FolderArgument, backup};
-use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
+use couchcopy_tests::{Result, memory, random};
 use flate2::write::GzEncoder;
 use inspect::verify::{VerifyResult, verify};
 use outcome::report::Silent;
@@ -182,19 +182,9 @@ fn for_each(sample: &Sample, count: usize, work: impl Fn(usize, &Place) -> Resul
 }
 
 fn assert_modest_memory() -> Result<()> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    let peak: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    let peak = memory::own_peak()?;
     assert!(peak <= MEMORY, "{peak} KiB");
     Ok(())
-}
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-fn random(seed: u64) -> u64 {
-    let mut z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[test]
@@ -236,7 +226,7 @@ fn flip(sample: &Sample, flips: usize) -> Result<()> {
     let bits = sample.bytes.len() as u64 * 8;
     let (passed, restored) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for_each(sample, flips, |i, place| {
-        let bit = random(i as u64 + 1) % bits;
+        let bit = random::nth(i as u64 + 1) % bits;
         let mut bytes = sample.bytes.clone();
         bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
         let whole = sample.verify(&bytes, place).map_err(|e| format!("bit {bit}: {e}"))?;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::Result;
 use crate::lab::{Ended, binary};
+use crate::{Result, memory};
 
 /// A user's folders: nothing is installed, granted or compiled yet.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Home {
             if let Some(status) = child.try_wait()? {
                 break Ok(status);
             }
-            peak = peak.max(memory(child.id()));
+            peak = peak.max(memory::peak(child.id()).unwrap_or(0) / 1024);
             if begun.elapsed() > limit {
                 child.kill()?;
                 child.wait()?;
@@ -114,12 +114,4 @@ impl Home {
         let status = status.map_err(|e| format!("{e}:\n{stdout}{stderr}"))?;
         Ok(Watched { ended: Ended { code: status.code(), stdout, stderr }, took, peak })
     }
-}
-
-/// The most memory that a process has held so far, in MiB; 0 where it is gone.
-fn memory(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix("kB")).and_then(|kib| kib.trim().parse().ok());
-    kib.unwrap_or(0u64) / 1024
 }

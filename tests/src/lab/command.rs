@@ -1,7 +1,7 @@
 //! Running programs, the command `couchcopy` among them.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -63,6 +63,20 @@ pub fn run(command: &mut Command) -> Result<Ended> {
 /// Runs `couchcopy` with these arguments.
 pub fn couchcopy<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Ended> {
     run(Command::new(binary()?).args(arguments))
+}
+
+/// Backs up data directories of this machine: of one node, or of all nodes of a cluster.
+pub fn back_up<P: AsRef<Path>>(folders: &[P], archive: &Path) -> Result<()> {
+    let mut arguments = vec!["backup".to_owned()];
+    arguments.extend(folders.iter().map(|folder| format!("localhost,{}", folder.as_ref().display())));
+    arguments.push(archive.display().to_string());
+    couchcopy(&arguments)?.success()?;
+    Ok(())
+}
+
+/// Runs `couchcopy verify` on an archive.
+pub fn verify(archive: &Path) -> Result<Ended> {
+    couchcopy(&["verify".as_ref(), archive.as_os_str()])
 }
 
 /// The command: `COUCHCOPY_BIN`, or else built from this source, in the target folder and the profile of the running test,

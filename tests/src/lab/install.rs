@@ -1,6 +1,7 @@
 //! What is installed on this machine.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -115,11 +116,11 @@ pub fn python_couchcopy() -> Option<PathBuf> {
 }
 
 /// A command that is killed when the thread that starts it ends, so that none outlives a test run that was killed.
-pub(crate) fn dying_with_us(program: &Path) -> Command {
+pub(crate) fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
     match on_path("setpriv") {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL"]).arg(program);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(program);
             command
         }
         None => Command::new(program),

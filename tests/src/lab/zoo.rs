@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::http::{Http, encode};
-use crate::Result;
+use crate::{Result, random};
 
 /// Makes the databases and builds their view indexes.
 pub fn fill(http: &Http) -> Result<()> {
@@ -80,14 +80,9 @@ fn revisions(http: &Http, conflicts: &str, deleted: &str) -> Result<()> {
 fn attachments(http: &Http, db: &str) -> Result<()> {
     // Base64 of "hello hello …", and of bytes that do not compress.
     let text = "aGVsbG8g".repeat(5000);
-    let mut state = 7u64;
-    let mut noise = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[(state >> 58) as usize],
-        )
-    };
-    let big: String = (0..400_000).map(|_| noise()).collect();
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let big: String =
+        random::congruential(7).take(400_000).map(|n| char::from(digits[(n >> 58) as usize])).collect();
     let bytes = "application/octet-stream";
     let doc = json!({"_attachments": {
         "a.txt": {"content_type": "text/plain", "data": text},

@@ -13,7 +13,7 @@ use crate::Result;
 use crate::compare::compare;
 use crate::fixtures;
 use crate::lab::{
-    AddressBlock, Ended, Http, Installation, Node, PASSWORD, Place, START, Size, binary, couchcopy, join,
+    AddressBlock, Ended, Http, Installation, Node, PASSWORD, Place, START, Size, back_up, binary, join,
     read_over_http, run, wait_for, wait_until_settled,
 };
 use crate::managers::{Machine, Sshd};
@@ -291,15 +291,6 @@ fn share_connections(sshd: &Sshd) -> Result<()> {
         "KexAlgorithms curve25519-sha256\nControlMaster auto\nControlPath {}connection-%C\nControlPersist 60",
         folder.display()
     )?;
-    Ok(())
-}
-
-/// Saves data folders of this machine.
-pub fn back_up(nodes: &[fixtures::Node], archive: &Path) -> Result<()> {
-    let mut arguments = vec!["backup".to_owned()];
-    arguments.extend(nodes.iter().map(|node| format!("localhost,{}", node.data.display())));
-    arguments.push(archive.display().to_string());
-    couchcopy(&arguments)?.success()?;
     Ok(())
 }
 

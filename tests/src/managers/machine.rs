@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::lab::{run, skipped, wait_for};
+use crate::lab::{dying_with_us, run, skipped, wait_for};
 
 /// How long such a place may take to come and to go.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -244,13 +244,6 @@ fn remove_control_group(name: &str) -> Result<()> {
         let removed = run(Command::new("unshare").args(["--mount", "sh", "-c", script, "sh", name]))?;
         Ok((removed.code == Some(0)).then_some(()))
     })
-}
-
-/// A program that does not outlive a test run that was killed.
-fn dying_with_us(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command
 }
 
 /// `PATH` with the folders that only root has in it.

@@ -4,12 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use couchcopy_tests::lab::run;
+use couchcopy_tests::lab::{back_up, run};
 use couchcopy_tests::manifest::assert_equal;
 use couchcopy_tests::{Result, fixtures};
 use rustix::process::getuid;
 
-use super::saved::{Far, local_backup};
+use super::saved::Far;
 
 /// Who may not do everything.
 const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups sh -c";
@@ -75,7 +75,7 @@ fn commands_may_begin_in_a_folder_that_is_closed_to_them() -> Result<()> {
     fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
     far.way = far.way.with("FAR_SHELL", NOBODY).with("FAR_FOLDER", &home.display().to_string());
     let (near, archive) = (far.path("near.tar.gz"), far.path("archive.tar.gz"));
-    local_backup(&single.folders(), &near)?;
+    back_up(&single.folders(), &near)?;
     far.backup(&single.folders(), &archive, &[])?.success()?;
     assert_equal(&near, &archive)
 }

@@ -1,13 +1,13 @@
 //! What is saved is complete, or nothing is.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use couchcopy_tests::faults::distance;
 use couchcopy_tests::growth::commit;
-use couchcopy_tests::lab::{Ended, binary, couchcopy, run};
-use couchcopy_tests::managers::find_program;
+use couchcopy_tests::lab::{Ended, back_up, binary, run};
+use couchcopy_tests::managers::{link_busybox, write_program};
 use couchcopy_tests::manifest::{assert_equal, manifest};
 use couchcopy_tests::transport::{FAULTS, Faulty, Tally};
 use couchcopy_tests::{Result, fixtures};
@@ -29,16 +29,15 @@ impl Far {
 
     /// The same, with busybox's programs on the nodes. `None` where there is no busybox.
     fn with_busybox() -> Result<Option<Self>> {
-        let Some(busybox) = find_program("busybox", "busybox") else { return Ok(None) };
         let mut far = Self::new()?;
         let programs = far.path("programs");
         fs::create_dir(&programs)?;
-        for applet in ["tar", "find", "stat", "tail", "xargs", "dd"] {
-            symlink(&busybox, programs.join(applet))?;
+        if !link_busybox(&programs)? {
+            return Ok(None);
         }
         let shell = programs.join("shell");
         let text = format!("#!/bin/sh\nPATH={}:$PATH\nexec sh -c \"$@\"\n", programs.display());
-        couchcopy_tests::managers::write_program(&shell, &text)?;
+        write_program(&shell, &text)?;
         far.way = far.way.with("FAR_SHELL", &shell.display().to_string());
         Ok(Some(far))
     }
@@ -57,15 +56,6 @@ impl Far {
         command.arg(archive).envs(self.way.variables()).env_remove("COUCHCOPY_PASSWORD");
         Ok(run(&mut command)?.unwrapped())
     }
-}
-
-/// Saves folders of this machine.
-pub(crate) fn local_backup(folders: &[&Path], archive: &Path) -> Result<()> {
-    let mut arguments = vec!["backup".to_owned()];
-    arguments.extend(folders.iter().map(|folder| format!("localhost,{}", folder.display())));
-    arguments.push(archive.display().to_string());
-    couchcopy(&arguments)?.success()?;
-    Ok(())
 }
 
 /// Fails unless a backup made all of the archive, or none and said why.
@@ -105,7 +95,7 @@ fn every_fault(
     before: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let reference = far.path("reference.tar.gz");
-    local_backup(folders, &reference)?;
+    back_up(folders, &reference)?;
     let archive = far.path("archive.tar.gz");
     before()?;
     far.way.disarm()?;
@@ -114,13 +104,8 @@ fn every_fault(
     fs::remove_file(&archive)?;
     let calls = far.way.calls()?;
     let mut tally = Tally::default();
-    let step = if std::env::var_os("COUCHCOPY_TEST_ALL_FAULTS").is_some_and(|value| value == "1") {
-        1
-    } else {
-        step
-    };
     let both = (1..=calls).flat_map(|call| FAULTS.into_iter().map(move |fault| (call, fault)));
-    for (call, fault) in both.step_by(step) {
+    for (call, fault) in both.step_by(distance(step)) {
         before()?;
         // Whatever the one before has made.
         let _ = fs::remove_file(&archive);

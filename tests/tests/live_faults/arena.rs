@@ -158,15 +158,3 @@ impl Arena {
         Ok(())
     }
 }
-
-/// Whether everything is to be tried.
-pub(super) fn try_all() -> bool {
-    std::env::var_os("COUCHCOPY_TEST_ALL_FAULTS").is_some_and(|value| value == "1")
-}
-
-/// The numbers from 1 on that are to be tried: all, or every `step`th beginning with one that depends on the day.
-pub(super) fn numbers(step: usize) -> impl Iterator<Item = usize> {
-    let day = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400) as usize;
-    let (first, step) = if try_all() { (1, 1) } else { (1 + day % step, step) };
-    (first..).step_by(step)
-}

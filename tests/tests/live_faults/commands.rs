@@ -1,81 +1,20 @@
 //! A command on a node fails, or the connection breaks.
 
-use std::fs;
-use std::path::PathBuf;
-
 use couchcopy_tests::Result;
-use couchcopy_tests::live::{Reach, Site};
-use couchcopy_tests::managers::{find_program, write_program};
+use couchcopy_tests::faults::numbers;
+use couchcopy_tests::live::Reach;
+use couchcopy_tests::managers::find_program;
+use couchcopy_tests::transport::Faulty;
 
-use super::arena::{Arena, Remedy, numbers};
-
-/// Counts its calls, and does what was asked for with one of them.
-const SSH: &str = r#"#!/bin/sh
-here=${0%/*}
-exec 8>>"$here/lock"
-flock 8
-number=$(($(cat "$here/count") + 1))
-echo "$number" >"$here/count"
-flock -u 8
-exec 8>&-
-if [ "$(cat "$here/how")" = vanish ] && [ "$number" -ge "$(cat "$here/which")" ]; then
-  touch "$here/hit"
-  echo "No route to host, for a test" >&2
-  exit 255
-fi
-if [ "$number" = "$(cat "$here/which")" ]; then
-  for last; do :; done
-  echo "$last" >"$here/hit"
-  case "$(cat "$here/how")" in
-  refuse) echo "Connection refused, for a test" >&2; exit 255 ;;
-  fail) echo "told to fail" >&2; exit 1 ;;
-  lose) "$SSH" "$@" >/dev/null; echo "Connection reset, for a test" >&2; exit 255 ;;
-  esac
-fi
-exec "$SSH" "$@"
-"#;
-
-/// An `ssh` in front of the real one.
-struct Wrapped {
-    folder: PathBuf,
-    variables: [(&'static str, String); 2],
-}
-
-impl Wrapped {
-    fn new(site: &Site) -> Result<Option<Self>> {
-        let Some(ssh) = find_program("ssh", "openssh-client") else { return Ok(None) };
-        let folder = site.path("wrapped");
-        fs::create_dir(&folder)?;
-        write_program(&folder.join("ssh"), SSH)?;
-        let path = format!("{}:{}", folder.display(), std::env::var("PATH")?);
-        Ok(Some(Self { folder, variables: [("PATH", path), ("SSH", ssh.display().to_string())] }))
-    }
-
-    /// The next program that is run with these variables has its so-manieth command fail like this.
-    fn arm(&self, which: usize, how: &str) -> Result<[(&str, &str); 2]> {
-        for (file, content) in
-            [("count", "0".to_owned()), ("which", which.to_string()), ("how", how.to_owned())]
-        {
-            fs::write(self.folder.join(file), content)?;
-        }
-        let hit = self.folder.join("hit");
-        if hit.exists() {
-            fs::remove_file(hit)?;
-        }
-        Ok(self.variables.each_ref().map(|(name, value)| (*name, value.as_str())))
-    }
-
-    /// The command that failed, if it came to that.
-    fn hit(&self) -> Option<String> {
-        Some(fs::read_to_string(self.folder.join("hit")).ok()?.trim().chars().take(150).collect())
-    }
-}
+use super::arena::{Arena, Remedy};
 
 fn check(how: &str, step: usize) -> Result<()> {
     let Some(mut arena) = Arena::new(Reach::Ssh)? else { return Ok(()) };
-    let Some(ssh) = Wrapped::new(&arena.site)? else { return Ok(()) };
+    let Some(ssh) = find_program("ssh", "openssh-client") else { return Ok(()) };
+    let ssh = Faulty::new(&arena.site.path("faulty"), Some(&ssh))?;
     for k in numbers(step) {
-        let ended = arena.restore(&[], &ssh.arm(k, how)?)?;
+        ssh.arm(k, how)?;
+        let ended = arena.restore(&[], &ssh.variables())?;
         let Some(hit) = ssh.hit() else {
             assert_eq!(ended.code, Some(0), "{ended:#?}");
             assert!(k > 30, "a restore has more than {k} commands");

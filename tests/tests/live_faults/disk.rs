@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use couchcopy_tests::lab::{Size, join, read_over_http, run, skipped};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Size, back_up, join, read_over_http, run, skipped};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::managers::{find_program, write_program};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};

@@ -1,10 +1,11 @@
 //! couchcopy is killed after any of its steps.
 
 use couchcopy_tests::Result;
+use couchcopy_tests::faults::{numbers, try_all};
 use couchcopy_tests::lab::Ended;
 use couchcopy_tests::live::Reach;
 
-use super::arena::{Arena, Remedy, numbers, try_all};
+use super::arena::{Arena, Remedy};
 
 /// Names the step after which couchcopy kills itself.
 pub(super) const KILL: &str = "COUCHCOPY_TEST_KILL_AFTER_STEP";

@@ -1,12 +1,13 @@
 //! The way to the nodes cuts off, doubles or delays what goes through it, or adds to it, and ends with exit code 0.
 
 use couchcopy_tests::Result;
+use couchcopy_tests::faults::numbers;
 use couchcopy_tests::lab::Ended;
 use couchcopy_tests::live::Reach;
 use couchcopy_tests::managers::find_program;
 use couchcopy_tests::transport::{FAULTS, Faulty, Tally};
 
-use super::arena::{Arena, Remedy, numbers};
+use super::arena::{Arena, Remedy};
 use super::killed::KILL;
 
 struct Place {

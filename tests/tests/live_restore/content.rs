@@ -1,7 +1,7 @@
 //! Everything arrives, whatever the sizes of the clusters.
 
-use couchcopy_tests::lab::{Size, encode, query_zoo, read_over_http};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Size, back_up, encode, query_zoo, read_over_http};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};
 

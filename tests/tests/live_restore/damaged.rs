@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use couchcopy_tests::content::shard_maps;
-use couchcopy_tests::lab::{Size, read_over_http};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Size, back_up, read_over_http};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 use scale_data::build;
 use scale_data::plan::{Attachments, Plan as Data};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use couchcopy_tests::lab::{Ended, Size, read_over_http, wait_for};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Ended, Size, back_up, read_over_http, wait_for};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::managers::{find_program, write_program};
 use couchcopy_tests::{Result, fixtures};
 use rustix::process::{Pid, Signal, kill_process};

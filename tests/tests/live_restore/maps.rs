@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use couchcopy_tests::lab::{Http, Size, encode};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Http, Size, back_up, encode};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::Value;
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use couchcopy_tests::lab::{START, Size, read_over_http, run, skipped, wait_for};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{START, Size, back_up, read_over_http, run, skipped, wait_for};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 use couchfile::writer::{DatabaseWriter, Settings, random_uuid};
 use rustix::process::getuid;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use couchcopy_tests::lab::{Ended, Size, run};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Ended, Size, back_up, run};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Map, Value, json};
 

@@ -1,11 +1,11 @@
 //! Copies that missed purges.
 
 use couchcopy_tests::Result;
+use couchcopy_tests::far::Far;
 use couchcopy_tests::lab::{Cluster, Installation, Size};
 use serde_json::{Value, json};
 
 use super::common::{back_up, listed, purge, restored, told, write};
-use super::far::Far;
 
 /// While one node is down documents are purged. All folders are saved.
 fn check(away: usize, replicated: bool, over_ssh: bool, size: usize) -> Result<()> {

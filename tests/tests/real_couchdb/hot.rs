@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
+use couchcopy_tests::far::Far;
 use couchcopy_tests::lab::{
     Cluster, Ended, Installation, Size, couchcopy, read_databases_over_http, wait_for,
 };
@@ -14,14 +15,10 @@ use scale_data::plan::{Attachments, Plan};
 use serde_json::Value;
 
 use self::state::{Moment, State};
-use super::far::Far;
 use super::started::restore;
 
-#[path = "hot/checks.rs"]
 mod checks;
-#[path = "hot/state.rs"]
 mod state;
-#[path = "hot/writers.rs"]
 mod writers;
 
 /// How many backups are made.

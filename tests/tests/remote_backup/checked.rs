@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use couchcopy_tests::Result;
 use couchcopy_tests::content::shard_maps;
+use couchcopy_tests::far::Far;
+use couchcopy_tests::lab::verify;
 use scale_data::build;
 use scale_data::plan::{Attachments, Plan};
 use serde_json::Value;
-
-use super::far::{Far, verify};
 
 /// Two nodes that hold the same; shards are small or large.
 fn nodes(dir: &Path, doc_size: u64) -> Result<(Vec<PathBuf>, String)> {

@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use couchcopy_tests::lab::couchcopy;
+use couchcopy_tests::far::Far;
+use couchcopy_tests::lab::{couchcopy, verify};
 use couchcopy_tests::manifest::manifest;
 use couchcopy_tests::{Result, fixtures};
-
-use super::far::{Far, verify};
 
 fn check(far: &Far) -> Result<()> {
     let single = fixtures::single_node()?;

@@ -2,18 +2,19 @@
 
 use std::fs;
 
+use couchcopy_tests::far::Far;
+use couchcopy_tests::lab::back_up;
 use couchcopy_tests::manifest::assert_equal;
 use couchcopy_tests::{Result, fixtures};
 
 use super::content::large;
-use super::far::{Far, local_backup};
 
 #[test]
 fn a_stream_that_breaks_is_begun_anew() -> Result<()> {
     let Some(far) = Far::start()? else { return Ok(()) };
     let single = fixtures::single_node()?;
     let near = far.path("near.tar.gz");
-    local_backup(&single.folders(), &near)?;
+    back_up(&single.folders(), &near)?;
     let archive = far.path("cut.tar.gz");
     // The shard maps, the view indexes, the shards; then those that were left.
     far.cut(&[Some(100), None, Some(9_000), None, Some(100_000), Some(120_000), Some(3)])?;

@@ -4,17 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use couchcopy_tests::lab::couchcopy;
+use couchcopy_tests::far::Far;
+use couchcopy_tests::lab::{back_up, couchcopy, verify};
 use couchcopy_tests::manifest::{assert_equal, manifest};
 use couchcopy_tests::{Result, fixtures};
 use scale_data::plan::{Attachments, Plan};
 
-use super::far::{Far, local_backup, verify};
-
 /// Saves folders both ways and compares.
 fn check(far: &Far, folders: &[&Path]) -> Result<()> {
     let (near, remote) = (far.path("near.tar.gz"), far.path("remote.tar.gz"));
-    local_backup(folders, &near)?;
+    back_up(folders, &near)?;
     let nodes: Vec<String> = folders.iter().map(|folder| far.node(folder)).collect();
     far.backup(&nodes, &remote, &[])?.success()?;
     assert_equal(&near, &remote)?;

@@ -4,13 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use couchcopy_tests::content::read_cluster;
+use couchcopy_tests::far::Far;
 use couchcopy_tests::fixtures::{self, files_ending};
-use couchcopy_tests::lab::{Cluster, Installation, Size, couchcopy};
+use couchcopy_tests::lab::{Cluster, Installation, Size, couchcopy, verify};
 use couchcopy_tests::manifest::manifest;
-use couchcopy_tests::{Result, lab};
+use couchcopy_tests::{Result, lab, random};
 use serde_json::{Value, json};
-
-use super::far::{Far, verify};
 
 /// Which node each shard was read from.
 fn holders(archive: &Path) -> Result<Vec<(String, String)>> {
@@ -76,7 +75,7 @@ fn check(away: usize, busybox: bool) -> Result<()> {
     for (db, size) in [("small", 10), ("large", 9000)] {
         source.http().put(&format!("/{db}"), &Value::Null)?;
         let docs: Vec<Value> = (0..DOCUMENTS)
-            .map(|i| json!({"_id": i.to_string(), "v": 1, "text": hard_to_compress(i as u64, size)}))
+            .map(|i| json!({"_id": i.to_string(), "v": 1, "text": random::text(i as u64, size)}))
             .collect();
         written.push((db, source.http().post(&format!("/{db}/_bulk_docs"), &json!({"docs": docs}))?));
     }
@@ -109,15 +108,6 @@ fn check(away: usize, busybox: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn hard_to_compress(seed: u64, length: usize) -> String {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'0' + ((state >> 58) as u8))
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 #[test]

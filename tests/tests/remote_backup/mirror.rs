@@ -5,14 +5,14 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use couchcopy_tests::far::Far;
 use couchcopy_tests::growth::{commit, noise};
-use couchcopy_tests::lab::{Ended, couchcopy};
+use couchcopy_tests::lab::{Ended, back_up, couchcopy, verify};
 use couchcopy_tests::manifest::{assert_equal, manifest};
 use couchcopy_tests::{Result, content, fixtures};
 use tempfile::TempDir;
 
 use super::content::large;
-use super::far::{Far, local_backup, verify};
 
 /// What a backup without anything new may bring: names, sizes and times of files, answers to questions.
 const LITTLE: u64 = 20_000;
@@ -49,7 +49,7 @@ impl Mirrored {
         self.run(&far, &[])?.success()?;
         let received = self.far.received()?;
         let _ = fs::remove_file(&near);
-        local_backup(&[&self.data], &near)?;
+        back_up(&[&self.data], &near)?;
         assert_equal(&near, &far)?;
         verify(&far)?.success()?;
         self.check()?;
@@ -313,7 +313,7 @@ fn copies_on_several_nodes_and_folders_of_this_machine() -> Result<()> {
     let Some(far) = Far::start()? else { return Ok(()) };
     let four = fixtures::four_nodes()?;
     let (near, archive) = (far.path("near.tar.gz"), far.path("mirrored.tar.gz"));
-    local_backup(&four.folders(), &near)?;
+    back_up(&four.folders(), &near)?;
     let nodes: Vec<String> = four.folders().iter().map(|folder| far.node(folder)).collect();
     let mirror = far.path("mirror").display().to_string();
     for flag in ["--rsync-reuse-dir", "--rsync-reuse-folder"] {

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
-    Cluster, Ended, Http, Installation, PASSWORD, Size, binary, read_databases_over_http, run, wait_for,
-    wait_until_synchronised,
+    Cluster, Ended, Http, Installation, PASSWORD, Size, back_up, binary, read_databases_over_http, run,
+    wait_for, wait_until_synchronised,
 };
-use couchcopy_tests::live::back_up;
+use couchcopy_tests::{Result, memory};
 use serde_json::{Map, Value};
 
 /// Most memory that the command may ever have resident, in KiB.
@@ -114,25 +113,11 @@ pub(super) fn within_memory(command: &mut Command) -> Result<()> {
     let mut child = command.spawn()?;
     let mut peak = 0;
     let status = wait_for("its end", LIMIT, || {
-        if let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", child.id())) {
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            let now = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-            peak = peak.max(now.unwrap_or(0));
-        }
+        peak = peak.max(memory::peak(child.id()).unwrap_or(0));
         Ok(child.try_wait()?)
     })?;
     assert!(status.success(), "{status}: {}", std::fs::read_to_string(log.path())?);
     println!("at most {} MiB", peak >> 10);
     assert!((1..MEMORY).contains(&peak), "{peak} KiB");
     Ok(())
-}
-
-/// Bytes that look random.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    (0..len).map(|_| next()).collect()
 }

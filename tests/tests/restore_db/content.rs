@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
-use couchcopy_tests::lab::fill_zoo;
-use couchcopy_tests::live::back_up;
+use couchcopy_tests::lab::{back_up, fill_zoo};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Map, Value, json};
 

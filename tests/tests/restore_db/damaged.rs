@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use couchcopy_tests::content::{open, shard_maps};
-use couchcopy_tests::live::back_up;
+use couchcopy_tests::lab::back_up;
 use couchcopy_tests::{Result, fixtures};
 use scale_data::build;
 use scale_data::plan::{Attachments, Plan};

@@ -1,8 +1,8 @@
 //! A node whose CouchDB listens to its own machine only: through ssh.
 
 use couchcopy_tests::compare::compare;
-use couchcopy_tests::lab::{Size, read_databases_over_http};
-use couchcopy_tests::live::{Plan, Reach, Site, back_up};
+use couchcopy_tests::lab::{Size, back_up, read_databases_over_http};
+use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 
 use super::arena::renamed;

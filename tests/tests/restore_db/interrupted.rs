@@ -1,14 +1,15 @@
 //! A restore that was cut goes on when it is given again.
 
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use couchcopy_tests::Result;
 use couchcopy_tests::lab::{run, wait_for};
+use couchcopy_tests::{Result, random};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::arena::{Arena, noise, renamed};
+use super::arena::{Arena, renamed};
 
 const DOCUMENTS: usize = 9000;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,7 +28,7 @@ fn fill(arena: &Arena) -> Result<()> {
     for i in 0..20 {
         let attachments = json!({
             "text": {"content_type": "text/plain", "data": "aGVsbG8g".repeat(100 * i)},
-            "bytes": {"content_type": "application/octet-stream", "data": base64(&noise(i as u64, 20_000 * i))},
+            "bytes": {"content_type": "application/octet-stream", "data": base64(&random::bytes(i as u64, 20_000 * i))},
         });
         http.put(&format!("/source/att-{i}"), &json!({"_attachments": attachments}))?;
     }
@@ -103,20 +104,26 @@ fn killed_at_any_moment_it_is_finished_by_the_same_command() -> Result<()> {
     Ok(())
 }
 
+/// Starts a restore, and waits until it has sent documents. Returns it with the file of its messages.
+fn sending(arena: &Arena, archive: &Path) -> Result<(Child, PathBuf)> {
+    let log = arena.path("stderr");
+    let mut command = arena.command(archive, &["-v", "--local", "--db=source=target"])?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
+    let child = command.spawn()?;
+    wait_for("the first documents", LIMIT, || {
+        let told = std::fs::read_to_string(&log)?;
+        Ok(told.contains("documents sent").then_some(()))
+    })?;
+    Ok((child, log))
+}
+
 #[test]
 fn interrupted_it_ends_soon_and_goes_on() -> Result<()> {
     let Some(arena) = Arena::new(1, 2, 1)? else { return Ok(()) };
     fill(&arena)?;
     let oracle = arena.read(&["source"])?;
     let archive = arena.back_up()?;
-    let log = arena.path("stderr");
-    let mut command = arena.command(&archive, &["-v", "--local", "--db=source=target"])?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
-    let mut child = command.spawn()?;
-    wait_for("the first documents", LIMIT, || {
-        let told = std::fs::read_to_string(&log)?;
-        Ok(told.contains("documents sent").then_some(()))
-    })?;
+    let (mut child, log) = sending(&arena, &archive)?;
     let pid = Pid::from_raw(child.id().cast_signed()).ok_or("no process")?;
     kill_process(pid, Signal::INT)?;
     let status = wait_for("its end", LIMIT, || Ok(child.try_wait()?))?;
@@ -136,14 +143,7 @@ fn a_node_that_restarts_is_waited_for() -> Result<()> {
     fill(&arena)?;
     let oracle = arena.read(&["source"])?;
     let archive = arena.back_up()?;
-    let log = arena.path("stderr");
-    let mut command = arena.command(&archive, &["-v", "--local", "--db=source=target"])?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
-    let mut child = command.spawn()?;
-    wait_for("the first documents", LIMIT, || {
-        let told = std::fs::read_to_string(&log)?;
-        Ok(told.contains("documents sent").then_some(()))
-    })?;
+    let (mut child, log) = sending(&arena, &archive)?;
     arena.cluster.nodes[0].stop()?;
     std::thread::sleep(Duration::from_secs(1));
     arena.cluster.nodes[0].start()?;

@@ -1,10 +1,10 @@
 //! Attachments of every size and kind, documents of every shape, little memory.
 
-use couchcopy_tests::Result;
 use couchcopy_tests::lab::encode;
+use couchcopy_tests::{Result, random};
 use serde_json::{Value, json};
 
-use super::arena::{Arena, noise, renamed, within_memory};
+use super::arena::{Arena, renamed, within_memory};
 
 /// Uploads an attachment, as a client that streams would.
 fn attach(arena: &Arena, path: &str, content_type: &str, bytes: &[u8]) -> Result<()> {
@@ -38,23 +38,23 @@ fn fill(arena: &Arena) -> Result<()> {
         attach(arena, &format!("{path}/{}", encode("text/plain ☃")), "text/plain", text.as_bytes())?;
         attach(arena, &format!("{path}/empty"), "application/octet-stream", b"")?;
         attach(arena, &format!("{path}/empty.txt"), "text/plain", b"")?;
-        attach(arena, &format!("{path}/small"), "image/png", &noise(1, 1000))?;
+        attach(arena, &format!("{path}/small"), "image/png", &random::bytes(1, 1000))?;
         attach(
             arena,
             &format!("{path}/{}", encode("with \"quotes\"\r\n--")),
             "image/png",
-            &noise(2, 100_000),
+            &random::bytes(2, 100_000),
         )?;
     }
-    attach(arena, &format!("{odd}/large/bytes"), "application/octet-stream", &noise(3, 24 << 20))?;
-    let mut text = noise(4, 22 << 20);
+    attach(arena, &format!("{odd}/large/bytes"), "application/octet-stream", &random::bytes(3, 24 << 20))?;
+    let mut text = random::bytes(4, 22 << 20);
     for byte in &mut text {
         *byte = b'a' + *byte % 16;
     }
     attach(arena, &format!("{odd}/large/text"), "text/plain", &text)?;
     attach(arena, &format!("{odd}/large/last-is-empty"), "application/octet-stream", b"")?;
     for i in 0..40 {
-        attach(arena, &format!("{odd}/many/{i}"), "image/png", &noise(i, 7000))?;
+        attach(arena, &format!("{odd}/many/{i}"), "image/png", &random::bytes(i, 7000))?;
     }
     // Identity and nothing in it, and nothing else: what goes alone has to come to an end.
     http.put(&format!("{odd}/only-empty"), &json!({}))?;

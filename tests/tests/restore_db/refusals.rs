@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use couchcopy_tests::lab::{PASSWORD, binary, run};
-use couchcopy_tests::live::back_up;
+use couchcopy_tests::lab::{PASSWORD, back_up, binary, run};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use couchcopy_tests::Result;
+use couchcopy_tests::{Result, random};
 use serde_json::{Value, json};
 
-use super::arena::{Arena, noise};
+use super::arena::Arena;
 
 /// How long a restore may take that is not stuck.
 const SOON: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ fn fill(arena: &Arena, sizes: &[usize]) -> Result<PathBuf> {
     let docs: Vec<Value> = (0..1000).map(|i| json!({"_id": format!("d{i}"), "v": "x".repeat(300)})).collect();
     http.post("/source/_bulk_docs", &json!({"docs": docs}))?;
     for size in sizes {
-        let data = BASE64_STANDARD.encode(noise(*size as u64, *size));
+        let data = BASE64_STANDARD.encode(random::bytes(*size as u64, *size));
         let attachment = json!({"a": {"content_type": "application/octet-stream", "data": data}});
         http.put(&format!("/source/size-{size}"), &json!({"_attachments": attachment}))?;
     }

@@ -4,8 +4,7 @@
 use std::io::Write;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Cluster, Http, Installation, Size};
-use couchcopy_tests::live::back_up;
+use couchcopy_tests::lab::{Cluster, Http, Installation, Size, back_up};
 use serde_json::Value;
 
 use super::served::Served;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
-    Cluster, Http, Installation, START, Size, couchcopy, fill_zoo, query_zoo, read_over_http, wait_for,
+    Cluster, Http, Installation, START, Size, back_up, couchcopy, fill_zoo, query_zoo, read_over_http,
+    wait_for,
 };
-use couchcopy_tests::live::back_up;
 use serde_json::Value;
 use tempfile::TempDir;
 

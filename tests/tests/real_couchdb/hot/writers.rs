@@ -3,8 +3,8 @@
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-use couchcopy_tests::Result;
 use couchcopy_tests::lab::{Answer, Cluster, Http, wait_for};
+use couchcopy_tests::{Result, random};
 use serde_json::{Value, json};
 
 use super::state::{CHURNING, Stage, State};
@@ -31,12 +31,7 @@ pub(super) fn database(i: usize) -> String {
 
 /// Text of a document of the log: of some length, and hard to compress.
 pub(super) fn text(n: u64) -> String {
-    let mut state = n;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'0' + ((state >> 58) as u8))
-    };
-    (0..1500).map(|_| next()).collect()
+    random::text(n, 1500)
 }
 
 fn log_entry(n: u64) -> Value {

@@ -1,10 +1,7 @@
 //! The page of `couchcopy serve`, looked at with a real browser by the scripts in `tests/page`.
 
-#[path = "serve_page/browser.rs"]
 mod browser;
-#[path = "serve_page/served.rs"]
 mod served;
-#[path = "serve_page/shop.rs"]
 mod shop;
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use couchcopy_tests::Result;
+use couchcopy_tests::{Result, memory};
 use couchfile::check::check;
 use couchfile::database::Database;
 use couchfile::document::{self, AttachmentForm, JsonOptions};
@@ -61,26 +61,7 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Walked, CouchFileError> {
 
 /// Fails where the process ever used too much memory.
 pub(crate) fn assert_modest_memory() -> Result<()> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    let peak: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    let peak = memory::own_peak()?;
     assert!(peak < MEMORY, "{peak} KiB");
     Ok(())
-}
-
-/// Numbers that look random and are the same in every run (SplitMix64).
-pub(crate) struct Seeded(pub(crate) u64);
-
-impl Seeded {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
 }

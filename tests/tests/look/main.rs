@@ -1,6 +1,5 @@
 //! Documents read out of archives, against what a CouchDB said of them over HTTP.
 
-#[path = "look/couchrestore.rs"]
 mod couchrestore;
 
 use std::collections::BTreeMap;

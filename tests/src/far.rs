@@ -1,13 +1,12 @@
-//! A machine that is reached by ssh.
+//! A node that is reached through a real sshd, by an `ssh` that counts bytes and cuts connections.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Ended, binary, couchcopy, run};
-use couchcopy_tests::managers::{Sshd, find_program, write_program};
+use crate::Result;
+use crate::lab::{Ended, binary, run};
+use crate::managers::{Sshd, link_busybox, write_program};
 
 /// Takes ssh's place: counts the bytes that come over it and cuts the connection, or kills who waits for it, as told.
 ///
@@ -36,14 +35,17 @@ case "$limit" in k*) kill -9 "$PPID" ;; esac
 exit 255
 "#;
 
-/// An sshd, and what it takes to run the command so that it reaches it.
-pub(crate) struct Far {
-    pub(crate) sshd: Sshd,
+/// An sshd, and what the command needs to reach it.
+#[derive(Debug)]
+pub struct Far {
+    /// The sshd.
+    pub sshd: Sshd,
     wrapper: PathBuf,
 }
 
 impl Far {
-    pub(crate) fn start() -> Result<Option<Self>> {
+    /// Starts an sshd. If no sshd is installed, reports it and returns `None`.
+    pub fn start() -> Result<Option<Self>> {
         let Some(sshd) = Sshd::start()? else { return Ok(None) };
         let wrapper = sshd.machine.path("wrapper");
         fs::create_dir(&wrapper)?;
@@ -52,27 +54,22 @@ impl Far {
     }
 
     /// From now on the node has busybox's programs in the first place. `false` where there is no busybox.
-    pub(crate) fn with_busybox(&self) -> Result<bool> {
-        let Some(busybox) = find_program("busybox", "busybox") else { return Ok(false) };
-        let folder = self.sshd.programs()?;
-        for applet in ["tar", "find", "stat", "tail", "xargs", "dd", "mv", "mkdir", "rm", "df", "sync"] {
-            symlink(&busybox, folder.join(applet))?;
-        }
-        Ok(true)
+    pub fn with_busybox(&self) -> Result<bool> {
+        link_busybox(&self.sshd.programs()?)
     }
 
     /// A file that couchcopy may write.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.sshd.machine.path(name)
     }
 
     /// The node as an argument.
-    pub(crate) fn node(&self, folder: &Path) -> String {
+    pub fn node(&self, folder: &Path) -> String {
         format!("{},{}", self.sshd.host, folder.display())
     }
 
     /// Runs the command.
-    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Ended> {
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Ended> {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = self.sshd.machine.command(binary()?);
         command
@@ -84,7 +81,7 @@ impl Far {
     }
 
     /// Saves nodes, with more arguments.
-    pub(crate) fn backup(&self, nodes: &[String], archive: &Path, more: &[&str]) -> Result<Ended> {
+    pub fn backup(&self, nodes: &[String], archive: &Path, more: &[&str]) -> Result<Ended> {
         let mut arguments: Vec<String> = ["backup", "--via", &self.sshd.reference].map(str::to_owned).into();
         arguments.extend(more.iter().map(|&word| word.to_owned()));
         arguments.extend_from_slice(nodes);
@@ -93,35 +90,21 @@ impl Far {
     }
 
     /// Cuts the next connections that bring files, each after so many bytes.
-    pub(crate) fn cut(&self, after: &[Option<u64>]) -> Result<()> {
+    pub fn cut(&self, after: &[Option<u64>]) -> Result<()> {
         let line = |bytes: &Option<u64>| bytes.map_or("-\n".to_owned(), |bytes| format!("{bytes}\n"));
         Ok(fs::write(self.wrapper.join("cuts"), after.iter().map(line).collect::<String>())?)
     }
 
     /// Kills whoever waits for the connection number `call` that brings files, counted from 0, after so many bytes.
-    pub(crate) fn kill(&self, call: usize, after: u64) -> Result<()> {
+    pub fn kill(&self, call: usize, after: u64) -> Result<()> {
         Ok(fs::write(self.wrapper.join("cuts"), format!("{}k{after}\n", "-\n".repeat(call)))?)
     }
 
     /// Bytes that came since this was asked last.
-    pub(crate) fn received(&self) -> Result<u64> {
+    pub fn received(&self) -> Result<u64> {
         let file = self.wrapper.join("bytes");
         let text = fs::read_to_string(&file).unwrap_or_default();
         File::create(file)?;
         Ok(text.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum())
     }
-}
-
-/// Saves folders of this machine.
-pub(crate) fn local_backup(folders: &[&Path], archive: &Path) -> Result<()> {
-    let mut arguments = vec!["backup".to_owned()];
-    arguments.extend(folders.iter().map(|folder| format!("localhost,{}", folder.display())));
-    arguments.push(archive.display().to_string());
-    couchcopy(&arguments)?.success()?;
-    Ok(())
-}
-
-/// Proves an archive whole.
-pub(crate) fn verify(archive: &Path) -> Result<Ended> {
-    couchcopy(&["verify".as_ref(), archive.as_os_str()])
 }

@@ -4,17 +4,9 @@
 //!
 //! Where sshd or busybox is not installed, or a place for them cannot be had, that is told as skipped.
 
-#[path = "remote_backup/checked.rs"]
 mod checked;
-#[path = "remote_backup/config.rs"]
 mod config;
-#[path = "remote_backup/connection.rs"]
 mod connection;
-#[path = "remote_backup/content.rs"]
 mod content;
-#[path = "remote_backup/copies.rs"]
 mod copies;
-#[path = "remote_backup/far.rs"]
-mod far;
-#[path = "remote_backup/mirror.rs"]
 mod mirror;

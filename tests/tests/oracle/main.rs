@@ -1,18 +1,11 @@
 //! What `couchfile` reads from real data folders, against what CouchDB's HTTP interface said of them.
 
-#[path = "oracle/edits.rs"]
 mod edits;
-#[path = "oracle/expected.rs"]
 mod expected;
-#[path = "oracle/maps.rs"]
 mod maps;
-#[path = "oracle/revisions.rs"]
 mod revisions;
-#[path = "oracle/special.rs"]
 mod special;
-#[path = "oracle/views.rs"]
 mod views;
-#[path = "oracle/whole.rs"]
 mod whole;
 
 use couchcopy_tests::compare::compare;

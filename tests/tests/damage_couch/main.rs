@@ -1,9 +1,6 @@
 //! Damaged `.couch` files: cut, flipped, overwritten. Reading ends in an error or in what was there, never in a panic, a
 //! hang or absurd memory, and what the check calls whole is the original.
 
-#[path = "damage/cut.rs"]
 mod cut;
-#[path = "damage/flip.rs"]
 mod flip;
-#[path = "damage/walk.rs"]
 mod walk;

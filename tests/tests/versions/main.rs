@@ -3,9 +3,7 @@
 //! `COUCHDB_HOMES` names the installations; without it these are the one of the other tests and those in `/opt/couchdb-*`.
 //! Where one only is installed it is source and target. docs/versions.md has a table of what was run.
 
-#[path = "versions/pair.rs"]
 mod pair;
-#[path = "versions/source.rs"]
 mod source;
 
 use couchcopy_tests::Result;

@@ -4,9 +4,6 @@
 //! No sshd is needed: a program in the place of `ssh` runs the commands on this machine. Restores of running clusters are in
 //! `live_faults`.
 
-#[path = "broken_transport/messages.rs"]
 mod messages;
-#[path = "broken_transport/saved.rs"]
 mod saved;
-#[path = "broken_transport/views.rs"]
 mod views;

@@ -5,21 +5,12 @@
 //! are tried by default, each day others; all of them with `COUCHCOPY_TEST_ALL_FAULTS=1`. Without a CouchDB (see
 //! `COUCHDB_HOME`) or an sshd these tests say that they are skipped.
 
-#[path = "live_faults/arena.rs"]
 mod arena;
-#[path = "live_faults/commands.rs"]
 mod commands;
-#[path = "live_faults/disk.rs"]
 mod disk;
-#[path = "live_faults/half.rs"]
 mod half;
-#[path = "live_faults/killed.rs"]
 mod killed;
-#[path = "live_faults/services.rs"]
 mod services;
-#[path = "live_faults/stopping.rs"]
 mod stopping;
-#[path = "live_faults/transport.rs"]
 mod transport;
-#[path = "live_faults/waiting.rs"]
 mod waiting;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use couchcopy_tests::random::SplitMix;
 use couchcopy_tests::{Result, fixtures};
 use couchfile::view::ViewIndex;
 
-use super::walk::{Seeded, assert_modest_memory, walk};
+use super::walk::{assert_modest_memory, walk};
 
 /// Small files with everything in them: conflicts, attachments, local documents, purges, plain and packed nodes.
 const FILES: [&str; 8] = [
@@ -29,7 +30,7 @@ fn read(path: &str) -> Result<Vec<u8>> {
 }
 
 /// Damages a file in one of several ways; says how.
-fn damage(bytes: &mut Vec<u8>, numbers: &mut Seeded) -> String {
+fn damage(bytes: &mut Vec<u8>, numbers: &mut SplitMix) -> String {
     let at = numbers.below(bytes.len());
     match numbers.below(8) {
         0 => {
@@ -64,7 +65,7 @@ fn what_the_check_calls_whole_is_the_original() -> Result<()> {
         let original = read(path)?;
         let good = walk(&original)?;
         assert!(good.whole, "{path}");
-        let mut numbers = Seeded(seed as u64);
+        let mut numbers = SplitMix(seed as u64);
         let mut found = 0;
         for case in 0..CASES {
             let mut bytes = original.clone();
@@ -107,7 +108,7 @@ fn every_byte_of_small_files() -> Result<()> {
 fn damaged_view_indexes_open_or_not() -> Result<()> {
     let path = "pre/data/.shards/00000000-7fffffff/basic.1795356995_design/mrview/e86ec2c0eb8708826eafb048fc701e24.view";
     let original = read(path)?;
-    let mut numbers = Seeded(99);
+    let mut numbers = SplitMix(99);
     for case in 0..CASES {
         let mut bytes = original.clone();
         let how = damage(&mut bytes, &mut numbers);

@@ -1,0 +1,17 @@
+//! The command `couchcopy` from end to end: what it makes of data that a real CouchDB wrote, of damage and of mistakes. No
+//! CouchDB is needed.
+
+mod checks;
+mod config;
+mod damaged;
+mod damaged_inside;
+mod hot;
+mod interrupted;
+mod other_programs;
+mod permissions;
+mod refusals;
+mod restored;
+mod run;
+mod selection;
+mod streams;
+mod unbrand;
