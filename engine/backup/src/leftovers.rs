@@ -37,9 +37,7 @@ impl Leftovers {
             let mut found = Vec::new();
             list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
                 let is_planned = planned.get(path).is_some_and(|folders| folders.contains(&(number as u16)));
-                if !is_planned
-                    && let Some(key) = classify(path, number as u16, folders, plan)
-                {
+                if !is_planned && let Some(key) = classify(path, number as u16, folders, plan) {
                     found.push((key, (number as u16, path.to_owned(), size())));
                 }
             })?;

@@ -217,7 +217,8 @@ fn a_cut_backup_fails() -> Result {
         let length = std::fs::metadata(&path)?.len();
         File::options().write(true).open(&path)?.set_len(length / 2)?;
         // Without its end, an archive with a table of contents is read as one without.
-        let failed = contents::open(&path).and_then(|source| source.visit(2, &|_| true, &Collector::default()));
+        let failed =
+            contents::open(&path).and_then(|source| source.visit(2, &|_| true, &Collector::default()));
         assert_eq!(failed.err().map(|failure| failure.kind()), Some(FailureKind::Archive));
         Ok(())
     })

@@ -15,3 +15,4 @@ mod run;
 mod selection;
 mod streams;
 mod unbrand;
+mod verified;
