@@ -20,7 +20,7 @@ use crate::session::Session;
 use request::RestoreRequest;
 use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
 
-/// Replace a cluster's data with an archive, restore single databases, or write data directories.
+/// Replace a cluster's data, restore single databases, or write data directories.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "couchcopy restore [OPTIONS] ARCHIVE NODE...\n       \
@@ -198,14 +198,14 @@ struct WaitFlags {
     wait: Wait,
 
     /// Restore the old data if the nodes do not agree within SECONDS.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..=1_000_000), hide_short_help = true)]
     timeout: u64,
 
     /// Time for opening databases to verify their document counts.
     ///
     /// After the restore, spend up to this long opening databases to verify their document counts (`all`: no limit, until every
     /// node has opened every database). CouchDB opens a few hundred databases per second.
-    #[arg(long, value_name = "SECONDS|all", default_value = "15", value_parser = open_for)]
+    #[arg(long, value_name = "SECONDS|all", default_value = "15", value_parser = open_for, hide_short_help = true)]
     open: OpenFor,
 }
 

@@ -18,7 +18,9 @@ use crate::session::Session;
 /// The environment variable that holds the user's password if no file does.
 const PASSWORD_VARIABLE: &str = "COUCHCOPY_SERVE_PASSWORD";
 
-/// Serve archives over HTTP as a read-only CouchDB, to browsers, programs and replicators.
+/// Serve archives over HTTP as a read-only CouchDB.
+///
+/// Browsers, programs and replicators can read from it.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "The first archive is at /. Each archive is also below /_backup/archives/N/. http://HOST:PORT/_backup/ is a page to \
