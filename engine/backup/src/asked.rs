@@ -8,7 +8,7 @@ use cluster::agreement::{Look, maps, unconnected};
 use contents::{ClusterRecord, DatabaseLimits, NodeRecord};
 use node::{Http, NodeError, encode};
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::FolderArgument;
 
@@ -48,6 +48,7 @@ impl<'a> Asked<'a> {
                 Ok((name, version)) => {
                     if let Some(given) = folder.node.as_ref().filter(|given| **given != name) {
                         return Err(Failure::refused(
+                            Code::new("CC-B07"),
                             format!(
                                 "{} was given as node {given}, but its CouchDB says that it is {name}",
                                 http.node()

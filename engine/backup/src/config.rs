@@ -13,7 +13,7 @@ use std::sync::Arc;
 use archive::Facts;
 use contents::{ConfigurationFile, NodeConfiguration};
 use node::{FileEntry, FileKind, LocalFiles, NodeError, NodeFiles};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::FolderArgument;
 use crate::folder::NodeFolder;
@@ -175,6 +175,7 @@ impl OfNode {
         let Some(content) = content else { return self.not_read(path) };
         if content.len() as u64 > LARGEST {
             return Err(Failure::refused(
+                Code::new("CC-B09"),
                 format!("{} of {} has more than {LARGEST} bytes", path.display(), self.files.node()),
                 "No configuration file of CouchDB is that large. Name other folders with --config-dir.",
             ));
@@ -206,6 +207,7 @@ impl OfNode {
     fn add_to(mut self, all: &mut Configuration, node: String, known: Option<&String>) -> Result<()> {
         if self.read.is_empty() {
             return Err(Failure::refused(
+                Code::new("CC-B10"),
                 format!(
                     "no configuration files of {node} were found; looked for {}",
                     self.told.not_found.join(", ")

@@ -13,7 +13,7 @@ use couchfile::error::CouchFileError;
 use couchfile::header::DbHeader;
 use couchfile::read_at::{FileBytes, ReadAt};
 use node::{FileKind, NodeFiles};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::asked::Asked;
 use crate::mirror::{Mirror, NodeMirror};
@@ -122,6 +122,7 @@ pub(super) fn open_all(
             && let Some(other) = seen.insert(name, folder.shown())
         {
             return Err(Failure::refused(
+                Code::new("CC-B02"),
                 format!("{other} and {} both belong to node {name}", folder.shown()),
                 "Give every node's data folder once. If one is a copy under another name, give the name after it: \
                  HOST,DIR,NODENAME.",
@@ -169,6 +170,7 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
     let opened = open_maps(remote.as_deref(), mirror.as_ref(), path)?;
     if opened.is_none() && !has_shards(remote.as_deref(), path)? {
         return Err(Failure::refused(
+            Code::new("CC-B03"),
             format!(
                 "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
                 shown(remote.as_deref(), path)

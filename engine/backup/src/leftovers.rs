@@ -6,7 +6,7 @@ use std::path::Path;
 use contents::{LeftOut, LeftOutKind};
 use couchfile::data_dir::{DataFile, Range, ShardName, split_suffix};
 use couchfile::ring;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use crate::folder::NodeFolder;
 use crate::plan::{Plan, PlannedShard};
@@ -68,6 +68,7 @@ impl Leftovers {
         }
         let named: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
         Err(Failure::incomplete(
+            Code::new("CC-B06"),
             format!(
                 "the shard maps (_dbs.couch) of the given nodes name no database, but {files} shards of {} databases lie \
                  there ({}{}): an archive of these maps would hold nothing, and a restore of it would remove the shards",

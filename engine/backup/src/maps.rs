@@ -10,7 +10,7 @@ use couchfile::document::DocInfo;
 use couchfile::read_at::FileBytes;
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::copies;
 use crate::folder::{MapsBytes, NodeFolder};
@@ -49,6 +49,7 @@ pub(super) fn best<'f>(
     let Some((folder, database)) = found else {
         let reasons: Vec<String> = problems.iter().map(|problem| problem.problem.clone()).collect();
         return Err(Failure::incomplete(
+            Code::new("CC-B01"),
             format!(
                 "none of the given nodes has readable shard maps (_dbs.couch), without which nothing can be restored: {}",
                 reasons.join("; ")

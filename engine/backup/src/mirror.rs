@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::node::NodeFiles;
 use outcome::report::Reporter;
-use outcome::{Failure, Result, parallel, sync_folder};
+use outcome::{Code, Failure, Result, parallel, sync_folder};
 
 use crate::folder::NodeFolder;
 use crate::plan::{PlannedShard, PlannedView};
@@ -61,6 +61,7 @@ impl Mirror {
         let mut entries = fs::read_dir(folder).map_err(failed("list"))?;
         if entries.next().is_some() && !is_mark(MARK) {
             return Err(Failure::refused(
+                Code::new("CC-B11"),
                 format!("{} is not empty, and no mirror that couchcopy made", folder.display()),
                 "Name a new folder: what does not belong to a mirror is removed from it.",
             ));
@@ -83,6 +84,7 @@ impl Mirror {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Failure::refused(
+                    Code::new("CC-B12"),
                     format!("another backup is using the mirror {}", folder.display()),
                     "Wait until it is done, or name another folder with --rsync-reuse-dir.",
                 ));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use couchfile::data_dir::{Range, ShardName};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::folder::NodeFolder;
 
@@ -41,6 +41,7 @@ impl Nowhere {
             folders.iter().map(|folder| folder.name.as_deref().unwrap_or("of unknown name")).collect();
         let nodes: Vec<&str> = self.nodes.keys().map(String::as_str).collect();
         Err(Failure::incomplete(
+            Code::new("CC-B08"),
             format!(
                 "{} ranges lie on none of the given nodes ({}): {}{}",
                 self.count,

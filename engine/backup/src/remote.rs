@@ -28,7 +28,7 @@ pub(super) use self::passing::Passing;
 use self::passing::{BrokenOff, Passed};
 use crate::file::FileFailure;
 use crate::folder::{MapsBytes, NodeFolder};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// Bytes of small files of all nodes that may wait in memory.
 const BUDGET: usize = 32 << 20;
@@ -104,11 +104,13 @@ pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<
     let place = format!("{}:{}", files.node(), folder.display());
     match listed {
         None => Err(Failure::refused(
+            Code::new("CC-B04"),
             format!("there is no folder {place}, or it may not be entered"),
             "Give the folder that `[couchdb] database_dir` names in the node's configuration. If only root or \
              CouchDB's user may enter it, give --use-sudo.",
         )),
         Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => Err(Failure::refused(
+            Code::new("CC-B05"),
             format!("{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"),
             "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
         )),

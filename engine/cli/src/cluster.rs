@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::{Ungranted, printable};
 use site::plugins::{Answer, Ask, PluginOptions, Plugins};
 use site::{ClusterFile, CredentialSources, HttpAddress, PluginChoice, SiteNode, TunnelMode};
@@ -84,6 +84,7 @@ pub(crate) fn chosen_nodes(names: &[String], flags: &PluginFlags) -> Result<Vec<
             }
             let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
             Err(Failure::refused(
+                Code::new("CC-X09"),
                 format!("{name} is no node of {}", path.display()),
                 format!("It has these: {}.", known.join(", ")),
             ))
@@ -117,6 +118,7 @@ fn completed(mut nodes: Vec<SiteNode>, http: &HttpFlags, ask: bool) -> Result<Ve
     if let Some(url) = &http.url {
         let [node] = &mut nodes[..] else {
             return Err(Failure::refused(
+                Code::new("CC-X10"),
                 "--url is the address of one node, and there are several",
                 "Give each its own as `url` in a --cluster file, or as HOST:PORT.",
             ));

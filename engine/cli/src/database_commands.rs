@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::printable;
 use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
@@ -29,10 +29,15 @@ pub(crate) fn restore_databases(
     reporter: &Arc<Terminal>,
 ) -> Result<Outcome> {
     let Some((archive, names)) = command.arguments.split_first() else {
-        return Err(Failure::refused("no archive is named", "Give the archive, then one node."));
+        return Err(Failure::refused(
+            Code::new("CC-X05"),
+            "no archive is named",
+            "Give the archive, then one node.",
+        ));
     };
     if names.len() > 1 || names.is_empty() && command.plugins.cluster.is_none() {
         return Err(Failure::refused(
+            Code::new("CC-X11"),
             format!("--db takes one node, and {} are named", names.len()),
             "Give the archive, then any one node of the cluster; it tells the others. For example: couchcopy restore --db \
              shop backup.tar.gz admin:password@localhost:5984",
@@ -48,7 +53,11 @@ pub(crate) fn restore_databases(
     };
     let sites = nodes_with_credentials(names, &command.plugins, &command.http, output)?;
     let Some(site) = sites.first() else {
-        return Err(Failure::refused("no node is named", "The --cluster file has to name one."));
+        return Err(Failure::refused(
+            Code::new("CC-X04"),
+            "no node is named",
+            "The --cluster file has to name one.",
+        ));
     };
     // The plugins have to live as long as a tunnel through them.
     let plugins = sandbox(Some(&command.plugins.grants), output, reporter)?;

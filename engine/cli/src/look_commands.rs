@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use contents::Contents;
 use inspect::documents::{self, DumpOptions, GetOptions, ListOptions, ListStyle};
 use inspect::overview;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::commands::{databases_text, shards_text};
 use crate::exit::Outcome;
@@ -28,6 +28,7 @@ pub(crate) fn ls(command: &Ls, threads: usize, output: &Output, reporter: &Termi
         let listings = overview::databases(&survey, Some(db))?;
         let listing = listings.first().ok_or_else(|| {
             Failure::refused(
+                Code::new("CC-C08"),
                 format!("{} holds no database {db}", command.archive.display()),
                 "`couchcopy ls ARCHIVE` lists those it holds.",
             )
@@ -94,6 +95,7 @@ pub(crate) fn completions(command: &Completions) -> Result<Outcome> {
     to_output(|out| {
         let found = shells.completer(&shell).ok_or_else(|| {
             Failure::refused(
+                Code::new("CC-X12"),
                 format!("names cannot be completed in {shell}"),
                 "There is help for bash, zsh, fish, elvish and powershell.",
             )

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::{Command, Inherited, Kind, State, printable};
 use serde::Serialize;
 use site::plugins::{self, GrantListing, PluginList, PluginListing, ServiceAction};
@@ -96,6 +96,7 @@ fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Res
     };
     if !run.command.is_empty() {
         return Err(Failure::refused(
+            Code::new("CC-X13"),
             "what stands after -- is for `exec` and `connect` only",
             "Leave it out, or write one of them in place of start, stop or status.",
         ));
@@ -111,6 +112,7 @@ fn try_plugin(run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Res
 fn execute(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
     let Some((program, arguments)) = run.command.split_first() else {
         return Err(Failure::refused(
+            Code::new("CC-X14"),
             "there is no command to run",
             "Write it after --, e.g. `couchcopy plugin run ssh exec db1 -- uname -n`.",
         ));
@@ -123,6 +125,7 @@ fn execute(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Ter
 fn connect(node: &SiteNode, run: &PluginRun, output: &Output, reporter: &Arc<Terminal>) -> Result<Outcome> {
     let [port] = run.command.as_slice() else {
         return Err(Failure::refused(
+            Code::new("CC-X15"),
             "there is no port to connect to, or more than one",
             "Write it after --, e.g. `couchcopy plugin run ssh connect db1 -- localhost:5984`.",
         ));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cluster::agreement::{WaitFor, WaitOptions};
 use node::Node;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use restore::folders::{RestoreOptions, RestoreResult, restore_offline};
 use restore::live::{
     LiveOptions, LiveResult, MapsBy, PlanDescription, PlannedRestore, SelectionDescription, resume, roll_back,
@@ -49,6 +49,7 @@ fn connect(
 ) -> Result<Cluster> {
     if names.is_empty() && flags.cluster.is_none() {
         return Err(Failure::refused(
+            Code::new("CC-X04"),
             "no node is named",
             "Give the nodes as [user:password@]HOST[:port],DATA_DIR[,NODENAME], or a --cluster file.",
         ));
@@ -111,7 +112,11 @@ pub(crate) fn restore(
         resume(&options, archive, &mut nodes, interrupted, told)?
     } else {
         if archive.is_none() {
-            return Err(Failure::refused("no archive is named", "Give the archive, then the nodes."));
+            return Err(Failure::refused(
+                Code::new("CC-X05"),
+                "no archive is named",
+                "Give the archive, then the nodes.",
+            ));
         }
         let mut planned = PlannedRestore::make(&options, &mut nodes, told)?;
         reporter.end();
@@ -139,6 +144,7 @@ fn offline_options(command: &Restore, threads: usize) -> Result<RestoreOptions> 
     let split = command.arguments.split_first().filter(|(_, targets)| !targets.is_empty());
     let Some((archive, targets)) = split else {
         return Err(Failure::refused(
+            Code::new("CC-X06"),
             "an archive and at least one target have to be named",
             "For example: couchcopy restore --offline backup.tar.gz /opt/couchdb/data,couchdb@127.0.0.1",
         ));
@@ -192,6 +198,7 @@ pub(crate) fn agreed(yes: bool, output: &Output, reporter: &Arc<Terminal>, what:
     }
     if !can_ask(output) {
         return Err(Failure::refused(
+            Code::new("CC-X07"),
             "there is nobody to ask whether data may be changed",
             "Give -y to go on without asking, or --dry-run to see what would be done.",
         ));
@@ -204,7 +211,11 @@ pub(crate) fn agreed(yes: bool, output: &Output, reporter: &Arc<Terminal>, what:
     if read.is_ok() && matches!(line.trim().to_lowercase().as_str(), "y" | "yes") {
         return Ok(());
     }
-    Err(Failure::refused("you did not agree; nothing was changed", "Answer y, or give -y."))
+    Err(Failure::refused(
+        Code::new("CC-X08"),
+        "you did not agree; nothing was changed",
+        "Answer y, or give -y.",
+    ))
 }
 
 fn description_text(plan: &PlanDescription) -> String {

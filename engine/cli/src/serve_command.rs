@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use inspect::documents;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options};
 
@@ -82,6 +82,7 @@ pub(crate) fn serve(
     let authentication = authentication(command)?;
     if authentication.is_none() && !command.bind.is_loopback() && !command.without_password {
         return Err(Failure::refused(
+            Code::new("CC-X16"),
             format!("everybody who reaches {} could read the archives", command.bind),
             "Give a user with --user NAME --password-file FILE, or --without-password if everybody may.",
         ));
@@ -118,6 +119,7 @@ fn authentication(command: &Serve) -> Result<Option<Authentication>> {
     let Some(name) = &command.user else { return Ok(None) };
     if name.is_empty() || name.contains(':') {
         return Err(Failure::refused(
+            Code::new("CC-X17"),
             "the user's name is empty or has a colon, which no client can send".to_owned(),
             "Choose another name.",
         ));
@@ -128,6 +130,7 @@ fn authentication(command: &Serve) -> Result<Option<Authentication>> {
     };
     if password.is_empty() {
         return Err(Failure::refused(
+            Code::new("CC-X18"),
             format!("there is no password for {name}"),
             format!(
                 "Put it into the first line of a file and give that as --password-file, or set {PASSWORD_VARIABLE}."

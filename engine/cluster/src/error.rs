@@ -1,6 +1,6 @@
 //! Failures of a cluster's nodes to be who they should be.
 
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Code, FailureKind};
 
 /// A node is not the one that it should be, or not as it should be.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,13 @@ impl Advice for ClusterError {
         match self {
             Self::AnotherCouchDb { .. } => FailureKind::Node,
             Self::RanMeanwhile { .. } => FailureKind::Plugin,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::AnotherCouchDb { .. } => Code::new("CC-N13"),
+            Self::RanMeanwhile { .. } => Code::new("CC-N14"),
         }
     }
 

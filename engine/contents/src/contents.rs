@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use couchfile::data_dir::Range;
 use outcome::report::Reporter;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::facts::{ShardFacts, ViewFacts};
 use crate::maps::ArchivedMaps;
@@ -87,6 +87,7 @@ impl Contents {
 /// The failure for a backup without `_dbs.couch`.
 pub fn no_maps(backup: &str) -> Failure {
     Failure::incomplete(
+        Code::new("CC-C02"),
         format!("{backup} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node"),
         "Check that this is the right file. An archive made with tar must hold the whole data folder.",
     )

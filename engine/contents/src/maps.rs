@@ -7,7 +7,7 @@ use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use crate::AnySource;
 use crate::ordered::convert_in_order;
@@ -105,6 +105,7 @@ impl ArchivedMaps {
 /// The error for a document that should hold a shard map and does not.
 pub fn unreadable(id: &str, problem: &str) -> Failure {
     Failure::incomplete(
+        Code::new("CC-C01"),
         format!("the shard map of {id} cannot be read: {problem}"),
         "Use another backup; `couchcopy verify` tells what is whole in this one.",
     )

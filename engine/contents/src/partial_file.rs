@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// So many bytes may wait in memory before the system is asked to begin writing them to disk.
 const WRITE_BACK: u64 = 8 << 20;
@@ -55,6 +55,7 @@ impl PartialFile {
         match std::fs::symlink_metadata(path) {
             Ok(found) if !overwrite || !found.is_file() => {
                 return Err(Failure::refused(
+                    Code::new("CC-A14"),
                     format!("{} exists already", path.display()),
                     "Name another archive, or give --overwrite to replace it when the new one is whole.",
                 ));
@@ -63,6 +64,7 @@ impl PartialFile {
         }
         let name = path.file_name().ok_or_else(|| {
             Failure::refused(
+                Code::new("CC-A15"),
                 format!("{} names no file", path.display()),
                 "Give the archive's path last, e.g. backup.tar.gz.",
             )

@@ -1,7 +1,7 @@
 //! The data directory inside a backup, wherever its names put it.
 
 use couchfile::data_dir::{DataFile, locate};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// The directory in a backup that holds the data directory, as soon as a file of it was seen. There must be only one.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ impl Root {
         let Some((root, file)) = locate(name) else { return Ok(None) };
         match &self.0 {
             Some(other) if other != root => Err(Failure::refused(
+                Code::new("CC-C03"),
                 format!("{backup} holds several data folders: {other} and {root}"),
                 "Unpack it and back the folders up as the nodes of one cluster: \
                  couchcopy backup localhost,DIR1 localhost,DIR2 NEW_ARCHIVE.",

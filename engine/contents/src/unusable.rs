@@ -1,7 +1,7 @@
 //! The failure for a database file that cannot be used.
 
 use couchfile::error::CouchFileError;
-use outcome::{Advice, Failure, FailureKind};
+use outcome::{Advice, Code, Failure, FailureKind};
 
 /// A database file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,13 @@ impl Advice for UnusableFile {
         match self.source {
             CouchFileError::Newer { .. } => FailureKind::Refused,
             _ => FailureKind::Data,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self.source {
+            CouchFileError::Newer { .. } => Code::new("CC-D02"),
+            _ => Code::new("CC-D01"),
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use archive::{EntryInfo, LargeSink, Visitor};
 use contents::OpenFile;
 use couchfile::read_at::ReadAt;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
@@ -34,6 +34,7 @@ pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)
 
 fn not_there(path: &Path, name: &str) -> Failure {
     Failure::refused(
+        Code::new("CC-C09"),
         format!("{} holds no file {name}", path.display()),
         "`couchcopy ls ARCHIVE DB --shards` names the files of a database; `tar tzf ARCHIVE` lists all.",
     )

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 
 pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
@@ -42,6 +42,7 @@ fn open_database(
     let snapshot = open(path, Some(vec![db.to_owned()]), threads, reporter)?;
     snapshot.database(db)?.ok_or_else(|| {
         Failure::refused(
+            Code::new("CC-C08"),
             format!("{} holds no database {db}", path.display()),
             "`couchcopy ls ARCHIVE` lists those it holds.",
         )

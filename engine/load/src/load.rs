@@ -21,7 +21,7 @@ use couchfile::writer::random_uuid;
 use folder::PrivateFolder;
 use node::{Credentials, Endpoint, Http, encode};
 use outcome::report::Reporter;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use restore::folders::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
 use restore::selection::Selection;
 use serde::Serialize;
@@ -256,6 +256,7 @@ fn check_port(port: u16) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(e) => Err(Failure::refused(
+            Code::new("CC-L06"),
             format!("port {port} cannot be had: {e}"),
             "Give another one, or none: then it is one that is free.",
         )),

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 
 use crate::Failure;
+use crate::code::Code;
 
 /// What kind of failure it is. Decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub enum FailureKind {
 pub trait Advice: Error + Any + Send + Sync {
     /// The kind of failure.
     fn kind(&self) -> FailureKind;
+
+    /// The stable code of the error, which `docs/messages.md` explains.
+    fn code(&self) -> Code;
 
     /// What to do now.
     fn remedy(&self) -> Option<String>;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::advice::{Advice, FailureKind};
+use crate::code::Code;
 
 /// A failure that needs no type of its own.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,8 @@ pub enum Common {
     /// The request is refused. Nothing was changed.
     #[error("{problem}")]
     Refused {
+        /// The code of the refusal.
+        code: Code,
         /// Why.
         problem: String,
         /// What to do now.
@@ -29,6 +32,8 @@ pub enum Common {
     /// The data to be saved or restored is incomplete.
     #[error("{problem}")]
     Incomplete {
+        /// The code of the failure.
+        code: Code,
         /// What is missing.
         problem: String,
         /// What to do now.
@@ -50,6 +55,15 @@ impl Advice for Common {
             Self::Incomplete { .. } => FailureKind::Data,
             Self::Interrupted => FailureKind::Interrupted,
             Self::Bug(_) => FailureKind::Bug,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Bug(_) => Code::new("CC-G01"),
+            Self::Io { .. } => Code::new("CC-G02"),
+            Self::Interrupted => Code::new("CC-G03"),
+            Self::Refused { code, .. } | Self::Incomplete { code, .. } => *code,
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use crate::advice::{Advice, FailureKind};
+use crate::code::Code;
 use crate::common::Common;
 
 /// Result of an operation.
@@ -28,13 +29,13 @@ impl Failure {
     }
 
     /// A refusal: nothing was changed.
-    pub fn refused(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Common::Refused { problem: problem.into(), remedy: remedy.into() })
+    pub fn refused(code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Common::Refused { code, problem: problem.into(), remedy: remedy.into() })
     }
 
     /// The data to be saved or restored is incomplete.
-    pub fn incomplete(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Common::Incomplete { problem: problem.into(), remedy: remedy.into() })
+    pub fn incomplete(code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Common::Incomplete { code, problem: problem.into(), remedy: remedy.into() })
     }
 
     /// Something that cannot happen unless couchcopy has a bug.
@@ -50,6 +51,11 @@ impl Failure {
     /// The kind of failure.
     pub fn kind(&self) -> FailureKind {
         self.0.kind()
+    }
+
+    /// The stable code of the error, which `docs/messages.md` explains.
+    pub fn code(&self) -> Code {
+        self.0.code()
     }
 
     /// What to do now.
@@ -131,6 +137,10 @@ mod tests {
             FailureKind::Node
         }
 
+        fn code(&self) -> Code {
+            Code::new("CC-N00")
+        }
+
         fn remedy(&self) -> Option<String> {
             Some("Find it.".into())
         }
@@ -148,6 +158,7 @@ mod tests {
             (failure.kind(), failure.remedy(), failure.to_string()),
             (FailureKind::Node, Some("Find it.".into()), "a node is missing".into())
         );
+        assert_eq!(failure.code().to_string(), "CC-N00");
         assert!(failure.get::<Missing>().is_some());
         assert!(failure.get::<Common>().is_none());
         assert!(failure.take::<Common>().unwrap_err().take::<Missing>().is_ok());

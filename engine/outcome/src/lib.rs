@@ -5,6 +5,7 @@
 //! that no crate has to know the errors of all others.
 
 mod advice;
+mod code;
 mod common;
 mod durable;
 mod failure;
@@ -14,6 +15,7 @@ pub mod parallel;
 pub mod report;
 
 pub use advice::{Advice, FailureKind};
+pub use code::Code;
 pub use common::{Common, io_remedy};
 pub use durable::sync_folder;
 pub use failure::{Failure, Result, with_causes};

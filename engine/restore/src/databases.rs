@@ -27,7 +27,7 @@ use couchfile::json::Json;
 use node::Http;
 use note::Note;
 use outcome::report::{Notice, Reporter, Severity, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use peruser::PerUser;
 use security::{UserDatabase, Wanted};
 use sender::Sender;
@@ -47,6 +47,7 @@ pub fn parse_database(text: &str) -> Result<Rename> {
     let (from, to) = text.split_once('=').unwrap_or((text, text));
     if from.is_empty() || to.is_empty() {
         return Err(Failure::refused(
+            Code::new("CC-R20"),
             format!("{text:?} names no database"),
             "Write --db NAME, or --db NAME=NEWNAME for another name.",
         ));
@@ -55,6 +56,7 @@ pub fn parse_database(text: &str) -> Result<Rename> {
     let last = to.rsplit('/').next().unwrap_or(to);
     if matches!(last, "_dbs" | "_nodes") {
         return Err(Failure::refused(
+            Code::new("CC-R21"),
             format!("{to} is a list that every node keeps for itself, no database of the cluster"),
             "Give another name.",
         ));
@@ -99,6 +101,7 @@ impl PlannedDatabases {
         for names in &options.databases {
             let source = snapshot.database(&names.from)?.ok_or_else(|| {
                 Failure::refused(
+                    Code::new("CC-C08"),
                     format!("{} holds no database {}", options.archive.display(), names.from),
                     "`couchcopy ls ARCHIVE` lists those it holds.",
                 )
@@ -307,6 +310,7 @@ impl PlannedDatabase {
             let security = target.security()?;
             if security::is_open(&security) && security::holds_users(&self.source) {
                 return Err(Failure::refused(
+                    Code::new("CC-R22"),
                     format!(
                         "{} holds users with the hashes of their passwords, and everybody may read {to}",
                         self.names.from
@@ -372,13 +376,14 @@ fn check_once(databases: &[Rename]) -> Result<()> {
     for (i, names) in databases.iter().enumerate() {
         if databases[..i].iter().any(|other| other.to == names.to) {
             return Err(Failure::refused(
+                Code::new("CC-R23"),
                 format!("two databases would be named {}", names.to),
                 "Give each database a name of its own: --db NAME=NEWNAME.",
             ));
         }
     }
     if databases.is_empty() {
-        return Err(Failure::refused("no database is named", "Give --db NAME."));
+        return Err(Failure::refused(Code::new("CC-R24"), "no database is named", "Give --db NAME."));
     }
     Ok(())
 }

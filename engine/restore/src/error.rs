@@ -1,6 +1,6 @@
 //! Failures of operations that are more than a message.
 
-use outcome::{Advice, Failure, FailureKind};
+use outcome::{Advice, Code, Failure, FailureKind};
 
 /// A change to nodes failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,16 @@ impl Advice for ChangeError {
             }
             Self::StillAnswers { .. } => FailureKind::Plugin,
             Self::Disagreement { .. } => FailureKind::Node,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Undone { source } | Self::Unchanged { source } => source.code(),
+            Self::HalfDone { .. } => Code::new("CC-R54"),
+            Self::StillAnswers { .. } => Code::new("CC-R55"),
+            Self::Disagreement { lasting: true, .. } => Code::new("CC-R56"),
+            Self::Disagreement { .. } => Code::new("CC-R57"),
         }
     }
 

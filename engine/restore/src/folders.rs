@@ -21,7 +21,7 @@ use std::time::Instant;
 use contents::{Contents, FileProblem};
 use node::Version;
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 use serde::Serialize;
 
 use crate::selection::{Rename, Selection};
@@ -250,6 +250,7 @@ pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
         });
         if !valid {
             return Err(Failure::refused(
+                Code::new("CC-R03"),
                 format!("{:?} is no node name", target.node),
                 "A node's name is NAME@HOST, as its vm.args says after -name, e.g. couchdb@127.0.0.1.",
             ));
@@ -258,6 +259,7 @@ pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
         for other in &targets[..i] {
             if other.node == target.node || same(&other.folder) == same(&target.folder) {
                 return Err(Failure::refused(
+                    Code::new("CC-R04"),
                     format!("{},{} names a node or a folder twice", target.folder.display(), target.node),
                     "Give every node once, with a folder of its own.",
                 ));

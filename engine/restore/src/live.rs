@@ -24,7 +24,7 @@ use contents::{Contents, unusable};
 use couchfile::database_name;
 use node::Node;
 use outcome::report::{Notice, Reporter, Severity, Steps};
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 use serde::Serialize;
 use stage::Staged;
 
@@ -206,6 +206,7 @@ impl PlannedRestore {
                 && free < *bytes
             {
                 return Err(Failure::refused(
+                    Code::new("CC-R33"),
                     format!(
                         "{} has {} MiB free, the new data needs about {} MiB beside the old one",
                         node.shown(),
@@ -374,6 +375,7 @@ impl PlannedRestore {
             let staged = stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
                 if interrupted.load(Ordering::Relaxed) {
                     return Err(Failure::refused(
+                        Code::new("CC-R34"),
                         "interrupted before anything was replaced",
                         "Give the same command again.",
                     ));

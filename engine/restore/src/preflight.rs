@@ -12,7 +12,7 @@ use cluster::identity::Identity;
 use cluster::on_each;
 use holdings::Holdings;
 use node::{Node, Version};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 
 use crate::outside::Outside;
@@ -204,6 +204,7 @@ impl Proofs {
             .collect();
         let remedy = first.remedy.clone().unwrap_or_default();
         Err(Failure::refused(
+            Code::new("CC-R01"),
             told.join("; "),
             if more > 0 {
                 format!("{remedy} `couchcopy check` shows all that is not fine, and how to fix it.")

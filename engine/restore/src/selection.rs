@@ -2,7 +2,7 @@
 
 mod chosen;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chosen::Chosen;
@@ -40,6 +40,7 @@ impl Selection {
     pub fn parse(only: &[String], except: &[String], rename: &[String]) -> Result<Self> {
         if only.iter().chain(except).any(String::is_empty) {
             return Err(Failure::refused(
+                Code::new("CC-R11"),
                 "an empty pattern matches no database",
                 "Write a name, or a pattern like 'team/*'.",
             ));
@@ -60,6 +61,7 @@ impl Rename {
         let Some((from, to)) = text.split_once('=').filter(|(from, to)| !from.is_empty() && !to.is_empty())
         else {
             return Err(Failure::refused(
+                Code::new("CC-R12"),
                 format!("{text:?} does not say how a database is to be renamed"),
                 "Write --rename OLD=NEW, with the whole name of one database of the archive and its new name.",
             ));
@@ -68,6 +70,7 @@ impl Rename {
         for name in [from, to] {
             if couchfile::database_name::is_system(name) {
                 return Err(Failure::refused(
+                    Code::new("CC-R13"),
                     format!("{from} cannot be renamed {to}: {name} means something to CouchDB by its name"),
                     "Leave system databases under their names, or leave them out with --except.",
                 ));
@@ -81,6 +84,7 @@ impl Rename {
 pub(crate) fn check_new_name(name: &str) -> Result<()> {
     couchfile::database_name::check(name).map_err(|why| {
         Failure::refused(
+            Code::new("CC-R14"),
             format!("CouchDB would not take {name:?} for a database: {why}"),
             "Give another new name.",
         )

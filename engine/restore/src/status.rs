@@ -3,7 +3,7 @@
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::State;
 use serde::Serialize;
 
@@ -133,6 +133,7 @@ pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
             Situation::Staging | Situation::Staged | Situation::Swapping | Situation::Swapped
         ) {
             return Err(Failure::refused(
+                Code::new("CC-R43"),
                 format!("a restore is unfinished on {}", node.shown()),
                 "Finish it with `couchcopy restore --resume`, or undo it with `couchcopy restore --roll-back`.",
             ));

@@ -13,7 +13,7 @@ mod tests;
 use std::path::PathBuf;
 
 use node::{FileEntry, FileKind, Node};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 
 pub(crate) use exchange::check_journal;
@@ -95,6 +95,7 @@ impl Places {
         let Some(text) = node.files.read(&self.journal, JOURNAL_MAX)? else { return Ok(None) };
         let journal = Journal::parse(&text).map_err(|problem| {
             Failure::refused(
+                Code::new("CC-R44"),
                 format!("{} of {} {problem}", self.journal.display(), node.shown()),
                 "Use the couchcopy that wrote it, or look at the data folder yourself.",
             )
@@ -149,6 +150,7 @@ pub fn look(node: &Node) -> Result<NodeState> {
     let Some(folder) = folder else { return Ok(state) };
     if folder.kind != FileKind::Folder {
         return Err(Failure::refused(
+            Code::new("CC-R45"),
             format!("{} of {} is not a folder", places.folder.display(), node.shown()),
             "Remove it and try again.",
         ));
@@ -210,6 +212,7 @@ impl NodeState {
 /// The error for a data folder that is not there.
 pub(crate) fn no_folder(node: &Node) -> Failure {
     Failure::refused(
+        Code::new("CC-R46"),
         format!("{} has no folder {}", node.shown(), node.data.display()),
         "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
     )

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use node::{Node, NodeFiles, PluginService, TunnelMode, Way};
 use outcome::report::Reporter;
-use outcome::{Advice, Failure, Result};
+use outcome::{Advice, Code, Failure, Result};
 use plugin_host::{
     Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
     Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
@@ -117,6 +117,7 @@ impl Plugins {
         for plugin in self.runtime.block_on(self.host.load_any(name))? {
             let host::Origin::File(file) = &plugin.origin else {
                 return Err(Failure::refused(
+                    Code::new("CC-P50"),
                     format!("{} is built in and needs no grant", plugin.description.name),
                     "Only plugins from elsewhere are asked for.",
                 ));
@@ -266,6 +267,7 @@ impl Plugins {
             let chain = self.chain(&node.via).await?;
             let Some(connected) = chain.tunnel(&node.id, to, port, state).await? else {
                 return Err(Failure::refused(
+                    Code::new("CC-P51"),
                     format!(
                         "no plugin on the way to {} can connect to ports as seen from there",
                         node.shown()
@@ -295,6 +297,7 @@ pub fn revoke(what: &str) -> Result<Vec<GrantListing>> {
     if gone.is_empty() {
         let configured = grants.configured.iter().any(|grant| grant.plugin == what || grant.hash == what);
         return Err(Failure::refused(
+            Code::new("CC-P52"),
             format!("no grant for {what} is remembered"),
             if configured {
                 "It is granted in config.toml: take it out there."

@@ -8,7 +8,7 @@ mod netrc;
 
 use std::path::PathBuf;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 pub use address::{HttpAddress, split_port, split_scheme};
 pub use choice::PluginChoice;
@@ -77,6 +77,7 @@ impl SiteNode {
             return Ok(data);
         }
         Err(Failure::refused(
+            Code::new("CC-S01"),
             format!("{} is no absolute path", data.display()),
             "Give the data folder as CouchDB's configuration names it, from / on. Folders of nodes that are not running are \
              restored with --offline, as DIR,NODENAME.",
@@ -85,7 +86,7 @@ impl SiteNode {
 
     fn told_data_folder(&self) -> Result<PathBuf> {
         self.data.clone().ok_or_else(|| {
-            Failure::refused(
+            Failure::refused(Code::new("CC-S02"), 
                 format!("nothing says where the data folder of {} is", self.shown()),
                 "Give it after the host: HOST,DATA_DIR; or as `data` in the cluster file. It is what `[couchdb] \
                  database_dir` names in the node's configuration.",

@@ -1,7 +1,7 @@
 //! Why something cannot be read out of an archive.
 
 use couchfile::error::CouchFileError;
-use outcome::{Advice, Failure, FailureKind};
+use outcome::{Advice, Code, Failure, FailureKind};
 
 /// Result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,6 +78,17 @@ impl Advice for Error {
         match self {
             Self::Source(failure) => failure.kind(),
             _ => FailureKind::Data,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Source(failure) => failure.code(),
+            Self::Database { source: CouchFileError::Newer { .. }, .. } => Code::new("CC-C05"),
+            Self::Database { .. } => Code::new("CC-C04"),
+            Self::Lost { .. } => Code::new("CC-C06"),
+            Self::Map { .. } => Code::new("CC-C01"),
+            Self::MissingShard { .. } => Code::new("CC-C07"),
         }
     }
 

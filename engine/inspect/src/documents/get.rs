@@ -10,7 +10,7 @@ use couchfile::error::CouchFileError;
 use couchfile::json::Json;
 use couchfile::revtree::Revision;
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde_json::{Value, json};
 use snapshot::{Document, SnapshotDatabase};
 
@@ -60,6 +60,7 @@ pub fn get(
         }
         None if document.is_deleted() => {
             return Err(Failure::refused(
+                Code::new("CC-C10"),
                 format!("{} is deleted", shown(&database, id)),
                 format!("`--rev {winner}` shows what is left of it."),
             ));
@@ -68,6 +69,7 @@ pub fn get(
     };
     if revision.stored.is_none() {
         return Err(Failure::refused(
+            Code::new("CC-C11"),
             format!("no body is kept of revision {revision} of {}", shown(&database, id)),
             "A compaction removes the bodies of revisions that are no leaves. `--revs` tells which are there.",
         ));
@@ -119,6 +121,7 @@ fn attachment(
     let Some(found) = summary.attachments.iter().find(|attachment| attachment.name == name) else {
         let names: Vec<&str> = summary.attachments.iter().map(|a| a.name.as_str()).collect();
         return Err(Failure::refused(
+            Code::new("CC-C12"),
             format!("revision {revision} of {} has no attachment {name}", what()),
             if names.is_empty() { "It has none.".into() } else { format!("It has: {}.", names.join(", ")) },
         ));
@@ -164,6 +167,7 @@ fn put(text: &[u8], pretty: bool, out: &mut dyn Write) -> Result<()> {
 
 fn no_document(database: &SnapshotDatabase, id: &str) -> Failure {
     Failure::refused(
+        Code::new("CC-C13"),
         format!("there is no document {}", shown(database, id)),
         format!(
             "`couchcopy ls ARCHIVE {} --prefix TEXT` lists documents whose ids begin with a text.",
@@ -176,6 +180,7 @@ fn no_revision(database: &SnapshotDatabase, document: &Document<'_>, rev: &str) 
     let leaves: Vec<String> =
         document.leaves().map(|leaves| leaves.iter().map(ToString::to_string).collect()).unwrap_or_default();
     Failure::refused(
+        Code::new("CC-C14"),
         format!("there is no revision {rev} of {}", shown(database, document.id())),
         format!("Its leaves are {}; `--revs` tells their ancestors.", leaves.join(", ")),
     )

@@ -1,6 +1,6 @@
 //! Why a CouchDB that was started for a backup is gone.
 
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Code, FailureKind};
 
 /// A CouchDB that couchcopy had started ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,10 @@ pub(super) struct CouchDbEnded {
 impl Advice for CouchDbEnded {
     fn kind(&self) -> FailureKind {
         FailureKind::Node
+    }
+
+    fn code(&self) -> Code {
+        Code::new("CC-L07")
     }
 
     fn remedy(&self) -> Option<String> {

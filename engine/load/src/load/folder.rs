@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::fs::FlockOperation;
 
 /// What every such folder is called, with a random end.
@@ -147,6 +147,7 @@ fn check_path(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Failure::refused(
+        Code::new("CC-L01"),
         format!("CouchDB cannot be told the path {}", path.display()),
         "Name a folder with --tmp-dir whose path has nothing but ASCII letters, digits and signs in it.",
     ))

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use node::Version;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// Names the folder of the installed CouchDB.
 const COUCHDB_HOME: &str = "COUCHDB_HOME";
@@ -97,6 +97,7 @@ impl Installation {
 
 fn missing(problem: String) -> Failure {
     Failure::refused(
+        Code::new("CC-L02"),
         problem,
         "`couchcopy serve ARCHIVE` answers from the archive itself and needs no CouchDB. Where one is installed, name its \
          folder (that holds bin/couchdb and etc/default.ini) with --couchdb or COUCHDB_HOME.",

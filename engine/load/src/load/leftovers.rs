@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::folder::{KEPT, LOCK, PREFIX, PROCESS, lock};
@@ -85,6 +85,7 @@ fn end_process(folder: &Path) -> Result<()> {
         }
         if begun.elapsed() > GONE {
             return Err(Failure::refused(
+                Code::new("CC-L03"),
                 format!(
                     "the CouchDB with the process number {} in {} does not end",
                     process.pid,

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{Admin, random};
 
@@ -146,12 +146,14 @@ pub(super) fn check_admin(user: &str, password: &str) -> Result<()> {
     let hash = ["-hashed-", "-pbkdf2-", "-pbkdf2:"].iter().any(|start| password.starts_with(start));
     if !plain(user) || user.contains([':', '=', ' ']) || user.starts_with(['[', ';']) {
         return Err(Failure::refused(
+            Code::new("CC-L04"),
             format!("{user:?} cannot be the name of an admin"),
             "Give --admin USER:PASSWORD; the name must not hold spaces, colons or equals signs.",
         ));
     }
     if !plain(password) || hash {
         return Err(Failure::refused(
+            Code::new("CC-L05"),
             "CouchDB cannot be told this password",
             "It must not begin or end with a space, hold ` ;` or control characters, or look like a hash (-pbkdf2-…).",
         ));

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use outcome::report::Reporter;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 use snapshot::{Info, SnapshotDatabase, Walk};
 
 use super::batches::{self, Batches, Revisions};
@@ -67,6 +67,7 @@ pub(super) fn documents(
         return Ok(());
     }
     Err(Failure::incomplete(
+        Code::new("CC-R31"),
         format!("{lost} revisions are not in {} after all was sent: {}", sender.target.name, told.join(", ")),
         "Somebody else may have purged them, or deleted the database meanwhile. Give the same command again.",
     ))
@@ -92,6 +93,7 @@ pub(super) fn counts(info: &Info, sender: &Sender<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Failure::incomplete(
+        Code::new("CC-R32"),
         format!(
             "{} has {documents} documents and {deleted} deleted ones, the archive {} and {}",
             sender.target.name, info.documents, info.deleted

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use node::{Answer, Body, Method, NodeError};
 use outcome::report::Steps;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde_json::Value;
 
 use super::Refused;
@@ -96,6 +96,7 @@ impl<'s> Sender<'s> {
         if self.interrupted.load(Ordering::Relaxed) {
             self.gave_up.store(true, Ordering::Relaxed);
             return Err(Failure::refused(
+                Code::new("CC-R30"),
                 format!("interrupted while {} was being restored; a part of it is there", self.target.name),
                 "Give the same command again: it goes on where it was.",
             ));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use couchfile::json::Json;
 use couchfile::shard_map::ShardMap;
 use node::{Answer, Body, Http, Method, NodeError, encode};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde_json::Value;
 use snapshot::SnapshotDatabase;
 
@@ -125,6 +125,7 @@ impl<'h> Target<'h> {
         if (info["props"]["partitioned"] == true) != shape.partitioned {
             let (has, wanted) = if shape.partitioned { ("not ", "") } else { ("", "not ") };
             return Err(Failure::refused(
+                Code::new("CC-R25"),
                 format!("{} is {has}partitioned there, and {wanted}partitioned in the archive", self.name),
                 "Give another name: --db NAME=NEWNAME.",
             ));
@@ -135,6 +136,7 @@ impl<'h> Target<'h> {
             }
             if !note.merge {
                 return Err(Failure::refused(
+                    Code::new("CC-R26"),
                     format!("{} holds a restore that is not finished, {found}", self.name),
                     "Finish that one with its own archive, or delete the database, or give another name: --db NAME=NEWNAME. \
                      --merge adds to what is there.",
@@ -150,6 +152,7 @@ impl<'h> Target<'h> {
             return Ok(Found::Documents);
         }
         Err(Failure::refused(
+            Code::new("CC-R27"),
             format!("{} is there already, with {documents} documents and {deleted} deleted ones", self.name),
             "Give another name (--db NAME=NEWNAME), or --merge to add the archive's documents to it: of each document the \
              revisions of both sides stay, as after a replication.",
@@ -205,6 +208,7 @@ impl<'h> Target<'h> {
         let answer = self.http.ask(Method::PUT, &self.path(&rest), None)?;
         if answer.status == 412 {
             return Err(Failure::refused(
+                Code::new("CC-R28"),
                 format!("somebody else has made {} just now", self.name),
                 "Give the command again to see what is there.",
             ));
@@ -339,6 +343,7 @@ impl<'h> Target<'h> {
         while self.setting(rest)? != *value {
             if begun.elapsed() > SEEN {
                 return Err(Failure::incomplete(
+                    Code::new("CC-R29"),
                     format!("{}{rest} was set, but something else is there", self.name),
                     "Somebody else may have changed it. Give the same command again.",
                 ));

@@ -9,7 +9,7 @@ use couchfile::edit::{Edit, edit};
 use couchfile::header::HeaderEdit;
 use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::destination::Destination;
@@ -25,6 +25,7 @@ pub(crate) fn write(
     let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
     let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
         return Err(Failure::refused(
+            Code::new("CC-R02"),
             "no node is named to restore to",
             "Give at least one target: DIR,NODENAME.",
         ));

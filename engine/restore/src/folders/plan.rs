@@ -6,7 +6,7 @@ use cluster::agreement::Promised;
 use contents::{Contents, Counted, FileProblem, MapDocument, unreadable};
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::suffix::{Suffixes, TakenSuffixes, now};
@@ -124,6 +124,7 @@ impl Plan {
             n => format!(", though {archive} holds {n} shards that belong to none"),
         };
         Err(Failure::incomplete(
+            Code::new("CC-R09"),
             format!("the shard maps in the archive name no database that can be restored{shards}"),
             "Use another backup: the shard maps (_dbs.couch) of the node were lost when this one was made, or nothing was in it. \
              Give --allow-empty to restore no databases at all.",
@@ -361,6 +362,7 @@ fn damaged(left_out: &[FileProblem]) -> Failure {
     let shown: Vec<String> =
         left_out.iter().take(5).map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
     Failure::incomplete(
+        Code::new("CC-R10"),
         format!(
             "{} databases cannot be restored whole: {}{}",
             left_out.len(),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use couchfile::data_dir::SHARD_MAPS;
 use node::Modes;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::fs::{FlockOperation, Gid, Uid};
 
 /// Where everything is written first, inside the target.
@@ -53,6 +53,7 @@ pub(crate) fn check_empty(target: &Path) -> Result<()> {
         let name = name.to_string_lossy();
         if name != STAGING && !HARMLESS.contains(&name.as_ref()) && !is_half_named(target, &name) {
             return Err(Failure::refused(
+                Code::new("CC-R05"),
                 format!("{} is not empty: it holds {name}", target.display()),
                 "An offline restore writes into new or empty folders only. Move the old data aside first, e.g. to \
                  DIR.old on the same file system.",
@@ -96,6 +97,7 @@ impl Staging {
                     std::fs::symlink_metadata(&folder).map_err(|e| Failure::io("read", &folder, e))?;
                 if !found.is_dir() {
                     return Err(Failure::refused(
+                        Code::new("CC-R06"),
                         format!("{} is not a folder", folder.display()),
                         "Remove it and try again.",
                     ));
@@ -272,6 +274,7 @@ fn lock(folder: &Path) -> Result<File> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::refused(
+            Code::new("CC-R07"),
             format!("another restore is at work in {}", folder.display()),
             "Wait for it to end, or end it.",
         )),
@@ -308,6 +311,7 @@ fn check_room(target: &Path, bytes: u64) -> Result<()> {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if free < bytes {
         return Err(Failure::refused(
+            Code::new("CC-R08"),
             format!(
                 "{} has {} MiB free, the restore needs about {} MiB",
                 target.display(),

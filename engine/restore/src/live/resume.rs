@@ -8,7 +8,7 @@ use cluster::identity::Identity;
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, steps, undoing};
 use crate::folders::proof::Damage;
@@ -31,6 +31,7 @@ pub fn resume(
     let archive = archive.unwrap_or_else(|| journal.archive.clone().into());
     if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
         return Err(Failure::refused(
+            Code::new("CC-R38"),
             format!("{} is not there, or is not the archive that is being restored", archive.display()),
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
@@ -58,6 +59,7 @@ pub fn resume(
     if states.iter().any(is_behind) {
         if is(&beyond) {
             return Err(Failure::refused(
+                Code::new("CC-R39"),
                 "some nodes have the new data and others have been brought back to the old one",
                 "Bring all of them back with `couchcopy restore --roll-back`, then restore again.",
             ));
@@ -150,12 +152,14 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     let mut journals = states.iter().filter_map(|state| state.journal.as_ref());
     let Some(journal) = journals.next().cloned() else {
         return Err(Failure::refused(
+            Code::new("CC-R40"),
             "no restore is unfinished on these nodes",
             "`couchcopy status NODE…` tells what each node has.",
         ));
     };
     if journals.any(|other| other.id != journal.id) {
         return Err(Failure::refused(
+            Code::new("CC-R41"),
             "these nodes were part of different restores",
             "Name the nodes of one cluster. `couchcopy status NODE…` tells what each node has.",
         ));
@@ -166,6 +170,7 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     wanted.sort_unstable();
     if given != wanted {
         return Err(Failure::refused(
+            Code::new("CC-R42"),
             format!(
                 "the restore is one of {}, and the nodes given are {}",
                 wanted.join(", "),

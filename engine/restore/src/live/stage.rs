@@ -6,7 +6,7 @@ use std::time::Instant;
 use cluster::on_all;
 use node::{FileEntry, FileKind, Modes, Node, Owner};
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{MapsBy, PlannedRestore};
 use crate::folders::destination::Destination;
@@ -91,6 +91,7 @@ fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
         return Ok(());
     }
     Err(Failure::incomplete(
+        Code::new("CC-R35"),
         format!(
             "{} unpacked {} files of {} bytes, though {} of {} bytes were sent",
             node.shown(),

@@ -7,7 +7,7 @@ use cluster::identity::{Identity, Who, who_answers};
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::State;
 
 use super::standstill::Others;
@@ -80,6 +80,7 @@ pub(super) fn undo(
         swap::check_journal(node, state)?;
         if state.situation == Situation::Removing {
             return Err(Failure::refused(
+                Code::new("CC-R36"),
                 "the old data is being removed already: it cannot be brought back",
                 "`couchcopy clean` removes the rest of it.",
             ));
@@ -87,6 +88,7 @@ pub(super) fn undo(
         // While old data is in place somewhere, journals are everywhere; they go last.
         if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
             return Err(Failure::refused(
+                Code::new("CC-R37"),
                 format!(
                     "{} has no old data any more, so that the other nodes' cannot be brought back",
                     node.shown()

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use wildmatch::WildMatch;
 
 use super::{Rename, Selection};
@@ -41,6 +41,7 @@ impl Chosen {
         let not_chosen = (names.len() - chosen.len()) as u64;
         if chosen.is_empty() {
             return Err(Failure::refused(
+                Code::new("CC-R15"),
                 format!("none of the {} databases of the archive is chosen", names.len()),
                 "Leave something for --except to leave. `couchcopy ls ARCHIVE` lists the databases.",
             ));
@@ -51,6 +52,7 @@ impl Chosen {
                 let why =
                     if names.contains(from) { "is not among those chosen" } else { "is not in the archive" };
                 return Err(Failure::refused(
+                    Code::new("CC-R16"),
                     format!("{from} is to be renamed {to}, but {why}"),
                     "Give the whole name of a database; --only and --except go by the names in the archive. `couchcopy ls \
                      ARCHIVE` lists them.",
@@ -58,6 +60,7 @@ impl Chosen {
             };
             if renamed.insert(from, to).is_some_and(|before| before != to) {
                 return Err(Failure::refused(
+                    Code::new("CC-R17"),
                     format!("{from} is to be renamed twice"),
                     "Give each database one new name.",
                 ));
@@ -70,6 +73,7 @@ impl Chosen {
                 let mut both = [other, from];
                 both.sort_unstable();
                 return Err(Failure::refused(
+                    Code::new("CC-R18"),
                     format!("{} and {} would both be named {to}", both[0], both[1]),
                     "Give them different names, or leave one out with --except.",
                 ));
@@ -122,6 +126,7 @@ impl<'s> Patterns<'s> {
         }
         let told: Vec<String> = idle.iter().map(|text| format!("{} {text}", self.option)).collect();
         Err(Failure::refused(
+            Code::new("CC-R19"),
             format!("{} matches no database of the archive", told.join(", ")),
             "A pattern has to match a whole name: * stands for any characters, / among them, ? for one. `couchcopy ls \
              ARCHIVE` lists the databases. In a shell, patterns stand in quotes.",

@@ -1,7 +1,7 @@
 //! The steps on one node. Each one may be taken again after it was cut in two.
 
 use node::{FileEntry, FileKind, Node};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::journal::{Journal, Phase};
 use super::{NodeState, Places, Situation, UNDONE, is_replaced, look, lost, names, no_folder, old};
@@ -54,6 +54,7 @@ impl Places {
         let in_place = names(Some(old.clone()));
         if let Some(lost) = lost(&journal.old, &in_place) {
             return Err(Failure::incomplete(
+                Code::new("CC-R47"),
                 format!(
                     "{} of {} is not there any more, now that CouchDB is stopped; nothing has been moved",
                     self.data.join(lost).display(),
@@ -64,6 +65,7 @@ impl Places {
         }
         if let Some(missing) = lost(&journal.new, &names(Some(new.clone()))) {
             return Err(Failure::incomplete(
+                Code::new("CC-R48"),
                 format!(
                     "{} of {} is not there any more; nothing has been moved",
                     self.new.join(missing).display(),
@@ -117,6 +119,7 @@ impl Places {
             return Ok(());
         }
         Err(Failure::incomplete(
+            Code::new("CC-R49"),
             format!("after the exchange on {}, {}", node.shown(), problems.join(" and ")),
             "Look at these folders: somebody else changes them, or the file system lost something.",
         ))
@@ -147,6 +150,7 @@ impl Places {
             return Ok(());
         }
         Err(Failure::incomplete(
+            Code::new("CC-R50"),
             format!(
                 "after the exchange on {}, {} has {} instead of {}",
                 node.shown(),
@@ -213,6 +217,7 @@ impl Places {
             return Ok(());
         }
         Err(Failure::incomplete(
+            Code::new("CC-R51"),
             format!(
                 "the old data of {} is not back as it was before the exchange: {}",
                 node.shown(),
@@ -276,6 +281,7 @@ impl Places {
         match state.journal.as_ref().map(|journal| journal.phase) {
             Some(Phase::Staging | Phase::Staged | Phase::Undone) if !state.in_old.is_empty() => {
                 return Err(Failure::refused(
+                    Code::new("CC-R52"),
                     format!(
                         "old data ({}) still lies in {} of {}, though the old data should be in place",
                         listed(&state.in_old),
@@ -324,6 +330,7 @@ pub(crate) fn check_journal(node: &Node, state: &NodeState) -> Result<()> {
 
 fn no_journal<T>(node: &Node, state: &NodeState) -> Result<T> {
     Err(Failure::refused(
+        Code::new("CC-R53"),
         format!(
             "the journal of a restore is missing on {}, though old data ({}) lies in {}",
             node.shown(),

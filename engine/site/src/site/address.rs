@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use node::{Credentials, Endpoint};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::NodeId;
 
 /// Ports that CouchDB listens on unless it is told otherwise.
@@ -34,6 +34,7 @@ impl HttpAddress {
     pub fn parse(url: &str) -> Result<Self> {
         let wrong = || {
             Failure::refused(
+                Code::new("CC-S04"),
                 "a node's url has to be http://HOST[:PORT] or https://HOST[:PORT], without name and password",
                 "For example: http://10.0.0.1:5984. Name and password go into --user and COUCHCOPY_PASSWORD or \
                  --password-file.",

@@ -1,6 +1,6 @@
 //! Which plugins a node takes: what the user gives on the command line, then the cluster file, then what is usual.
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::PluginReference;
 
 use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, NodeArgument, SiteNode};
@@ -25,6 +25,7 @@ impl PluginChoice {
     fn chosen_service(&self) -> Result<Option<PluginReference>> {
         match (&self.service, &self.start_stop) {
             (Some(_), Some(_)) => Err(Failure::refused(
+                Code::new("CC-S06"),
                 "--service and --couchdb-start/--couchdb-stop both say how CouchDB is started and stopped",
                 "Give one of them.",
             )),

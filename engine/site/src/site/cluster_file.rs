@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::{NodeId, PluginReference};
 use serde::Deserialize;
 
@@ -90,6 +90,7 @@ impl ClusterFile {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::io("read", path, e))?;
         Self::parse(&text).map_err(|problem| {
             Failure::refused(
+                Code::new("CC-S03"),
                 format!("{} is no cluster file: {problem}", path.display()),
                 "docs/services.md shows what one looks like.",
             )

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use node::Credentials;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{SiteNode, netrc};
 
@@ -77,6 +77,7 @@ fn first_line(file: &Path) -> Result<String> {
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(Failure::refused(
+            Code::new("CC-S05"),
             format!("the first line of {} is empty", file.display()),
             "Write the password into its first line.",
         ));
