@@ -1,4 +1,4 @@
-//! The data folder of a node.
+//! The data directory of a node.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,23 +19,23 @@ use crate::asked::Asked;
 use crate::mirror::{Mirror, NodeMirror};
 use crate::{FolderArgument, remote};
 
-/// A node's data folder, its shard maps open.
+/// A node's data directory with open shard maps.
 pub struct NodeFolder {
-    /// The folder.
+    /// The directory.
     pub path: PathBuf,
-    /// The node's name as the user gave it, as it told it itself, or as the newest epoch of `_dbs.couch` tells it.
+    /// The node's name: from the user, from its CouchDB, or from the newest epoch of `_dbs.couch`.
     pub name: Option<String>,
-    /// How its files are reached; `None`: they are opened by their paths.
+    /// Access to its files; `None`: they are opened by their paths.
     pub(super) remote: Option<Arc<dyn NodeFiles>>,
-    /// Where files of another machine are mirrored, if they are.
+    /// The mirror of files of another machine, if there is one.
     pub(super) mirror: Option<NodeMirror>,
-    /// Its shard maps as they were when the backup began, or why there are none. The file may grow or be replaced, this stays.
+    /// Its shard maps when the backup began, or why there are none. They stay the same if the file grows or is replaced.
     pub(super) maps: std::result::Result<Database<MapsBytes>, String>,
     /// When `_dbs.couch` was last changed, in seconds since 1970.
     pub(super) maps_mtime: u64,
 }
 
-/// The bytes of an opened `_dbs.couch`: an open file of this machine, or what was fetched.
+/// The bytes of an opened `_dbs.couch`: an open file of this machine, or fetched bytes.
 #[derive(Clone)]
 pub(super) struct MapsBytes(Arc<dyn ReadAt>);
 
@@ -60,19 +60,19 @@ impl ReadAt for MapsBytes {
 }
 
 impl NodeFolder {
-    /// The folder for messages: with its machine, where that is another one.
-    pub(super) fn shown(&self) -> String {
-        self.shown_file("")
+    /// The directory for messages, with the name of its machine if it is another one.
+    pub(super) fn display_name(&self) -> String {
+        self.file_display_name("")
     }
 
-    /// The node's name for messages, or where it lies.
-    pub(super) fn shown_node(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.shown())
+    /// The node's name for messages, or else its location.
+    pub(super) fn node_display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.display_name())
     }
 
-    /// The same for a file by its path below the folder.
-    pub(super) fn shown_file(&self, path: &str) -> String {
-        shown(self.remote.as_deref(), &self.path.join(path))
+    /// A file of the directory for messages, by its path below the directory.
+    pub(super) fn file_display_name(&self, path: &str) -> String {
+        display_path(self.remote.as_deref(), &self.path.join(path))
     }
 
     /// Whether its files come through streams.
@@ -80,7 +80,7 @@ impl NodeFolder {
         self.remote.is_some() && self.mirror.is_none()
     }
 
-    /// Where a file of it can be opened on this machine, by its path below the folder; `None` where it cannot.
+    /// Where a file can be opened on this machine, by its path below the directory; `None` if it cannot.
     pub(super) fn near(&self, path: &str) -> Option<PathBuf> {
         match (&self.remote, &self.mirror) {
             (None, _) => Some(self.path.join(path)),
@@ -89,13 +89,13 @@ impl NodeFolder {
         }
     }
 
-    /// Opens `_dbs.couch` as it is now; gives when it was last changed, too. `None` where it is not there.
+    /// Opens the current `_dbs.couch` and returns when it was last changed. `None` if it does not exist.
     pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
         open_maps(self.remote.as_deref(), self.mirror.as_ref(), &self.path)
     }
 }
 
-fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
+fn display_path(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
     let path = path.display().to_string();
     let path = path.trim_end_matches('/');
     match remote {
@@ -104,9 +104,10 @@ fn shown(remote: Option<&dyn NodeFiles>, path: &Path) -> String {
     }
 }
 
-/// Opens all folders.
+/// Opens all data directories.
 ///
-/// A folder whose shard maps are missing or damaged is opened all the same: another node may have them. Fails where a path is no data folder, or where two are the same node.
+/// A directory whose shard maps are missing or damaged is opened too: another node may have them. Fails if a path is not a data
+/// directory, or if two belong to the same node.
 pub(super) fn open_all(
     arguments: &[FolderArgument],
     asked: &Asked<'_>,
@@ -119,12 +120,12 @@ pub(super) fn open_all(
     let mut seen: HashMap<&str, String> = HashMap::new();
     for folder in &folders {
         if let Some(name) = &folder.name
-            && let Some(other) = seen.insert(name, folder.shown())
+            && let Some(other) = seen.insert(name, folder.display_name())
         {
             return Err(Failure::refused(
                 Code::new("CC-B02"),
-                format!("{other} and {} both belong to node {name}", folder.shown()),
-                "Give every node's data folder once. If one is a copy under another name, give the name after it: \
+                format!("{other} and {} both belong to node {name}", folder.display_name()),
+                "Give the data directory of every node once. If one is a copy under another name, give the name after it: \
                  HOST,DIR,NODENAME.",
             ));
         }
@@ -160,7 +161,7 @@ fn open_maps(
     Ok(Some((bytes, super::file::unix_seconds(mtime))))
 }
 
-fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
+fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
     let FolderArgument { path, node, files, .. } = argument;
     let remote = files.clone().filter(|files| files.streams().is_some());
     let mirror = match (&remote, mirror) {
@@ -172,22 +173,22 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
         return Err(Failure::refused(
             Code::new("CC-B03"),
             format!(
-                "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
-                shown(remote.as_deref(), path)
+                "{} is not the data directory of a CouchDB node: it has no {SHARD_MAPS}",
+                display_path(remote.as_deref(), path)
             ),
-            "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
+            "Give the directory that `[couchdb] database_dir` names in the node's configuration.",
         ));
     }
     let (maps, maps_mtime) = match opened {
         Some((bytes, mtime)) => match Database::open(bytes) {
             Err(e @ CouchFileError::Newer { .. }) => {
-                return Err(unusable(shown(remote.as_deref(), &path.join(SHARD_MAPS)), e));
+                return Err(unusable(display_path(remote.as_deref(), &path.join(SHARD_MAPS)), e));
             }
             opened => (opened.map_err(|e| e.to_string()), mtime),
         },
         None => (Err("the file is missing".to_owned()), 0),
     };
-    let name = node.clone().or_else(|| told.map(str::to_owned));
+    let name = node.clone().or_else(|| reported.map(str::to_owned));
     let name = name.or_else(|| newest_node(maps.as_ref().ok()?.header()));
     // A node whose shard maps are lost has its name in the shards that it opened last.
     let name = name.or_else(|| if remote.is_none() { node_of_shards(path) } else { None });
@@ -198,7 +199,7 @@ fn newest_node(header: &DbHeader) -> Option<String> {
     header.epochs.first().map(|epoch| epoch.node.clone())
 }
 
-/// Whether a folder holds shards, so that it is a data folder whatever else it lacks.
+/// Whether a directory holds shards and so is a data directory, whatever else is missing.
 fn has_shards(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<bool> {
     match remote {
         None => Ok(folder.join("shards").is_dir()),
@@ -209,7 +210,7 @@ fn has_shards(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<bool> {
     }
 }
 
-/// The node that opened the shards of a folder of this machine last, as the one changed last tells.
+/// The node that last opened the shards of a directory of this machine, according to the shard that was changed last.
 fn node_of_shards(folder: &Path) -> Option<String> {
     let mut newest: Option<(SystemTime, PathBuf)> = None;
     let mut folders = vec![folder.join("shards")];

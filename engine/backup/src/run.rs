@@ -14,10 +14,10 @@ use crate::{
     plan, remote, security, source, split,
 };
 
-/// Makes an archive. Whatever happens, the archive's path names a whole archive or what was there before.
+/// Makes an archive. The archive's path names a complete archive or the previous file at any time.
 ///
-/// Fails before anything is written where a range of a database lies on none of the given nodes. Files that are damaged or
-/// missing on the nodes do not fail the backup: they are told in the result, and in the archive.
+/// Fails before anything is written if a range of a database is on none of the given nodes. Files that are damaged or missing on
+/// the nodes do not fail the backup: they are listed in the result and in the archive.
 pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<BackupResult> {
     let threads = parallel::threads(options.threads);
     let output = PartialFile::create(&options.archive, options.overwrite)?;
@@ -62,7 +62,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     let begun = Instant::now();
     mirror::update(&folders, &views, &plan.shards, reporter)?;
     if mirror.is_some() {
-        reporter.timing("mirror up to date", begun.elapsed().as_secs_f64());
+        reporter.timing("mirror updated", begun.elapsed().as_secs_f64());
     }
     reporter.phase("saving view indexes", Some(views.len() as u64));
     let begun = Instant::now();
@@ -150,7 +150,7 @@ pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<Backup
     })
 }
 
-/// Adds files, some of which may come through streams.
+/// Adds files, some of which may arrive through streams.
 pub(crate) fn add_all<W: std::io::Write + Send, S: EntrySource>(
     writer: &mut ArchiveWriter<W>,
     sources: impl Iterator<Item = S> + Send,

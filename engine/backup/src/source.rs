@@ -1,4 +1,4 @@
-//! The files of the nodes as the archive takes them, opened on its threads.
+//! The files of the nodes as sources of the archive, opened on its threads.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,14 +21,14 @@ use crate::plan::{Maps, PlannedShard, PlannedView};
 use crate::remote::{self, Absence, Fetched, Streams};
 use crate::security::Securities;
 
-/// Folder inside the archive that holds the data folder.
+/// Directory inside the archive that holds the data directory.
 const DATA: &str = "data/";
 
-/// What the threads find out.
+/// What the threads find.
 #[derive(Default, Clone)]
 pub(super) struct Findings {
     found: Arc<Mutex<Found>>,
-    /// The security objects of all shards that were looked into.
+    /// The security objects of all shards that were read.
     pub(super) securities: Securities,
 }
 
@@ -40,7 +40,7 @@ struct Found {
     problems: Vec<FileProblem>,
     damaged: Vec<FileProblem>,
     damaged_copies: Vec<FileProblem>,
-    /// A file of a newer CouchDB, which was found to be one only after it had passed.
+    /// A file that was found to be of a newer CouchDB only after its transfer.
     newer: Option<Failure>,
     views: u64,
     shards: u64,
@@ -51,7 +51,7 @@ impl Findings {
         what(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Shards that were split before they were read; each is told once.
+    /// Shards that were split before they were read; each is reported once.
     pub(super) fn take_split(&self) -> BTreeSet<ShardName> {
         std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).split)
     }
@@ -61,7 +61,7 @@ impl Findings {
         self.note(|found| found.problems.push(FileProblem { path, problem }));
     }
 
-    /// Fails where a file of a newer CouchDB has passed by.
+    /// Fails if a file of a newer CouchDB was transferred.
     pub(super) fn refuse_newer(&self) -> Result<(), Failure> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.newer.take().map_or(Ok(()), Err)
@@ -88,7 +88,7 @@ impl Findings {
     }
 }
 
-/// The shard maps as they were opened at the beginning, or as they were written anew for the archive.
+/// The shard maps as they were opened at the beginning, or as they were rewritten for the archive.
 pub(super) struct MapsSource<'p, 'f> {
     pub(super) maps: &'p Maps<'f>,
     pub(super) rewritten: Option<NewMaps>,
@@ -116,7 +116,7 @@ impl EntrySource for MapsSource<'_, '_> {
     }
 }
 
-/// The first `len` bytes of a file, in `buf` where they are few.
+/// The first `len` bytes of a file, in `buf` if they are few.
 fn whole<R: ReadAt + 'static>(
     name: String,
     mtime: u64,
@@ -133,7 +133,7 @@ fn whole<R: ReadAt + 'static>(
     Ok(Opened::Large { name, mtime, facts, data: Box::new(Prefix::new(source, len)) })
 }
 
-/// A view index of the copy that was chosen.
+/// A view index of the chosen copy.
 pub(super) struct ViewSource<'p> {
     pub(super) view: PlannedView,
     pub(super) folders: &'p [NodeFolder],
@@ -162,7 +162,7 @@ impl EntrySource for ViewSource<'_> {
             Err(FileFailure::Damaged(e)) => return left_out(&e.to_string()),
         };
         if hex::encode(&content.header.signature) != signature {
-            return left_out("its signature is not its name");
+            return left_out("its signature does not match its name");
         }
         // CouchDB trusts an index that is ahead of its database, and never indexes what then is added. Only a database
         // that was put back to an older state has such an index: this header is read after the index.
@@ -181,8 +181,8 @@ impl EntrySource for ViewSource<'_> {
 }
 
 impl ViewSource<'_> {
-    /// A view index that is not there: it was deleted with its design document, or swapped by a compaction this moment. On
-    /// another machine it may just not be readable.
+    /// A view index that does not exist: it was deleted with its design document, or is just being swapped by a compaction. On
+    /// another machine it may only be unreadable.
     fn missing(&self) -> Result<Opened, Failure> {
         let folder = &self.folders[usize::from(self.view.folder)];
         if let Some(files) = &folder.remote
@@ -196,9 +196,8 @@ impl ViewSource<'_> {
 
     /// A view index of another machine.
     ///
-    /// Its shard is read later, and there is no second look at it to hold the index against: an index that is ahead of its
-    /// database goes into the archive with the sequence that it has, and whoever restores leaves it out, going by what the
-    /// manifest says of both (`ViewFacts::unfit_for`).
+    /// Its shard is read later, and cannot be read a second time to compare the index with it: an index that is ahead of its
+    /// database is archived with its sequence, and a restore leaves it out, according to the manifest (`ViewFacts::unfit_for`).
     fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = self.view.path.clone();
         let findings = self.findings.clone();
@@ -219,7 +218,7 @@ impl ViewSource<'_> {
                 if hex::encode(&header.signature) == signature {
                     Ok(header)
                 } else {
-                    Err("its signature is not its name".into())
+                    Err("its signature does not match its name".into())
                 }
             });
             match header {
@@ -247,7 +246,7 @@ impl ViewSource<'_> {
     }
 }
 
-/// A shard: of the first folder that has it whole.
+/// A shard, from the first data directory that has it complete.
 pub(super) struct ShardSource<'p, 'f> {
     pub(super) shard: PlannedShard,
     pub(super) folders: &'p [NodeFolder],
@@ -255,29 +254,30 @@ pub(super) struct ShardSource<'p, 'f> {
     pub(super) latest: &'p LatestMaps,
     pub(super) findings: &'p Findings,
     pub(super) streams: &'p Streams,
-    /// Where more than headers is looked at.
+    /// The checker, if more than headers is read.
     pub(super) checking: Option<&'p Checking>,
-    /// Where it was split off meanwhile: the number of the round in which it is saved.
+    /// The number of the round in which the shard is saved, if it was split off while the backup ran.
     pub(super) round: Option<u8>,
 }
 
-/// A copy of a shard that can be saved. The bytes of a small one are in the caller's buffer.
+/// A copy of a shard that can be saved. The bytes of a small copy are in the caller's buffer.
 struct Copy {
     opened: Opened,
-    /// What is damaged in it, where that was looked for and found.
+    /// The damage of the copy, if it was checked and is damaged.
     damage: Option<Report>,
-    /// Its security object, where it was looked at.
+    /// Its security object, if it was read.
     security: KnownSecurity,
 }
 
-/// A security object, `null` for CouchDB's default, where it was looked at and could be read.
+/// A security object, `null` for CouchDB's default, if it was read.
 type KnownSecurity = Option<SecurityTerm>;
 
 /// A copy of a shard, or why that node has none.
 type Tried = Result<Copy, FileFailure>;
 
 impl ShardSource<'_, '_> {
-    /// The name of its entry. What was split off meanwhile comes behind all other shards, as names have to ascend.
+    /// The name of its entry. Shards that were split off while the backup ran come after all other shards, because names have to
+    /// ascend.
     fn name(&self) -> String {
         match self.round {
             None => format!("{DATA}{}", self.shard.path),
@@ -308,7 +308,7 @@ impl ShardSource<'_, '_> {
         self.fetch(number, shard, buf)
     }
 
-    /// Checks what was read, where that is wanted.
+    /// Checks what was read, if requested.
     fn checked(
         &self,
         folder: &NodeFolder,
@@ -349,7 +349,7 @@ impl ShardSource<'_, '_> {
         }
         let name = self.name();
         let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
-        let (node, shown) = (folder.name.clone(), folder.shown_file(&path));
+        let (node, shown) = (folder.name.clone(), folder.file_display_name(&path));
         let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
             Ok(header) => header.facts(shard, node),
             // It has gone into the archive by now. Without facts it is no shard of the database to a restore.
@@ -369,7 +369,7 @@ impl ShardSource<'_, '_> {
         Ok(Ok(Copy { opened, damage: None, security: None }))
     }
 
-    /// Notes what becomes of a shard for which a copy was found, after others that were damaged.
+    /// Records the result for a shard for which a copy was found, after others that were damaged.
     fn note_saved(
         &self,
         folder: &NodeFolder,
@@ -381,7 +381,7 @@ impl ShardSource<'_, '_> {
         if let (Some(object), Some(DataFile::Shard(shard))) = (security, DataFile::parse(path)) {
             self.findings.securities.note(&shard.db, object);
         }
-        let from = folder.shown();
+        let from = folder.display_name();
         let copies = damaged.into_iter().filter(|(node, _)| *node != from);
         self.findings.note(|found| {
             found.shards += 1;
@@ -400,7 +400,7 @@ impl ShardSource<'_, '_> {
 }
 
 fn words(damage: &Report) -> String {
-    /// So many problems of a copy are told in words.
+    /// The most problems of a copy that are spelled out.
     const TOLD: usize = 5;
     damage.in_words(TOLD)
 }
@@ -409,7 +409,7 @@ impl EntrySource for ShardSource<'_, '_> {
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = &self.shard.path;
         let Some(DataFile::Shard(shard)) = DataFile::parse(path) else {
-            return Err(Failure::bug(format!("planned to save {path}, which is no shard")).into());
+            return Err(Failure::bug(format!("planned to save {path}, which is not a shard")).into());
         };
         let mut failures = Vec::new();
         let mut all_missing = true;
@@ -425,7 +425,7 @@ impl EntrySource for ShardSource<'_, '_> {
                     return Ok(opened);
                 }
                 Ok(Copy { opened, damage: Some(report), security }) => {
-                    damaged.push((folder.shown(), words(&report)));
+                    damaged.push((folder.display_name(), words(&report)));
                     let is_better = best
                         .as_ref()
                         .is_none_or(|(_, _, best, ..)| report.problem_count < best.problem_count);
@@ -437,11 +437,11 @@ impl EntrySource for ShardSource<'_, '_> {
                     return Err(Failure::io("read", folder.path.join(path), e).into());
                 }
                 Err(FileFailure::Damaged(e @ CouchFileError::Newer { .. })) => {
-                    return Err(unusable(folder.shown_file(path), e).into());
+                    return Err(unusable(folder.file_display_name(path), e).into());
                 }
                 Err(failure) => {
                     all_missing &= failure.is_missing();
-                    failures.push(format!("{}: {failure}", folder.shown()));
+                    failures.push(format!("{}: {failure}", folder.display_name()));
                 }
             }
         }
@@ -474,8 +474,8 @@ impl EntrySource for ShardSource<'_, '_> {
     }
 }
 
-/// Reads a shard out of the mirror. One that is missing there, or no whole database, has to be asked of its node, and is
-/// fetched anew by the next backup.
+/// Reads a shard from the mirror. A shard that is missing there, or is not a complete database, has to be read from its node, and
+/// is fetched again by the next backup.
 fn mirrored(path: &Path, buf: &mut Vec<u8>) -> Result<Option<Content<ShardHeader>>, Failure> {
     match file::read_settled_shard(path, buf) {
         Ok(content) => Ok(Some(content)),

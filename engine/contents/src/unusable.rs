@@ -9,7 +9,7 @@ use outcome::{Advice, Code, Failure, FailureKind};
 pub struct UnusableFile {
     /// The file, for a message.
     pub what: String,
-    /// What is wrong with it.
+    /// The problem with the file.
     pub source: CouchFileError,
 }
 
@@ -36,12 +36,12 @@ impl Advice for UnusableFile {
     fn remedy(&self) -> Option<String> {
         let remedy = match self.source {
             CouchFileError::Newer { .. } => {
-                "The file is not damaged. Use a couchcopy that knows this CouchDB: update couchcopy on this machine and try \
+                "The file is not damaged. Update couchcopy on this machine to a version that supports this CouchDB, and try \
                  again."
             }
             _ => {
-                "CouchDB would open this file as an empty database or not at all. Take it from another node or an \
-                 older backup."
+                "CouchDB would open this file as an empty database or not at all. Use the file of another node or of an older \
+                 backup."
             }
         };
         Some(remedy.to_owned())

@@ -6,14 +6,14 @@ use serde::Serialize;
 
 /// The stable code of an error: `CC-`, a letter for the area and two digits.
 ///
-/// The text of a message may change between versions, its code does not. `docs/messages.md` has an entry for each code. Codes
-/// are written as literals where the error is made, so that one finds the place by the code.
+/// The text of a message may change between versions, its code does not. `docs/messages.md` has an entry for each code. Codes are
+/// written as literals where the error is created, so that a text search finds the place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Code(&'static str);
 
 impl Code {
-    /// A code, spelled out.
+    /// Creates a code from its text.
     pub const fn new(code: &'static str) -> Self {
         Self(code)
     }

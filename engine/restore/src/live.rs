@@ -1,8 +1,8 @@
 //! Replaces the data of a running cluster.
 //!
-//! New data is copied beside the old one while CouchDB runs. Then all nodes are stopped, old and new data change places by
-//! renaming, all nodes are started, and only when they agree is the old data removed. Whatever fails before that brings the
-//! old data back.
+//! New data is copied next to the old data while CouchDB runs. Then all nodes are stopped, old and new data are swapped by
+//! renaming, and all nodes are started. The old data is removed only when the nodes agree. Any failure before that rolls back to
+//! the old data.
 
 mod kept;
 mod maps_http;
@@ -40,43 +40,43 @@ use crate::swap::{Journal, JournalOptions};
 pub use resume::{resume, roll_back};
 pub(crate) use steps::remove_all;
 
-/// How shard maps come to the nodes.
+/// How shard maps are written to the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MapsBy {
     /// As files, before the nodes start.
     #[default]
     File,
-    /// Through the HTTP interface of the first node, which tells the others.
+    /// Through the HTTP interface of the first node, which replicates them to the others.
     Http,
 }
 
-/// What to restore, and how.
+/// The options of a restore of running nodes.
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
     /// The archive.
     pub archive: PathBuf,
-    /// Copies of every range; `None`: as many as each database had, as far as there are nodes.
+    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
     pub copies: Option<usize>,
-    /// Whether every copy gets a new uuid. It does anyway where one of the nodes has a name that the archive knows.
+    /// Whether every copy gets a new uuid. This is implied if the name of one of the nodes is in the archive.
     pub fresh_uuids: bool,
-    /// Which suffix databases get. By itself a new one is chosen where every copy gets a new uuid, where the nodes hold a
-    /// database of the same name and suffix, and where their view indexes lie outside the data folder.
+    /// Which suffix databases get. By default, a new suffix is chosen if every copy gets a new uuid, if the nodes hold a database
+    /// with the same name and suffix, or if their view indexes are outside the data directory.
     pub suffixes: Suffixes,
     /// Whether files below `shards` that belong to no database may be removed with the old data.
     pub remove_orphans: bool,
     /// Whether an archive without databases may replace everything.
     pub allow_empty: bool,
-    /// Whether databases with damaged or missing shards are left out.
+    /// Whether to leave out databases with damaged or missing shards.
     pub skip_damaged: bool,
-    /// Which databases, and under which names. The cluster loses all others.
+    /// Which databases to restore, and under which names. The cluster loses all other databases.
     pub selection: Selection,
-    /// Number of threads; 0: as many as there are cores.
+    /// Number of threads; 0: the number of cores.
     pub threads: usize,
-    /// How shard maps come to the nodes.
+    /// How shard maps are written to the nodes.
     pub maps: MapsBy,
-    /// Whether the old data stays beside the new one.
+    /// Whether to keep the old data next to the new data.
     pub keep_old: bool,
-    /// What to wait for in the end.
+    /// What to wait for at the end.
     pub wait: WaitOptions,
 }
 
@@ -86,61 +86,61 @@ pub struct LiveResult {
     /// What was written.
     #[serde(flatten)]
     pub restored: RestoreResult,
-    /// How the nodes agree.
+    /// The agreement of the nodes.
     pub agreement: Agreement,
     /// Whether every copy got a new uuid, so that consumers of changes feeds read from the start.
     pub fresh_uuids: bool,
-    /// Seconds from when the first node was told to stop until all answered again.
+    /// Seconds from the first stop command until all nodes answered again.
     pub service_down: f64,
-    /// Seconds in all, without removing the old data.
+    /// The total duration in seconds, without the removal of the old data.
     pub seconds: f64,
-    /// Whether every node has it written down that the new data is good; else resuming goes on.
+    /// Whether every node has recorded that the new data is good; if not, `--resume` continues.
     pub written_down: bool,
     /// Whether the old data is still there.
     pub old_kept: bool,
-    /// Indexes of the replaced databases that lie outside the data folders.
+    /// Indexes of the replaced databases that are outside the data directories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_behind: Vec<LeftBehind>,
 }
 
-/// What a restore is going to do, for the user to agree to.
+/// What a restore is going to do, for the user to confirm.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlanDescription {
     /// The archive.
     pub archive: PathBuf,
-    /// When it was made, as it says.
+    /// When the archive was made, according to the archive.
     pub made: Option<String>,
-    /// Databases in it that will be restored.
+    /// Databases of the archive that will be restored.
     pub databases: u64,
     /// Databases that are left out.
     pub left_out: u64,
-    /// Which databases were asked for, and what that means.
+    /// Which databases were selected, and what that means.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selection: Option<SelectionDescription>,
     /// Whether every copy gets a new uuid.
     pub fresh_uuids: bool,
-    /// The oldest CouchDB of the nodes, where it reads no checksum but MD5: files that carry others get MD5.
+    /// The oldest CouchDB of the nodes, if it reads only MD5: files with other checksums get MD5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub md5_for: Option<String>,
-    /// The suffix that all databases get in the names of their files, where that is a new one.
+    /// The new suffix that all databases get in the names of their files, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_suffix: Option<String>,
-    /// Indexes of the replaced databases that lie outside the data folders and stay there.
+    /// Indexes of the replaced databases that are outside the data directories and stay there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_behind: Vec<LeftBehind>,
-    /// What happens on each node.
+    /// What the restore does on each node.
     pub nodes: Vec<NodeDescription>,
 }
 
-/// What a choice among an archive's databases means for a cluster.
+/// What a selection of an archive's databases means for a cluster.
 #[derive(Debug, Clone, Serialize)]
 pub struct SelectionDescription {
-    /// What was asked for.
+    /// The selection.
     #[serde(flatten)]
     pub selection: Selection,
     /// Databases of the archive that are not restored.
     pub not_chosen: u64,
-    /// Names of databases that the cluster has now and will have no more; CouchDB's own come first.
+    /// Names of databases that the cluster has now and will lose; CouchDB's own databases come first.
     pub gone: Vec<String>,
 }
 
@@ -149,17 +149,17 @@ pub struct SelectionDescription {
 pub struct NodeDescription {
     /// Its name.
     pub name: String,
-    /// Where CouchDB answers.
+    /// The URL of its CouchDB.
     pub url: String,
-    /// Its data folder.
+    /// Its data directory.
     pub data: PathBuf,
-    /// What stops and starts it.
+    /// The service plugin that stops and starts it.
     pub service: String,
-    /// Databases that it has now and that will be replaced.
+    /// Databases on the node that will be replaced.
     pub databases_now: Option<u64>,
     /// Bytes that will be written.
     pub bytes: u64,
-    /// Files of deleted databases that CouchDB has kept, and that stay.
+    /// Files of deleted databases that CouchDB has kept. They stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
     /// Files that belong to no database and will be removed.
@@ -167,27 +167,27 @@ pub struct NodeDescription {
     pub orphans: Vec<String>,
 }
 
-/// A restore that has been planned and proven, and has changed nothing yet.
+/// A restore that has been planned and checked, and has changed nothing yet.
 pub struct PlannedRestore {
     options: LiveOptions,
     contents: Contents,
     plan: Plan,
-    /// What the offline restore would be told.
+    /// The options of the corresponding offline restore.
     restore: RestoreOptions,
     learned: Vec<Learned>,
-    /// What was found damaged while it was being staged, and is left out.
+    /// Damage that was found during staging; the damaged databases are left out.
     damage: Damage,
-    /// Databases that the cluster has now; asked for only where not all of the archive is restored.
+    /// Databases that the cluster has now; queried only if not all databases of the archive are restored.
     databases_now: Vec<String>,
-    /// What was found fine, and what not.
+    /// The results of the checks.
     pub proofs: Proofs,
 }
 
 impl PlannedRestore {
-    /// Plans a restore to these nodes, which are all of their cluster, and proves that it can be done. Nodes whose names were
-    /// not given get them.
+    /// Plans a restore to these nodes, which must be all nodes of their cluster, and checks that it would succeed. Sets the names
+    /// of nodes that were not given.
     pub fn make(options: &LiveOptions, nodes: &mut [Node], reporter: &dyn Reporter) -> Result<Self> {
-        reporter.phase("looking at the nodes", None);
+        reporter.phase("inspecting the nodes", None);
         let begun = Instant::now();
         let allowed = Allowed {
             remove_orphans: options.remove_orphans,
@@ -195,7 +195,7 @@ impl PlannedRestore {
         };
         let (proofs, learned) = prove_all(nodes, allowed)?;
         proofs.refuse()?;
-        reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
+        reporter.timing("nodes inspected", begun.elapsed().as_secs_f64());
         let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
         if !options.allow_empty {
             planned.plan.refuse_empty(planned.contents.name())?;
@@ -208,12 +208,12 @@ impl PlannedRestore {
                 return Err(Failure::refused(
                     Code::new("CC-R33"),
                     format!(
-                        "{} has {} MiB free, the new data needs about {} MiB beside the old one",
+                        "{} has {} MiB free, but the new data needs about {} MiB next to the old data",
                         node.shown(),
                         free >> 20,
                         bytes >> 20
                     ),
-                    "Make room. The old data stays until the new one has been found good.",
+                    "Free some space. The old data is kept until the nodes agree on the new data.",
                 ));
             }
         }
@@ -225,7 +225,7 @@ impl PlannedRestore {
         Ok(Self { learned, databases_now, proofs, ..planned })
     }
 
-    /// Plans without looking at the nodes; `damage` is what is known to be damaged in the archive.
+    /// Plans without inspecting the nodes; `damage` is the known damage in the archive.
     fn of_archive(
         options: &LiveOptions,
         damage: Damage,
@@ -293,7 +293,7 @@ impl PlannedRestore {
         self.plan.choose_suffix(&self.restore.suffixes, needed, &taken);
     }
 
-    /// What will be done.
+    /// Describes what the restore will do.
     pub fn describe(&self, nodes: &[Node]) -> PlanDescription {
         PlanDescription {
             archive: self.options.archive.clone(),
@@ -323,14 +323,15 @@ impl PlannedRestore {
         }
     }
 
-    /// What stays outside the data folders of replaced databases, by what is known of the node of this number.
+    /// The indexes of replaced databases that stay outside the data directory of the node with this number, as far as known.
     fn left_behind(&self, outside: impl Fn(usize) -> Option<Outside>) -> Vec<LeftBehind> {
         let Some(suffix) = &self.plan.new_suffix else { return Vec::new() };
         let of = |(i, target): (usize, &Target)| Some(outside(i)?.left_behind(&target.node, suffix));
         self.restore.targets.iter().enumerate().filter_map(of).flatten().collect()
     }
 
-    /// The same, asked from the nodes, which run. Who does not answer now has nothing to say.
+    /// The indexes of replaced databases that stay outside the data directories, according to the running nodes. Nodes that do
+    /// not answer are skipped.
     fn left_behind_on(&self, nodes: &[Node]) -> Vec<LeftBehind> {
         if self.plan.new_suffix.is_none() {
             return Vec::new();
@@ -355,10 +356,9 @@ impl PlannedRestore {
         })
     }
 
-    /// Carries it out. Where that fails everything is as it was before, or the error says what is not.
+    /// Carries out the restore. If it fails, everything is as before, or the error reports what is not.
     ///
-    /// `interrupted` set during the wait ends the wait and leaves everything as it is then; set before that it undoes what was
-    /// done.
+    /// `interrupted` set during the wait ends the wait and leaves everything as it is; set before the wait it rolls back.
     pub fn carry_out(
         &mut self,
         nodes: &[Node],
@@ -377,7 +377,7 @@ impl PlannedRestore {
                     return Err(Failure::refused(
                         Code::new("CC-R34"),
                         "interrupted before anything was replaced",
-                        "Give the same command again.",
+                        "Run the same command again.",
                     ));
                 }
                 Ok(staged)
@@ -426,9 +426,9 @@ impl PlannedRestore {
         })
     }
 
-    /// Plans again without what was found damaged.
+    /// Plans again without the damaged databases.
     ///
-    /// Fails where databases are damaged and are not to be left out.
+    /// Fails if databases are damaged and are not to be left out.
     fn leave_out(&mut self, damage: Damage) -> Result<()> {
         damage.note_in(&mut self.contents);
         self.damage.shards.extend(damage.shards);
@@ -445,12 +445,12 @@ impl PlannedRestore {
         Ok(())
     }
 
-    /// What is known of every node, to recognise it when it is back.
+    /// What is known about every node, to recognise it after the restart.
     fn identities(&self) -> Vec<Identity> {
         self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
     }
 
-    /// The journals that this restore begins with, by node.
+    /// The first journals of this restore, by node.
     fn journals(&self) -> Result<Vec<Journal>> {
         let id = couchfile::writer::random_uuid().map_err(|e| unusable("no file", e))?;
         let archive =
@@ -481,7 +481,7 @@ impl PlannedRestore {
     }
 }
 
-/// Like for an offline restore, but folders of different machines may have the same path.
+/// The targets as for an offline restore, except that directories of different machines may have the same path.
 fn check_names(targets: &[Target]) -> Result<()> {
     let apart = |(i, target): (usize, &Target)| Target {
         folder: PathBuf::from(format!("/{i}")),
@@ -490,7 +490,7 @@ fn check_names(targets: &[Target]) -> Result<()> {
     check_targets(&targets.iter().enumerate().map(apart).collect::<Vec<_>>())
 }
 
-/// Tells something that went wrong but does not matter for what was asked.
+/// Reports a failure that does not affect the requested result.
 fn warn(reporter: &dyn Reporter, text: String) {
     reporter.notice(&Notice { severity: Severity::Warning, text });
 }

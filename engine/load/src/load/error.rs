@@ -1,4 +1,4 @@
-//! Why a CouchDB that was started for a backup is gone.
+//! The error for a loaded CouchDB that has ended.
 
 use outcome::{Advice, Code, FailureKind};
 
@@ -22,6 +22,7 @@ impl Advice for CouchDbEnded {
     }
 
     fn remedy(&self) -> Option<String> {
-        Some("Its configuration, data and log are kept for a look with --keep. Does this CouchDB run otherwise?".into())
+        Some("Give --keep to keep its configuration, data and log for inspection. Check whether this CouchDB starts with its \
+         own configuration.".into())
     }
 }

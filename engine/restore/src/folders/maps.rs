@@ -1,4 +1,4 @@
-//! Writes a `_dbs.couch` for every node: the same documents with the same revisions, a uuid of its own.
+//! Writes a `_dbs.couch` for every node: the same documents with the same revisions, and a new uuid for each.
 
 use std::io::{BufWriter, Write};
 
@@ -15,7 +15,7 @@ use super::RestoreOptions;
 use super::destination::Destination;
 use super::plan::{Plan, placed};
 
-/// Writes the shard maps of every node into its staging folder.
+/// Writes the shard maps of every node into its staging directory.
 pub(crate) fn write(
     contents: &Contents,
     plan: &Plan,
@@ -26,8 +26,8 @@ pub(crate) fn write(
     let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
         return Err(Failure::refused(
             Code::new("CC-R02"),
-            "no node is named to restore to",
-            "Give at least one target: DIR,NODENAME.",
+            "no target is given",
+            "Give at least one target as DIR,NODENAME.",
         ));
     };
     let failed = |e| unusable(SHARD_MAPS, e);
@@ -69,8 +69,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name,
-/// where it gets one.
+/// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name, if it
+/// is renamed.
 pub(crate) fn rewritten(
     document: MapDocument,
     plan: &Plan,

@@ -1,4 +1,4 @@
-//! Finishes a restore that was interrupted, or undoes it.
+//! Finishes an interrupted restore, or rolls it back.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -15,8 +15,8 @@ use crate::folders::proof::Damage;
 use crate::folders::{RestoreResult, Suffixes};
 use crate::swap::{self, Journal, NodeState, Situation};
 
-/// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
-/// archive is, if that has changed, how long to wait, and whether the old data stays.
+/// Finishes an interrupted restore on these nodes with the choices in the journals. `options` give the path of the archive if it
+/// has changed, how long to wait, and whether to keep the old data.
 pub fn resume(
     options: &LiveOptions,
     archive: Option<std::path::PathBuf>,
@@ -32,7 +32,7 @@ pub fn resume(
     if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
         return Err(Failure::refused(
             Code::new("CC-R38"),
-            format!("{} is not there, or is not the archive that is being restored", archive.display()),
+            format!("{} does not exist or is not the archive that is being restored", archive.display()),
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
     }
@@ -60,8 +60,8 @@ pub fn resume(
         if is(&beyond) {
             return Err(Failure::refused(
                 Code::new("CC-R39"),
-                "some nodes have the new data and others have been brought back to the old one",
-                "Bring all of them back with `couchcopy restore --roll-back`, then restore again.",
+                "some nodes have the new data and others have been rolled back to the old data",
+                "Roll back all nodes with `couchcopy restore --roll-back NODE…`, then restore again.",
             ));
         }
         // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
@@ -110,7 +110,7 @@ pub fn resume(
     })
 }
 
-/// Brings the old data back on these nodes.
+/// Rolls back to the old data on these nodes.
 pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<String>> {
     let states = look(nodes)?;
     let journal = one_restore(nodes, &states)?;
@@ -120,7 +120,7 @@ pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<S
     Ok(journal.nodes)
 }
 
-/// What is known of every node: by its journal, else by itself where it runs.
+/// What is known about every node, from its journal or, if it runs, from the node itself.
 fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
     let known = |i: usize| states.get(i).and_then(|state| state.journal.as_ref()?.identity.clone());
     on_each(nodes, |i, node| Ok(known(i).unwrap_or_else(|| Identity::learn_if_running(&node.http))))
@@ -129,7 +129,7 @@ fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
         .collect()
 }
 
-/// Looks at all nodes; those whose names nobody gave get the one in their journal.
+/// Inspects all nodes; nodes without a given name get the name in their journal.
 fn look(nodes: &mut [Node]) -> Result<Vec<NodeState>> {
     let states = on_all(nodes, |_, node| {
         let state = swap::look(node)?;
@@ -153,15 +153,15 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     let Some(journal) = journals.next().cloned() else {
         return Err(Failure::refused(
             Code::new("CC-R40"),
-            "no restore is unfinished on these nodes",
-            "`couchcopy status NODE…` tells what each node has.",
+            "there is no unfinished restore on these nodes",
+            "`couchcopy status NODE…` shows the state of each node.",
         ));
     };
     if journals.any(|other| other.id != journal.id) {
         return Err(Failure::refused(
             Code::new("CC-R41"),
             "these nodes were part of different restores",
-            "Name the nodes of one cluster. `couchcopy status NODE…` tells what each node has.",
+            "Give the nodes of one cluster. `couchcopy status NODE…` shows the state of each node.",
         ));
     }
     let mut given: Vec<&str> = nodes.iter().filter_map(|node| node.id.name.as_deref()).collect();
@@ -172,17 +172,17 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
         return Err(Failure::refused(
             Code::new("CC-R42"),
             format!(
-                "the restore is one of {}, and the nodes given are {}",
+                "the restore includes the nodes {}, but the given nodes are {}",
                 wanted.join(", "),
                 given.join(", ")
             ),
-            "Give all its nodes.",
+            "Give all nodes of the restore.",
         ));
     }
     Ok(journal)
 }
 
-/// Puts the nodes, and their states, in the order that the restore had them in.
+/// Sorts the nodes and their states into the order of the restore.
 fn in_order(nodes: &mut Vec<Node>, states: Vec<NodeState>, journal: &Journal) -> Vec<NodeState> {
     let position = |node: &Node| {
         let name = node.id.name.as_deref().unwrap_or_default();

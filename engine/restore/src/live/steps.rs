@@ -1,4 +1,4 @@
-//! What happens on all nodes once the new data lies beside the old one, and how it is undone.
+//! The switch-over on all nodes after staging.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -15,14 +15,14 @@ use super::{MapsBy, PlannedRestore, kept, maps_http, standstill, warn};
 use crate::error::ChangeError;
 use crate::swap::{self, Journal, Phase, Places, Situation};
 
-/// What came of an exchange.
+/// The result of a switch-over.
 pub(super) struct Exchanged {
     pub(super) agreement: Agreement,
     /// Seconds.
     pub(super) service_down: f64,
 }
 
-/// Stops all nodes, exchanges the data, starts them and waits until they agree. `identities` is what is known of each node.
+/// Stops all nodes, swaps the data, starts the nodes and waits until they agree. `identities` is what is known about each node.
 pub(super) fn exchange(
     planned: &PlannedRestore,
     nodes: &[Node],
@@ -48,7 +48,7 @@ pub(super) fn exchange(
     let begun = Instant::now();
     stop(nodes, identities, steps)?;
     reporter.timing("nodes stopped", begun.elapsed().as_secs_f64());
-    reporter.phase("exchanging the data", None);
+    reporter.phase("swapping the data", None);
     standstill::check(nodes)?;
     let decided = on_all(nodes, |i, node| {
         let mut journal = decided[i].clone();
@@ -62,7 +62,7 @@ pub(super) fn exchange(
     })?;
     journals.clone_from_slice(&decided);
     let exchanged = Instant::now();
-    reporter.timing("data exchanged", begun.elapsed().as_secs_f64());
+    reporter.timing("data swapped", begun.elapsed().as_secs_f64());
     standstill::check(nodes)?;
     let expected = Expected { identities, exchanged: Some(exchanged) };
     start_and_wait(planned, nodes, &expected, begun, steps, interrupted, reporter)
@@ -100,7 +100,7 @@ pub(super) fn start_and_wait(
                 && let Some(first) = nodes.first()
             {
                 maps_http::write(&planned.contents, &planned.plan, &planned.restore, first, reporter)?;
-                steps.done("shard maps made", first);
+                steps.done("shard maps created", first);
             }
             Ok(())
         },
@@ -122,10 +122,9 @@ fn stop(nodes: &[Node], identities: &[Identity], steps: &Steps<'_>) -> Result<()
     Ok(())
 }
 
-/// Removes what was copied, after a failure that has replaced nothing; only what belongs to the restore of this id, if one
-/// is given.
+/// Removes the copied data after a failure that has replaced nothing; if an id is given, only the data of that restore.
 pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, reporter: &dyn Reporter) {
-    reporter.phase("removing what was copied", None);
+    reporter.phase("removing the copied data", None);
     for (node, removed) in nodes.iter().zip(on_each(nodes, |_, node| {
         // What another restore has there is its own business; it may be why this one failed.
         if let (Some(id), Some(journal)) = (id, Places::of(node).journal(node)?)
@@ -141,7 +140,7 @@ pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, repor
             warn(
                 reporter,
                 format!(
-                    "what was copied to {} is still there: {error}. `couchcopy restore --roll-back` removes it.",
+                    "the data copied to {} is still there: {error}. `couchcopy restore --roll-back` removes it.",
                     node.shown()
                 ),
             );
@@ -149,17 +148,17 @@ pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, repor
     }
 }
 
-/// What came of accepting the new data.
+/// The result of accepting the new data.
 pub(super) struct Accepted {
-    /// Whether every node has it written down; else resuming goes on.
+    /// Whether every node has recorded it; if not, `--resume` continues.
     pub(super) written_down: bool,
     /// Whether the old data is still there.
     pub(super) old_kept: bool,
 }
 
-/// Writes down that the new data is good, and removes the old one unless it is to be kept.
+/// Records that the new data is good, and removes the old data unless it is to be kept.
 ///
-/// Nothing is undone any more if that fails: the nodes agree on the new data, and the old one is only kept.
+/// A failure does not roll back any more: the nodes agree on the new data, and the old data is only kept.
 pub(super) fn accept(
     nodes: &[Node],
     agreement: &Agreement,
@@ -179,8 +178,8 @@ pub(super) fn accept(
         warn(
             reporter,
             format!(
-                "all nodes agree on the new data, but that could not be written down: {error}. The old data is kept; \
-                 `couchcopy restore --resume` goes on, `couchcopy restore --roll-back` brings it back."
+                "all nodes agree on the new data, but that could not be recorded: {error}. The old data is kept; `couchcopy \
+                 restore --resume` continues, `couchcopy restore --roll-back` restores the old data."
             ),
         );
         return Accepted { written_down: false, old_kept: true };
@@ -195,13 +194,13 @@ pub(super) fn accept(
     // The restore itself has succeeded.
     let old_kept = removed.is_err();
     if let Err(error) = removed {
-        warn(reporter, format!("the old data could not be removed: {error}. `couchcopy clean` tries again."));
+        warn(reporter, format!("cannot remove the old data: {error}. `couchcopy clean` tries again."));
     }
     Accepted { written_down: true, old_kept }
 }
 
-/// Removes what is left of a restore on nodes. Before the first of them has lost its old data all have written down that it
-/// goes, so that nobody brings it back on the others.
+/// Removes the leftovers of a restore on nodes. All nodes record the removal before the first node loses its old data, so that a
+/// roll back on the other nodes is not possible.
 pub(crate) fn remove_all(nodes: &[Node], steps: &Steps<'_>, step: &str) -> Result<()> {
     on_all(nodes, |_, node| {
         if swap::look(node)?.situation == Situation::Done {
