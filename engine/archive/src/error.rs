@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use outcome::{Advice, Failure, FailureKind, io_remedy};
+use outcome::{Advice, Code, Failure, FailureKind, io_remedy};
 
 /// The result of an operation on an archive.
 pub type Result<T, E = ArchiveError> = std::result::Result<T, E>;
@@ -180,6 +180,25 @@ impl Advice for ArchiveError {
             Self::Io { .. } => FailureKind::System,
             Self::Visit(failure) => failure.kind(),
             _ => FailureKind::Archive,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Io { .. } => Code::new("CC-A01"),
+            Self::NotGzip { .. } => Code::new("CC-A02"),
+            Self::Truncated { .. } => Code::new("CC-A03"),
+            Self::DamagedMember { .. } => Code::new("CC-A04"),
+            Self::DamagedTar { .. } => Code::new("CC-A05"),
+            Self::RefusedEntry { .. } => Code::new("CC-A06"),
+            Self::DuplicateEntry { .. } => Code::new("CC-A07"),
+            Self::Inconsistent { .. } => Code::new("CC-A08"),
+            Self::HashMismatch { .. } => Code::new("CC-A09"),
+            Self::NewerVersion { .. } => Code::new("CC-A10"),
+            Self::TooLarge { .. } => Code::new("CC-A11"),
+            Self::Content { .. } => Code::new("CC-A12"),
+            Self::Abandoned { .. } => Code::new("CC-A13"),
+            Self::Visit(failure) => failure.code(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What files do not hold and CouchDB itself tells, where somebody gave name and password for it.
+//! What files do not hold and CouchDB itself reports, if a name and password are known.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,17 +8,17 @@ use cluster::agreement::{Look, maps, unconnected};
 use contents::{ClusterRecord, DatabaseLimits, NodeRecord};
 use node::{Http, NodeError, encode};
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::FolderArgument;
 
-/// Above so many databases their limits are asked for only where the user wishes.
+/// If there are more databases than this, their limits are queried only on request (`--limits`).
 const LIMITS_ASKED: usize = 20_000;
-/// Requests at a time.
+/// Requests at the same time.
 const REQUESTS: usize = 4;
-/// How many differences between shard maps are told.
+/// How many differences between shard maps are reported.
 const DIFFERENCES_TOLD: usize = 10;
-/// What CouchDB takes for both limits unless it is told otherwise.
+/// CouchDB's default of both limits.
 const DEFAULT_LIMIT: u64 = 1000;
 
 /// A node whose CouchDB answers.
@@ -28,17 +28,17 @@ struct Answering<'a> {
     version: String,
 }
 
-/// The nodes whose CouchDB can be asked.
+/// The nodes whose CouchDB can be queried.
 pub(super) struct Asked<'a> {
     nodes: Vec<Answering<'a>>,
-    /// Whether these are all nodes that are saved.
+    /// Whether these are all the nodes to be saved.
     all: bool,
 }
 
 impl<'a> Asked<'a> {
-    /// Asks the nodes who they are, and gives those their names of which nobody said them.
+    /// Queries the names of the nodes, and sets the names that the user has not given.
     ///
-    /// Fails where a node has another name than the user gave it. One that cannot be asked is told, and saved all the same: its
+    /// Fails if a node's name is not the one that the user gave. A node that cannot be queried is reported and still saved: its
     /// CouchDB may be down.
     pub(super) fn new(folders: &'a [FolderArgument], reporter: &dyn Reporter) -> Result<Self> {
         let mut nodes = Vec::new();
@@ -48,11 +48,12 @@ impl<'a> Asked<'a> {
                 Ok((name, version)) => {
                     if let Some(given) = folder.node.as_ref().filter(|given| **given != name) {
                         return Err(Failure::refused(
+                            Code::new("CC-B07"),
                             format!(
-                                "{} was given as node {given}, but its CouchDB says that it is {name}",
+                                "{} was given as node {given}, but its CouchDB reports the name {name}",
                                 http.node()
                             ),
-                            "Give each host the data folder and the name of its own node.",
+                            "Give each host with the data directory and the name of its own node.",
                         ));
                     }
                     nodes.push(Answering { http, name, version: version.to_string() });
@@ -65,8 +66,8 @@ impl<'a> Asked<'a> {
         Ok(asked)
     }
 
-    /// Tells which nodes do not see which others of their cluster, and how their shard maps differ: what only one side knows may
-    /// be missing in the backup.
+    /// Reports which nodes do not see each other, and how their shard maps differ: data that only one side knows may be missing
+    /// in the backup.
     fn tell_differences(&self, reporter: &dyn Reporter) {
         let warn = |text: String| reporter.notice(&Notice { severity: Severity::Warning, text });
         let mut apart = false;
@@ -99,18 +100,18 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Whether there is nobody to ask.
+    /// Whether no node can be queried.
     pub(super) fn is_nobody(&self) -> bool {
         self.nodes.is_empty()
     }
 
-    /// The name that a node gave itself.
+    /// The name that a node reported.
     pub(super) fn name_of(&self, folder: &FolderArgument) -> Option<&str> {
         let http = folder.http.as_deref()?;
         self.nodes.iter().find(|node| std::ptr::eq(node.http, http)).map(|node| node.name.as_str())
     }
 
-    /// Whether CouchDB says of all nodes that they know each other and have nothing left to send: then no copy is behind.
+    /// Whether CouchDB reports for all nodes that they see each other and have nothing left to replicate: then no copy is behind.
     pub(super) fn is_quiet(&self) -> bool {
         let quiet = |node: &Answering<'_>| -> Result<bool, NodeError> {
             let membership = node.http.membership()?;
@@ -119,7 +120,7 @@ impl<'a> Asked<'a> {
         self.all && !self.nodes.is_empty() && self.nodes.iter().all(|node| quiet(node).unwrap_or(false))
     }
 
-    /// Asks for all that is worth knowing; `None` where nobody answers.
+    /// Queries everything that a backup records; `None` if no node answers.
     pub(super) fn record(
         &self,
         databases: &[String],
@@ -147,8 +148,8 @@ impl<'a> Asked<'a> {
         }
         if databases.len() > LIMITS_ASKED && !limits_wanted {
             let text = format!(
-                "{} databases are many: the limits of each (_revs_limit, _purged_infos_limit) are taken from the files. \
-                 --limits asks CouchDB for them.",
+                "there are {} databases: their limits (_revs_limit, _purged_infos_limit) are taken from the files. Give \
+                 --limits to query CouchDB for them.",
                 databases.len()
             );
             reporter.notice(&Notice { severity: Severity::Info, text });
@@ -170,7 +171,7 @@ impl<'a> Asked<'a> {
         databases: &[String],
         reporter: &dyn Reporter,
     ) -> Result<BTreeMap<String, DatabaseLimits>, NodeError> {
-        reporter.phase("asking for limits", Some(databases.len() as u64));
+        reporter.phase("querying limits", Some(databases.len() as u64));
         let next = AtomicUsize::new(0);
         let found = Mutex::new(BTreeMap::new());
         let work = |http: &Http| -> Result<(), NodeError> {
@@ -203,7 +204,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The limits of a database; `None` where they are the defaults, or the database is gone.
+/// The limits of a database; `None` if they are the defaults, or the database does not exist any more.
 fn limits_of(http: &Http, name: &str) -> Result<Option<DatabaseLimits>, NodeError> {
     let ask = |what: &str| -> Result<Option<u64>, NodeError> {
         match http.get(&format!("/{}/{what}", encode(name))) {
@@ -223,6 +224,6 @@ fn limits_of(http: &Http, name: &str) -> Result<Option<DatabaseLimits>, NodeErro
 }
 
 fn cannot_ask(error: &NodeError, reporter: &dyn Reporter) {
-    let text = format!("{error}. What only CouchDB could tell is not in the archive.");
+    let text = format!("{error}. Information that only CouchDB has is not in the archive.");
     reporter.notice(&Notice { severity: Severity::Warning, text });
 }

@@ -12,13 +12,13 @@ use outcome::{Failure, Result};
 use crate::file::{self, Content, FileFailure};
 use crate::remote::Passing;
 
-/// Bytes read at a time of what comes from another machine.
+/// Bytes read at a time from another machine.
 const PIECE: usize = 1 << 20;
 
-/// Checks shards, on the threads that save them.
+/// Checks shards on the threads that save them.
 pub(super) struct Checking {
     checker: Checker,
-    /// For what comes from other machines and is to be read twice.
+    /// Keeps files of other machines that are read twice.
     folder: PathBuf,
 }
 
@@ -31,9 +31,9 @@ impl Checking {
         Self { checker: Checker::new(threads), folder }
     }
 
-    /// What is damaged in a shard; `None` where it is intact.
+    /// The damage of a shard; `None` if it is intact.
     ///
-    /// Fails where its bytes cannot be read.
+    /// Fails if the file cannot be read.
     pub(super) fn damage(
         &self,
         shard: &ShardName,
@@ -45,8 +45,8 @@ impl Checking {
         Ok((!report.is_whole()).then_some(report))
     }
 
-    /// All of a large shard that comes from another machine, in a nameless file beside the archive: what is checked is read at
-    /// any place, and what has gone into the archive cannot be taken back.
+    /// A large shard from another machine, in a temporary file next to the archive: the check reads at any offset, and data that
+    /// is already in the archive cannot be removed from it.
     pub(super) fn whole(
         &self,
         passing: &Passing,

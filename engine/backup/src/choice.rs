@@ -3,10 +3,10 @@
 use contents::Choice;
 use outcome::report::{Notice, Reporter, Severity};
 
-/// So many databases are named in a notice.
+/// The most databases that a notice names.
 const NAMED: usize = 5;
 
-/// Reports choices: each one for those who ask for details, and those that an administrator has to know of.
+/// Reports choices: all of them in detailed output, and the important ones as warnings.
 pub(super) fn tell(choices: &[Choice], reporter: &dyn Reporter) {
     let notice = |severity, text| reporter.notice(&Notice { severity, text });
     for choice in choices {
@@ -24,12 +24,12 @@ pub(super) fn tell(choices: &[Choice], reporter: &dyn Reporter) {
             "the copy that has purged more is saved".to_owned()
         } else {
             format!(
-                "{unpurged} documents that were purged on another node are saved, as that node lacks other documents"
+                "{unpurged} documents that were purged on another node are saved, because that node lacks other documents"
             )
         };
         let text = format!(
-            "copies of {} ranges differ in what they purged; {what}. When all nodes are up and connected, internal replication \
-             purges them everywhere, unless `[mem3] replicate_purges` is false: {}",
+            "copies of {} ranges differ in their purges; {what}. When all nodes are up and connected, internal replication \
+             applies the purges to all copies, unless `[mem3] replicate_purges` is false: {}",
             purges.len(),
             named(&purges)
         );
@@ -40,8 +40,9 @@ pub(super) fn tell(choices: &[Choice], reporter: &dyn Reporter) {
         let lacking: u64 = twins.iter().map(|choice| choice.lacking()).sum();
         let text = format!(
             "copies of {} ranges have the same uuid, as after a restore with another tool: internal replication skips writes \
-             between them, and each may lack some; {lacking} documents that only another copy has are not in the archive. \
-             Restore with couchcopy, which gives every copy its own uuid, or replicate these databases into new ones: {}",
+             between them, so each copy may lack documents; {lacking} documents that only another copy has are not in the \
+             archive. Restore with couchcopy, which gives every copy its own uuid, or replicate these databases into new ones: \
+             {}",
             twins.len(),
             named(&twins)
         );

@@ -1,7 +1,7 @@
-//! The nodes' configuration files, where somebody asks for them.
+//! The nodes' configuration files, if they are requested.
 //!
-//! They hold passwords. What is told of them, in the archive and in the output, are names of settings only; a restore never
-//! writes them.
+//! They hold passwords. The record in the archive and the output contain only names of settings, and a restore never writes the
+//! files.
 
 mod secrets;
 
@@ -13,21 +13,21 @@ use std::sync::Arc;
 use archive::Facts;
 use contents::{ConfigurationFile, NodeConfiguration};
 use node::{FileEntry, FileKind, LocalFiles, NodeError, NodeFiles};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::FolderArgument;
 use crate::folder::NodeFolder;
 
-/// Where packages put the configuration; beside the data folder comes first.
+/// Where packages install the configuration. The directory next to the data directory comes first.
 const USUAL_FOLDERS: [&str; 2] = ["/opt/couchdb/etc", "/etc/couchdb"];
-/// The files that CouchDB's start script names.
+/// The files that CouchDB's start script reads.
 const KNOWN: [&str; 3] = ["default.ini", "local.ini", "vm.args"];
-/// Folders of more such files.
+/// Directories of additional configuration files.
 const FOLDERS: [&str; 2] = ["default.d", "local.d"];
-/// Largest file that is taken for configuration, in bytes.
+/// Largest configuration file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// A configuration file as it goes into the archive.
+/// A configuration file for the archive.
 pub(super) struct SavedFile {
     pub(super) entry: String,
     pub(super) facts: Facts,
@@ -42,10 +42,10 @@ pub(super) struct Configuration {
     pub(super) files: Vec<SavedFile>,
 }
 
-/// Reads the configuration of all nodes: from the folders that are given or, where none are, from the first of the usual ones
-/// that has any.
+/// Reads the configuration of all nodes: from the given directories or, if none are given, from the first usual directory that
+/// holds configuration files.
 ///
-/// Fails where a node has none, or has some that may not be read.
+/// Fails if a node has no configuration files, or if one cannot be read.
 pub(super) fn read(
     wanted: &[PathBuf],
     arguments: &[FolderArgument],
@@ -68,7 +68,7 @@ pub(super) fn read(
             unique = format!("{name} {i}");
         }
         let wanted = if argument.config.is_empty() { wanted } else { &argument.config };
-        let mut of_node = OfNode { files, told: NodeConfiguration::default(), read: Vec::new() };
+        let mut of_node = OfNode { files, record: NodeConfiguration::default(), read: Vec::new() };
         if wanted.is_empty() {
             of_node.find(&folder.path)?;
         } else {
@@ -86,10 +86,10 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).map_err(|e| Failure::io("find", path, e))
 }
 
-/// Which files of a folder count.
+/// Which files of a directory are configuration files.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
-    /// Those of CouchDB's own names: the folder is but a guess, and may be anybody's.
+    /// Only files with CouchDB's own names: the directory is a guess and may belong to something else.
     Known,
     /// Every `.ini`.
     All,
@@ -97,13 +97,13 @@ enum Which {
 
 struct OfNode {
     files: Arc<dyn NodeFiles>,
-    told: NodeConfiguration,
+    record: NodeConfiguration,
     /// Path and content.
     read: Vec<(String, Vec<u8>)>,
 }
 
 impl OfNode {
-    /// Looks into the usual folders until one has any.
+    /// Searches the usual directories until one holds configuration files.
     fn find(&mut self, data: &Path) -> Result<()> {
         let data = absolute(data)?;
         let beside = data.parent().map(|parent| parent.join("etc"));
@@ -112,23 +112,23 @@ impl OfNode {
             if looked_into.contains(&folder) {
                 continue;
             }
-            let not_found = std::mem::take(&mut self.told.not_found);
+            let not_found = std::mem::take(&mut self.record.not_found);
             self.folder(&folder, Which::Known)?;
             if !self.read.is_empty() {
                 return Ok(());
             }
             // Of a folder that is not CouchDB's it is enough to name it.
-            self.told.not_found = not_found;
-            self.told.not_found.push(folder.display().to_string());
+            self.record.not_found = not_found;
+            self.record.not_found.push(folder.display().to_string());
             looked_into.push(folder);
         }
         Ok(())
     }
 
-    /// Takes the files of a configuration folder.
+    /// Reads the files of a configuration directory.
     fn folder(&mut self, folder: &Path, which: Which) -> Result<()> {
         let Some(entries) = self.list(folder)? else {
-            self.told.not_found.push(folder.display().to_string());
+            self.record.not_found.push(folder.display().to_string());
             return Ok(());
         };
         let before = self.read.len();
@@ -153,14 +153,14 @@ impl OfNode {
             }
         }
         if self.read.len() > before {
-            self.told.not_found.extend(missing);
+            self.record.not_found.extend(missing);
         } else {
-            self.told.not_found.push(format!("{}/*.ini", folder.display()));
+            self.record.not_found.push(format!("{}/*.ini", folder.display()));
         }
         Ok(())
     }
 
-    /// The entries of a folder, or of the one that a link leads to.
+    /// The entries of a directory, or of the directory that a link leads to.
     fn list(&self, folder: &Path) -> Result<Option<Vec<FileEntry>>> {
         let mut entries = self.files.list(&folder.join(""))?;
         if let Some(entries) = &mut entries {
@@ -169,15 +169,16 @@ impl OfNode {
         Ok(entries)
     }
 
-    /// Reads a file, or the one that a link leads to.
+    /// Reads a file, or the file that a link leads to.
     fn file(&mut self, path: &Path) -> Result<()> {
         // More than this shows that it is too large.
         let content = self.files.tail(path, LARGEST + 1)?;
         let Some(content) = content else { return self.not_read(path) };
         if content.len() as u64 > LARGEST {
             return Err(Failure::refused(
+                Code::new("CC-B09"),
                 format!("{} of {} has more than {LARGEST} bytes", path.display(), self.files.node()),
-                "No configuration file of CouchDB is that large. Name other folders with --config-dir.",
+                "CouchDB's configuration files are smaller. Choose other directories with --config-dir.",
             ));
         }
         let path = path.display().to_string();
@@ -187,7 +188,8 @@ impl OfNode {
         Ok(())
     }
 
-    /// A file that is not there to be read: it is gone this moment, is a link that leads nowhere, or may not be read.
+    /// The error for a file that was listed and cannot be read: it was just removed, is a dangling link, or reading is not
+    /// permitted.
     fn not_read(&mut self, path: &Path) -> Result<()> {
         let entries = path.parent().map(|folder| self.list(folder)).transpose()?.flatten();
         let entry = entries.into_iter().flatten().find(|entry| path.file_name() == Some(entry.name.as_ref()));
@@ -199,7 +201,7 @@ impl OfNode {
             node: self.files.node(),
             doing: format!("read {}", path.display()),
             command: "tail".into(),
-            problem: "may not read it, or it is a link that leads nowhere".into(),
+            problem: "has no permission to read it, or it is a dangling link".into(),
         }
         .into())
     }
@@ -207,18 +209,19 @@ impl OfNode {
     fn add_to(mut self, all: &mut Configuration, node: String, known: Option<&String>) -> Result<()> {
         if self.read.is_empty() {
             return Err(Failure::refused(
+                Code::new("CC-B10"),
                 format!(
-                    "no configuration files of {node} were found; looked for {}",
-                    self.told.not_found.join(", ")
+                    "no configuration files of {node} were found; searched {}",
+                    self.record.not_found.join(", ")
                 ),
-                "Name the folder that has local.ini, local.d or vm.args with --config-dir DIR, or leave out --with-config.",
+                "Give the directory that holds local.ini, local.d or vm.args with --config-dir DIR, or omit --with-config.",
             ));
         }
         self.read.sort();
         for (path, content) in self.read {
             let entry = entry_name(&node, &path);
             let secrets = secrets::secrets_of(&path, &content);
-            self.told.files.push(ConfigurationFile {
+            self.record.files.push(ConfigurationFile {
                 path: path.clone(),
                 entry: entry.clone(),
                 secrets: secrets.clone(),
@@ -226,8 +229,8 @@ impl OfNode {
             let facts = Facts::Config { node: known.cloned(), path, secrets };
             all.files.push(SavedFile { entry, facts, content });
         }
-        self.told.node = node;
-        all.nodes.push(self.told);
+        self.record.node = node;
+        all.nodes.push(self.record);
         Ok(())
     }
 }

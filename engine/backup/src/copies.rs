@@ -1,4 +1,4 @@
-//! Which of several copies, of a shard or of the shard maps, is saved.
+//! Which of several copies of a shard or of the shard maps is saved.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -15,14 +15,14 @@ use crate::folder::NodeFolder;
 use crate::plan::PlannedShard;
 use crate::security::Securities;
 
-/// Numbers of the folders of a shard's copies, the best copy first, and what was found, where it is worth telling.
+/// Numbers of the data directories of a shard's copies, the best copy first, and the differences, if they are worth reporting.
 pub(super) type Order = (Box<[u16]>, Option<Choice>);
 
 /// Copies with more documents than this are not compared document by document.
 const COMPARED: u64 = 1_000_000;
 
-/// The folders of a shard's copies, the best copy first, and what was found, where it is worth telling. A copy that cannot be
-/// read comes last.
+/// The data directories of a shard's copies, the best copy first, and the differences, if they are worth reporting. A copy that
+/// cannot be read comes last.
 ///
 /// The security objects of the copies that will not be saved are counted.
 pub(super) fn order(folders: &[NodeFolder], shard: &PlannedShard, securities: &Securities) -> Order {
@@ -49,21 +49,21 @@ pub(super) fn order(folders: &[NodeFolder], shard: &PlannedShard, securities: &S
     (order.into_iter().map(|i| copies[i].0).chain(unreadable).collect(), choice)
 }
 
-/// Copies, compared.
+/// The result of comparing copies.
 #[derive(Debug, Default)]
 pub(super) struct Judged {
     /// Numbers of the copies, the best one first.
     pub(super) order: Vec<usize>,
-    /// What is known of each copy.
+    /// What is known about each copy.
     records: Vec<CopyRecord>,
-    /// Whether some copy missed what was purged on another one.
+    /// Whether a copy lacks a purge that another copy has.
     purges_differ: bool,
     /// Whether two copies have the same uuid.
     same_uuid: bool,
 }
 
 impl Judged {
-    /// What to tell of it; `None` where all copies say the same.
+    /// The differences to report; `None` if all copies are the same.
     pub(super) fn choice(self, folders: &[NodeFolder], path: &str, numbers: &[u16]) -> Option<Choice> {
         let alike = |record: &CopyRecord| {
             self.records.first().is_some_and(|first| {
@@ -76,22 +76,22 @@ impl Judged {
         }
         let in_order = self.order.iter().filter_map(|&i| {
             let folder = &folders[usize::from(*numbers.get(i)?)];
-            Some(CopyRecord { node: folder.shown_node(), ..self.records.get(i)?.clone() })
+            Some(CopyRecord { node: folder.node_display_name(), ..self.records.get(i)?.clone() })
         });
         Choice::new(path, in_order.collect(), self.purges_differ, self.same_uuid)
     }
 }
 
-/// Puts copies in order, the best one first.
+/// Sorts copies, the best one first.
 ///
-/// A copy on a node that was away misses documents, or it has all of them but some at older revisions. So the copy with
-/// most documents comes first, deleted ones counted, and among equals the one that has most to send to another one. Where
-/// that is equal, too, the order stays.
+/// A copy on a node that was down lacks documents, or has older revisions of some. So the copy with most documents, including
+/// deleted ones, comes first, and among equals the copy that has most changes to send to another copy. If that is equal too, the
+/// order stays.
 ///
-/// It may also have missed purges: then it has *more* documents than the others. Where copies remember other purges, all their
-/// documents are compared: the copy that lacks least of what others have (purged there does not count) comes first, among equals
-/// the one that has least of what was purged elsewhere. Copies with the same uuid are compared as well: internal replication
-/// takes them for one, so that its notes say nothing.
+/// A copy may also have missed purges: then it has *more* documents than the others. If copies remember different purges, all
+/// their documents are compared: the copy that lacks the fewest documents of the others (except purged ones) comes first, and
+/// among equals the copy that has the fewest documents that were purged elsewhere. Copies with the same uuid are compared in the
+/// same way: internal replication treats them as one copy, so that its checkpoints are useless.
 pub(super) fn judge<R: ReadAt>(copies: &[&Database<R>]) -> Judged {
     let mut records: Vec<CopyRecord> = copies.iter().map(|copy| record(copy)).collect();
     let mut judged =
@@ -130,8 +130,8 @@ pub(super) fn judge<R: ReadAt>(copies: &[&Database<R>]) -> Judged {
     judged
 }
 
-/// The order of copies that remember other purges and are too large to be compared: documents and purges together grow with
-/// everything that a copy hears of, whether it was written or purged.
+/// The order of copies that remember different purges and are too large to be compared: the sum of documents and purges grows
+/// with everything that reaches a copy, writes and purges.
 pub(super) fn by_sums(records: &[CopyRecord]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..records.len()).collect();
     order.sort_by_key(|&i| {
@@ -153,7 +153,7 @@ fn has_twins<R: ReadAt>(copies: &[&Database<R>]) -> bool {
     copies.iter().filter_map(|copy| copy.header().uuid.as_deref()).any(|uuid| !seen.insert(uuid))
 }
 
-/// Whether copies remember other purges than others. What cannot be read is no difference: another look finds it damaged.
+/// Whether copies remember different purges. Unreadable data is not a difference: another check finds the damage.
 fn other_purges<R: ReadAt>(copies: &[&Database<R>]) -> bool {
     if copies.iter().all(|copy| copy.header().purge_tree.is_none()) {
         return false;
@@ -162,7 +162,7 @@ fn other_purges<R: ReadAt>(copies: &[&Database<R>]) -> bool {
     uuids.windows(2).any(|pair| pair[0] != pair[1])
 }
 
-/// Compares every copy with every other one. `false` where one cannot be read.
+/// Compares every copy with every other copy. `false` if one cannot be read.
 fn note_differences<R: ReadAt>(copies: &[&Database<R>], records: &mut [CopyRecord]) -> bool {
     let mut sides = vec![Side::default(); copies.len()];
     for i in 0..copies.len() {
@@ -181,7 +181,7 @@ fn note_differences<R: ReadAt>(copies: &[&Database<R>], records: &mut [CopyRecor
     true
 }
 
-/// Puts copies in order by their numbers of documents and by what they have to send; their purges are not looked at.
+/// Sorts copies by their numbers of documents and by the changes they have to send, ignoring purges.
 pub(super) fn rank<R: ReadAt>(copies: &[&Database<R>]) -> Vec<usize> {
     let documents = |copy: &Database<R>| copy.counts().map_or(0, |(live, deleted)| live + deleted + 1);
     let counts: Vec<u64> = copies.iter().map(|copy| documents(copy)).collect();
@@ -197,8 +197,8 @@ pub(super) fn rank<R: ReadAt>(copies: &[&Database<R>]) -> Vec<usize> {
     rated.into_iter().map(|(_, _, i)| i).collect()
 }
 
-/// How many changes of a copy some other copy has not got from it. Clients' writes reach all copies at once and are sent
-/// between them some seconds later, so a few say nothing; a copy that was away has none.
+/// The number of changes of a copy that another copy has not received from it. Clients' writes reach all copies at once and are
+/// replicated between them some seconds later, so a few changes mean nothing; a copy that was away has none.
 fn unsent<R: ReadAt>(i: usize, copies: &[&Database<R>]) -> u64 {
     let others = copies.iter().enumerate().filter(|(other, _)| *other != i);
     let sent = others.map(|(_, other)| {

@@ -13,15 +13,15 @@ use outcome::{Failure, Result};
 use crate::folder::{MapsBytes, NodeFolder};
 use crate::plan::{Maps, for_each_map};
 
-/// So old may shard maps be that were fetched from another machine: there may be many questions, and large maps.
+/// The greatest age of shard maps fetched from another machine: there may be many queries and large maps.
 const FRESH: Duration = Duration::from_secs(3);
 
-/// The shard maps as they were when they were last fetched from another machine.
+/// The shard maps that were last fetched from another machine.
 #[derive(Default)]
 pub(super) struct LatestMaps(Mutex<Option<(Instant, Arc<Database<MapsBytes>>)>>);
 
 impl LatestMaps {
-    /// Shard maps that were read at this moment or later; of this machine, where that costs nothing, the present ones.
+    /// Shard maps that were read at this time or later. On this machine, where reading is cheap, they are always current.
     fn since(&self, maps: &Maps<'_>, moment: Instant) -> Result<Arc<Database<MapsBytes>>> {
         let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !maps.folder.origin.is_local()
@@ -37,34 +37,34 @@ impl LatestMaps {
     }
 }
 
-/// Opens the shard maps as they are now.
+/// Opens the current shard maps.
 fn maps_now(maps: &Maps<'_>) -> Result<Database<MapsBytes>> {
     let (bytes, _) = maps.folder.open_maps()?.ok_or_else(|| {
         let path = maps.folder.path.join(SHARD_MAPS);
         Failure::io("open", path, std::io::ErrorKind::NotFound.into())
     })?;
-    Database::open(bytes).map_err(|e| unusable(maps.folder.shown_file(SHARD_MAPS), e))
+    Database::open(bytes).map_err(|e| unusable(maps.folder.file_display_name(SHARD_MAPS), e))
 }
 
-/// What became of a shard that was to be saved.
+/// The state of a shard that was to be saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// The shard map names it.
     Stays,
-    /// Its database was deleted, or another one of that name is in its place.
+    /// Its database was deleted, or replaced by another database of the same name.
     Deleted,
-    /// Its database is there, and its shard map does not name this range any more: it was split.
+    /// Its database exists, but the shard map does not name this range any more: it was split.
     Split,
 }
 
-/// What became of a shard by shard maps that are up to three seconds old.
+/// The state of a shard by shard maps that are up to three seconds old.
 pub(super) fn fate_lately(maps: &Maps<'_>, latest: &LatestMaps, shard: &ShardName) -> Result<Fate> {
     let now = Instant::now();
     fate(&*latest.since(maps, now.checked_sub(FRESH).unwrap_or(now))?, shard)
 }
 
-/// The same at this moment or later. The nodes that hold the shard know first what happens to it; `holders` are asked, too, where
-/// the others' maps still name it.
+/// The state of a shard by shard maps that were read at this time or later. The nodes that hold the shard know its state first;
+/// `holders` are queried too if the other nodes' maps still name it.
 pub(super) fn fate_now<'f>(
     maps: &Maps<'_>,
     latest: &LatestMaps,
@@ -103,12 +103,12 @@ fn map_in(now: &Database<MapsBytes>, db: &str) -> Result<Option<ShardMap>> {
     Ok(found.flatten())
 }
 
-/// The shard maps of a node as they are now; `None` where they cannot be used.
+/// The current shard maps of a node; `None` if they cannot be used.
 fn open_now(folder: &NodeFolder) -> Result<Option<Database<MapsBytes>>> {
     Ok(folder.open_maps()?.and_then(|(bytes, _)| Database::open(bytes).ok()))
 }
 
-/// The maps of a database on all given nodes as they are now.
+/// The current maps of a database on all given nodes.
 pub(super) fn maps_of(folders: &[NodeFolder], db: &str) -> Result<Vec<ShardMap>> {
     let mut maps = Vec::new();
     for folder in folders {

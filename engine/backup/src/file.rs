@@ -1,4 +1,4 @@
-//! One file of a running node, read so that it is a consistent database.
+//! Reads one file of a running node so that it is a consistent database.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,28 +23,28 @@ const PATIENCE: [Duration; 8] = [
     Duration::from_millis(300),
     Duration::from_millis(600),
 ];
-/// A swap takes long only where `X.couch.compact` is there; without it the file is gone.
+/// How long to wait for a missing file without `X.couch.compact`: a swap takes long only with it.
 const PATIENCE_FOR_GONE: usize = 4;
 /// How the name of a finished compaction's file ends, behind the shard's name.
 pub(super) const COMPACTED: &str = ".compact";
-/// The same while the compaction is running.
+/// The end of the name of a running compaction's file.
 pub(super) const COMPACTING: &str = ".compact.data";
 
 /// Why a file could not be had.
 #[derive(Debug)]
 pub(super) enum FileFailure {
-    /// It is not there.
+    /// The file does not exist.
     Missing,
-    /// It is not there, but what a compaction that did not come to its end had copied is.
+    /// The file does not exist, but the file of an unfinished compaction does.
     OnlyCompaction {
-        /// Name of the file beside it.
+        /// Name of the compaction's file.
         name: String,
-        /// Its length.
+        /// Length of the compaction's file.
         bytes: u64,
     },
-    /// It is there, but is no whole database.
+    /// The file exists, but is not a complete database.
     Damaged(CouchFileError),
-    /// The system did not let us read it.
+    /// The operating system refused to read it.
     Unreadable(std::io::Error),
 }
 
@@ -54,8 +54,8 @@ impl std::fmt::Display for FileFailure {
             Self::Missing => f.write_str("the file is missing"),
             Self::OnlyCompaction { name, bytes } => write!(
                 f,
-                "the file is missing, but {name} ({bytes} bytes) is beside it and holds what a compaction had copied. CouchDB \
-                 deletes it when it makes the shard again: copy it to a safe place first"
+                "the file is missing, but {name} ({bytes} bytes) is next to it and holds what a compaction had copied. CouchDB \
+                 deletes it when it creates the shard again: copy it to a safe place first"
             ),
             Self::Damaged(e) => write!(f, "{e}"),
             Self::Unreadable(e) => write!(f, "it cannot be read: {e}"),
@@ -64,20 +64,20 @@ impl std::fmt::Display for FileFailure {
 }
 
 impl FileFailure {
-    /// Whether the file is not there.
+    /// Whether the file does not exist.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self, Self::Missing | Self::OnlyCompaction { .. })
     }
 }
 
-/// What is in a file up to its last header.
+/// The content of a file up to its last header.
 #[derive(Debug)]
 pub(super) struct Content<H> {
-    /// What its header says.
+    /// The facts in its header.
     pub(super) header: H,
     /// Last change, in seconds since 1970.
     pub(super) mtime: u64,
-    /// The open file where it is large; a small one's bytes are in the caller's buffer.
+    /// The open file, if it is large; the bytes of a small file are in the caller's buffer.
     pub(super) large: Option<Prefix<FileBytes>>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn read_shard(
     patiently(path, patience, |path| read(path, buf, shard_header))
 }
 
-/// The same of a file that nobody but us changes.
+/// Reads a shard up to its last header, from a file that only couchcopy changes.
 pub(super) fn read_settled_shard(
     path: &Path,
     buf: &mut Vec<u8>,
@@ -114,7 +114,7 @@ pub(super) fn open_shard(path: &Path, patience: &Patience) -> Result<Database<Fi
     })
 }
 
-/// Reads a view index up to its last header. Not worth waiting for: CouchDB can build it anew.
+/// Reads a view index up to its last header. Does not wait, because CouchDB can rebuild the index.
 pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexHeader>, FileFailure> {
     read(path, buf, index_header)
 }
@@ -130,7 +130,7 @@ fn open(path: &Path) -> Result<(FileBytes, u64), FileFailure> {
     })
 }
 
-/// What an error says of the file.
+/// What an error means for the file.
 pub(super) fn failure(error: CouchFileError) -> FileFailure {
     match error {
         CouchFileError::Io { source, .. } if source.kind() != std::io::ErrorKind::UnexpectedEof => {
@@ -140,8 +140,8 @@ pub(super) fn failure(error: CouchFileError) -> FileFailure {
     }
 }
 
-/// Reads a file once: a small one into `buf`, of a large one only the header. Everything comes from one descriptor, and
-/// nothing that was appended after it was opened counts.
+/// Reads a file once: a small file into `buf`, of a large file only the header. Everything comes from one descriptor, and data
+/// that was appended after opening is ignored.
 fn read<H>(
     path: &Path,
     buf: &mut Vec<u8>,
@@ -159,8 +159,8 @@ fn read<H>(
     Ok(Content { header, mtime, large: None })
 }
 
-/// Tries again while a file is absent or without header, as long as CouchDB may be about to change that. Where only
-/// `X.couch.compact` is there in the end (CouchDB was killed in the middle of a swap), that one is the database.
+/// Tries again while a file is missing or has no header, as long as CouchDB may change that. If only `X.couch.compact` exists at
+/// the end (CouchDB was killed in the middle of a swap), that file is the database.
 fn patiently<T>(
     path: &Path,
     patience: &Patience,
@@ -202,7 +202,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What is to be said of a file that is not there.
+/// The failure for a file that does not exist.
 fn missing(path: &Path) -> FileFailure {
     let unfinished = beside(path, COMPACTING);
     match std::fs::symlink_metadata(&unfinished) {

@@ -1,4 +1,4 @@
-//! The data folder of a node.
+//! The data directory of a node.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,7 +13,7 @@ use couchfile::error::CouchFileError;
 use couchfile::header::DbHeader;
 use couchfile::read_at::{FileBytes, ReadAt};
 use node::{FileKind, NodeFiles};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::FolderArgument;
 use crate::asked::Asked;
@@ -21,11 +21,11 @@ use crate::mirror::Mirror;
 use crate::origin::Origin;
 use crate::patience::Patience;
 
-/// A node's data folder, its shard maps open.
+/// A node's data directory with open shard maps.
 pub struct NodeFolder {
-    /// The folder.
+    /// The directory.
     pub path: PathBuf,
-    /// The node's name as the user gave it, as it told it itself, or as the newest epoch of `_dbs.couch` tells it.
+    /// The node's name: from the user, from its CouchDB, or from the newest epoch of `_dbs.couch`.
     pub name: Option<String>,
     /// Where its files come from.
     pub(super) origin: Origin,
@@ -37,7 +37,7 @@ pub struct NodeFolder {
     pub(super) patience: Patience,
 }
 
-/// The bytes of an opened `_dbs.couch`: an open file of this machine, or what was fetched.
+/// The bytes of an opened `_dbs.couch`: an open file of this machine, or fetched bytes.
 #[derive(Clone)]
 pub(super) struct MapsBytes(Arc<dyn ReadAt>);
 
@@ -62,30 +62,31 @@ impl ReadAt for MapsBytes {
 }
 
 impl NodeFolder {
-    /// The folder for messages: with its machine, where that is another one.
-    pub(super) fn shown(&self) -> String {
-        self.shown_file("")
+    /// The directory for messages, with the name of its machine if it is another one.
+    pub(super) fn display_name(&self) -> String {
+        self.file_display_name("")
     }
 
-    /// The node's name for messages, or where it lies.
-    pub(super) fn shown_node(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.shown())
+    /// The node's name for messages, or else its location.
+    pub(super) fn node_display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.display_name())
     }
 
     /// The same for a file by its path below the folder.
-    pub(super) fn shown_file(&self, path: &str) -> String {
+    pub(super) fn file_display_name(&self, path: &str) -> String {
         self.origin.display_name(&self.path.join(path))
     }
 
-    /// Opens `_dbs.couch` as it is now; gives when it was last changed, too. `None` where it is not there.
+    /// Opens the current `_dbs.couch` and returns when it was last changed. `None` if it does not exist.
     pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
         self.origin.open_maps(&self.path)
     }
 }
 
-/// Opens all folders.
+/// Opens all data directories.
 ///
-/// A folder whose shard maps are missing or damaged is opened all the same: another node may have them. Fails where a path is no data folder, or where two are the same node.
+/// A directory whose shard maps are missing or damaged is opened too: another node may have them. Fails if a path is not a data
+/// directory, or if two belong to the same node.
 pub(super) fn open_all(
     arguments: &[FolderArgument],
     asked: &Asked<'_>,
@@ -98,11 +99,12 @@ pub(super) fn open_all(
     let mut seen: HashMap<&str, String> = HashMap::new();
     for folder in &folders {
         if let Some(name) = &folder.name
-            && let Some(other) = seen.insert(name, folder.shown())
+            && let Some(other) = seen.insert(name, folder.display_name())
         {
             return Err(Failure::refused(
-                format!("{other} and {} both belong to node {name}", folder.shown()),
-                "Give every node's data folder once. If one is a copy under another name, give the name after it: \
+                Code::new("CC-B02"),
+                format!("{other} and {} both belong to node {name}", folder.display_name()),
+                "Give the data directory of every node once. If one is a copy under another name, give the name after it: \
                  HOST,DIR,NODENAME.",
             ));
         }
@@ -110,18 +112,19 @@ pub(super) fn open_all(
     Ok(folders)
 }
 
-fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
+fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
     let FolderArgument { path, node, files, .. } = argument;
     let origin = Origin::of(files.as_ref(), path, mirror)?;
     let far = origin.far().map(|files| &**files);
     let opened = origin.open_maps(path)?;
     if opened.is_none() && !has_shards(far, path)? {
         return Err(Failure::refused(
+            Code::new("CC-B03"),
             format!(
                 "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
                 origin.display_name(path)
             ),
-            "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
+            "Give the directory that `[couchdb] database_dir` names in the node's configuration.",
         ));
     }
     let (maps, maps_mtime) = match opened {
@@ -133,7 +136,7 @@ fn open(argument: &FolderArgument, told: Option<&str>, mirror: Option<&Mirror>) 
         },
         None => (Err("the file is missing".to_owned()), 0),
     };
-    let name = node.clone().or_else(|| told.map(str::to_owned));
+    let name = node.clone().or_else(|| reported.map(str::to_owned));
     let name = name.or_else(|| newest_node(maps.as_ref().ok()?.header()));
     // A node whose shard maps are lost has its name in the shards that it opened last.
     let name = name.or_else(|| if origin.is_local() { node_of_shards(path) } else { None });
@@ -144,7 +147,7 @@ fn newest_node(header: &DbHeader) -> Option<String> {
     header.epochs.first().map(|epoch| epoch.node.clone())
 }
 
-/// Whether a folder holds shards, so that it is a data folder whatever else it lacks.
+/// Whether a directory holds shards and so is a data directory, whatever else is missing.
 fn has_shards(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<bool> {
     match remote {
         None => Ok(folder.join("shards").is_dir()),
@@ -155,7 +158,7 @@ fn has_shards(remote: Option<&dyn NodeFiles>, folder: &Path) -> Result<bool> {
     }
 }
 
-/// The node that opened the shards of a folder of this machine last, as the one changed last tells.
+/// The node that last opened the shards of a directory of this machine, according to the shard that was changed last.
 fn node_of_shards(folder: &Path) -> Option<String> {
     let mut newest: Option<(SystemTime, PathBuf)> = None;
     let mut folders = vec![folder.join("shards")];

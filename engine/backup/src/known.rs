@@ -1,8 +1,8 @@
-//! Which databases the given nodes know, all their shard maps taken together.
+//! Which databases the given nodes know, according to all their shard maps.
 //!
-//! Nodes may know different databases: one was away, or they do not see each other. What counts is what CouchDB would make of
-//! all their maps once the nodes see each other again: revisions are merged, a leaf that another node has replaced or deleted
-//! does not count, and of several leaves the greatest wins.
+//! Nodes may know different databases: one was down, or they do not see each other. The result is the one that CouchDB reaches
+//! when the nodes see each other again: revisions are merged, a leaf that another node has replaced or deleted is ignored, and of
+//! several leaves the greatest wins.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,38 +20,38 @@ use outcome::report::{Notice, Reporter, Severity};
 
 use crate::folder::{MapsBytes, NodeFolder};
 
-/// So many databases are named in a notice.
+/// The most databases that a notice names.
 const NAMED: usize = 10;
 
-/// A database that the shard maps of the nodes do not agree on.
+/// A database for which the nodes have different shard maps.
 #[derive(Debug, Default)]
 pub(super) struct Disputed {
-    /// The map that counts; `None` where the database is deleted.
+    /// The winning map; `None` if the database is deleted.
     pub(super) winner: Option<Winner>,
     /// Maps that lose against it.
     pub(super) losing: Vec<ShardMap>,
-    /// Folders whose nodes know the winner.
+    /// Data directories whose nodes have the winning map.
     pub(super) knows: Vec<usize>,
-    /// Folders whose nodes know another live map, or none.
+    /// Data directories whose nodes have another live map, or none.
     pub(super) lacks: Vec<usize>,
 }
 
-/// The map that counts.
+/// The winning map.
 #[derive(Debug)]
 pub(super) struct Winner {
-    /// Number of the folder that it is from.
+    /// Number of the data directory that it is from.
     pub(super) folder: usize,
     /// Generation and id of its revision.
     pub(super) revision: (u64, Vec<u8>),
-    /// Its body: an object as a term, without version byte.
+    /// Its body: an object as an Erlang term, without the version byte.
     pub(super) body: Vec<u8>,
-    /// What it says.
+    /// The parsed map.
     pub(super) map: ShardMap,
 }
 
-/// Finds the databases that the nodes' maps do not agree on, or that have several live maps, by their names.
+/// Finds the databases for which the nodes have different maps, or that have several live maps, by their names.
 ///
-/// `readable` are numbers of folders with readable maps, the one that counts otherwise first.
+/// `readable` are the numbers of data directories with readable maps, the default one first.
 pub(super) fn disputed(
     folders: &[NodeFolder],
     readable: &[usize],
@@ -62,7 +62,7 @@ pub(super) fn disputed(
         .filter_map(|&number| Some((number, folders.get(number)?.maps.as_ref().ok()?)))
         .collect();
     let Some(((_, base), others)) = maps.split_first() else { return Ok(BTreeMap::new()) };
-    let failed = |number: usize, e| unusable(folders[number].shown_file("_dbs.couch"), e);
+    let failed = |number: usize, e| unusable(folders[number].file_display_name("_dbs.couch"), e);
     let mut ids: BTreeSet<Vec<u8>> = BTreeSet::new();
     let several = |doc: &DocInfo<'_>| Ok((live_leaves(doc).len() > 1).then(|| doc.id.to_vec()));
     convert_in_order(base, threads, "the shard maps (_dbs.couch)", several, |id| {
@@ -115,10 +115,10 @@ pub(super) fn disputed(
 /// Revisions of a document: generation and id.
 type Revision = (u64, Vec<u8>);
 
-/// What a node has of a shard map's document.
+/// A node's version of a shard map's document.
 #[derive(Debug, Default)]
 struct State {
-    /// Live leaves with their bodies, where these can be read.
+    /// Live leaves with their bodies, if these can be read.
     leaves: BTreeMap<Revision, Option<Vec<u8>>>,
     /// Revisions that were replaced or deleted.
     past: BTreeSet<Revision>,
@@ -151,7 +151,7 @@ fn state<R: ReadAt>(maps: &Database<R>, id: &[u8]) -> couchfile::error::Result<S
     Ok(found.unwrap_or_default())
 }
 
-/// Merges what the nodes have, as CouchDB would.
+/// Merges the nodes' versions as CouchDB would.
 fn settle(name: &str, states: &[(usize, State)]) -> Disputed {
     let is_past = |revision: &Revision| states.iter().any(|(_, state)| state.past.contains(revision));
     let mut live: BTreeMap<&Revision, Winner> = BTreeMap::new();
@@ -180,10 +180,11 @@ fn settle(name: &str, states: &[(usize, State)]) -> Disputed {
     Disputed { losing: losing.collect(), winner, knows, lacks }
 }
 
-/// Reports which nodes know other databases than the others, by name.
-pub(super) fn tell(disputed: &BTreeMap<String, Disputed>, folders: &[NodeFolder], reporter: &dyn Reporter) {
+/// Reports the nodes that know different databases, by name.
+pub(super) fn report(disputed: &BTreeMap<String, Disputed>, folders: &[NodeFolder], reporter: &dyn Reporter) {
     let nodes = |numbers: &[usize]| -> String {
-        let shown = numbers.iter().filter_map(|&number| folders.get(number)).map(NodeFolder::shown_node);
+        let shown =
+            numbers.iter().filter_map(|&number| folders.get(number)).map(NodeFolder::node_display_name);
         shown.collect::<Vec<_>>().join(", ")
     };
     let mut by_nodes: BTreeMap<(bool, String, String), Vec<&str>> = BTreeMap::new();
@@ -197,11 +198,13 @@ pub(super) fn tell(disputed: &BTreeMap<String, Disputed>, folders: &[NodeFolder]
         let count = names.len();
         let text = if exists {
             format!(
-                "the nodes do not know the same databases: the shard maps of {count} are saved as {knows} knows them;                  {lacks} has no such map, or an older one: {named}{more}. Are the nodes connected (GET /_membership)?"
+                "the nodes do not know the same databases: the shard maps of {count} are saved as on {knows}; {lacks} has \
+                 no such map, or an older one: {named}{more}. Are the nodes connected (GET /_membership)?"
             )
         } else {
             format!(
-                "the nodes do not know the same databases: {count} were deleted on {knows} and are not saved; {lacks} still                  has their shard maps: {named}{more}"
+                "the nodes do not know the same databases: {count} were deleted on {knows} and are not saved; {lacks} \
+                 still has their shard maps: {named}{more}"
             )
         };
         reporter.notice(&Notice { severity: Severity::Warning, text });

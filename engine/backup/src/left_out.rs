@@ -1,12 +1,12 @@
-//! What lies on the nodes and is not saved.
+//! Data on the nodes that is not saved.
 
 use contents::{LeftOut, LeftOutKind};
 use outcome::report::{Notice, Reporter, Severity};
 
-/// So many of a kind are named in a notice.
+/// The most items of a kind that a notice names.
 const NAMED: usize = 5;
 
-/// What to say of things of this kind, and what to do about it.
+/// The text for data of this kind, and the remedy.
 fn advice(kind: LeftOutKind) -> (&'static str, &'static str) {
     match kind {
         LeftOutKind::UnknownShards => (
@@ -16,20 +16,19 @@ fn advice(kind: LeftOutKind) -> (&'static str, &'static str) {
         ),
         LeftOutKind::LosingShardMap => (
             "databases have two shard maps; the files of the map that CouchDB does not use are NOT in the archive",
-            "Look at GET /_node/_local/_dbs/NAME?conflicts=true, save what the files with the other suffix hold, \
-             then delete the losing revision",
+            "See GET /_node/_local/_dbs/NAME?conflicts=true, save the content of the files with the other suffix, then delete \
+             the losing revision",
         ),
         LeftOutKind::UnreachableDatabase => (
-            "databases that the shard maps of some nodes know lie on none of the given nodes and are NOT in the \
-             archive",
-            "Give the data folders of the other nodes, too",
+            "databases that the shard maps of some nodes name are on none of the given nodes and are NOT in the archive",
+            "Give the data directories of the other nodes too",
         ),
         LeftOutKind::DeletedDatabase => {
-            ("databases that were deleted have left shards behind, which are not in the archive", "")
+            ("deleted databases have left shards behind, which are not in the archive", "")
         }
         LeftOutKind::FormerShards => (
-            "databases have files of ranges that their shard map does not give to that node; they are out of date \
-             and not in the archive",
+            "databases have files of ranges that their shard map does not assign to that node; these files are out of date and \
+             not in the archive",
             "",
         ),
         LeftOutKind::SoftDeleted => (
@@ -37,15 +36,15 @@ fn advice(kind: LeftOutKind) -> (&'static str, &'static str) {
             "Save them by hand if they may be needed: a restore removes them with the old data",
         ),
         LeftOutKind::OldDatabase => (
-            "databases of CouchDB 1.x lie beside the folder shards and are not in the archive",
+            "databases of CouchDB 1.x are next to the directory shards and are not in the archive",
             "Replicate them into the cluster, or copy the files by hand",
         ),
-        LeftOutKind::Other => ("things are not in the archive", ""),
+        LeftOutKind::Other => ("items of an unknown kind are not in the archive", ""),
     }
 }
 
-/// Reports all of it, kind by kind.
-pub(super) fn tell(left_out: &[LeftOut], reporter: &dyn Reporter) {
+/// Reports all data that is left out, by kind.
+pub(super) fn report(left_out: &[LeftOut], reporter: &dyn Reporter) {
     for of_kind in left_out.chunk_by(|one, next| one.kind == next.kind) {
         let Some(first) = of_kind.first() else { continue };
         let (what, now) = advice(first.kind);

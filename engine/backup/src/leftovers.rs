@@ -1,4 +1,4 @@
-//! Finds what lies in the data folders and belongs to no database that is saved.
+//! Finds data in the data directories that belongs to no saved database.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -6,29 +6,29 @@ use std::path::Path;
 use contents::{LeftOut, LeftOutKind};
 use couchfile::data_dir::{DataFile, Range, ShardName, split_suffix};
 use couchfile::ring;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use crate::folder::NodeFolder;
 use crate::plan::{Plan, PlannedShard};
 use crate::remote;
 
-/// What `[couchdb] enable_database_recovery` makes of a deleted shard's name ends with this; date and time stand before it.
+/// The end of the name that `[couchdb] enable_database_recovery` gives a deleted shard, after date and time.
 const SOFT_DELETED: &str = ".deleted.couch";
-/// What the names of databases' files end with.
+/// The end of the names of database files.
 const ENDING: &str = ".couch";
-/// Folders in a data folder that hold no databases, beside hidden ones.
+/// Directories in a data directory that hold no databases, besides hidden ones.
 const NO_DATABASES: [&str; 3] = ["shards", "search_indexes", "nouveau"];
 
-/// A file: number of its folder, path below it, bytes.
+/// A file: number of its data directory, path below it, bytes.
 type Found = (u16, String, u64);
 
-/// What was found, not confirmed yet: a database that is being made or deleted this moment may be among it.
+/// Files found, not confirmed yet: they may belong to a database that is just being created or deleted.
 pub(super) struct Leftovers {
     piles: BTreeMap<(LeftOutKind, String, String), Vec<Found>>,
 }
 
 impl Leftovers {
-    /// Lists the files of all nodes and keeps those that the plan does not know.
+    /// Lists the files of all nodes and keeps those that are not in the plan.
     pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Self> {
         // Most files are planned, and need no more than one look.
         let planned: HashMap<&str, &[u16]> =
@@ -52,8 +52,8 @@ impl Leftovers {
         Ok(Self { piles })
     }
 
-    /// Fails where the shard maps name no database while there are shards: then they were lost, and an archive of nothing would
-    /// be taken for a backup.
+    /// Fails if the shard maps name no database although there are shards: the maps were lost, and an empty archive would look
+    /// like a backup.
     pub(super) fn refuse_empty_maps(&self, plan: &Plan<'_>) -> Result<()> {
         if !plan.known.is_empty() {
             return Ok(());
@@ -69,21 +69,22 @@ impl Leftovers {
         }
         let named: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
         Err(Failure::incomplete(
+            Code::new("CC-B06"),
             format!(
-                "the shard maps (_dbs.couch) of the given nodes name no database, but {files} shards of {} databases lie \
-                 there ({}{}): an archive of these maps would hold nothing, and a restore of it would remove the shards",
+                "the shard maps (_dbs.couch) of the given nodes name no database, but the nodes hold {files} shards of {} \
+                 databases ({}{}): the archive would hold no databases, and a restore of it would remove the shards",
                 names.len(),
                 named.join(", "),
                 if names.len() > named.len() { ", …" } else { "" }
             ),
-            "If _dbs.couch was lost or truncated, put it back from an older backup or another node and try again; until \
-             then copy the folder `shards` somewhere safe. If these shards are left over and the maps are right, give \
+            "If _dbs.couch was lost or truncated, copy the directory `shards` to a safe place, restore _dbs.couch from an older \
+             backup or another node, and try again. If these shards are leftovers and the maps are right, give \
              --accept-empty-maps.",
         ))
     }
 
-    /// What is still there now, so that what a deletion was about to remove does not count. `created` are databases that were
-    /// made meanwhile.
+    /// The files that still exist now, so that files that a deletion was about to remove are ignored. `created` are databases
+    /// that were created in the meantime.
     pub(super) fn confirmed(
         self,
         folders: &[NodeFolder],
@@ -103,7 +104,7 @@ impl Leftovers {
             }
             let documents = if kind.is_loss() { documents(folders, &pile, threads)? } else { None };
             let nodes: BTreeSet<String> =
-                pile.iter().map(|(number, ..)| folders[usize::from(*number)].shown_node()).collect();
+                pile.iter().map(|(number, ..)| folders[usize::from(*number)].node_display_name()).collect();
             left_out.push(LeftOut {
                 kind,
                 name,
@@ -118,7 +119,7 @@ impl Leftovers {
     }
 }
 
-/// What a file is; `None` for one that is saved or that no backup needs.
+/// The kind of a file; `None` for a file that is saved or that no backup needs.
 fn classify(
     path: &str,
     number: u16,
@@ -159,8 +160,8 @@ fn soft_deleted(below: &str) -> Option<&str> {
     Some(if is_digits(time) && is_digits(date) { rest } else { name })
 }
 
-/// Whether the shard maps of some node remember that a database of this name was deleted: its document is deleted, or it was
-/// changed since it was first made. The first revision of a map with another suffix tells of no deletion.
+/// Whether the shard maps of a node remember that a database of this name was deleted: its document is deleted, or it has changed
+/// since it was created. The first revision of a map with another suffix does not mean a deletion.
 fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
     folders.iter().filter_map(|folder| folder.maps.as_ref().ok()).any(|maps| {
         let remembers = maps.document(db.as_bytes(), |doc| {
@@ -171,7 +172,7 @@ fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
     })
 }
 
-/// Takes a file's path below the data folder and what gives its size, in bytes.
+/// Receives a file's path below the data directory and a function that returns its size in bytes.
 type Each<'e> = dyn FnMut(&str, &dyn Fn() -> u64) + 'e;
 
 /// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it.
@@ -209,12 +210,12 @@ fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a folder beside `shards` may hold databases of CouchDB 1.x with a `/` in their names.
+/// Whether a directory next to `shards` may hold databases of CouchDB 1.x with a `/` in their names.
 fn may_hold_databases(name: &str) -> bool {
     !name.starts_with(['.', '_']) && !NO_DATABASES.contains(&name)
 }
 
-/// Whether a file beside `shards` is a database of CouchDB 1.x. Names with `_` are the node's own.
+/// Whether a file next to `shards` is a database of CouchDB 1.x. Names with `_` belong to the node itself.
 fn is_old_database(name: &str) -> bool {
     name.ends_with(ENDING) && !name.starts_with(['.', '_'])
 }
@@ -233,7 +234,7 @@ fn walk_beside(root: &Path, each: &mut Each<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All regular files below a folder of this machine. Folders and files may vanish meanwhile.
+/// All regular files below a directory of this machine. Directories and files may vanish in the meantime.
 fn walk(root: &Path, folder: &str, each: &mut Each<'_>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     let mut below = String::new();
@@ -265,7 +266,7 @@ fn walk(root: &Path, folder: &str, each: &mut Each<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of a file, 0 if it is gone.
+/// Bytes of a file, 0 if it does not exist any more.
 fn size_of(entry: &std::fs::DirEntry) -> u64 {
     entry.metadata().map_or(0, |metadata| metadata.len())
 }
@@ -293,7 +294,7 @@ fn still_there(folders: &[NodeFolder], pile: Vec<Found>) -> Result<Vec<Found>> {
     Ok(there)
 }
 
-/// Documents in the files of one database, every range once.
+/// Documents in the files of one database, each range counted once.
 fn documents(folders: &[NodeFolder], pile: &[Found], threads: usize) -> Result<Option<u64>> {
     let mut by_path: BTreeMap<&str, Vec<u16>> = BTreeMap::new();
     for (number, path, _) in pile {

@@ -1,10 +1,10 @@
-//! Saves the data of one or several nodes, running or not, into one archive.
+//! Saves the data of one or several nodes, running or not, in one archive.
 //!
-//! In this order: the shard maps are opened and stay open as they are; of every shard one node is chosen; view indexes are
-//! archived; the shard maps as opened; the shards. A view index is read before its shard, so its sequence cannot be
-//! beyond the shard's. Of every file the archive gets the prefix up to its last valid header, read through one open
-//! descriptor; of a large file of another machine everything up to its length when it was opened, since its last header is
-//! known only when it has passed by; or, where a mirror is kept, the prefix of what is in that.
+//! The order is: open the shard maps and keep them open; choose one node for every shard; save the view indexes, then the shard
+//! maps as they were opened, then the shards. A view index is read before its shard, so its sequence cannot be beyond the
+//! shard's. The archive gets the prefix of every file up to its last valid header, read through one open descriptor. Of a large
+//! file of another machine it gets everything up to the length at opening, because the last header is known only at the end. With
+//! a mirror it gets the prefix of the mirrored file.
 
 mod adding;
 mod asked;

@@ -10,20 +10,21 @@ use couchfile::document::DocInfo;
 use couchfile::read_at::FileBytes;
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::copies;
 use crate::folder::{MapsBytes, NodeFolder};
 use crate::known::Winner;
 use crate::plan::{Maps, Plan};
 
-/// Shard maps up to this size, in bytes, are archived as they are, however much of them is garbage.
+/// Shard maps up to this size, in bytes, are archived unchanged, however much of them is garbage.
 const WORTH_REWRITING: u64 = 1 << 20;
 
-/// The shard maps of the node that is not behind the others: one that was away does not know what was created meanwhile,
-/// and still knows what was deleted. Also the numbers of all folders whose maps can be read, that one first.
+/// The shard maps of the node that is not behind the others: a node that was down does not know databases that were created in
+/// the meantime, and still knows deleted ones. Also the numbers of all data directories whose maps can be read, the chosen one
+/// first.
 ///
-/// Maps that cannot be read are noted as problems.
+/// Maps that cannot be read are recorded as problems.
 pub(super) fn best<'f>(
     folders: &'f [NodeFolder],
     problems: &mut Vec<FileProblem>,
@@ -36,8 +37,8 @@ pub(super) fn best<'f>(
             Err(e) => problems.push(FileProblem {
                 path: SHARD_MAPS.to_owned(),
                 problem: format!(
-                    "{}: {e}; what only this node knew is not in the archive",
-                    folder.shown_node()
+                    "{}: {e}; databases that only this node knew are not in the archive",
+                    folder.node_display_name()
                 ),
             }),
         }
@@ -49,36 +50,40 @@ pub(super) fn best<'f>(
     let Some((folder, database)) = found else {
         let reasons: Vec<String> = problems.iter().map(|problem| problem.problem.clone()).collect();
         return Err(Failure::incomplete(
+            Code::new("CC-B01"),
             format!(
                 "none of the given nodes has readable shard maps (_dbs.couch), without which nothing can be restored: {}",
                 reasons.join("; ")
             ),
-            "Give the data folder of another node of the cluster, too.",
+            "Give the data directory of another node of the cluster too.",
         ));
     };
     for problem in problems.iter() {
-        let text =
-            format!("_dbs.couch of {}. The shard maps of {} are used.", problem.problem, folder.shown_node());
+        let text = format!(
+            "_dbs.couch of {}. The shard maps of {} are used.",
+            problem.problem,
+            folder.node_display_name()
+        );
         reporter.notice(&Notice { severity: Severity::Problem, text });
     }
-    let counted = database.counts().map_err(|e| unusable(folder.shown_file(SHARD_MAPS), e))?;
+    let counted = database.counts().map_err(|e| unusable(folder.file_display_name(SHARD_MAPS), e))?;
     Ok((Maps { database, folder, count: counted.0 }, order))
 }
 
-/// A `_dbs.couch` that was written anew for the archive, in a file without name.
+/// A `_dbs.couch` that was rewritten for the archive, in a temporary file.
 pub(super) struct NewMaps {
     pub(super) content: FileBytes,
     pub(super) facts: Facts,
 }
 
-/// Writes the shard maps anew where the node's file cannot go into the archive as it is: other nodes know more, shards are
-/// being split, or most of it is garbage. `None` where it can.
+/// Rewrites the shard maps if the node's file cannot be archived unchanged: other nodes know more, shards are being split, or
+/// most of it is garbage. `None` if it can.
 ///
-/// What is written: the live maps with their revisions, and design documents. Deleted documents stay behind: nothing asks an
-/// archive for them.
+/// The new file holds the live maps with their revisions and the design documents. Deleted documents are left out: nothing needs
+/// them in an archive.
 pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize) -> Result<Option<NewMaps>> {
     let Maps { database, folder, .. } = plan.maps;
-    let failed = |e| unusable(folder.shown_file(SHARD_MAPS), e);
+    let failed = |e| unusable(folder.file_display_name(SHARD_MAPS), e);
     let is_of_base = |winner: &Winner| std::ptr::eq(&raw const folders[winner.folder], folder);
     let changed = plan.disputed.values().any(|disputed| !disputed.winner.as_ref().is_some_and(is_of_base));
     let len = database.header_end();
@@ -141,7 +146,7 @@ pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize)
     Ok(Some(NewMaps { content, facts }))
 }
 
-/// The document of a map; of one in the middle of shard splitting with the ranges that are saved.
+/// The document of a map. During shard splitting it names the ranges that are saved.
 fn with_ring(document: MapDocument, plan: &Plan<'_>) -> Result<NewDocument> {
     match plan.rings.get(&document.id) {
         Some(ring) => moved(document, |map| map.with_ranges(ring)),

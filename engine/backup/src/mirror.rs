@@ -1,4 +1,4 @@
-//! A mirror of nodes' files on this machine, so that only what is new crosses the network.
+//! A mirror of nodes' files on this machine, so that only new data crosses the network.
 //!
 //! ```text
 //! DIR/couchcopy-mirror           tells that this is one; locked while a backup uses it
@@ -6,9 +6,9 @@
 //! DIR/HOST,%2Fdata%2Ffolder/     a node's files, by their paths below its data folder
 //! ```
 //!
-//! A mirrored file is a prefix of the node's file, with the node's time of last change once it is all that there was. So a
-//! backup that was killed leaves nothing that the next one could not go on with. Only a power failure can leave files that are
-//! not what they seem: what the backup wrote that it cut off is then removed.
+//! A mirrored file is a prefix of the node's file, and gets the node's time of last change when it is complete. So the next
+//! backup can continue after a backup that was killed. Only a power failure can leave wrong files: everything that the
+//! interrupted backup wrote is then removed.
 
 mod node;
 
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ::node::NodeFiles;
 use outcome::report::Reporter;
-use outcome::{Failure, Result, parallel, sync_folder};
+use outcome::{Code, Failure, Result, parallel, sync_folder};
 
 use crate::folder::NodeFolder;
 use crate::plan::{PlannedShard, PlannedView};
@@ -33,42 +33,44 @@ const MARK: &str = "couchcopy-mirror";
 const MARK_TEXT: &str = "A mirror of CouchDB nodes' files, made by `couchcopy backup --rsync-reuse-dir`.\n\
                          Backups keep it up to date. It may be removed; the next backup then fetches everything.\n";
 const UNFINISHED: &str = "unfinished";
-/// Tells one start of this machine from another.
+/// Distinguishes one start of this machine from another.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// Longest name of a node's folder in bytes, a number behind it not counted.
+/// Longest name of a node's directory in bytes, without a number after it.
 const LONGEST_NAME: usize = 200;
 
-/// The folder with the mirrors of all nodes, ours alone as long as this lives.
+/// The directory with the mirrors of all nodes, locked as long as this value exists.
 pub(super) struct Mirror {
     folder: PathBuf,
     _lock: File,
-    /// Folders given to nodes.
+    /// Directories that are assigned to nodes.
     taken: Mutex<Vec<PathBuf>>,
 }
 
 impl Mirror {
-    /// Opens a mirror, or makes an empty one.
+    /// Opens a mirror, or creates an empty one.
     ///
-    /// Fails where another backup uses it, and where the folder is anything else.
+    /// Fails if another backup uses it, or if the directory is not a mirror.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let failed = |doing| move |e| Failure::io(doing, folder, e);
         match DirBuilder::new().mode(0o700).create(folder) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(failed("create the folder")(e)),
+            Err(e) => return Err(failed("create the directory")(e)),
         }
         let is_mark = |name: &str| fs::symlink_metadata(folder.join(name)).is_ok_and(|found| found.is_file());
         let mut entries = fs::read_dir(folder).map_err(failed("list"))?;
         if entries.next().is_some() && !is_mark(MARK) {
             return Err(Failure::refused(
-                format!("{} is not empty, and no mirror that couchcopy made", folder.display()),
-                "Name a new folder: what does not belong to a mirror is removed from it.",
+                Code::new("CC-B11"),
+                format!("{} is not empty and is not a mirror made by couchcopy", folder.display()),
+                "Choose a new directory: files that do not belong to the mirror would be removed from it.",
             ));
         }
         // It holds everything that the nodes hold.
-        let mode = fs::metadata(folder).map_err(failed("look at"))?.permissions().mode();
+        let mode = fs::metadata(folder).map_err(failed("inspect"))?.permissions().mode();
         if mode & 0o077 != 0 {
-            fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(failed("close to others"))?;
+            fs::set_permissions(folder, Permissions::from_mode(0o700))
+                .map_err(failed("restrict access to"))?;
         }
         let path = folder.join(MARK);
         let mut lock = OpenOptions::new()
@@ -83,8 +85,9 @@ impl Mirror {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Failure::refused(
+                    Code::new("CC-B12"),
                     format!("another backup is using the mirror {}", folder.display()),
-                    "Wait until it is done, or name another folder with --rsync-reuse-dir.",
+                    "Wait until it is done, or choose another directory with --rsync-reuse-dir.",
                 ));
             }
             Err(TryLockError::Error(e)) => return Err(Failure::io("lock", path, e)),
@@ -97,8 +100,8 @@ impl Mirror {
         Ok(mirror)
     }
 
-    /// Notes that the mirror is going to change. Where an earlier backup was cut off by a power failure, removes what that
-    /// one wrote.
+    /// Records that the mirror is going to change. If an earlier backup was interrupted by a power failure, removes everything
+    /// that it wrote.
     fn begin(&self) -> Result<()> {
         let path = self.folder.join(UNFINISHED);
         let failed = |doing| {
@@ -110,7 +113,7 @@ impl Mirror {
             Ok(mut file) => {
                 let mut of_last = String::new();
                 file.read_to_string(&mut of_last).map_err(failed("read"))?;
-                let begun = file.metadata().map_err(failed("look at"))?.ctime();
+                let begun = file.metadata().map_err(failed("inspect"))?.ctime();
                 if boot.is_empty() || of_last != boot {
                     remove_since(&self.folder, begun)?;
                     rustix::fs::syncfs(&file).map_err(|e| failed("make durable")(e.into()))?;
@@ -143,7 +146,7 @@ impl Mirror {
         sync_folder(&self.folder).map_err(failed)
     }
 
-    /// The part of the mirror that belongs to a node, which is known by its machine and data folder.
+    /// The part of the mirror that belongs to a node, which is identified by its machine and data directory.
     pub(super) fn of_node(&self, files: &Arc<dyn NodeFiles>, data: &Path) -> Result<NodeMirror> {
         let name = folder_name(&files.node(), data);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,7 +162,7 @@ impl Mirror {
         taken.push(folder.clone());
         match DirBuilder::new().mode(0o700).create(&folder) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(Failure::io("create the folder", folder, e));
+                return Err(Failure::io("create the directory", folder, e));
             }
             _ => {}
         }
@@ -167,8 +170,8 @@ impl Mirror {
     }
 }
 
-/// Brings the mirrors of all nodes up to date: the view indexes first, then the shards, so that no index is ahead of its shard.
-/// What is not to be saved from a node vanishes from its mirror.
+/// Updates the mirrors of all nodes: the view indexes first, then the shards, so that no index is ahead of its shard. Files that
+/// are not saved from a node are removed from its mirror.
 pub(super) fn update(
     folders: &[NodeFolder],
     views: &[PlannedView],
@@ -195,7 +198,7 @@ pub(super) fn update(
             add(&mut of_shards, first, &shard.path);
         }
     }
-    reporter.phase("bringing the mirror up to date", Some(total));
+    reporter.phase("updating the mirror", Some(total));
     let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
     let step = |more_files: u64, more_bytes: u64| {
         let files = files.fetch_add(more_files, Ordering::Relaxed) + more_files;
@@ -213,7 +216,7 @@ pub(super) fn update(
     .collect()
 }
 
-/// Name of the folder of a node's mirror.
+/// Name of the directory of a node's mirror.
 fn folder_name(node: &str, data: &Path) -> String {
     let whole = format!("{node},{}", data.display());
     let mut name = String::new();
@@ -243,13 +246,13 @@ fn remove_since(folder: &Path, second: i64) -> Result<()> {
     })
 }
 
-/// Calls `each` for everything below a folder that is no folder, links not followed.
+/// Calls `each` for everything below a directory that is not a directory, without following links.
 fn walk(folder: &Path, each: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>) -> Result<()> {
     let failed = |e| Failure::io("list", folder, e);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let path = entry.path();
-        let found = entry.metadata().map_err(|e| Failure::io("look at", &path, e))?;
+        let found = entry.metadata().map_err(|e| Failure::io("inspect", &path, e))?;
         if found.is_dir() {
             walk(&path, each)?;
         } else {

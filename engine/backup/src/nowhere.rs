@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use couchfile::data_dir::{Range, ShardName};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::folder::NodeFolder;
 
@@ -11,9 +11,9 @@ use crate::folder::NodeFolder;
 #[derive(Debug, Default)]
 pub(super) struct Nowhere {
     count: usize,
-    /// Of the first few: database, range, nodes.
+    /// The first few ranges: database, range, nodes.
     examples: Vec<(String, Range, Vec<String>)>,
-    /// How many of them each absent node holds.
+    /// How many of these ranges each absent node holds.
     nodes: BTreeMap<String, usize>,
 }
 
@@ -41,16 +41,17 @@ impl Nowhere {
             folders.iter().map(|folder| folder.name.as_deref().unwrap_or("of unknown name")).collect();
         let nodes: Vec<&str> = self.nodes.keys().map(String::as_str).collect();
         Err(Failure::incomplete(
+            Code::new("CC-B08"),
             format!(
-                "{} ranges lie on none of the given nodes ({}): {}{}",
+                "{} ranges are on none of the given nodes ({}): {}{}",
                 self.count,
                 given.join(", "),
                 examples.join("; "),
                 if self.count > 3 { "; …" } else { "" }
             ),
             format!(
-                "Give the data folders of more nodes: these ranges are on {}. If a folder is one of them under \
-                 another name, give that name after it: HOST,DIR,NODENAME.",
+                "Give the data directories of more nodes: these ranges are on {}. If a given directory belongs to one of these \
+                 nodes under another name, give that name after it: HOST,DIR,NODENAME.",
                 nodes.join(", ")
             ),
         ))

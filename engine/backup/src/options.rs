@@ -1,4 +1,4 @@
-//! What to save and how, and what came of it.
+//! The options and the result of a backup.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,48 +7,48 @@ use contents::{BackupSummary, Choice};
 use node::{Http, NodeFiles};
 use serde::Serialize;
 
-/// What to save and how.
+/// The options of a backup.
 #[derive(Clone)]
 pub struct BackupOptions {
-    /// Data folders of the nodes of one cluster.
+    /// Data directories of the nodes of one cluster.
     pub folders: Vec<FolderArgument>,
-    /// The archive to be made.
+    /// The path of the new archive.
     pub archive: PathBuf,
-    /// Whether an archive that is there already is replaced (only when the new one is whole).
+    /// Whether to replace an existing archive (only when the new one is complete).
     pub overwrite: bool,
-    /// Level of compression, 0 (fastest) to 12 (smallest).
+    /// Compression level, 0 (fastest) to 12 (smallest).
     pub level: i32,
-    /// Number of threads; 0: as many as there are cores.
+    /// Number of threads; 0: the number of cores.
     pub threads: usize,
-    /// Ask CouchDB for the limits of however many databases.
+    /// Query CouchDB for the limits of all databases, for any number of databases.
     pub limits: bool,
-    /// Save the nodes' configuration files, too: those in these folders or, where none are named, in the usual ones.
+    /// Save the nodes' configuration files too: those in these directories or, if none are given, in the usual ones.
     pub config: Option<Vec<PathBuf>>,
-    /// A folder that mirrors the files of nodes on other machines: only what is new comes over the network.
+    /// A directory that mirrors the files of nodes on other machines, so that only new data crosses the network.
     pub mirror: Option<PathBuf>,
-    /// Check trees, bodies and attachments of shards while they are saved, and save another node's copy where one is damaged.
+    /// Check trees, bodies and attachments of shards while they are saved, and save another node's copy of a damaged shard.
     pub check: bool,
-    /// Save shard maps that name no database though there are shards.
+    /// Save shard maps that name no database although there are shards.
     pub accept_empty_maps: bool,
 }
 
-/// A data folder as the user names it.
+/// A data directory as the user names it.
 #[derive(Clone)]
 pub struct FolderArgument {
-    /// The folder.
+    /// The path of the data directory.
     pub path: PathBuf,
-    /// The node's name, where the user gives it; else it is read from `_dbs.couch`.
+    /// The node's name, if the user gives it; else it is read from `_dbs.couch`.
     pub node: Option<String>,
-    /// How its files are reached; `None`: they are opened by their paths.
+    /// Access to its files; `None`: they are opened by their paths.
     pub files: Option<Arc<dyn NodeFiles>>,
-    /// Its CouchDB, to be asked for what files do not hold; with name and password of a server admin.
+    /// Its CouchDB, to query what files do not hold; with the name and password of a server admin.
     pub http: Option<Arc<Http>>,
-    /// Folders of its configuration, where they are others than those of all nodes.
+    /// Directories of its configuration, if they differ from those of all nodes.
     pub config: Vec<PathBuf>,
 }
 
 impl FolderArgument {
-    /// A folder of this machine.
+    /// A data directory of this machine.
     pub fn local(path: impl Into<PathBuf>, node: Option<String>) -> Self {
         Self { path: path.into(), node, files: None, http: None, config: Vec::new() }
     }
@@ -57,7 +57,7 @@ impl FolderArgument {
 /// A finished backup.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackupResult {
-    /// Also stored in the archive.
+    /// The record of the backup, which is also stored in the archive.
     #[serde(flatten)]
     pub summary: BackupSummary,
     /// Ranges whose copies have different numbers of documents or purges, and which copy was saved.

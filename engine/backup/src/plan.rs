@@ -21,41 +21,41 @@ use crate::nowhere::Nowhere;
 use crate::security::Securities;
 use crate::{copies, maps, remote};
 
-/// The shard maps that the backup goes by: those of one node, as they were when it was opened.
+/// The shard maps that the backup uses: those of one node, as they were when they were opened.
 #[derive(Clone, Copy)]
 pub(super) struct Maps<'f> {
     /// The open file.
     pub(super) database: &'f Database<MapsBytes>,
-    /// The folder that it is from.
+    /// The data directory that it is from.
     pub(super) folder: &'f NodeFolder,
-    /// Number of shard maps in it.
+    /// Number of shard maps in the file.
     pub(super) count: u64,
 }
 
 /// A shard to be saved.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedShard {
-    /// Path below the data folder.
+    /// Path below the data directory.
     pub(super) path: String,
-    /// Numbers of the folders whose node holds a copy, the one to be read first in front.
+    /// Numbers of the data directories whose node holds a copy; the first one is read first.
     pub(super) folders: Box<[u16]>,
-    /// Whether its documents are placed by the first part of their ids.
+    /// Whether its database is partitioned.
     pub(super) partitioned: bool,
 }
 
 /// A view index to be saved.
 #[derive(Debug, Clone)]
 pub(super) struct PlannedView {
-    /// Path below the data folder.
+    /// Path below the data directory.
     pub(super) path: String,
-    /// Number of the folder.
+    /// Number of the data directory.
     pub(super) folder: u16,
 }
 
-/// Which folders belong to the nodes that a shard map names.
+/// The data directories that belong to the nodes in a shard map.
 struct Holders<'f> {
     by_name: HashMap<&'f str, u16>,
-    /// Folders whose node nobody knows the name of: they can only be asked for the file.
+    /// Data directories whose node name is not known: only a search for the file shows what they hold.
     nameless: Vec<u16>,
 }
 
@@ -74,34 +74,34 @@ impl<'f> Holders<'f> {
     }
 }
 
-/// What a backup will save.
+/// The files that a backup will save.
 pub(super) struct Plan<'f> {
     pub(super) maps: Maps<'f>,
-    /// In the order of their paths.
+    /// The shards, in the order of their paths.
     pub(super) shards: Vec<PlannedShard>,
     /// Number of databases.
     pub(super) databases: u64,
     /// Shard maps that cannot be read.
     pub(super) problems: Vec<FileProblem>,
-    /// Databases that the nodes' shard maps do not agree on.
+    /// Databases for which the nodes have different shard maps.
     pub(super) disputed: BTreeMap<String, Disputed>,
-    /// Databases that only some nodes know, and that lie on none of the given ones.
+    /// Databases that only some nodes know, and that are on none of the given nodes.
     pub(super) unreachable: BTreeSet<String>,
-    /// The ranges that count, of databases in the middle of shard splitting.
+    /// The ranges in use of databases whose shards are being split.
     pub(super) rings: BTreeMap<String, Vec<Range>>,
-    /// Shards that are not saved, as others hold the same documents.
+    /// Shards that are not saved because other shards hold the same documents.
     pub(super) surplus: u64,
-    /// Names with suffixes of all databases.
+    /// Names of all databases with their suffixes.
     pub(super) known: HashSet<Box<str>>,
-    /// Maps of databases in the middle of shard splitting, until it is known which ranges count.
+    /// Maps of databases whose shards are being split, until the ranges in use are known.
     splitting: Vec<ShardMap>,
 }
 
 impl<'f> Plan<'f> {
-    /// Plans by the shard maps of all nodes: those of the node that is not behind the others and, for databases that they do not
-    /// agree on, what CouchDB would make of all of them.
+    /// Plans with the shard maps of all nodes: those of the node that is not behind the others and, for databases with different
+    /// maps, the result that CouchDB would reach.
     ///
-    /// Fails where no folder has readable shard maps, or no closed ring of a database's ranges lies on the nodes.
+    /// Fails if no data directory has readable shard maps, or if the nodes hold no complete ring of a database's ranges.
     pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
         let mut problems = Vec::new();
         let (maps, readable) = maps::best(folders, &mut problems, reporter)?;
@@ -139,11 +139,11 @@ impl<'f> Plan<'f> {
         }
         nowhere.refuse(folders)?;
         plan.shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        known::tell(&plan.disputed, folders, reporter);
+        known::report(&plan.disputed, folders, reporter);
         Ok(plan)
     }
 
-    /// Plans a database. Without `nowhere` it is left out where its ranges lie on none of the nodes.
+    /// Plans a database. Without `nowhere`, a database whose ranges are on none of the nodes is left out.
     fn add(&mut self, map: ShardMap, holders: &Holders<'_>, nowhere: Option<&mut Nowhere>) {
         self.known.insert(format!("{}{}", map.db, map.suffix).into_boxed_str());
         let held: Vec<(Range, Box<[u16]>)> = map
@@ -179,7 +179,8 @@ impl<'f> Plan<'f> {
         }
     }
 
-    /// Decides which ranges count where shards are being split: CouchDB answers from one ring of them, so one is saved.
+    /// Decides which ranges of databases are saved while shards are being split: CouchDB answers from one ring of ranges, so one
+    /// ring is saved.
     fn choose_rings(
         &mut self,
         folders: &[NodeFolder],
@@ -203,7 +204,7 @@ impl<'f> Plan<'f> {
             };
             let shown: Vec<String> = ring.iter().map(ToString::to_string).collect();
             let text = format!(
-                "{} is in the middle of shard splitting: of its {} ranges these are saved, which hold all documents: {}",
+                "the shards of {} are being split: of its {} ranges these are saved, which hold all documents: {}",
                 map.db,
                 map.by_range.len(),
                 shown.join(", ")
@@ -230,8 +231,8 @@ impl<'f> Plan<'f> {
         self.shard(path).is_some_and(|shard| shard.folders.contains(&folder))
     }
 
-    /// Chooses, where several folders hold a shard, the copy that lags behind no other; and, where shards are being split, the
-    /// ranges. Gives what copies differ.
+    /// Chooses the copy of every shard that is not behind any other, and the ranges of databases whose shards are being split.
+    /// Returns the copies that differ.
     pub(super) fn choose(
         &mut self,
         folders: &[NodeFolder],
@@ -261,7 +262,9 @@ impl<'f> Plan<'f> {
                 reporter.notice(&Notice {
                     severity: Severity::Warning,
                     text: format!(
-                        "copies of {} shards have equally many documents on several nodes, and nothing tells whether one                          is behind; the first node's are saved. Name and password of a server admin would tell, if no                          node has anything left to replicate.",
+                        "copies of {} shards have equally many documents on several nodes, and nothing shows whether one is \
+                         behind; those of the first node are saved. Give the name and password of a server admin: if CouchDB \
+                         reports that nothing is left to replicate, no copy is behind.",
                         ordered.undecided
                     ),
                 });
@@ -284,14 +287,14 @@ impl<'f> Plan<'f> {
         Ok(choices)
     }
 
-    /// The databases that only some nodes know, and that lie on none of the given ones.
+    /// The databases that only some nodes know, and that are on none of the given nodes.
     pub(super) fn unreachable(&self, folders: &[NodeFolder]) -> Vec<LeftOut> {
         let left_out = |db: &String| {
             let disputed = self.disputed.get(db)?;
             let winner = disputed.winner.as_ref()?;
             let nodes: BTreeSet<&String> = winner.map.by_range.values().flatten().collect();
             let known_by: Vec<String> =
-                disputed.knows.iter().map(|&number| folders[number].shown_node()).collect();
+                disputed.knows.iter().map(|&number| folders[number].node_display_name()).collect();
             let nodes = if nodes.is_empty() { known_by } else { nodes.into_iter().cloned().collect() };
             Some(LeftOut {
                 kind: LeftOutKind::UnreachableDatabase,
@@ -306,7 +309,7 @@ impl<'f> Plan<'f> {
         self.unreachable.iter().filter_map(left_out).collect()
     }
 
-    /// The ranges of a database that were planned to be saved; none where its map cannot be read.
+    /// The planned ranges of a database; none if its map cannot be read.
     pub(super) fn ranges(&self, db: &str) -> Vec<Range> {
         if let Some(ring) = self.rings.get(db) {
             return ring.clone();
@@ -322,7 +325,7 @@ impl<'f> Plan<'f> {
         found.ok().flatten().flatten().as_ref().map(of_map).unwrap_or_default()
     }
 
-    /// Numbers of the folders of nodes, as a shard map names them.
+    /// Numbers of the data directories of the nodes in a shard map.
     pub(super) fn holders(folders: &[NodeFolder], nodes: &[String]) -> Box<[u16]> {
         Holders::of(folders).of_nodes(nodes)
     }
@@ -355,7 +358,7 @@ impl<'f> Plan<'f> {
                 let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else {
                     // Whatever a link leads to is not looked into.
                     if kind == FileKind::Link {
-                        views.left_out.push(format!("{} (a symbolic link)", folder.shown_file(&path)));
+                        views.left_out.push(format!("{} (a symbolic link)", folder.file_display_name(&path)));
                     }
                     continue;
                 };
@@ -368,7 +371,7 @@ impl<'f> Plan<'f> {
                 }
                 match kind {
                     FileKind::File => views.planned.push(PlannedView { path, folder: number as u16 }),
-                    FileKind::Folder => views.left_out.push(format!("{path} (a folder)")),
+                    FileKind::Folder => views.left_out.push(format!("{path} (a directory)")),
                     FileKind::Link => views.left_out.push(format!("{path} (a symbolic link)")),
                     FileKind::Other => views.left_out.push(format!("{path} (not a regular file)")),
                 }
@@ -379,12 +382,12 @@ impl<'f> Plan<'f> {
     }
 }
 
-/// What lies where view indexes do.
+/// The entries of a directory of view indexes.
 #[derive(Debug, Default)]
 pub(super) struct FoundViews {
-    /// Those to be saved, in the order of their paths.
+    /// The view indexes to be saved, in the order of their paths.
     pub(super) planned: Vec<PlannedView>,
-    /// What is called like one, or may hold some, and cannot be saved; with the reason.
+    /// Entries that are named like view indexes, or may hold some, and cannot be saved, with the reason.
     pub(super) left_out: Vec<String>,
 }
 
@@ -407,7 +410,8 @@ pub(super) fn for_each_map<R: ReadAt>(
     convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
 }
 
-/// Everything below `.shards` that is no folder, and folders that are called like a view index. Folders may vanish meanwhile.
+/// Everything below `.shards` that is not a directory, and directories that are named like a view index. Directories may vanish
+/// in the meantime.
 fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -1,8 +1,7 @@
-//! Files of nodes that cannot be opened from here. They come as streams and go straight into the archive; nothing is written
-//! on the node.
+//! Files of nodes that cannot be opened on this machine. They arrive as streams and go straight into the archive; nothing is
+//! written on the node.
 //!
-//! Memory is bounded: small files wait in it up to [`BUDGET`] for all nodes together, of a large file there are two MiB per
-//! stream at a time.
+//! Memory is bounded: small files take up to [`BUDGET`] for all nodes together, a large file two MiB per stream.
 
 mod alone;
 mod copies;
@@ -23,24 +22,25 @@ use node::{FoundFile, NodeError, NodeFiles, Packing, is_of_the_way};
 
 pub(super) use self::copies::{documents, order_all};
 pub(super) use self::lane::PAUSES;
-use self::lane::{Arrived, Lane, Taken, Tell};
+use self::lane::{Arrived, Lane, Notify, Taken};
 pub(super) use self::passing::Passing;
 use self::passing::{BrokenOff, Passed};
 use crate::file::FileFailure;
 use crate::folder::{MapsBytes, NodeFolder};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// Bytes of small files of all nodes that may wait in memory.
 const BUDGET: usize = 32 << 20;
-/// So many files of a node are worth a second stream: one waits while the node opens files, the other one brings some.
+/// From this number of files on a node gets a second stream: one stream waits while the node opens files, the other one transfers
+/// data.
 const MANY: usize = 4000;
-/// Files that come through one of two streams, before it is the other one's turn.
+/// Files that arrive through one of two streams before it is the other stream's turn.
 const TURN: usize = 256;
 /// Shard maps up to this size stay in memory.
 const MAPS_IN_MEMORY: u64 = 16 << 20;
 
-/// Fetches `_dbs.couch`; gives when it was last changed, too. `None` where it is not there. Tries again where the connection
-/// breaks, as streams do: this is what a backup ends with.
+/// Fetches `_dbs.couch` and returns when it was last changed. `None` if it does not exist. Tries again if the connection breaks,
+/// as streams do: this is the last action of a backup.
 pub(super) fn fetch_maps(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsBytes, u64)>> {
     for pause in PAUSES {
         match fetch_maps_once(files, folder) {
@@ -97,26 +97,28 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
     Ok(fetched)
 }
 
-/// Fails where the shard maps did not come because the folder, or they, may not be read: tar leaves that out, and it must not
-/// look like a folder that is none.
+/// Fails if the shard maps did not arrive because the directory or the file may not be read: tar leaves it out, and that must not
+/// look like a directory without shard maps.
 pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<()> {
     let listed = files.list(folder)?;
     let place = format!("{}:{}", files.node(), folder.display());
     match listed {
         None => Err(Failure::refused(
-            format!("there is no folder {place}, or it may not be entered"),
-            "Give the folder that `[couchdb] database_dir` names in the node's configuration. If only root or \
-             CouchDB's user may enter it, give --use-sudo.",
+            Code::new("CC-B04"),
+            format!("the directory {place} does not exist or is not accessible"),
+            "Give the directory that `[couchdb] database_dir` names in the node's configuration. If only root or CouchDB's user \
+             may access it, give --use-sudo.",
         )),
         Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => Err(Failure::refused(
-            format!("{place}/{SHARD_MAPS} may not be read by the user that commands on the node run as"),
+            Code::new("CC-B05"),
+            format!("the user that runs commands on the node has no permission to read {place}/{SHARD_MAPS}"),
             "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
         )),
         Some(_) => Ok(()),
     }
 }
 
-/// All view indexes of a node, by their paths below its data folder, and whatever else lies among them.
+/// All view indexes of a node, by their paths below its data directory, and other entries among them.
 pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<FoundFile>> {
     let Some(streams) = files.streams() else { return Ok(Vec::new()) };
     let mut found = streams.find(&folder.join(".shards"))?;
@@ -126,41 +128,41 @@ pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<Fou
     Ok(found)
 }
 
-/// Whether a file that did not come is on its node all the same, and so cannot be read there.
+/// Whether a file that did not arrive exists on its node, and so cannot be read there.
 pub(super) fn is_there(files: &dyn NodeFiles, folder: &Path, path: &str) -> Result<bool> {
     let Some(streams) = files.streams() else { return Ok(false) };
     Ok(streams.size(&folder.join(path))?.is_some())
 }
 
-/// A file of another machine that is to be saved.
+/// A file of another machine to be saved.
 pub(super) enum Fetched<H> {
-    /// Its bytes are in the caller's buffer, up to its last header.
+    /// A small file: its bytes up to its last header are in the caller's buffer.
     Small {
-        /// What its header says.
+        /// The facts in its header.
         header: H,
         /// Time of its last change, in seconds since 1970.
         mtime: u64,
     },
-    /// It is passing; its header is known in the end.
+    /// A large file that is being transferred; its header is known at the end.
     Large {
         /// Its content.
         content: Passing,
-        /// Tells of its headers, in the end.
+        /// Reports its headers at the end.
         passed: Passed,
         /// Time of its last change, in seconds since 1970.
         mtime: u64,
     },
 }
 
-/// Why a file of another machine is not there to be saved.
+/// Why a file of another machine cannot be saved.
 pub(super) enum Absence {
-    /// It is missing or damaged.
+    /// The file is missing or damaged.
     File(FileFailure),
-    /// The node cannot be asked any more; the backup has to end.
+    /// The node cannot be reached any more; the backup has to end.
     Node(Failure),
 }
 
-/// What passed by as a shard.
+/// The result of a transferred shard.
 pub(super) fn passed_shard(passed: &Passed) -> std::result::Result<ShardHeader, CouchFileError> {
     passed.look(|scan| {
         let PassedDatabase { header, header_offset: offset, .. } = scan.database()?;
@@ -181,7 +183,7 @@ pub(super) fn passed_shard(passed: &Passed) -> std::result::Result<ShardHeader, 
     })
 }
 
-/// What passed by as a view index.
+/// The result of a transferred view index.
 pub(super) fn passed_view(passed: &Passed) -> std::result::Result<IndexHeader, CouchFileError> {
     passed.look(|scan| {
         let header = scan.view()?;
@@ -191,24 +193,24 @@ pub(super) fn passed_view(passed: &Passed) -> std::result::Result<IndexHeader, C
 
 /// Streams from all nodes on other machines, for the files of one phase.
 pub(super) struct Streams {
-    /// By number of the folder.
+    /// The streams, by number of the data directory.
     lanes: HashMap<u16, Vec<Lane>>,
     notices: Notices,
 }
 
-/// What streams have to tell, until somebody can pass it on.
+/// Notices of streams, until they can be reported.
 #[derive(Clone, Default)]
 struct Notices(Arc<Mutex<Vec<String>>>);
 
 impl Notices {
-    fn tell(&self) -> Tell {
+    fn notify(&self) -> Notify {
         let notices = self.clone();
         Arc::new(move |text| notices.0.lock().unwrap_or_else(PoisonError::into_inner).push(text))
     }
 }
 
 impl Streams {
-    /// Begins to read the files, given in the order in which they will be asked for.
+    /// Begins to read the files, in the order in which they will be requested.
     pub(super) fn start<'f>(
         folders: &[NodeFolder],
         wanted: impl Iterator<Item = (u16, &'f str)>,
@@ -234,7 +236,7 @@ impl Streams {
                 parts[(i / TURN) % several].push(path);
             }
             let start = |paths| {
-                Lane::start(Arc::clone(files), folder.path.clone(), paths, budget, notices.tell())
+                Lane::start(Arc::clone(files), folder.path.clone(), paths, budget, notices.notify())
                     .map_err(|e| Failure::io("start a thread for", &folder.path, e))
             };
             lanes.insert(number, parts.into_iter().map(start).collect::<Result<Vec<_>>>()?);
@@ -242,19 +244,19 @@ impl Streams {
         Ok(Self { lanes, notices })
     }
 
-    /// What the streams had to tell since this was asked last.
+    /// Notices of the streams since the last call.
     pub(super) fn notices(&self) -> Vec<String> {
         std::mem::take(&mut self.notices.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sees to it that nobody waits for a file any more.
+    /// Ends all waits for files.
     pub(super) fn stop(&self) {
         for lane in self.lanes.values().flatten() {
             lane.stop();
         }
     }
 
-    /// Why a stream failed for good, where one did.
+    /// Why a stream failed permanently, if one did.
     pub(super) fn failure(&self) -> Option<NodeError> {
         self.lanes.values().flatten().find_map(Lane::failure)
     }
@@ -264,8 +266,8 @@ impl Streams {
         lanes.iter().find_map(|lane| lane.number(path).map(|number| lane.take(number)))
     }
 
-    /// A view index, as it came. `None` where it did not: it was deleted with its design document, or swapped by a compaction
-    /// this moment. Not worth waiting for: CouchDB can build it anew.
+    /// A view index as it arrived. `None` if it did not arrive: it was deleted with its design document, or is just being swapped
+    /// by a compaction. There is no wait, because CouchDB can rebuild the index.
     pub(super) fn view(
         &self,
         folder: u16,
@@ -281,8 +283,8 @@ impl Streams {
         }
     }
 
-    /// A shard: as it came or, where it did not, or not whole, fetched alone with patience. `gone` tells whether its database
-    /// was deleted, as far as that is known already.
+    /// A shard as it arrived or, if it did not arrive completely, fetched alone with retries. `gone` reports whether its database
+    /// is known to be deleted.
     pub(super) fn shard(
         &self,
         folders: &[NodeFolder],
@@ -311,23 +313,23 @@ impl Streams {
             }
             Some(Taken::NotThere) | None => {}
         }
-        alone::shard(files, &folder.path, path, &folder.patience, buf, &self.notices.tell())
+        alone::shard(files, &folder.path, path, &folder.patience, buf, &self.notices.notify())
     }
 }
 
-/// What whoever waited is told; why is told by [`Streams::failure`].
+/// The error for whoever waited; [`Streams::failure`] returns the reason.
 fn cut_off() -> Failure {
     let error = std::io::Error::other("the connection failed");
     Failure::io("read", "the files of a node", error)
 }
 
-/// The error for a large file that did not come whole, where this is what an error of the archive comes from.
+/// The error for a large file that did not arrive completely, if that is the cause of an error of the archive.
 pub(super) fn broken_off(error: &std::io::Error) -> Option<NodeError> {
     let BrokenOff { node, path, why } = error.get_ref()?.downcast_ref::<BrokenOff>()?;
     Some(NodeError::Connection { node: node.clone(), doing: format!("read {path}"), problem: why.clone() })
 }
 
-/// Checks a small file as one of this machine would be: what comes after its last header is cut off.
+/// Checks a small file like a file of this machine, and cuts off what follows its last header.
 fn checked<H>(
     arrived: Arrived,
     buf: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! Reports what did not go as usual.
+//! Reports unusual results.
 
 use contents::BackupSummary;
 use outcome::report::{Notice, Reporter, Severity};
@@ -6,19 +6,20 @@ use outcome::report::{Notice, Reporter, Severity};
 use crate::folder::NodeFolder;
 use crate::left_out;
 
-/// Tells of folders that a mirror is of no use for.
+/// Reports directories for which a mirror is not used.
 pub(crate) fn tell_unmirrored(folders: &[NodeFolder], reporter: &dyn Reporter) {
-    let local = folders.iter().filter(|folder| folder.origin.mirror().is_none()).map(NodeFolder::shown);
+    let local =
+        folders.iter().filter(|folder| folder.origin.mirror().is_none()).map(NodeFolder::display_name);
     let local: Vec<String> = local.collect();
     if !local.is_empty() {
-        let text = format!("{} is read from this machine: the mirror is not used for that", local.join(", "));
+        let text = format!("{} is on this machine: the mirror is not used for it", local.join(", "));
         reporter.notice(&Notice { severity: Severity::Warning, text });
     }
 }
 
-/// Tells what did not go as usual. Problems are told by whoever prints the result.
+/// Reports unusual results. Whoever prints the result reports the problems.
 pub(crate) fn tell(summary: &BackupSummary, reporter: &dyn Reporter) {
-    left_out::tell(&summary.left_out, reporter);
+    left_out::report(&summary.left_out, reporter);
     let list = |names: &[String]| {
         let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
         let more = if names.len() > 5 { ", …" } else { "" };
@@ -62,7 +63,7 @@ pub(crate) fn tell(summary: &BackupSummary, reporter: &dyn Reporter) {
         notice(
             Severity::Warning,
             format!(
-                "{} view indexes were left out, CouchDB will build them anew: {}",
+                "{} view indexes were left out, CouchDB will rebuild them: {}",
                 summary.views_left_out.len(),
                 list(&summary.views_left_out)
             ),

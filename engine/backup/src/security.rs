@@ -1,8 +1,8 @@
-//! Which security object a database has, where its shards do not agree.
+//! Which security object a database has if its shards differ.
 //!
-//! CouchDB keeps it in every shard, and answers from whichever it asks. Its own rule for repairs (`mem3_sync_security.erl`,
-//! `is_ok/2`): of two objects the one of a simple majority of all shards; anything else needs a person. Here the more closed
-//! one is taken then, so that nothing becomes readable by a backup.
+//! CouchDB keeps the object in every shard and answers from any of them. Its own rule for repairs (`mem3_sync_security.erl`,
+//! `is_ok/2`) takes, of two objects, the one of a simple majority of all shards; anything else needs a person. A backup then
+//! takes the more restrictive object, so that nothing becomes readable.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,20 +17,19 @@ use serde_json::Value;
 #[derive(Default, Clone)]
 pub(super) struct Securities(Arc<Mutex<Counts>>);
 
-/// Most databases have the same few objects: each is kept once, undecoded.
+/// The distinct objects, undecoded: most databases have the same few objects.
 #[derive(Default)]
 struct Counts {
     numbers: HashMap<SecurityTerm, u32>,
-    /// By database: numbers of terms, and in how many shards each was found.
+    /// The numbers of the objects by database, and the number of shards that have each.
     databases: HashMap<Box<str>, Vec<(u32, u64)>>,
 }
 
-/// Security objects, `null` for CouchDB's default, and in how many shards each was found.
+/// Security objects, `null` for CouchDB's default, and the number of shards that have each.
 type Counted = Vec<(Value, u64)>;
 
 impl Securities {
-    /// Counts the object of a shard that is open. One that cannot be read does not count: that is damage, which is reported
-    /// elsewhere.
+    /// Counts the object of an open shard. An object that cannot be read is ignored: that is damage, which is reported elsewhere.
     pub(super) fn note_of<R: ReadAt>(&self, db: &str, shard: &Database<R>) {
         if let Some(term) = SecurityTerm::of(shard) {
             self.note(db, term);
@@ -54,7 +53,7 @@ impl Securities {
         }
     }
 
-    /// The databases whose shards do not agree.
+    /// The databases whose shards differ.
     pub(super) fn disagreeing(self) -> BTreeMap<String, SecurityChoice> {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut terms: Vec<(u32, SecurityTerm)> =
@@ -70,7 +69,7 @@ impl Securities {
     }
 }
 
-/// The objects of terms. Those of one object are counted together, those that hold none are left out.
+/// The objects of terms. Terms of the same object are counted together, terms that hold no object are left out.
 fn decoded(terms: &[(u32, SecurityTerm)], found: Vec<(u32, u64)>) -> Counted {
     let mut counted: Counted = Vec::new();
     for (number, count) in found {
@@ -93,7 +92,8 @@ fn choose(mut counted: Counted) -> SecurityChoice {
     SecurityChoice { object, majority, found: counted }
 }
 
-/// How few may read a database: larger is more closed. Without members everybody may; without an object only admins.
+/// How restrictive a security object is: larger is more restrictive. Without members everybody may read; without an object only
+/// admins.
 fn closedness(object: &Value) -> (u8, i64, String) {
     if object.is_null() {
         return (3, 0, String::new());
@@ -113,15 +113,15 @@ fn closedness(object: &Value) -> (u8, i64, String) {
     (class, -((names.len() + roles.len() + admins) as i64), text)
 }
 
-/// Reports databases whose shards do not agree.
+/// Reports databases whose shards differ.
 pub(super) fn tell(disagreeing: &BTreeMap<String, SecurityChoice>, reporter: &dyn Reporter) {
     for (db, choice) in disagreeing {
         let found: Vec<String> =
             choice.found.iter().map(|(object, count)| format!("{object} in {count} shards")).collect();
-        let why = if choice.majority { "most shards have it" } else { "it is the more closed one" };
+        let why = if choice.majority { "most shards have it" } else { "it is the most restrictive one" };
         let text = format!(
-            "the shards of {db} have different security objects: {}. The archive holds {}, as {why}. To make them equal in the \
-             cluster, PUT the right object to /{db}/_security.",
+            "the shards of {db} have different security objects: {}. The archive holds {}, because {why}. To make them equal in \
+             the cluster, PUT the right object to /{db}/_security.",
             found.join("; "),
             choice.object
         );

@@ -13,7 +13,7 @@ pub(super) use maps::MapsSource;
 pub(super) use shards::ShardSource;
 pub(super) use views::ViewSource;
 
-/// Folder inside the archive that holds the data folder.
+/// Directory inside the archive that holds the data directory.
 const DATA: &str = "data/";
 
 fn opened<R: ReadAt + 'static>(name: String, mtime: u64, facts: Facts, large: Option<R>) -> Opened {

@@ -1,4 +1,4 @@
-//! Saves shards; of those that were split before they were read, the parts.
+//! Saves shards, and the parts of shards that were split before they were read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -17,15 +17,15 @@ use crate::plan::{Plan, PlannedShard};
 use crate::remote;
 use crate::source::{Findings, ShardSource};
 
-/// How often parts of shards are looked for that are split again meanwhile.
+/// The most rounds for parts of shards that are split again in the meantime.
 const ROUNDS: u8 = 5;
 
-/// What all rounds need.
+/// The data for all rounds.
 pub(super) struct Saving<'s, 'f> {
     pub(super) folders: &'f [NodeFolder],
     pub(super) plan: &'s Plan<'f>,
     pub(super) findings: &'s Findings,
-    /// Where more than headers is looked at.
+    /// The checker, if more than headers is read.
     pub(super) checking: Option<&'s Checking>,
     pub(super) reporter: &'s dyn Reporter,
     pub(super) advance: &'s (dyn Fn(Progress) + Sync),
@@ -56,7 +56,7 @@ impl Saving<'_, '_> {
         add_all(writer, sources, &streams, self.reporter, self.advance)
     }
 
-    /// Saves the parts of shards that were split before they were read. Gives the ranges of their databases that were saved.
+    /// Saves the parts of shards that were split before they were read. Returns the ranges of their databases that were saved.
     pub(super) fn save_split<W: Write + Send>(
         &self,
         writer: &mut ArchiveWriter<W>,
@@ -94,7 +94,8 @@ impl Saving<'_, '_> {
         Ok(rings.into_iter().map(|(db, ring)| (db, shown(ring))).collect())
     }
 
-    /// A ring of what is saved of a database and what its maps now name, and what of that is still to be saved.
+    /// A ring of the saved ranges of a database and the ranges that its maps now name, and the part of it that is still to be
+    /// saved.
     fn parts(
         &self,
         db: &str,

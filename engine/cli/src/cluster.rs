@@ -1,7 +1,7 @@
 //! Connected nodes.
 
 use node::Node;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use site::SiteNode;
 use site::plugins::Plugins;
 
@@ -26,6 +26,7 @@ impl Cluster {
     ) -> Result<Self> {
         if names.is_empty() && access.cluster.is_none() {
             return Err(Failure::refused(
+                Code::new("CC-X04"),
                 "no node is named",
                 "Name the nodes as [user:password@]HOST[:port],DATA_DIR[,NODENAME], or use --cluster FILE.",
             ));

@@ -1,7 +1,7 @@
 //! Exit codes, and how an error is printed.
 
 use miette::{MietteDiagnostic, MietteHandlerOpts, Report};
-use outcome::{Failure, FailureKind};
+use outcome::{Code, Failure, FailureKind};
 use serde::Serialize;
 
 use crate::color::ColorChoice;
@@ -152,7 +152,7 @@ pub(crate) fn finish(
             let exit = ExitCode::from(error.kind());
             if json {
                 let (message, causes) = (error.to_string(), causes(&error));
-                print_json(exit, message, causes, error.remedy());
+                print_json(exit, Some(error.code()), message, causes, error.remedy());
             } else {
                 print_text(&error, color);
             }
@@ -172,7 +172,7 @@ pub(crate) fn not_parsed(error: &clap::Error) -> std::process::ExitCode {
     if std::env::args_os().any(|argument| argument == "--json") {
         let remedy = "Run `couchcopy COMMAND --help` to see the arguments of a command.";
         let message = error.to_string().trim_end().to_owned();
-        print_json(ExitCode::Arguments, message, Vec::new(), Some(remedy.into()));
+        print_json(ExitCode::Arguments, None, message, Vec::new(), Some(remedy.into()));
     } else {
         let _ = error.print();
     }
@@ -189,14 +189,23 @@ struct ErrorJson {
 struct ErrorFields {
     exit_code: u8,
     kind: &'static str,
+    /// As docs/messages.md lists it; none for what the argument parser refuses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
     message: String,
     causes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 
-fn print_json(exit: ExitCode, message: String, causes: Vec<String>, remedy: Option<String>) {
-    let fields = ErrorFields { exit_code: exit.code(), kind: exit.name(), message, causes, remedy };
+fn print_json(
+    exit: ExitCode,
+    code: Option<Code>,
+    message: String,
+    causes: Vec<String>,
+    remedy: Option<String>,
+) {
+    let fields = ErrorFields { exit_code: exit.code(), kind: exit.name(), code, message, causes, remedy };
     print(&json_text(&ErrorJson { error: fields }));
 }
 
@@ -213,7 +222,7 @@ fn print_text(error: &Failure, color: ColorChoice) {
             message.push_str(&cause);
         }
     }
-    let mut diagnostic = MietteDiagnostic::new(message);
+    let mut diagnostic = MietteDiagnostic::new(message).with_code(error.code().to_string());
     if let Some(remedy) = error.remedy() {
         diagnostic = diagnostic.with_help(remedy);
     }

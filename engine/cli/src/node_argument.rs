@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use outcome::{Failure, printable};
+use outcome::{Code, Failure, printable};
 use restore::folders::Target;
 use site::{Credentials, HttpAddress, NodeArgument, NodeId, is_local, split_port, split_scheme};
 
@@ -19,6 +19,7 @@ pub(crate) fn node(text: &str) -> Result<NodeArgument, Failure> {
     };
     let wrong = || {
         Failure::refused(
+            Code::new("CC-X01"),
             "a node is written as HOST, HOST,DATA_DIR or HOST,DATA_DIR,NODENAME; HOST may be a URL without a path",
             "For example: localhost, admin:password@db1.example.com:5984,/opt/couchdb/data, or \
              https://db1.example.com:6984,/opt/couchdb/data. In a password, write `,` as %2C, `:` as %3A and `@` as %40.",
@@ -73,6 +74,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(&str, u16), Failure> {
     match split_port(text) {
         Some((host, Some(port))) if !host.is_empty() && port > 0 => Ok((host, port)),
         _ => Err(Failure::refused(
+            Code::new("CC-X02"),
             format!("{} is not HOST:PORT", printable(text)),
             "For example: localhost:5984, or [::1]:5984. HOST is a name or address that the node's machine can resolve.",
         )),
@@ -84,6 +86,7 @@ pub(crate) fn target(text: &str) -> Result<Target, Failure> {
     let parsed = text.rsplit_once(',').filter(|(folder, node)| !folder.is_empty() && node.contains('@'));
     let Some((folder, node)) = parsed else {
         return Err(Failure::refused(
+            Code::new("CC-X03"),
             format!("{text} is not a directory and a node's name"),
             "Write DIR,NODENAME, for example /opt/couchdb/data,couchdb@127.0.0.1. NODENAME is the value of -name in the \
              node's vm.args.",

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write as _, stderr, stdin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 
 use crate::color::ColorChoice;
@@ -125,13 +125,18 @@ impl Session {
         }
         if let Some(reason) = self.why_not_ask() {
             return Err(Failure::refused(
+                Code::new("CC-X07"),
                 format!("confirmation required, but {reason}"),
                 "Add -y to continue without confirmation, or --dry-run to see what would be done.",
             ));
         }
         match ask(&format!("{}\nContinue? [y/N] ", what.trim_end())).as_str() {
             "y" | "yes" => Ok(()),
-            _ => Err(Failure::refused("not confirmed; nothing was changed", "Answer y, or add -y.")),
+            _ => Err(Failure::refused(
+                Code::new("CC-X08"),
+                "not confirmed; nothing was changed",
+                "Answer y, or add -y.",
+            )),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Waits until the nodes of a cluster agree on what was restored, and tells how they differ where they do not.
+//! Waits until the nodes of a cluster agree on what was restored, and reports how they differ if they do not.
 
 mod connections;
 mod counts;
@@ -21,16 +21,16 @@ pub use return_of_nodes::Expected;
 
 pub use counts::Promised;
 
-/// Between two looks at the same thing.
+/// Pause between two checks of the same thing.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many differences a report names.
 const TOLD: usize = 20;
-/// How many of them are shown while waiting goes on.
+/// How many differences are shown during the wait.
 const SHOWN: usize = 4;
-/// When it is first shown what is being waited for; then each time after twice as long, at most [`SHOWN_EVERY`].
+/// After this time the user is first shown what couchcopy waits for; then each time after twice as long, at most [`SHOWN_EVERY`].
 const FIRST_SHOWN: Duration = Duration::from_secs(10);
 const SHOWN_EVERY: Duration = Duration::from_secs(60);
-/// How long to go on where answers say that waiting will not help: a node that has just started may still be finding itself.
+/// How long to continue if answers show that waiting does not help: a node that has just started may still be initialising.
 const LASTING: Duration = Duration::from_secs(20);
 
 /// What to wait for.
@@ -39,7 +39,7 @@ pub enum WaitFor {
     /// All nodes up and connected, the same shard maps, every database open with all its documents.
     #[default]
     Agreement,
-    /// That, and no node having anything to send to another one.
+    /// All of [`WaitFor::Agreement`], and no node has anything to replicate to another node.
     Replication,
 }
 
@@ -48,9 +48,9 @@ pub enum WaitFor {
 pub struct WaitOptions {
     /// What to wait for.
     pub wait_for: WaitFor,
-    /// How long in all.
+    /// The longest time for the complete wait.
     pub limit: Duration,
-    /// How long to have databases opened; `None`: until every node has opened every one. CouchDB opens some hundred in a
+    /// How long to open databases; `None`: until every node has opened every database. CouchDB opens a few hundred databases per
     /// second.
     pub open_for: Option<Duration>,
 }
@@ -58,40 +58,40 @@ pub struct WaitOptions {
 /// How a wait ended.
 #[derive(Debug, Clone, Serialize, Default)]
 pub struct Agreement {
-    /// Whether everything waited for was found.
+    /// Whether all conditions were met.
     pub agreed: bool,
-    /// Whether somebody wanted no more of it.
+    /// Whether the user interrupted the wait.
     pub interrupted: bool,
-    /// How often a database was opened, all nodes together; each time it had all its documents.
+    /// Number of times that a database was opened through any node and had all its documents.
     pub opened: u64,
-    /// How many databases were opened through some node.
+    /// Number of databases that were opened through at least one node.
     pub opened_at_least_once: u64,
     /// Whether every node has opened every database.
     pub opened_each: bool,
     /// Seconds until every node answered.
     pub up_after: f64,
-    /// Seconds until everything was found.
+    /// Seconds until all conditions were met.
     pub agreed_after: f64,
-    /// Pairs of copies that nodes still had to look at in the end.
+    /// Pairs of copies that internal replication still had to process at the end.
     pub replication_jobs: u64,
     /// How the nodes differ, from each other or from what was expected; a few examples of each kind.
     pub differences: Vec<String>,
-    /// Whether it ended since waiting any longer would not have changed that.
+    /// Whether the wait ended early because waiting longer would not have changed the result.
     #[serde(skip)]
     pub lasting: bool,
 }
 
-/// What one look found.
+/// The result of one check.
 pub enum Look {
     /// The nodes agree.
     Agreed,
     /// Differences that may go away.
     NotYet(Vec<String>),
-    /// Differences that waiting does not change, among them.
+    /// Differences, some of which waiting does not change.
     Lasting(Vec<String>),
 }
 
-/// Whether an error is one that asking again does not change.
+/// Whether repeating the request does not change the error.
 fn is_lasting(error: &NodeError) -> bool {
     match error {
         NodeError::Http { status, .. } | NodeError::NotCouchDb { status, .. } => {
@@ -112,17 +112,17 @@ struct Wait<'w> {
     progress: Progress,
 }
 
-/// What has been told of a wait, and since when it cannot come to an end.
+/// What has been reported about a wait, and since when waiting has been useless.
 #[derive(Clone)]
 struct Progress {
-    told: Instant,
+    shown_at: Instant,
     pause: Duration,
     lasting_since: Option<Instant>,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { told: Instant::now(), pause: FIRST_SHOWN, lasting_since: None }
+        Self { shown_at: Instant::now(), pause: FIRST_SHOWN, lasting_since: None }
     }
 }
 
@@ -132,13 +132,13 @@ impl<'w> Wait<'w> {
         Self { begun: Instant::now(), limit, interrupted, reporter, result, progress: Progress::new() }
     }
 
-    /// The same wait for somebody who goes on beside.
+    /// The same wait for another thread.
     fn beside(&self) -> Self {
         let result = Agreement::default();
         Self { result, progress: Progress::new(), ..*self }
     }
 
-    /// Looks until that agrees; `false` where the time is up, waiting does not help, or the user wants no more.
+    /// Repeats a check until it succeeds; `false` if the time is up, waiting does not help, or the user interrupted the wait.
     fn until(&mut self, what: &str, mut look: impl FnMut() -> Result<Look>) -> Result<bool> {
         self.progress = Progress::new();
         loop {
@@ -156,7 +156,7 @@ impl<'w> Wait<'w> {
         }
     }
 
-    /// Whether answers have said long enough that waiting does not help.
+    /// Whether waiting has been useless for long enough.
     fn is_lasting(&mut self, lasting: bool) -> bool {
         if !lasting {
             self.progress.lasting_since = None;
@@ -169,10 +169,10 @@ impl<'w> Wait<'w> {
 
     /// Shows from time to time what is being waited for.
     fn show(&mut self, what: &str, differences: &[String]) {
-        if self.progress.told.elapsed() < self.progress.pause {
+        if self.progress.shown_at.elapsed() < self.progress.pause {
             return;
         }
-        self.progress.told = Instant::now();
+        self.progress.shown_at = Instant::now();
         self.progress.pause = SHOWN_EVERY.min(self.progress.pause * 2);
         let left = self.limit.saturating_sub(self.begun.elapsed()).as_secs();
         let shown: Vec<&str> = differences.iter().take(SHOWN).map(String::as_str).collect();
@@ -180,7 +180,7 @@ impl<'w> Wait<'w> {
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         self.reporter.notice(&Notice {
             severity: Severity::Warning,
-            text: format!("still waiting for {what}, {left} s at most: {}{more}", shown.join("; ")),
+            text: format!("still waiting for {what}, at most {left} s more: {}{more}", shown.join("; ")),
         });
     }
 
@@ -196,10 +196,11 @@ impl<'w> Wait<'w> {
 
 /// Waits for every node to answer. Downtime ends here.
 ///
-/// `expected` says who has to answer; `promised` is what every database is to hold; `maps_first` says that shard maps are on their
-/// way from node to node, so that databases open only when they agree; `up` is called when all nodes answer.
+/// `expected` lists the nodes that have to answer. `promised` holds the number of documents of each database. `maps_first` means
+/// that shard maps are still being sent from node to node, so that databases open only when the maps agree. `up` is called when
+/// all nodes answer.
 ///
-/// Fails at once where another CouchDB answers at a node's address, or where one ran while its data changed places.
+/// Fails at once if another CouchDB answers at a node's address, or if a CouchDB ran during its switch-over.
 #[allow(clippy::too_many_arguments)] // A wait has one caller and many conditions.
 pub fn wait(
     nodes: &[Node],
@@ -267,7 +268,7 @@ pub fn wait(
     Ok(wait.result)
 }
 
-/// Puts what every node answered together; an error of one is a difference like any other, for it may pass.
+/// Combines the answers of all nodes. An error of a node counts as a difference, because it may go away.
 fn together(nodes: &[Node], look: impl Fn(&Node) -> Result<Vec<String>, NodeError> + Sync) -> Look {
     let (mut differences, mut lasting) = (Vec::new(), false);
     for found in on_each(nodes, |_, node| Ok(look(node))) {
@@ -291,7 +292,7 @@ fn none_behind(nodes: &[Node]) -> Look {
     together(nodes, |node| {
         let jobs = node.http.replication_jobs()?;
         Ok((jobs > 0)
-            .then(|| format!("{} has {jobs} internal replications to do", node.shown()))
+            .then(|| format!("{} has {jobs} internal replications left to do", node.shown()))
             .into_iter()
             .collect())
     })

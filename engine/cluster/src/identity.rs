@@ -1,9 +1,9 @@
-//! Whether who answers at a node's address is that node.
+//! Whether the CouchDB that answers at a node's address is that node.
 
 use node::{Http, Node, NodeError};
 use serde::{Deserialize, Serialize};
 
-/// What tells a node's CouchDB from another one, beside its name.
+/// What distinguishes a node's CouchDB from another one, besides its name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Identity {
@@ -13,26 +13,26 @@ pub struct Identity {
     /// `[couchdb] database_dir`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_dir: Option<String>,
-    /// Why `/_up` said no, where it did: such a node is not waited for to say yes.
+    /// Why `/_up` reported that the node is not up, if it did: couchcopy does not wait for such a node to become up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_up: Option<String>,
 }
 
-/// Who answers at a node's address.
+/// What answers at a node's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// The node.
     Itself,
-    /// Nobody, or not yet; why.
+    /// Nothing answers, or not yet; why.
     Nobody(String),
-    /// Another CouchDB; which.
+    /// Another CouchDB answers; which one.
     Another(String),
-    /// A CouchDB that does not take name and password; what it says.
+    /// A CouchDB that does not accept the name and password; its answer.
     Rejects(String),
 }
 
 impl Identity {
-    /// Asks a node that answers.
+    /// Queries a node that answers.
     pub fn learn(http: &Http) -> Result<Self, NodeError> {
         Ok(Self {
             uuid: http.own_welcome()?.uuid,
@@ -41,7 +41,7 @@ impl Identity {
         })
     }
 
-    /// What is known of a node that may not run: nothing, where it does not.
+    /// What a node that may not run reports; nothing if it does not run.
     pub fn learn_if_running(http: &Http) -> Self {
         Self::learn(http).unwrap_or_default()
     }
@@ -52,7 +52,7 @@ impl Identity {
     }
 }
 
-/// Finds out who answers at the address of a node. What is not known of the node is not compared.
+/// Finds out which CouchDB answers at the address of a node. Only known properties of the node are compared.
 pub fn who_answers(node: &Node, known: &Identity) -> Who {
     let welcome = match node.http.own_welcome() {
         Ok(welcome) => welcome,
@@ -74,9 +74,9 @@ pub fn who_answers(node: &Node, known: &Identity) -> Who {
         return Who::Itself;
     }
     Who::Another(format!(
-        "CouchDB {} named {name} with the data folder {} and the server uuid {}",
+        "CouchDB {} named {name} with the data directory {} and the server uuid {}",
         welcome.version.as_deref().unwrap_or("of an unknown version"),
-        folder.as_deref().unwrap_or("that CouchDB has by default"),
+        folder.as_deref().unwrap_or("that CouchDB uses by default"),
         welcome.uuid.as_deref().unwrap_or("that it does not show"),
     ))
 }

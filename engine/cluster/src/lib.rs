@@ -1,4 +1,4 @@
-//! The nodes of a cluster together: work on all of them at once, who answers at their addresses, whether they agree.
+//! The nodes of a cluster: work on all nodes at once, which CouchDB answers at their addresses, and whether they agree.
 
 pub mod agreement;
 pub mod identity;

@@ -1,4 +1,4 @@
-//! The files of a backup, opened by their names, whichever kind of backup it is.
+//! The files of a backup, opened by their names, for any kind of backup.
 
 use couchfile::data_dir::{DataFile, late_path};
 use outcome::Result;
@@ -7,10 +7,10 @@ use outcome::report::Reporter;
 use crate::source::{Files, OpenFile, Source};
 use crate::spooled::SpooledFiles;
 
-/// So often a backup looks for shards that were split off while it ran, at most; see [`late_path`].
+/// The most rounds in which a backup looks for shards that were split off while it ran; see [`late_path`].
 const LATE_ROUNDS: u8 = 9;
 
-/// The files of a backup. If it can only be read from beginning to end, that was done once.
+/// The files of a backup. A backup that can only be read from beginning to end is read once.
 pub struct FilesAtHand {
     name: String,
     identity: String,
@@ -44,7 +44,7 @@ impl FilesAtHand {
         &self.name
     }
 
-    /// A text that tells this backup's content from any other.
+    /// A text that distinguishes this backup's content from any other.
     pub fn identity(&self) -> &str {
         &self.identity
     }

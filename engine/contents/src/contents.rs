@@ -1,5 +1,5 @@
-//! What a backup holds, whichever program made it: shards, view indexes and shard maps. From its manifest or, if it has none,
-//! from one pass over everything.
+//! What a backup holds, whichever program made it: shards, view indexes and shard maps. This comes from its manifest or, if it
+//! has none, from one pass over everything.
 
 mod listed;
 mod pass;
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use couchfile::data_dir::Range;
 use outcome::report::Reporter;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::facts::{ShardFacts, ViewFacts};
 use crate::maps::ArchivedMaps;
@@ -28,31 +28,31 @@ pub struct Contents {
     pub source: Box<dyn Source>,
     /// `metadata.yaml`, if there is one.
     pub metadata: Option<Metadata>,
-    /// What couchcopy's own backups record about how they went.
+    /// The record of the backup run, if couchcopy made the backup.
     pub summary: Option<BackupSummary>,
     /// The directory in the backup that holds the data directory, with its `/`; empty if the backup is the data directory itself.
     pub root: String,
-    /// By path below the data directory.
+    /// The shards, by path below the data directory.
     pub shards: HashMap<Box<str>, ShardFacts>,
-    /// By path of the shard.
+    /// The view indexes, by path of their shard.
     pub views: HashMap<Box<str>, Vec<ViewFacts>>,
     /// The shard maps.
     pub maps: ArchivedMaps,
-    /// Files that a backup does not need (compactions that were running, node-local databases, anything else).
+    /// Files that a backup does not need (unfinished compactions, node-local databases, anything else).
     pub ignored: u64,
     /// Bytes of all files.
     pub content_bytes: u64,
-    /// The ranges of all shard files by database and suffix; made when it is first needed.
+    /// The ranges of all shard files by database and suffix; built when first needed.
     ranges: OnceLock<HashMap<Box<str>, Vec<Range>>>,
 }
 
 impl Contents {
-    /// Opens a backup and learns what it holds: from its manifest, or in one pass if it has none.
+    /// Opens a backup and finds out what it holds: from its manifest, or in one pass if it has none.
     pub fn open(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
         Self::of(source::open(path)?, threads, reporter)
     }
 
-    /// Learns what a backup holds.
+    /// Finds out what a backup holds.
     pub fn of(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
         match source.files() {
             Some(files) => {
@@ -63,12 +63,12 @@ impl Contents {
         }
     }
 
-    /// Databases that were deleted while the backup ran; their maps do not count.
+    /// Databases that were deleted while the backup ran; their maps are ignored.
     pub fn deleted_meanwhile(&self) -> &[String] {
         self.summary.as_ref().map_or(&[], |summary| &summary.deleted_meanwhile)
     }
 
-    /// The security object of a database whose shards do not agree on it; `null` is CouchDB's default.
+    /// The security object of a database whose shards have different ones; `null` is CouchDB's default.
     pub fn security_of(&self, db: &str) -> Option<&serde_json::Value> {
         Some(&self.summary.as_ref()?.security.get(db)?.object)
     }
@@ -87,7 +87,8 @@ impl Contents {
 /// The failure for a backup without `_dbs.couch`.
 pub fn no_maps(backup: &str) -> Failure {
     Failure::incomplete(
-        format!("{backup} holds no shard maps (_dbs.couch), so it is no backup of a CouchDB node"),
-        "Check that this is the right file. An archive made with tar must hold the whole data folder.",
+        Code::new("CC-C02"),
+        format!("{backup} holds no shard maps (_dbs.couch), so it is not a backup of a CouchDB node"),
+        "Check that this is the right file. An archive made with tar must hold the complete data directory.",
     )
 }

@@ -1,6 +1,6 @@
 //! What is known about the files of a backup.
 
-/// What is known of an archived shard.
+/// What is known about an archived shard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShardFacts {
     /// Bytes.
@@ -13,31 +13,31 @@ pub struct ShardFacts {
     pub docs: u64,
     /// Documents that are deleted.
     pub deleted: u64,
-    /// The node it was read from; only our own archives tell.
+    /// The node that the file was read from; recorded only in couchcopy's own archives.
     pub node: Option<Box<str>>,
-    /// Why it cannot be opened as a database, where it cannot.
+    /// Why the file cannot be opened as a database; `None` if it can.
     pub damage: Option<Box<str>>,
 }
 
-/// What is known of an archived view index.
+/// What is known about an archived view index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewFacts {
-    /// 32 hexadecimal digits.
+    /// The signature: 32 hexadecimal digits.
     pub signature: String,
     /// Bytes.
     pub size: u64,
-    /// Sequence of its database up to which it was built.
+    /// Update sequence of its database up to which the index was built.
     pub seq: u64,
-    /// Purge sequence likewise.
+    /// Purge sequence of its database up to which the index was built.
     pub purge_seq: u64,
-    /// The node it was read from; only our own archives tell.
+    /// The node that the file was read from; recorded only in couchcopy's own archives.
     pub node: Option<Box<str>>,
-    /// Why it cannot be used, where it cannot.
+    /// Why the index cannot be used; `None` if it can.
     pub damage: Option<Box<str>>,
 }
 
 impl ViewFacts {
-    /// Why CouchDB must not get this index together with this shard; `None` where it may.
+    /// Why CouchDB must not get this index together with this shard; `None` if it may.
     pub fn unfit_for(&self, shard: &ShardFacts) -> Option<String> {
         if let Some(damage) = &self.damage {
             return Some(damage.to_string());

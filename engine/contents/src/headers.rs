@@ -1,4 +1,4 @@
-//! What the last header of a file says about it.
+//! What the last header of a file records.
 
 use archive::Facts;
 use couchfile::data_dir::ShardName;
@@ -22,7 +22,7 @@ pub struct ShardHeader {
     pub seq: u64,
     /// Purge sequence.
     pub purge_seq: u64,
-    /// Purges that are remembered.
+    /// Number of remembered purges.
     pub purges: u64,
     /// Documents that exist.
     pub docs: u64,
@@ -45,7 +45,7 @@ pub struct IndexHeader {
     pub purge_seq: u64,
 }
 
-/// Reads the last header of a view index; returns where it ends, too, in bytes.
+/// Reads the last header of a view index. Also returns where the header ends, in bytes.
 pub fn index_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), CouchFileError> {
     let index = ViewIndex::open(source)?;
     let header = IndexHeader {
@@ -56,7 +56,7 @@ pub fn index_header(source: &dyn ReadAt) -> Result<(IndexHeader, u64), CouchFile
     Ok((header, index.header_end))
 }
 
-/// Reads the last header of a shard; returns where it ends, too, in bytes.
+/// Reads the last header of a shard. Also returns where the header ends, in bytes.
 pub fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFileError> {
     let database = Database::open(source)?;
     let (docs, deleted) = database.counts()?;
@@ -75,7 +75,7 @@ pub fn shard_header(source: &dyn ReadAt) -> Result<(ShardHeader, u64), CouchFile
 }
 
 impl ShardHeader {
-    /// What the manifest says about the shard.
+    /// What the manifest records about the shard.
     pub fn facts(self, shard: ShardName, node: Option<String>) -> Facts {
         Facts::Shard {
             db: shard.db,
@@ -93,7 +93,7 @@ impl ShardHeader {
 }
 
 impl IndexHeader {
-    /// What the manifest says about the view index.
+    /// What the manifest records about the view index.
     pub fn facts(&self, shard: ShardName, signature: String, node: Option<String>) -> Facts {
         Facts::View {
             db: shard.db,
@@ -112,7 +112,7 @@ impl IndexHeader {
 pub struct SecurityTerm(Option<Box<[u8]>>);
 
 impl SecurityTerm {
-    /// That of a shard; `None` if it cannot be read.
+    /// The security object of a shard; `None` if it cannot be read.
     pub fn of<R: ReadAt>(shard: &Database<R>) -> Option<Self> {
         let term = shard.security().ok()?;
         Some(Self(term.map(|term| term.as_slice().into())))

@@ -1,4 +1,4 @@
-//! Whether a file of a backup is intact: what `verify`, restores and `backup --check` all go by.
+//! Whether a file of a backup is intact. `verify`, restores and `backup --check` all use this check.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,25 +9,25 @@ use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
 
-/// From this size on a file is worth several threads, in bytes.
+/// Files of at least this size, in bytes, are checked by several threads.
 const LARGE: u64 = 8 << 20;
 
-/// Checks files, large ones with the help of more threads.
+/// Checks files, large files on several threads.
 #[derive(Debug)]
 pub struct Checker {
-    /// Threads that may still be added to those that call.
+    /// Number of threads that may still be started in addition to the callers.
     spare: AtomicUsize,
 }
 
 impl Checker {
-    /// One for that many threads in all.
+    /// A checker for this number of threads in total.
     pub fn new(threads: usize) -> Self {
         Self { spare: AtomicUsize::new(threads.saturating_sub(1)) }
     }
 
-    /// Checks a database's trees, bodies and attachments, and holds it against what the manifest says of it.
+    /// Checks a database's trees, bodies and attachments, and compares it with the manifest.
     ///
-    /// Fails where its bytes cannot be read, and where a newer CouchDB wrote it; damage is in the report.
+    /// Fails if the file cannot be read or was written by a newer CouchDB. Damage is in the report.
     pub fn database(
         &self,
         content: &dyn ReadAt,
@@ -54,26 +54,26 @@ impl Checker {
         }
     }
 
-    /// All threads that nobody uses.
+    /// Takes all unused threads.
     fn take(&self) -> usize {
         self.spare.swap(0, Ordering::Relaxed)
     }
 }
 
-/// What is wrong with a view index of that signature; `None` where nothing is.
+/// The damage of a view index with this signature; `None` if it is intact.
 ///
-/// Fails where its bytes cannot be read.
+/// Fails if the file cannot be read.
 pub fn view_problem(signature: &str, content: &dyn ReadAt) -> Result<Option<String>, CouchFileError> {
     match ViewIndex::open(content) {
         Ok(index) if hex::encode(&index.header.signature) != *signature => {
-            Ok(Some("its signature is not its name".to_owned()))
+            Ok(Some("its signature does not match its name".to_owned()))
         }
         Ok(_) => Ok(None),
         Err(e) => damage(e).map(|damage| Some(damage.to_string())),
     }
 }
 
-/// Damage is a finding; a failed read, or a file of a newer CouchDB, is an error.
+/// Separates damage, which is a result, from a failed read or a file of a newer CouchDB, which is an error.
 fn damage(error: CouchFileError) -> Result<CouchFileError, CouchFileError> {
     match error {
         CouchFileError::Newer { .. } => Err(error),
@@ -84,7 +84,7 @@ fn damage(error: CouchFileError) -> Result<CouchFileError, CouchFileError> {
     }
 }
 
-/// Where the manifest says something else than the file's header.
+/// Differences between the manifest and the file's header.
 fn disagreements<R: ReadAt>(
     facts: Option<&Facts>,
     database: &Database<R>,
@@ -94,7 +94,7 @@ fn disagreements<R: ReadAt>(
     let mut found = Vec::new();
     let mut compare = |what: &str, manifest: u64, file: u64| {
         if manifest != file {
-            found.push(format!("the manifest says {what} {manifest}, the file {file}"));
+            found.push(format!("the manifest records {what} {manifest}, the file has {file}"));
         }
     };
     match facts {
@@ -104,7 +104,7 @@ fn disagreements<R: ReadAt>(
             compare("deleted documents", *deleted, counts.1);
             compare("header at", *offset, database.header_offset());
             if *uuid != header.uuid {
-                found.push("the manifest says another uuid than the file".into());
+                found.push("the manifest records a different uuid than the file has".into());
             }
         }
         Some(Facts::ShardMaps { maps, seq, header: offset, .. }) => {

@@ -1,9 +1,9 @@
-//! The files of a backup, wherever it lies, and what they are.
+//! The files of a backup and what they are.
 //!
-//! A [`Source`] is a backup that can be read: an archive with a table of contents or one without. Whatever reads backups takes
-//! a `Source` and asks it what it can do, never which kind it is. [`Contents`] is what a backup holds: its shards, view
-//! indexes and shard maps, and the record of how it was made. [`FilesAtHand`] opens its files by their names, even if that
-//! takes one pass over a backup that can only be read from beginning to end.
+//! A [`Source`] is a backup that can be read: an archive with a table of contents or one without. Code that reads backups takes a
+//! `Source` and queries what it can do, never which kind it is. [`Contents`] is what a backup holds: its shards, view indexes and
+//! shard maps, and the record of how it was made. [`FilesAtHand`] opens its files by their names, even if that takes one pass
+//! over a backup that can only be read from beginning to end.
 
 mod at_hand;
 mod contents;

@@ -7,7 +7,7 @@ use couchfile::document::DocInfo;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::shard_map::ShardMap;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use crate::AnySource;
 use crate::ordered::convert_in_order;
@@ -27,23 +27,23 @@ pub struct MapDocument {
     pub id: String,
     /// Generation and id of its winning revision.
     pub revision: (u64, Vec<u8>),
-    /// Ids of its ancestors, from the parent back.
+    /// Ids of the ancestors of the winning revision, beginning with its parent.
     pub ancestors: Vec<Vec<u8>>,
-    /// Its body: an object as a term, without version byte.
+    /// Its body: an object as an Erlang term, without the version byte.
     pub body: Vec<u8>,
-    /// The shard map in it, or why there is none.
+    /// The shard map in the document, or why it holds none.
     pub map: Result<ShardMap, String>,
 }
 
 impl MapDocument {
-    /// Whether it is a design document, which stand among the maps.
+    /// Whether it is a design document. Design documents are stored among the maps.
     pub fn is_design(&self) -> bool {
         self.id.starts_with("_design/")
     }
 }
 
 impl ArchivedMaps {
-    /// Opens the file.
+    /// Opens a `_dbs.couch`.
     pub fn new(source: AnySource) -> Result<Self> {
         let database =
             Database::open(source).map_err(|e| unusable("the archive's shard maps (_dbs.couch)", e))?;
@@ -55,7 +55,7 @@ impl ArchivedMaps {
         &self.database
     }
 
-    /// The names of all databases, in their order.
+    /// The names of all databases, in alphabetical order.
     pub fn names(&self) -> Result<Vec<String>> {
         let failed = |e| unusable("the archive's shard maps (_dbs.couch)", e);
         let mut names = Vec::new();
@@ -74,8 +74,8 @@ impl ArchivedMaps {
         self.convert(parallel::threads(0), |document| document, &mut each)
     }
 
-    /// Calls `convert` for every document that is not deleted on several threads, and `consume` on this one with what came
-    /// of it, in the order of the ids.
+    /// Calls `convert` for every document that is not deleted, on several threads, and `consume` on this thread with each result,
+    /// in the order of the ids.
     pub fn convert<T: Send>(
         &self,
         threads: usize,
@@ -91,7 +91,7 @@ impl ArchivedMaps {
         convert_in_order(&self.database, threads, "the archive's shard maps (_dbs.couch)", read, consume)
     }
 
-    /// Calls `each` with every shard map. Documents that should hold one and do not are an error.
+    /// Calls `each` with every shard map. Documents that should hold a shard map and do not are an error.
     pub fn for_each_map(&self, mut each: impl FnMut(ShardMap) -> Result<()>) -> Result<()> {
         let only_map = |document: MapDocument| (document.id, document.map);
         self.convert(parallel::threads(0), only_map, |(id, map)| match map {
@@ -105,8 +105,9 @@ impl ArchivedMaps {
 /// The error for a document that should hold a shard map and does not.
 pub fn unreadable(id: &str, problem: &str) -> Failure {
     Failure::incomplete(
+        Code::new("CC-C01"),
         format!("the shard map of {id} cannot be read: {problem}"),
-        "Use another backup; `couchcopy verify` tells what is whole in this one.",
+        "Use another backup. `couchcopy verify` lists what is damaged in this one.",
     )
 }
 
@@ -123,7 +124,7 @@ pub fn map_document<R: ReadAt>(
     };
     let body = match &winner.stored {
         Some(stored) => database.summary(stored)?.body.as_slice().to_vec(),
-        None => return Err(CouchFileError::Invalid(format!("no body is kept of {id}"))),
+        None => return Err(CouchFileError::Invalid(format!("the body of {id} is not stored"))),
     };
     let map = ShardMap::decode(&id, &mut couchfile::term::Decoder::new(&body)).map_err(|e| e.to_string());
     Ok(MapDocument {

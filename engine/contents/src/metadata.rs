@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the archive says of itself.
+/// What the archive records about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct Metadata {
@@ -12,17 +12,17 @@ pub struct Metadata {
     pub couchcopy: Program,
 }
 
-/// When and where from a backup was made.
+/// When a backup was made, and of which nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct Backup {
-    /// ISO 8601; in universal time where it ends in Z, else local time of the machine that made it.
+    /// ISO 8601: in UTC if it ends in Z, else the local time of the machine that made the backup.
     pub date: String,
-    /// Where from.
+    /// The origin of the backup.
     pub source: Source,
 }
 
-/// Where a backup comes from.
+/// The origin of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct Source {
@@ -38,21 +38,21 @@ pub struct Program {
     /// Its version.
     #[serde(deserialize_with = "version_text")]
     pub version: String,
-    /// What the Python couchcopy does not write: which implementation it was.
+    /// The implementation of couchcopy. The Python couchcopy does not write this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub implementation: Option<String>,
 }
 
 impl Program {
-    /// The program as people call it, e.g. `couchcopy 0.2.4 (Python)`; `None` where no version is told.
-    pub fn shown(&self) -> Option<String> {
+    /// The program's name for people, for example `couchcopy 0.2.4 (Python)`; `None` if no version is recorded.
+    pub fn display_name(&self) -> Option<String> {
         // The Python couchcopy says nothing of what it is.
         let implementation = self.implementation.as_deref().unwrap_or("Python");
         (!self.version.is_empty()).then(|| format!("couchcopy {} ({implementation})", self.version))
     }
 }
 
-/// A version may look like a number to YAML.
+/// Reads a version that may look like a number to YAML.
 fn version_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     use serde_yaml_ng::Value;
     Ok(match Value::deserialize(deserializer)? {
@@ -82,7 +82,7 @@ impl Metadata {
         serde_yaml_ng::to_string(self).unwrap_or_default()
     }
 
-    /// Reads the file; what is missing in it stays empty.
+    /// Reads the file. Missing values stay empty.
     pub fn from_yaml(text: &[u8]) -> Option<Self> {
         serde_yaml_ng::from_slice(text).ok()
     }

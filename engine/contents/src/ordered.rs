@@ -1,4 +1,4 @@
-//! Goes through a database's documents on several threads and hands what they made of them over in order.
+//! Processes a database's documents on several threads and hands over the results in order.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,8 +15,8 @@ use crate::unusable::unusable;
 /// Documents that one thread converts at a time, about.
 const BATCH: u64 = 500;
 
-/// Calls `convert` for every document on `threads` threads, and `consume` on this one with what came of it, in the order
-/// of the ids. `None` goes no further. `what` names the file in errors.
+/// Calls `convert` for every document on `threads` threads, and `consume` on this thread with each result, in the order of the
+/// ids. A `None` is skipped. `what` names the file in errors.
 ///
 /// Memory: a few batches of what `convert` makes.
 pub fn convert_in_order<R: ReadAt, T: Send>(

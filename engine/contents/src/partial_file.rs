@@ -1,37 +1,37 @@
-//! The file that becomes the archive: written under another name, named rightly when it is whole.
+//! The file that becomes the archive: it is written under another name and renamed when it is complete.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
-/// So many bytes may wait in memory before the system is asked to begin writing them to disk.
+/// Bytes that may wait in memory before the system is told to write them to disk.
 const WRITE_BACK: u64 = 8 << 20;
 
-/// A file that goes to disk while it is being written, so that making it durable in the end takes no long. The archive does
-/// not stay in the page cache, either: the data folders' files are worth more there.
+/// A file that goes to disk while it is being written, so that making it durable at the end is quick. The archive does not stay
+/// in the page cache either: the files of the data directories are more useful there.
 #[derive(Debug)]
 pub struct EarlyWriteBack {
     file: File,
     path: PathBuf,
     written: u64,
-    told: u64,
+    started: u64,
 }
 
 impl Write for EarlyWriteBack {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let n = self.file.write(bytes).map_err(|e| {
-            let text = format!("{} has {} bytes by now: {e}", self.path.display(), self.written);
+            let text = format!("{} has {} bytes so far: {e}", self.path.display(), self.written);
             std::io::Error::new(e.kind(), text)
         })?;
         self.written += n as u64;
-        if self.written - self.told >= WRITE_BACK {
+        if self.written - self.started >= WRITE_BACK {
             // An advice only: whether it helps changes nothing about the result.
             let length = std::num::NonZero::new(self.written);
             let _ = rustix::fs::fadvise(&self.file, 0, length, rustix::fs::Advice::DontNeed);
-            self.told = self.written;
+            self.started = self.written;
         }
         Ok(n)
     }
@@ -41,7 +41,7 @@ impl Write for EarlyWriteBack {
     }
 }
 
-/// An archive in the making. Dropped without [`PartialFile::commit`], it leaves nothing.
+/// An archive that is being written. If it is dropped without [`PartialFile::commit`], the file is removed.
 #[derive(Debug)]
 pub struct PartialFile {
     path: PathBuf,
@@ -50,20 +50,22 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Refuses a path that names something already, unless it may be overwritten.
+    /// Refuses a path that exists already, unless it may be overwritten.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self> {
         match std::fs::symlink_metadata(path) {
             Ok(found) if !overwrite || !found.is_file() => {
                 return Err(Failure::refused(
+                    Code::new("CC-A14"),
                     format!("{} exists already", path.display()),
-                    "Name another archive, or give --overwrite to replace it when the new one is whole.",
+                    "Choose another archive path, or give --overwrite to replace the archive when the new one is complete.",
                 ));
             }
             _ => {}
         }
         let name = path.file_name().ok_or_else(|| {
             Failure::refused(
-                format!("{} names no file", path.display()),
+                Code::new("CC-A15"),
+                format!("{} is not a file name", path.display()),
                 "Give the archive's path last, e.g. backup.tar.gz.",
             )
         })?;
@@ -81,7 +83,7 @@ impl PartialFile {
         Ok(Self { path: path.to_owned(), partial, committed: false })
     }
 
-    /// The file to write to. Only its owner can read it: it holds everything, password hashes included.
+    /// The file to write to. Only its owner can read it, because it holds everything, including password hashes.
     pub fn writer(&self) -> Result<BufWriter<EarlyWriteBack>> {
         let file = File::options()
             .write(true)
@@ -91,11 +93,11 @@ impl PartialFile {
             .map_err(|e| Failure::io("create", &self.partial, e))?;
         Ok(BufWriter::with_capacity(
             1 << 20,
-            EarlyWriteBack { file, path: self.partial.clone(), written: 0, told: 0 },
+            EarlyWriteBack { file, path: self.partial.clone(), written: 0, started: 0 },
         ))
     }
 
-    /// Makes the archive durable and gives it its name.
+    /// Makes the archive durable and renames it to its final name.
     pub fn commit(mut self, mut out: BufWriter<EarlyWriteBack>) -> Result<()> {
         let failed = |e| Failure::io("write", &self.partial, e);
         out.flush().map_err(failed)?;

@@ -1,6 +1,6 @@
-//! What a backup records about itself: how it went, what is not in it, what the nodes reported.
+//! What a backup records about itself: its result, what is not in it, what the nodes reported.
 //!
-//! Written by the backup, read by everything that opens one. Lists are complete: a restore relies on them.
+//! Written by the backup, read by everything that opens a backup. Lists are complete: a restore relies on them.
 
 mod choice;
 mod cluster;
@@ -16,13 +16,13 @@ pub use cluster::{
 };
 pub use left_out::{LeftOut, LeftOutKind};
 
-/// What the archive's table of contents says about how the backup went. Lists are complete: a restore relies on them.
+/// The record of the backup run in the archive's table of contents. Lists are complete: a restore relies on them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct BackupSummary {
     /// Names of the nodes saved.
     pub nodes: Vec<String>,
-    /// When it began, in universal time.
+    /// When the backup began, in UTC.
     pub date: String,
     /// Databases saved.
     pub databases: u64,
@@ -35,24 +35,25 @@ pub struct BackupSummary {
     pub deleted_meanwhile: Vec<String>,
     /// Databases that were made after the shard maps were read, and so are not in the archive.
     pub created_meanwhile: Vec<String>,
-    /// View indexes left out because they were ahead of their database or damaged; CouchDB builds them anew.
+    /// View indexes left out because they were ahead of their database or damaged. CouchDB rebuilds them.
     pub views_left_out: Vec<String>,
     /// Shards that could not be saved, and why.
     pub problems: Vec<FileProblem>,
-    /// Shards that were saved though they are damaged, where that was looked for: no given node has an intact copy.
+    /// Shards that were saved although they are damaged, because no given node has an intact copy. Filled only by `backup
+    /// --check`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<FileProblem>,
-    /// Damaged copies of shards of which another, intact copy was saved, where that was looked for.
+    /// Damaged copies of shards of which another, intact copy was saved. Filled only by `backup --check`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged_copies: Vec<FileProblem>,
-    /// Shards that were not saved, as others hold the same documents: their database was in the middle of shard splitting.
+    /// Shards that were not saved because other shards hold the same documents: their database was being split.
     #[serde(skip_serializing_if = "is_zero")]
     pub surplus_shards: u64,
-    /// Databases whose shards were split while the backup ran, and the ranges of them that were saved. The shard map in the archive
-    /// still names the old ones.
+    /// Databases whose shards were split while the backup ran, and their ranges that were saved. The shard map in the archive
+    /// still names the old ranges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub split_meanwhile: BTreeMap<String, Vec<String>>,
-    /// What lies on the nodes and is not in the archive.
+    /// Data on the nodes that is not in the archive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
     /// Ranges whose copies differ in what they purged, or have the same uuid.
@@ -61,10 +62,10 @@ pub struct BackupSummary {
     /// Databases whose shards have different security objects.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub security: BTreeMap<String, SecurityChoice>,
-    /// What CouchDB itself told, where it could be asked.
+    /// What CouchDB itself reported, if it could be queried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterRecord>,
-    /// The nodes' configuration files, where they were asked for.
+    /// The nodes' configuration files, if they were requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<NodeConfiguration>,
 }
@@ -77,14 +78,14 @@ fn is_zero(number: &u64) -> bool {
 /// A file that could not be saved.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileProblem {
-    /// Path below the data folder.
+    /// Path below the data directory.
     pub path: String,
-    /// What is wrong, of every copy that was tried.
+    /// The problem of every copy that was tried.
     pub problem: String,
 }
 
 impl BackupSummary {
-    /// Reads the record that a backup carries; `None` if it is another program's.
+    /// Reads the record in a backup; `None` if another program made the backup.
     pub fn of(value: &serde_json::Value) -> Option<Self> {
         serde_json::from_value(value.clone()).ok()
     }

@@ -1,4 +1,4 @@
-//! Where the files of a backup come from, whichever kind of backup it is.
+//! Access to the files of a backup, for any kind of backup.
 
 mod indexed;
 mod sequential;
@@ -14,22 +14,22 @@ use crate::AnySource;
 
 /// A backup that can be read.
 ///
-/// Names of files are those in the backup: `data/` and the path below the data directory in what couchcopy wrote, some other
-/// directory in an archive that was made with tar.
+/// File names are those in the backup: in an archive of couchcopy `data/` and the path below the data directory, in an archive of
+/// tar another directory.
 pub trait Source: Send + Sync {
     /// What messages call the backup: its path.
     fn name(&self) -> &str;
 
-    /// A text that tells this backup's content from any other.
+    /// A text that distinguishes this backup's content from any other.
     fn identity(&self) -> &str;
 
     /// The files by their names; `None` if the backup can only be read from beginning to end.
     fn files(&self) -> Option<&dyn Files>;
 
-    /// The files by their names for good; the backup itself if it can only be read from beginning to end.
+    /// Converts to the files by their names; returns the backup itself if it can only be read from beginning to end.
     fn into_files(self: Box<Self>) -> Result<Box<dyn Files>, Box<dyn Source>>;
 
-    /// Hands every file that is wanted to the visitor, on `threads` threads (0: as many as there are cores).
+    /// Hands every wanted file to the visitor, on `threads` threads (0: the number of cores).
     ///
     /// The content of each file is compared with its hash, if the backup records one.
     fn visit(
@@ -39,10 +39,10 @@ pub trait Source: Send + Sync {
         visitor: &dyn Visitor,
     ) -> Result<Visited>;
 
-    /// Hands every file to the visitor as [`Self::visit`] does, and checks every byte of the backup besides.
+    /// Hands every file to the visitor as [`Self::visit`] does, and also checks every byte of the backup.
     fn verify(&self, threads: usize, visitor: &dyn Visitor) -> Result<()>;
 
-    /// The backup as an archive whose compressed members can be copied as they are; `None` if it is not one.
+    /// The backup as an archive whose compressed members can be copied unchanged; `None` if it is not such an archive.
     fn members(&self) -> Option<&IndexedArchive> {
         None
     }
@@ -72,13 +72,13 @@ pub trait Files: Send + Sync {
 /// A file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileEntry {
-    /// Its name.
+    /// Name of the file in the backup.
     pub name: String,
     /// Bytes.
     pub size: u64,
     /// BLAKE3 of its content, if it is recorded.
     pub blake3: Option<Hash>,
-    /// What is recorded about it.
+    /// What is recorded about the file.
     pub facts: Facts,
 }
 
@@ -86,14 +86,14 @@ pub struct FileEntry {
 pub struct OpenFile {
     /// Its content.
     pub content: AnySource,
-    /// Bytes of memory that it takes while it is open.
+    /// Bytes of memory that the file takes while it is open.
     pub memory: u64,
 }
 
-/// What a visit learns about the backup as a whole.
+/// What a visit finds out about the complete backup.
 #[derive(Debug, Clone, Default)]
 pub struct Visited {
-    /// What the backup records about itself, if it was found; see [`Files::record`].
+    /// What the backup records about itself, if it has a record; see [`Files::record`].
     pub record: Option<serde_json::Value>,
     /// Bytes of all files that were read.
     pub content_bytes: u64,

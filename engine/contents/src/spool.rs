@@ -1,4 +1,4 @@
-//! Temporary files without a name. They hold what was read from a backup that can only be read once.
+//! Temporary files without a name for the content of a backup that can only be read once.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use couchfile::read_at::{FileBytes, ReadAt, check_range};
 use outcome::{Failure, Result};
 
-/// A file without name in a folder for temporary files. It is gone when it is dropped.
+/// A file without a name in a directory for temporary files. It is removed when it is dropped.
 #[derive(Debug, Clone)]
 pub struct Spool {
     file: Arc<File>,
@@ -17,23 +17,23 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// An empty one in the system's folder (`TMPDIR`).
+    /// An empty spool in the system's directory for temporary files (`TMPDIR`).
     pub fn new() -> Result<Self> {
         Self::within(&std::env::temp_dir())
     }
 
-    /// An empty one in this folder.
+    /// An empty spool in this directory.
     pub fn within(folder: &Path) -> Result<Self> {
         let file = tempfile::tempfile_in(folder).map_err(|e| Failure::io("create a file in", folder, e))?;
         Ok(Self { file: Arc::new(file), folder: Arc::from(folder) })
     }
 
-    /// Puts bytes at an offset.
+    /// Writes bytes at an offset.
     pub fn put(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, offset).map_err(|e| Failure::io("write a file in", &*self.folder, e))
     }
 
-    /// What was put so far, for reading.
+    /// The content so far, for reading.
     pub fn content(&self) -> Result<FileBytes> {
         self.file
             .try_clone()
@@ -41,7 +41,7 @@ impl Spool {
             .map_err(|e| Failure::io("read a file in", &*self.folder, e))
     }
 
-    /// The bytes from `offset` on that were put there, for reading.
+    /// The bytes that were written from `offset` on, for reading.
     pub fn part(&self, offset: u64, len: u64) -> SpoolPart {
         SpoolPart { file: Arc::clone(&self.file), folder: Arc::clone(&self.folder), offset, len }
     }

@@ -23,7 +23,7 @@ const OPEN_FILE: u64 = 2 << 10;
 /// A file that was read.
 #[derive(Debug, Clone)]
 pub struct SpooledFile {
-    /// Which file of the data directory it is.
+    /// The name of the file in the data directory.
     pub file: DataFile,
     /// Its content.
     pub content: SpoolPart,
@@ -31,7 +31,7 @@ pub struct SpooledFile {
     pub mtime: u64,
 }
 
-/// Files of a backup in a temporary file, which is gone when this is dropped.
+/// Files of a backup in a temporary file that is removed when this is dropped.
 #[derive(Debug)]
 pub struct SpooledFiles {
     /// By path below the data directory.
@@ -46,7 +46,7 @@ pub struct SpooledFiles {
 }
 
 impl SpooledFiles {
-    /// Reads the backup from beginning to end; keeps the wanted files of its data directory in a temporary file in `folder`.
+    /// Reads the backup from beginning to end and keeps the wanted files of its data directory in a temporary file in `folder`.
     pub fn read(
         source: &dyn Source,
         threads: usize,
@@ -139,7 +139,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Makes room for a file in the spool and notes it; returns its offset there. `None` if it is not wanted.
+    /// Reserves space for a file in the spool; returns its offset there. `None` if the file is not wanted.
     fn place(&self, entry: &EntryInfo<'_>) -> Result<Option<u64>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.seen += 1;

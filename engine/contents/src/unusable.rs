@@ -1,7 +1,7 @@
 //! The failure for a database file that cannot be used.
 
 use couchfile::error::CouchFileError;
-use outcome::{Advice, Failure, FailureKind};
+use outcome::{Advice, Code, Failure, FailureKind};
 
 /// A database file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +9,7 @@ use outcome::{Advice, Failure, FailureKind};
 pub struct UnusableFile {
     /// The file, for a message.
     pub what: String,
-    /// What is wrong with it.
+    /// The problem with the file.
     pub source: CouchFileError,
 }
 
@@ -26,15 +26,22 @@ impl Advice for UnusableFile {
         }
     }
 
+    fn code(&self) -> Code {
+        match self.source {
+            CouchFileError::Newer { .. } => Code::new("CC-D02"),
+            _ => Code::new("CC-D01"),
+        }
+    }
+
     fn remedy(&self) -> Option<String> {
         let remedy = match self.source {
             CouchFileError::Newer { .. } => {
-                "The file is not damaged. Use a couchcopy that knows this CouchDB: update couchcopy on this machine and try \
+                "The file is not damaged. Update couchcopy on this machine to a version that supports this CouchDB, and try \
                  again."
             }
             _ => {
-                "CouchDB would open this file as an empty database or not at all. Take it from another node or an \
-                 older backup."
+                "CouchDB would open this file as an empty database or not at all. Use the file of another node or of an older \
+                 backup."
             }
         };
         Some(remedy.to_owned())

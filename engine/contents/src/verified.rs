@@ -1,7 +1,7 @@
 //! Which backups were verified on this machine and found intact.
 //!
-//! A restore checks every file before it replaces anything. For a backup with this manifest `couchcopy verify` has done that
-//! already, and whatever is read out of it is compared with the hashes in the manifest again: it needs no second check.
+//! A restore checks every file before it replaces anything. If `couchcopy verify` has already done that for a backup with this
+//! manifest, no second check is needed, because everything that is read is compared with the hashes in the manifest again.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -12,10 +12,10 @@ use crate::source::Source;
 const KEPT: usize = 1000;
 /// Directory of the records, below the user's directory for state.
 const BELOW: &str = "couchcopy/verified";
-/// Where that is, as the XDG base directory specification has it: this variable, else a directory below `HOME`.
+/// The user's directory for state by the XDG base directory specification: this variable, else a directory below `HOME`.
 const STATE: (&str, &str) = ("XDG_STATE_HOME", ".local/state");
 
-/// Records that all of this backup was found intact. Only one with a manifest can be known again.
+/// Records that the complete backup was found intact. Only a backup with a manifest can be recognised later.
 pub fn record_verified(source: &dyn Source) -> io::Result<()> {
     let (Some(folder), Some(name)) = (folder(), name(source)) else { return Ok(()) };
     fs::create_dir_all(&folder)?;
@@ -26,7 +26,7 @@ pub fn record_verified(source: &dyn Source) -> io::Result<()> {
     forget_old(&folder)
 }
 
-/// When this backup was found intact on this machine, in universal time; `None` if it was not.
+/// When this backup was found intact on this machine, in UTC; `None` if it was not.
 pub fn verified_at(source: &dyn Source) -> Option<String> {
     let record = fs::read_to_string(folder()?.join(name(source)?)).ok()?;
     let when: jiff::Timestamp = record.lines().next()?.parse().ok()?;

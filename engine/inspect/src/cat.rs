@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use archive::{EntryInfo, LargeSink, Visitor};
 use contents::OpenFile;
 use couchfile::read_at::ReadAt;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
@@ -34,8 +34,9 @@ pub fn cat(path: &Path, name: &str, threads: usize, out: &mut (dyn Write + Send)
 
 fn not_there(path: &Path, name: &str) -> Failure {
     Failure::refused(
+        Code::new("CC-C09"),
         format!("{} holds no file {name}", path.display()),
-        "`couchcopy ls ARCHIVE DB --shards` names the files of a database; `tar tzf ARCHIVE` lists all.",
+        "`couchcopy ls ARCHIVE DB --shards` lists the files of a database; `tar tzf ARCHIVE` lists all files.",
     )
 }
 
@@ -43,7 +44,7 @@ fn write(out: &mut (dyn Write + Send), bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).map_err(|e| Failure::io("write to", "standard output", e))
 }
 
-/// Writes the one entry that was asked for.
+/// Writes the requested entry.
 struct Pick<'a> {
     out: Mutex<&'a mut (dyn Write + Send)>,
     found: Mutex<bool>,
@@ -71,7 +72,7 @@ impl Visitor for Pick<'_> {
     }
 }
 
-/// Without a table of contents the chunks come in order.
+/// In an archive without a table of contents the chunks come in order.
 struct PickLarge<'p, 'a>(&'p Pick<'a>);
 
 impl LargeSink for PickLarge<'_, '_> {

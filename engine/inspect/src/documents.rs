@@ -1,4 +1,4 @@
-//! Looks into an archive: one document, all documents of a database, a list of them. No CouchDB is needed.
+//! Inspects an archive without a CouchDB: one document, all documents of a database, a list of documents.
 
 mod dump;
 mod get;
@@ -9,16 +9,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
 
 pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
 pub use get::{GetOptions, get};
 pub use list::{ListOptions, ListStyle, list};
 
-/// Opens an archive to read databases out of it: all, or those named.
+/// Opens an archive to read databases from it: all of them, or the named ones.
 ///
-/// One without table of contents is read once from beginning to end; the reporter is told so.
+/// An archive without a table of contents is read once from beginning to end, and the reporter shows that.
 pub fn open(
     path: &Path,
     only: Option<Vec<String>>,
@@ -26,13 +26,13 @@ pub fn open(
     reporter: &dyn Reporter,
 ) -> Result<Arc<Snapshot>> {
     let options = OpenOptions { threads, only };
-    let tell = |what: &str| {
+    let report = |what: &str| {
         reporter.notice(&Notice { severity: Severity::Info, text: format!("{}: {what}", path.display()) });
     };
-    Ok(Snapshot::open(path, &options, &tell)?)
+    Ok(Snapshot::open(path, &options, &report)?)
 }
 
-/// One database of an archive.
+/// Opens one database of an archive.
 fn open_database(
     path: &Path,
     db: &str,
@@ -42,8 +42,9 @@ fn open_database(
     let snapshot = open(path, Some(vec![db.to_owned()]), threads, reporter)?;
     snapshot.database(db)?.ok_or_else(|| {
         Failure::refused(
+            Code::new("CC-C08"),
             format!("{} holds no database {db}", path.display()),
-            "`couchcopy ls ARCHIVE` lists those it holds.",
+            "`couchcopy ls ARCHIVE` lists the databases.",
         )
     })
 }
@@ -52,7 +53,7 @@ fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).map_err(|e| Failure::io("write to", "standard output", e))
 }
 
-/// What a document is called in messages.
-fn shown(database: &SnapshotDatabase, id: &str) -> String {
+/// The name of a document in messages.
+fn document_name(database: &SnapshotDatabase, id: &str) -> String {
     format!("{id} of {} in {}", database.name(), database.snapshot().name())
 }

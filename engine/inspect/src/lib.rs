@@ -1,4 +1,4 @@
-//! Looks into backups without a CouchDB.
+//! Inspects backups without a CouchDB.
 
 pub mod cat;
 pub mod documents;

@@ -6,12 +6,12 @@ use contents::{Contents, LeftOut, NodeConfiguration};
 use outcome::Result;
 use serde::Serialize;
 
-/// An archive in a few numbers.
+/// The figures of an archive.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overview {
-    /// When the backup was made, as the archive says.
+    /// When the backup was made, according to the archive.
     pub date: Option<String>,
-    /// Names of the nodes that were saved: as the archive says or, where it does not, as the shard maps name them.
+    /// Names of the nodes that were saved, according to the archive or, if it does not record them, to the shard maps.
     pub nodes: Vec<String>,
     /// The program that made it, with its version.
     pub made_by: Option<String>,
@@ -27,8 +27,8 @@ pub struct Overview {
     pub documents: u64,
     /// Documents that are deleted.
     pub deleted: u64,
-    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They do not count,
-    /// and a restore leaves them out.
+    /// Shards that hold the same documents as other shards, because their database was saved during shard splitting. They are not
+    /// counted, and a restore leaves them out.
     pub surplus_shards: u64,
     /// Bytes of all files.
     pub content_bytes: u64,
@@ -36,12 +36,12 @@ pub struct Overview {
     pub problems: u64,
     /// Databases deleted while the backup ran.
     pub deleted_meanwhile: Vec<String>,
-    /// Databases created while the backup ran: not in the archive.
+    /// Databases created while the backup ran; they are not in the archive.
     pub created_meanwhile: Vec<String>,
-    /// What was on the nodes and is not in the archive, as the backup found it.
+    /// Data that was on the nodes and is not in the archive, as recorded by the backup.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
-    /// The nodes' configuration files, with the names of what in them is secret.
+    /// The nodes' configuration files, with the names of the secret settings in them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<NodeConfiguration>,
     /// Files that a backup does not need.
@@ -55,9 +55,9 @@ pub struct DatabaseListing {
     pub name: String,
     /// Number of shards.
     pub q: usize,
-    /// Copies of each on the nodes that were saved.
+    /// Copies of each shard on the nodes that were saved.
     pub n: usize,
-    /// Whether documents are placed by partition.
+    /// Whether the database is partitioned.
     pub partitioned: bool,
     /// Documents that exist.
     pub documents: u64,
@@ -74,7 +74,7 @@ pub struct DatabaseListing {
 pub struct ShardListing {
     /// The part of the hash space.
     pub range: String,
-    /// Its entry in the archive.
+    /// The shard's entry in the archive.
     pub file: String,
     /// Nodes that the shard map names.
     pub nodes: Vec<String>,
@@ -86,14 +86,14 @@ pub struct ShardListing {
     pub seq: u64,
     /// Bytes.
     pub bytes: u64,
-    /// What is wrong with it.
+    /// The problem with the shard, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// Signatures of its view indexes.
     pub views: Vec<String>,
 }
 
-/// Sums an archive up.
+/// Makes a summary of an archive.
 pub fn overview(contents: &Contents) -> Result<Overview> {
     let mut nodes: BTreeSet<String> = BTreeSet::new();
     let (mut databases, mut documents, mut deleted, mut surplus) = (0, 0, 0, 0);
@@ -118,13 +118,13 @@ pub fn overview(contents: &Contents) -> Result<Overview> {
         Ok(())
     })?;
     let metadata = contents.metadata.as_ref();
-    let told = metadata.map(|m| m.backup.source.nodes_names.clone()).unwrap_or_default();
+    let recorded = metadata.map(|m| m.backup.source.nodes_names.clone()).unwrap_or_default();
     let summary = contents.summary.as_ref();
     let damaged = contents.shards.values().filter(|shard| shard.damage.is_some()).count() as u64;
     Ok(Overview {
         date: metadata.map(|m| m.backup.date.clone()).filter(|date| !date.is_empty()),
-        nodes: if told.is_empty() { nodes.into_iter().collect() } else { told },
-        made_by: metadata.and_then(|m| m.couchcopy.shown()),
+        nodes: if recorded.is_empty() { nodes.into_iter().collect() } else { recorded },
+        made_by: metadata.and_then(|m| m.couchcopy.display_name()),
         manifest: contents.is_indexed(),
         databases,
         shards: contents.shards.len() as u64,
@@ -142,7 +142,7 @@ pub fn overview(contents: &Contents) -> Result<Overview> {
     })
 }
 
-/// Lists databases in the order of their names: all, or the one with this name.
+/// Lists databases in the order of their names: all databases, or the one with this name.
 pub fn databases(contents: &Contents, only: Option<&str>) -> Result<Vec<DatabaseListing>> {
     let mut listings = Vec::new();
     contents.maps.for_each_map(|map| {

@@ -1,4 +1,4 @@
-//! Proves an archive whole: gzip, tar, hashes, every database file inside, every shard map against the files.
+//! Verifies that an archive is intact: gzip, tar, hashes, every database file inside, and every shard map against the files.
 
 mod visitor;
 
@@ -27,30 +27,30 @@ pub struct VerifyResult {
     pub documents: u64,
     /// Documents that are deleted.
     pub deleted: u64,
-    /// Leaf revisions of both.
+    /// Leaf revisions of existing and deleted documents.
     pub leaf_revisions: u64,
     /// Bodies whose checksum was compared.
     pub bodies: u64,
     /// Attachments whose MD5 was compared.
     pub attachments: u64,
-    /// Bytes of them.
+    /// Bytes of these attachments.
     pub attachment_bytes: u64,
     /// Local documents.
     pub local_documents: u64,
-    /// Purges remembered.
+    /// Remembered purges.
     pub purges: u64,
     /// Bytes of all files.
     pub content_bytes: u64,
     /// Everything that is wrong.
     pub problems: Vec<FileProblem>,
-    /// View indexes that a restore will leave out; CouchDB builds them anew.
+    /// View indexes that a restore will leave out. CouchDB rebuilds them.
     pub unfit_views: Vec<FileProblem>,
     /// Databases that were deleted while the backup ran and will not be restored.
     pub deleted_meanwhile: Vec<String>,
     /// Shards that belong to no database.
     pub orphans: u64,
-    /// Shards that hold the same documents as others, as their database was saved in the middle of shard splitting. They are checked,
-    /// and do not count.
+    /// Shards that hold the same documents as other shards, because their database was saved during shard splitting. They are
+    /// checked, but not counted.
     pub surplus_shards: u64,
 }
 
@@ -78,11 +78,11 @@ impl VerifyResult {
 
 /// Verifies an archive.
 ///
-/// Fails where the archive itself (gzip, tar, hashes) is damaged; damage inside its files is told in the result.
+/// Fails if the archive itself (gzip, tar, hashes) is damaged; damage inside its files is in the result.
 pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
     let begun = Instant::now();
     let contents = Contents::open(path, threads, reporter)?;
-    reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
+    reporter.timing("archive contents read", begun.elapsed().as_secs_f64());
     let mut result = VerifyResult {
         manifest: contents.is_indexed(),
         content_bytes: contents.content_bytes,
@@ -91,7 +91,7 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
     };
     let begun = Instant::now();
     let mapped = check_maps(&contents, &mut result)?;
-    reporter.timing("shard maps held against the files", begun.elapsed().as_secs_f64());
+    reporter.timing("shard maps compared with the files", begun.elapsed().as_secs_f64());
     let total = contents.shards.len() + contents.views.values().map(Vec::len).sum::<usize>() + 1;
     reporter.phase("verifying", Some(total as u64));
     let begun = Instant::now();
@@ -105,22 +105,22 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
         && let Err(e) = contents::record_verified(&*contents.source)
     {
         // A restore checks everything again then.
-        let text = format!("the result could not be recorded for restores on this machine: {e}");
+        let text = format!("cannot record the result for restores on this machine: {e}");
         reporter.notice(&Notice { severity: Severity::Info, text });
     }
     Ok(result)
 }
 
-/// What the shard maps say of the files.
+/// What the shard maps record about the files.
 #[derive(Default)]
 struct Mapped<'s> {
     /// Names of the partitioned databases.
     partitioned: HashSet<String>,
-    /// Paths of the shards that make the databases. The others do not count.
+    /// Paths of the shards that make up the databases. Other shards are not counted.
     counted: HashSet<&'s str>,
 }
 
-/// Holds every shard map against the files.
+/// Compares every shard map with the files.
 fn check_maps<'s>(contents: &'s Contents, result: &mut VerifyResult) -> Result<Mapped<'s>> {
     let could_not_be_saved: HashMap<&str, &str> = contents
         .summary
@@ -137,7 +137,7 @@ fn check_maps<'s>(contents: &'s Contents, result: &mut VerifyResult) -> Result<M
         let map = match document.map {
             Ok(map) => map,
             Err(problem) => {
-                result.problem(format!("_dbs.couch/{}", document.id), format!("no shard map: {problem}"));
+                result.problem(format!("_dbs.couch/{}", document.id), format!("not a shard map: {problem}"));
                 return Ok(());
             }
         };
@@ -150,7 +150,7 @@ fn check_maps<'s>(contents: &'s Contents, result: &mut VerifyResult) -> Result<M
             } else if !deleted.contains(map.db.as_str()) {
                 let why = could_not_be_saved.get(path.as_str()).map_or_else(
                     || "the shard map names it, but it is not in the archive".to_owned(),
-                    |why| format!("it is not in the archive: when the backup was made, {why}"),
+                    |why| format!("it is not in the archive; the backup recorded: {why}"),
                 );
                 result.problem(path, why);
             }

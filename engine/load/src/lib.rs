@@ -1,4 +1,4 @@
-//! Runs a CouchDB of this machine on the data of a backup, and makes backups that a node of any name can load.
+//! Runs a CouchDB of this machine on the data of a backup, and makes backups that a node with any name can load.
 
 pub mod load;
 pub mod unbrand;

@@ -1,8 +1,9 @@
-//! Starts the CouchDB of this machine on an archive's data, for a look or a try, and ends it without a trace.
+//! Starts the CouchDB of this machine on an archive's data, to inspect it or to experiment with it, and removes everything
+//! afterwards.
 //!
-//! Everything lies in a folder of its own: the data (restored for one node, whose name nobody else has), the configuration, the
-//! log. That CouchDB listens on one port of the loopback interface and nowhere else, not even for other Erlang nodes, and what
-//! CouchDB does by itself is off: a replication that was at home in production must not start on a laptop.
+//! Everything is in a private directory: the data (restored for one node with a unique name), the configuration, the log. The
+//! CouchDB listens on one port of the loopback interface and nowhere else, not even for other Erlang nodes. Everything that
+//! CouchDB does on its own is switched off, so that production replications do not start.
 
 mod error;
 mod folder;
@@ -21,7 +22,7 @@ use couchfile::writer::random_uuid;
 use folder::PrivateFolder;
 use node::{Credentials, Endpoint, Http, encode};
 use outcome::report::Reporter;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use restore::folders::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
 use restore::selection::Selection;
 use serde::Serialize;
@@ -32,69 +33,69 @@ pub use installation::Installation;
 use process::Process;
 use settings::Settings;
 
-/// The admin where the user names none.
+/// The default name of the server admin.
 const ADMIN: &str = "admin";
-/// How long CouchDB may take until it answers. It takes seconds, more where there are very many databases.
+/// How long CouchDB may take until it answers. It takes seconds, or longer with very many databases.
 const START: Duration = Duration::from_secs(300);
-/// Between two looks at CouchDB while it starts, and while it runs.
+/// Pauses between two checks of CouchDB while it starts, and while it runs.
 const STARTING: Duration = Duration::from_millis(20);
 const RUNNING: Duration = Duration::from_millis(100);
 
-/// What to load and how.
+/// The options of a load.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// The archive.
     pub archive: PathBuf,
-    /// Folder of the installed CouchDB; `None`: it is looked for.
+    /// Directory of the installed CouchDB; `None`: couchcopy searches for it.
     pub couchdb: Option<PathBuf>,
-    /// Where the private folder is made.
+    /// The directory in which the private directory is created.
     pub temporary: PathBuf,
-    /// Whether the private folder stays.
+    /// Whether to keep the private directory.
     pub keep: bool,
     /// Port; `None`: any free one.
     pub port: Option<u16>,
     /// Name of the server admin, and the password; `None`: a random one.
     pub admin: (Option<String>, Option<String>),
-    /// Whether web pages from anywhere may ask.
+    /// Whether web pages of any origin may send requests.
     pub cors: bool,
-    /// Whether databases with damaged or missing shards are left out; else they fail the load.
+    /// Whether to leave out databases with damaged or missing shards. If not, the load fails.
     pub skip_damaged: bool,
-    /// Number of threads; 0: as many as there are cores.
+    /// Number of threads; 0: the number of cores.
     pub threads: usize,
 }
 
 /// A CouchDB that answers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Loaded {
-    /// Where it answers, without name and password.
+    /// The URL, without name and password.
     pub url: String,
     /// Name of the server admin.
     pub user: String,
     /// The password.
     pub password: String,
-    /// Whether the password was made here: nobody knows it yet.
+    /// Whether couchcopy generated the password, so that the user does not know it yet.
     #[serde(skip)]
     pub password_is_new: bool,
-    /// CouchDB's process.
+    /// The id of CouchDB's process.
     pub pid: u32,
-    /// The private folder.
+    /// The private directory.
     pub folder: PathBuf,
     /// The node's name.
     pub node: String,
     /// CouchDB's version.
     pub version: String,
-    /// Databases that are there.
+    /// Number of databases.
     pub databases: u64,
     /// Databases that were left out, and why.
     pub left_out: Vec<FileProblem>,
-    /// View indexes that were left out; CouchDB builds them anew.
+    /// View indexes that were left out. CouchDB rebuilds them.
     pub views_left_out: Vec<FileProblem>,
-    /// Whether the folder stays.
+    /// Whether the private directory is kept.
     pub kept: bool,
 }
 
 impl Loaded {
-    /// Where it answers, with the name, and with the password where nobody else knows it.
+    /// The URL with the name and, if couchcopy generated it, the password.
     pub fn url_with_user(&self) -> String {
         let mut user = encode(&self.user);
         if self.password_is_new {
@@ -105,10 +106,10 @@ impl Loaded {
     }
 }
 
-/// Loads an archive, tells `answers` when CouchDB does, and waits until the reporter is interrupted. Then, and whenever this
-/// fails, CouchDB ends and its folder goes.
+/// Loads an archive, calls `answers` when CouchDB answers, and waits until the reporter is interrupted. Afterwards, and after any
+/// failure, CouchDB is stopped and its directory removed.
 ///
-/// Fails where no CouchDB is installed, where the archive cannot be restored whole, and where CouchDB ends on its own.
+/// Fails if no CouchDB is installed, if the archive cannot be restored completely, or if CouchDB ends on its own.
 pub fn load(options: &LoadOptions, reporter: &dyn Reporter, answers: &mut dyn FnMut(&Loaded)) -> Result<()> {
     let couchdb = Installation::find(options.couchdb.as_deref())?;
     if let Some(port) = options.port {
@@ -220,12 +221,12 @@ fn wait_until_up(
         }
         std::thread::sleep(STARTING);
     }
-    let Some(http) = http else { return Err(Failure::bug("an answer from nowhere")) };
+    let Some(http) = http else { return Err(Failure::bug("an answer without an address")) };
     // One that took another folder for its own would be up, too, and empty.
     let maps = http.get("/_node/_local/_dbs")?;
     if maps["doc_count"].as_u64().is_none_or(|maps| maps < restored.databases) {
         return Err(Failure::bug(format!(
-            "CouchDB has {} shard maps, {} databases were restored",
+            "CouchDB has {} shard maps, but {} databases were restored",
             maps["doc_count"], restored.databases
         )));
     }
@@ -245,19 +246,20 @@ fn wait_until_up(
     })
 }
 
-/// The error where CouchDB ended, or does not come up. What it logged may hold its configuration.
+/// The error if CouchDB ended or does not start. Its log may contain its configuration.
 fn died(folder: &PrivateFolder, problem: &str, admin: &Admin) -> Failure {
     let log = folder.log_end().replace(&admin.credentials.password, "…");
     CouchDbEnded { problem: problem.to_owned(), log }.into()
 }
 
-/// Refuses a port that somebody has.
+/// Refuses a port that is in use.
 fn check_port(port: u16) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(e) => Err(Failure::refused(
-            format!("port {port} cannot be had: {e}"),
-            "Give another one, or none: then it is one that is free.",
+            Code::new("CC-L06"),
+            format!("cannot bind port {port}: {e}"),
+            "Choose another port, or omit --port to use any free one.",
         )),
     }
 }

@@ -1,8 +1,8 @@
-//! Makes an archive whose shard maps name one node, which never was and can be again and again.
+//! Makes an archive whose shard maps name one node with a new, random name.
 //!
-//! The Python couchcopy starts a CouchDB on such an archive under the name that the archive tells, and then has no shard map to
-//! change. The shard maps are a file of the archive, so it takes no CouchDB to change them, and where the archive has a table
-//! of contents nothing else in it is even looked at.
+//! The Python couchcopy starts a CouchDB on such an archive under the name in the archive, and then has no shard map to change.
+//! The shard maps are a file of the archive, so they can be changed without a CouchDB, and nothing else of an archive with a
+//! table of contents is read.
 
 mod maps;
 mod sequential;
@@ -20,20 +20,20 @@ use serde::Serialize;
 /// Random characters in the name of a node.
 const RANDOM: usize = 10;
 
-/// What to make of which archive.
+/// The options of unbrand.
 #[derive(Debug, Clone)]
 pub struct UnbrandOptions {
-    /// The archive; it stays as it is.
+    /// The archive, which is not changed.
     pub archive: PathBuf,
-    /// The one to be made.
+    /// The new archive.
     pub new: PathBuf,
-    /// Whether an archive that is there already is replaced (only when the new one is whole).
+    /// Whether to replace an existing archive (only when the new one is complete).
     pub overwrite: bool,
-    /// Level of compression, 0 (fastest) to 12 (smallest), of what is compressed anew.
+    /// Compression level of what is compressed again, 0 (fastest) to 12 (smallest).
     pub level: i32,
-    /// Number of threads; 0: as many as there are cores.
+    /// Number of threads; 0: the number of cores.
     pub threads: usize,
-    /// Where the files of an archive without table of contents wait for their turn.
+    /// Directory for the files of an archive without a table of contents until they are written.
     pub temporary: PathBuf,
 }
 
@@ -42,30 +42,30 @@ pub struct UnbrandOptions {
 pub struct UnbrandResult {
     /// The node that its shard maps name.
     pub node: String,
-    /// Shard maps that name it.
+    /// Number of shard maps that name the node.
     pub databases: u64,
-    /// Whether the files were copied as they were, compressed.
+    /// Whether the files were copied without being compressed again.
     pub copied: bool,
     /// Bytes of the files.
     pub content_bytes: u64,
     /// Length of the archive in bytes.
     pub archive_bytes: u64,
-    /// Shards that are not in the archive or damaged, and why: of the backup, and what was found now.
+    /// Shards that are missing or damaged, and why: those that the backup recorded and those that were found now.
     pub problems: Vec<FileProblem>,
-    /// View indexes that were left out; CouchDB builds them anew.
+    /// View indexes that were left out. CouchDB rebuilds them.
     pub views_left_out: Vec<String>,
-    /// Files that a backup does not need, and so are not in the new archive.
+    /// Files that a backup does not need; they are not in the new archive.
     pub ignored_files: u64,
 }
 
 impl UnbrandResult {
-    /// Whether every shard that the archive should have is in it.
+    /// Whether every shard that the archive should hold is in it.
     pub fn is_complete(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// Makes the archive. Whatever happens, its path names a whole archive or what was there before.
+/// Makes the archive. Its path names a complete archive or the previous file at any time.
 pub fn unbrand(options: &UnbrandOptions, reporter: &dyn Reporter) -> Result<UnbrandResult> {
     let output = PartialFile::create(&options.new, options.overwrite)?;
     let node = node_name()?;
@@ -76,13 +76,13 @@ pub fn unbrand(options: &UnbrandOptions, reporter: &dyn Reporter) -> Result<Unbr
     }
 }
 
-/// A name like those that the Python couchcopy makes, and nobody else.
+/// A name like those that the Python couchcopy generates.
 fn node_name() -> Result<String> {
     let random = random_uuid().map_err(|e| unusable("a new shard map", e))?;
     Ok(format!("couchcopy-{}@127.0.0.1", random.get(..RANDOM).unwrap_or(&random)))
 }
 
-/// What the new archive says of itself: when the backup was made stays, where from is the one node.
+/// The metadata of the new archive: the time of the backup stays, the origin is the new node.
 fn described(old: Option<Metadata>, node: &str) -> Metadata {
     let now = Metadata::now(vec![node.to_owned()]);
     let Some(mut metadata) = old else { return now };
@@ -103,7 +103,7 @@ fn now() -> u64 {
     jiff::Timestamp::now().as_second().unsigned_abs()
 }
 
-/// From an archive with a table of contents: two entries are written anew.
+/// From an archive with a table of contents: two entries are rewritten, all others copied.
 fn copy(
     archive: &IndexedArchive,
     node: String,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use outcome::{Advice, Failure, FailureKind};
+use outcome::{Advice, Code, Failure, FailureKind};
 use plugin_host::PluginError;
 
 use crate::http::Foreign;
@@ -255,6 +255,24 @@ impl Advice for NodeError {
             Self::Plugin(error) => error.kind(),
             Self::Io { .. } => FailureKind::System,
             _ => FailureKind::Node,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Io { .. } => Code::new("CC-N01"),
+            Self::Program { .. } => Code::new("CC-N02"),
+            Self::Connection { .. } => Code::new("CC-N03"),
+            Self::Incomplete { .. } => Code::new("CC-N04"),
+            Self::Garbled { .. } => Code::new("CC-N05"),
+            Self::Answer { .. } => Code::new("CC-N06"),
+            Self::NoAnswer { .. } => Code::new("CC-N07"),
+            Self::Unauthorized { .. } => Code::new("CC-N08"),
+            Self::Http { .. } => Code::new("CC-N09"),
+            Self::Tls { .. } => Code::new("CC-N10"),
+            Self::NotCouchDb { .. } => Code::new("CC-N11"),
+            Self::NoTunnel { .. } => Code::new("CC-N12"),
+            Self::Plugin(error) => error.code(),
         }
     }
 

@@ -1,11 +1,12 @@
-//! What an error has to say besides its message.
+//! What an error carries besides its message: kind, code and remedy.
 
 use std::any::Any;
 use std::error::Error;
 
 use crate::Failure;
+use crate::code::Code;
 
-/// What kind of failure it is. Decides the exit code.
+/// The kind of a failure. It determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The request makes no sense, or is refused to protect data. Nothing was changed.
@@ -14,11 +15,11 @@ pub enum FailureKind {
     Archive,
     /// The data directory is damaged or incomplete.
     Data,
-    /// The operating system did not let us read or write.
+    /// The operating system refused a read or a write.
     System,
     /// A plugin failed: CouchDB was not started or stopped, or a node was not reached.
     Plugin,
-    /// A node did not do what it was asked to do, or was not reached.
+    /// A node did not do what was requested, or was not reached.
     Node,
     /// The user interrupted the operation.
     Interrupted,
@@ -26,17 +27,21 @@ pub enum FailureKind {
     Bug,
 }
 
-/// An error that says which kind of failure it is and what to do about it.
+/// An error with a kind, a stable code and a remedy.
 ///
 /// Implemented by every error that can end an operation, next to its definition.
 pub trait Advice: Error + Any + Send + Sync {
-    /// The kind of failure.
+    /// The kind of the failure.
     fn kind(&self) -> FailureKind;
 
-    /// What to do now.
+    /// The stable code of the error, which `docs/messages.md` explains.
+    fn code(&self) -> Code;
+
+    /// What the user can do about the error.
     fn remedy(&self) -> Option<String>;
 
-    /// The failure with this error in it. An error that only carries a [`Failure`] through another crate returns that one.
+    /// Wraps this error in a [`Failure`]. An error that only carries a [`Failure`] through another crate returns the carried
+    /// failure.
     fn into_failure(self) -> Failure
     where
         Self: Sized,

@@ -4,14 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::advice::{Advice, FailureKind};
+use crate::code::Code;
 
 /// A failure that needs no type of its own.
 #[derive(Debug, thiserror::Error)]
 pub enum Common {
-    /// The operating system did not let us read or write.
+    /// The operating system refused a read or a write.
     #[error("cannot {doing} {path}")]
     Io {
-        /// What was being done, as in "cannot …".
+        /// The failed action, as in "cannot …".
         doing: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -21,24 +22,28 @@ pub enum Common {
     /// The request is refused. Nothing was changed.
     #[error("{problem}")]
     Refused {
-        /// Why.
+        /// The code of the refusal.
+        code: Code,
+        /// Why the request is refused.
         problem: String,
-        /// What to do now.
+        /// What the user can do about it.
         remedy: String,
     },
     /// The data to be saved or restored is incomplete.
     #[error("{problem}")]
     Incomplete {
+        /// The code of the failure.
+        code: Code,
         /// What is missing.
         problem: String,
-        /// What to do now.
+        /// What the user can do about it.
         remedy: String,
     },
     /// The user interrupted the operation before it was done.
-    #[error("interrupted; nothing is left of it")]
+    #[error("interrupted; nothing was left behind")]
     Interrupted,
-    /// Something that cannot happen unless couchcopy has a bug.
-    #[error("couchcopy itself is at fault: {0}")]
+    /// An internal error: it cannot happen unless couchcopy has a bug.
+    #[error("internal error: {0}")]
     Bug(String),
 }
 
@@ -53,17 +58,26 @@ impl Advice for Common {
         }
     }
 
+    fn code(&self) -> Code {
+        match self {
+            Self::Bug(_) => Code::new("CC-G01"),
+            Self::Io { .. } => Code::new("CC-G02"),
+            Self::Interrupted => Code::new("CC-G03"),
+            Self::Refused { code, .. } | Self::Incomplete { code, .. } => *code,
+        }
+    }
+
     fn remedy(&self) -> Option<String> {
         match self {
             Self::Refused { remedy, .. } | Self::Incomplete { remedy, .. } => Some(remedy.clone()),
             Self::Io { path, source, .. } => io_remedy(path, source),
             Self::Interrupted => None,
-            Self::Bug(_) => Some("Please report it with the command that you gave and this message.".into()),
+            Self::Bug(_) => Some("Please report it with the command that you ran and this message.".into()),
         }
     }
 }
 
-/// What to do about a failed system call on this path (empty where there is none).
+/// The remedy for a failed system call on this path (empty if there is no path).
 pub fn io_remedy(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Some(
@@ -71,15 +85,15 @@ pub fn io_remedy(path: &Path, error: &io::Error) -> Option<String> {
                 .into(),
         ),
         io::ErrorKind::StorageFull => Some(format!(
-            "There is no room left. Make some{}; nothing that was there before has been changed.",
+            "The file system is full. Free some space{}; existing data has not been changed.",
             path.parent().map_or_else(String::new, |parent| format!(" in {}", parent.display()))
         )),
         io::ErrorKind::FileTooLarge => Some(
-            "No file may become that large here: `ulimit -f` shows the limit of the shell that runs couchcopy, and some file \
-             systems have one."
+            "The file exceeds the largest size that is allowed here. `ulimit -f` shows the limit of the shell that runs \
+             couchcopy; some file systems have a limit too."
                 .into(),
         ),
-        io::ErrorKind::NotFound => Some("Check the path for typing mistakes.".into()),
+        io::ErrorKind::NotFound => Some("Check the path for typing errors.".into()),
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use crate::advice::{Advice, FailureKind};
+use crate::code::Code;
 use crate::common::Common;
 
 /// Result of an operation.
@@ -13,11 +14,11 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Why an operation ended: an error of any crate, with the kind of failure and a remedy.
 ///
-/// `?` makes one of every error that has [`Advice`].
+/// `?` converts every error that implements [`Advice`].
 pub struct Failure(Box<dyn Advice>);
 
 impl Failure {
-    /// A failure with this error in it.
+    /// Wraps an error.
     pub fn new(error: impl Advice) -> Self {
         Self(Box::new(error))
     }
@@ -27,17 +28,17 @@ impl Failure {
         Self::new(Common::Io { doing, path: path.into(), source })
     }
 
-    /// A refusal: nothing was changed.
-    pub fn refused(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Common::Refused { problem: problem.into(), remedy: remedy.into() })
+    /// A refused request: nothing was changed.
+    pub fn refused(code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Common::Refused { code, problem: problem.into(), remedy: remedy.into() })
     }
 
     /// The data to be saved or restored is incomplete.
-    pub fn incomplete(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::new(Common::Incomplete { problem: problem.into(), remedy: remedy.into() })
+    pub fn incomplete(code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Common::Incomplete { code, problem: problem.into(), remedy: remedy.into() })
     }
 
-    /// Something that cannot happen unless couchcopy has a bug.
+    /// An internal error: it cannot happen unless couchcopy has a bug.
     pub fn bug(what: impl Into<String>) -> Self {
         Self::new(Common::Bug(what.into()))
     }
@@ -47,27 +48,32 @@ impl Failure {
         Self::new(Common::Interrupted)
     }
 
-    /// The kind of failure.
+    /// The kind of the failure.
     pub fn kind(&self) -> FailureKind {
         self.0.kind()
     }
 
-    /// What to do now.
+    /// The stable code of the error, which `docs/messages.md` explains.
+    pub fn code(&self) -> Code {
+        self.0.code()
+    }
+
+    /// What the user can do about the failure.
     pub fn remedy(&self) -> Option<String> {
         self.0.remedy()
     }
 
-    /// Whether nobody reads any more what was being written.
+    /// Whether the reader of the output has closed it.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self.get(), Some(Common::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// The error in it, if it is of this type.
+    /// The wrapped error, if it has this type.
     pub fn get<E: Advice>(&self) -> Option<&E> {
         (&*self.0 as &dyn Any).downcast_ref()
     }
 
-    /// Takes the error out, if it is of this type.
+    /// Takes the wrapped error out, if it has this type.
     pub fn take<E: Advice>(self) -> Result<E> {
         if self.get::<E>().is_none() {
             return Err(self);
@@ -131,6 +137,10 @@ mod tests {
             FailureKind::Node
         }
 
+        fn code(&self) -> Code {
+            Code::new("CC-N00")
+        }
+
         fn remedy(&self) -> Option<String> {
             Some("Find it.".into())
         }
@@ -148,6 +158,7 @@ mod tests {
             (failure.kind(), failure.remedy(), failure.to_string()),
             (FailureKind::Node, Some("Find it.".into()), "a node is missing".into())
         );
+        assert_eq!(failure.code().to_string(), "CC-N00");
         assert!(failure.get::<Missing>().is_some());
         assert!(failure.get::<Common>().is_none());
         assert!(failure.take::<Common>().unwrap_err().take::<Missing>().is_ok());

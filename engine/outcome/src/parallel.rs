@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Number of threads to use: as many as there are cores, unless the user says otherwise.
+/// Number of threads to use: `wanted`, or the number of cores if `wanted` is 0.
 pub fn threads(wanted: usize) -> usize {
     if wanted > 0 { wanted } else { std::thread::available_parallelism().map_or(1, NonZero::get) }
 }
@@ -45,8 +45,8 @@ pub fn for_each<T: Sync, E: Send>(
     }
 }
 
-/// Calls `work` for every item at once, each on a thread of its own; gives what came of them, in their order. For work that
-/// waits: for a node, a connection, a disk.
+/// Calls `work` for all items at the same time, each on a thread of its own, and returns the results in the order of the items.
+/// For work that waits for a node, a connection or a disk.
 pub fn all_at_once<T: Sync, R: Send>(items: &[T], work: impl Fn(usize, &T) -> R + Sync) -> Vec<R> {
     std::thread::scope(|scope| {
         let work = &work;

@@ -1,6 +1,6 @@
-//! Text of unknown origin, made fit for a terminal.
+//! Makes text of unknown origin safe for a terminal.
 
-/// Makes text fit to be shown: no control characters, which a terminal would obey; no more than some lines of it.
+/// Makes text safe to print: without control characters, which a terminal would obey, and at most 2000 bytes long.
 pub fn printable(text: &str) -> String {
     const MOST: usize = 2000;
     let mut shown = String::new();
@@ -18,8 +18,8 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// Whether it would not be seen for what it is: control characters, which a terminal obeys, those that turn the direction of
-/// text, and those that take no room at all.
+/// Whether a character would not be visible as itself: control characters, which a terminal obeys, characters that change the
+/// direction of text, and characters of zero width.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(

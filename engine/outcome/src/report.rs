@@ -1,4 +1,4 @@
-//! How an operation tells of its progress while it runs.
+//! How an operation reports its progress while it runs.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,20 +6,20 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-/// Something that the user should know, though the operation goes on.
+/// Something that the user should know while the operation continues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notice {
-    /// How grave it is.
+    /// How severe the notice is.
     pub severity: Severity,
     /// What was found.
     pub text: String,
 }
 
-/// How grave a notice is.
+/// How severe a notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing; nothing is wrong.
+    /// Information; nothing is wrong.
     Info,
     /// Something was left out or changed for safety.
     Warning,
@@ -27,27 +27,27 @@ pub enum Severity {
     Problem,
 }
 
-/// Takes progress and notices. Called from several threads.
+/// Receives progress and notices. Called from several threads.
 pub trait Reporter: Sync {
-    /// A phase begins; `total` counts what [`Reporter::advance`] will tell, where it is known.
+    /// A phase begins. `total` is the number of items that [`Reporter::advance`] will report, if it is known.
     fn phase(&self, name: &str, total: Option<u64>);
 
-    /// So many items and bytes of the present phase are done, counted from its beginning.
+    /// Items and bytes of the current phase that are done, counted from its beginning.
     fn advance(&self, items: u64, bytes: u64);
 
-    /// Something to tell.
+    /// A notice for the user.
     fn notice(&self, notice: &Notice);
 
-    /// A step of a change to nodes is behind us; they are counted from 1.
+    /// A step of a change to nodes is done. Steps are counted from 1.
     fn step(&self, number: u64, what: &str) {
         let _ = (number, what);
     }
 
-    /// A phase took so long, for those who ask for details.
+    /// The duration of a phase, for detailed output.
     fn timing(&self, what: &str, seconds: f64);
 
-    /// Whether nobody waits for the result any more. Asked where ending in the middle is no harm: before anything of
-    /// consequence was done.
+    /// Whether the user has interrupted the operation. Called only where the operation can end without harm: before it changes
+    /// anything that lasts.
     fn is_interrupted(&self) -> bool {
         false
     }
@@ -68,23 +68,23 @@ pub struct Steps<'r> {
 }
 
 impl<'r> Steps<'r> {
-    /// Counts from 1, and reports to `reporter`.
+    /// Counts from 1 and reports to `reporter`.
     pub fn new(reporter: &'r dyn Reporter) -> Self {
         Self { reporter, number: AtomicU64::new(0) }
     }
 
-    /// A step is behind us.
+    /// A step is done.
     pub fn count(&self, what: &str) {
         self.reporter.step(self.number.fetch_add(1, Ordering::SeqCst) + 1, what);
     }
 
-    /// A step is behind us in one place: on a node.
+    /// A step is done on one node.
     pub fn done(&self, what: &str, place: impl Display) {
         self.count(&format!("{what} on {place}"));
     }
 }
 
-/// Tells nobody.
+/// Reports nothing.
 #[derive(Debug, Default)]
 pub struct Silent;
 

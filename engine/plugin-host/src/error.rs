@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Code, FailureKind};
 
 use crate::description::SettingsError;
 use crate::grants::Ungranted;
@@ -195,6 +195,45 @@ impl Advice for PluginError {
             | Self::Configuration { .. } => FailureKind::Refused,
             Self::Io { .. } | Self::Engine(_) => FailureKind::System,
             Self::Load { .. } | Self::Call { .. } => FailureKind::Plugin,
+        }
+    }
+
+    fn code(&self) -> Code {
+        let code_of_call = |failure: &CallFailure| match failure {
+            CallFailure::Deadline(_) => Code::new("CC-P18"),
+            CallFailure::Memory(_) => Code::new("CC-P19"),
+            CallFailure::Log(_) => Code::new("CC-P20"),
+            CallFailure::TooMuchData(_) => Code::new("CC-P21"),
+            CallFailure::Trap(_) => Code::new("CC-P22"),
+            CallFailure::Failed(_) => Code::new("CC-P23"),
+            CallFailure::NotPermitted { .. } => Code::new("CC-P24"),
+        };
+        match self {
+            Self::NotFound { .. } => Code::new("CC-P01"),
+            Self::Io { .. } => Code::new("CC-P02"),
+            Self::Load { failure, .. } => match failure {
+                LoadFailure::TooLarge { .. } => Code::new("CC-P03"),
+                LoadFailure::NotAComponent(_) => Code::new("CC-P04"),
+                LoadFailure::CoreModule => Code::new("CC-P05"),
+                LoadFailure::OtherWorld => Code::new("CC-P06"),
+                LoadFailure::PartOfAWorld { .. } => Code::new("CC-P07"),
+                LoadFailure::OtherVersion { .. } => Code::new("CC-P08"),
+                LoadFailure::ForeignImports(_) => Code::new("CC-P09"),
+                LoadFailure::OtherFunctions(_) => Code::new("CC-P10"),
+                LoadFailure::OtherKind { .. } => Code::new("CC-P11"),
+                LoadFailure::Description(_) => Code::new("CC-P12"),
+                LoadFailure::SlowToCompile(_) => Code::new("CC-P13"),
+                LoadFailure::Describe(failure) => code_of_call(failure),
+            },
+            Self::Settings { problem, .. } => match problem {
+                SettingsError::Unknown { .. } => Code::new("CC-P14"),
+                SettingsError::Missing { .. } => Code::new("CC-P15"),
+                SettingsError::Value { .. } => Code::new("CC-P16"),
+            },
+            Self::NotGranted(_) => Code::new("CC-P17"),
+            Self::Call { failure, .. } => code_of_call(failure),
+            Self::Configuration { .. } => Code::new("CC-P25"),
+            Self::Engine(_) => Code::new("CC-P26"),
         }
     }
 

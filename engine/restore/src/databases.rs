@@ -1,8 +1,8 @@
-//! Brings single databases of an archive into a running cluster, over HTTP and beside whatever else it has.
+//! Restores single databases of an archive into a running cluster, over HTTP, next to its other databases.
 //!
-//! Every leaf revision is written as replication writes it, so that documents keep their revisions, conflicts and deletions.
-//! A note in the database says what is being restored into it until all of it is there: a restore that was interrupted is given
-//! again, asks what is missing and sends that. Nothing is stopped, and no other database is touched.
+//! Every leaf revision is written as replication writes it, so that documents keep their revisions, conflicts and deletions. A
+//! note in the database records what is being restored into it until the restore is complete: if an interrupted restore is run
+//! again, it queries what is missing and sends that. Nothing is stopped, and no other database is touched.
 
 mod batches;
 mod bulk;
@@ -27,7 +27,7 @@ use couchfile::json::Json;
 use node::Http;
 use note::Note;
 use outcome::report::{Notice, Reporter, Severity, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use peruser::PerUser;
 use security::{UserDatabase, Wanted};
 use sender::Sender;
@@ -47,22 +47,24 @@ pub fn parse_database(text: &str) -> Result<Rename> {
     let (from, to) = text.split_once('=').unwrap_or((text, text));
     if from.is_empty() || to.is_empty() {
         return Err(Failure::refused(
-            format!("{text:?} names no database"),
-            "Write --db NAME, or --db NAME=NEWNAME for another name.",
+            Code::new("CC-R20"),
+            format!("{text:?} is not a database name"),
+            "Give --db NAME, or --db NAME=NEWNAME for another name.",
         ));
     }
     check_new_name(to)?;
     let last = to.rsplit('/').next().unwrap_or(to);
     if matches!(last, "_dbs" | "_nodes") {
         return Err(Failure::refused(
-            format!("{to} is a list that every node keeps for itself, no database of the cluster"),
-            "Give another name.",
+            Code::new("CC-R21"),
+            format!("{to} is a list that every node keeps for itself, not a database of the cluster"),
+            "Choose another name.",
         ));
     }
     Ok(Rename { from: from.to_owned(), to: to.to_owned() })
 }
 
-/// A restore of databases that has been planned, and has changed nothing yet.
+/// A planned restore of databases that has changed nothing yet.
 pub struct PlannedDatabases {
     options: DatabasesOptions,
     snapshot: Arc<Snapshot>,
@@ -81,26 +83,27 @@ struct PlannedDatabase {
 }
 
 impl PlannedDatabases {
-    /// Looks at the archive and at the cluster.
+    /// Inspects the archive and the cluster.
     ///
-    /// Fails where a database is not in the archive or its shards are not, and where its place is taken.
+    /// Fails if a database or one of its shards is not in the archive, or if its new name is taken.
     pub fn make(options: &DatabasesOptions, http: &Http, reporter: &dyn Reporter) -> Result<Self> {
         check_once(&options.databases)?;
-        reporter.phase("looking at the node", None);
+        reporter.phase("inspecting the node", None);
         target::check_admin(http)?;
         let only = options.databases.iter().map(|names| names.from.clone()).collect();
-        let tell = |text: &str| reporter.phase(text, None);
+        let report = |text: &str| reporter.phase(text, None);
         let open = OpenOptions { threads: options.threads, only: Some(only) };
-        let snapshot = Snapshot::open(&options.archive, &open, &tell)?;
-        reporter.phase("looking at the databases", None);
+        let snapshot = Snapshot::open(&options.archive, &open, &report)?;
+        reporter.phase("inspecting the databases", None);
         let users = UserDatabase::of(http);
         let per_user = PerUser::of(http);
         let mut databases = Vec::with_capacity(options.databases.len());
         for names in &options.databases {
             let source = snapshot.database(&names.from)?.ok_or_else(|| {
                 Failure::refused(
+                    Code::new("CC-C08"),
                     format!("{} holds no database {}", options.archive.display(), names.from),
-                    "`couchcopy ls ARCHIVE` lists those it holds.",
+                    "`couchcopy ls ARCHIVE` lists the databases.",
                 )
             })?;
             // Opens every shard, so that none is found missing when half of it is done.
@@ -125,7 +128,7 @@ impl PlannedDatabases {
         Ok(Self { options: options.clone(), snapshot, users, databases })
     }
 
-    /// What will be done.
+    /// Describes what the restore will do.
     pub fn describe(&self, http: &Http) -> DatabasesDescription {
         DatabasesDescription {
             archive: self.options.archive.clone(),
@@ -149,13 +152,13 @@ impl PlannedDatabases {
         }
     }
 
-    /// Whether documents are added to databases that have some already: something to agree to.
+    /// Whether documents are added to databases that already have some, which requires confirmation.
     pub fn merges(&self) -> bool {
         self.databases.iter().any(|planned| planned.found == Found::Documents)
     }
 
-    /// Carries it out, one database after the other. Where that fails, or `interrupted` is set, what has been done so far
-    /// stays, and the same command goes on with it. An interruption is no error: the last database told is not finished then.
+    /// Restores one database after the other. If that fails, or `interrupted` is set, what has been restored so far stays, and
+    /// the same command resumes. An interruption is not an error: the last database in the result is then not finished.
     pub fn carry_out(
         &self,
         http: &Http,
@@ -211,13 +214,13 @@ impl PlannedDatabases {
         let PlannedDatabase { names, source, info, shape, found, .. } = planned;
         let target = &sender.target;
         let documents = planned.documents();
-        let shown = planned.shown();
+        let shown = planned.display_name();
         let unpacked = order::unpacked(source, info.file_size, sender, reporter)?;
         let source = unpacked.as_ref().unwrap_or(source);
         reporter.phase(&format!("restoring {shown}"), Some(documents));
         if *found == Found::Nothing {
             target.create(shape)?;
-            sender.step("database made");
+            sender.step("database created");
         }
         let mut note = match found {
             Found::Unfinished(note) => note.clone(),
@@ -272,7 +275,7 @@ impl PlannedDatabases {
         Ok(security)
     }
 
-    /// Gives a database its limits and, last, its security object: until then only server admins may look at it.
+    /// Sets the limits of a database and, last, its security object: until then only server admins can read it.
     fn settle(&self, planned: &PlannedDatabase, note: &Note, target: &Target<'_>) -> Result<SecurityResult> {
         if note.merge {
             return Ok(SecurityResult::Kept);
@@ -300,20 +303,20 @@ impl PlannedDatabases {
 }
 
 impl PlannedDatabase {
-    /// Looks for what the user should know before, or what must not be done.
+    /// Finds what the user should know before the restore, and refuses what must not be done.
     fn check(&mut self, target: &Target<'_>, users: &UserDatabase, per_user: Option<&PerUser>) -> Result<()> {
         let to = &self.names.to;
         if self.found == Found::Documents && !users.is(to) {
             let security = target.security()?;
             if security::is_open(&security) && security::holds_users(&self.source) {
                 return Err(Failure::refused(
+                    Code::new("CC-R22"),
                     format!(
-                        "{} holds users with the hashes of their passwords, and everybody may read {to}",
+                        "{} holds users with their password hashes, and everybody may read {to}",
                         self.names.from
                     ),
                     format!(
-                        "Restore it under a name that is free (--db {}=NEWNAME), or give {to} a security object with members \
-                         first: {}.",
+                        "Restore it under a free name (--db {}=NEWNAME), or first give {to} a security object with members: {}.",
                         self.names.from,
                         target.url("/_security")
                     ),
@@ -325,16 +328,16 @@ impl PlannedDatabase {
             && q != self.shape.q as u64
         {
             self.warnings.push(format!(
-                "{to} is there already, empty, with {q} ranges and {n} copies of each; it keeps them, though the archive has {} \
-                 ranges. For those of the archive delete it first: curl -u ADMIN -X DELETE '{}'",
+                "{to} exists already, empty, with {q} ranges and {n} copies of each; it keeps them, although the archive has {} \
+                 ranges. To use the ranges of the archive, delete it first: curl -u ADMIN -X DELETE '{}'",
                 self.shape.q,
                 target.url("")
             ));
         }
         if self.found != Found::Documents && matches!(self.security, Wanted::Closed { .. }) {
             self.warnings.push(format!(
-                "{to} will be closed to all but server admins: it holds users with the hashes of their passwords, which the \
-                 archive's security object would show to others"
+                "{to} will be accessible to server admins only: it holds users with their password hashes, which the archive's \
+                 security object would show to others"
             ));
         }
         if self.found != Found::Documents
@@ -342,8 +345,8 @@ impl PlannedDatabase {
             && target.look_at_security()?.unwrap_or_else(security::closed) != self.security.object()
         {
             self.warnings.push(format!(
-                "the security object of {to} cannot be restored: CouchDB lets nobody set it while [couchdb] \
-                 users_db_security_editable is false. To have it restored set that first: curl -u ADMIN -X PUT '{}' -d '\"true\"'",
+                "the security object of {to} cannot be restored: CouchDB does not allow setting it while [couchdb] \
+                 users_db_security_editable is false. To restore it, set that first: curl -u ADMIN -X PUT '{}' -d '\"true\"'",
                 target.http.url().to_owned() + "/_node/_local/_config/couchdb/users_db_security_editable"
             ));
         }
@@ -356,13 +359,13 @@ impl PlannedDatabase {
         Ok(())
     }
 
-    /// What it is called in messages.
-    fn shown(&self) -> String {
+    /// The name of a database in messages.
+    fn display_name(&self) -> String {
         let Rename { from, to } = &self.names;
         if from == to { to.clone() } else { format!("{from} as {to}") }
     }
 
-    /// Deleted ones among them.
+    /// The number of documents, including deleted ones.
     fn documents(&self) -> u64 {
         self.info.documents.saturating_add(self.info.deleted)
     }
@@ -372,13 +375,14 @@ fn check_once(databases: &[Rename]) -> Result<()> {
     for (i, names) in databases.iter().enumerate() {
         if databases[..i].iter().any(|other| other.to == names.to) {
             return Err(Failure::refused(
+                Code::new("CC-R23"),
                 format!("two databases would be named {}", names.to),
                 "Give each database a name of its own: --db NAME=NEWNAME.",
             ));
         }
     }
     if databases.is_empty() {
-        return Err(Failure::refused("no database is named", "Give --db NAME."));
+        return Err(Failure::refused(Code::new("CC-R24"), "no database is named", "Give --db NAME."));
     }
     Ok(())
 }

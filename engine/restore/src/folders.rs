@@ -1,8 +1,7 @@
-//! Writes complete data folders for nodes that are not running.
+//! Writes complete data directories for nodes that are not running.
 //!
-//! Everything is written into a staging folder inside each target; only when all of it is on disk does it get its names,
-//! the shard maps last. A folder without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks
-//! complete.
+//! Everything is written into a staging directory inside each target and renamed only when all of it is on disk, the shard maps
+//! last. A directory without `_dbs.couch` looks empty to CouchDB, so an interrupted restore never looks complete.
 
 mod checksums;
 pub(crate) mod destination;
@@ -21,7 +20,7 @@ use std::time::Instant;
 use contents::{Contents, FileProblem};
 use node::Version;
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 use serde::Serialize;
 
 use crate::selection::{Rename, Selection};
@@ -33,39 +32,38 @@ use staging::Staging;
 pub use suffix::Suffixes;
 use suffix::TakenSuffixes;
 
-/// What to restore, where to, and how.
+/// The options of an offline restore.
 #[derive(Debug, Clone)]
 pub struct RestoreOptions {
     /// The archive.
     pub archive: PathBuf,
     /// The nodes.
     pub targets: Vec<Target>,
-    /// Copies of every range; `None`: as many as each database had, as far as there are nodes.
+    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
     pub copies: Option<usize>,
-    /// Whether every copy gets a new uuid: needed where an older state returns on the same nodes, or consumers of changes
-    /// feeds that saw a newer state miss changes.
+    /// Whether every copy gets a new uuid. This is needed if an older state returns on the same nodes; otherwise consumers of
+    /// changes feeds that saw a newer state miss changes.
     pub fresh_uuids: bool,
-    /// Which suffix databases get. A new one is needed where every copy gets a new uuid.
+    /// Which suffix databases get. A new suffix is needed if every copy gets a new uuid.
     pub suffixes: Suffixes,
-    /// Whether an archive may have shards and no database that they belong to.
+    /// Whether the archive may hold shards without any database.
     pub allow_empty: bool,
-    /// Whether databases with damaged or missing shards are left out; else they fail the restore before anything is
-    /// written.
+    /// Whether to leave out databases with damaged or missing shards. If not, the restore fails before anything is written.
     pub skip_damaged: bool,
-    /// Which databases, and under which names.
+    /// Which databases to restore, and under which names.
     pub selection: Selection,
-    /// The oldest CouchDB that will open the files, where it is known: before 3.4, files get the checksums that it reads.
+    /// The oldest CouchDB that will open the files, if it is known: for versions before 3.4, checksums are replaced by MD5.
     pub for_couchdb: Option<Version>,
-    /// Number of threads; 0: as many as there are cores.
+    /// Number of threads; 0: the number of cores.
     pub threads: usize,
 }
 
-/// A node that gets data.
+/// A target node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its data folder: not there yet, or empty.
+    /// Its data directory, which does not exist yet or is empty.
     pub folder: PathBuf,
-    /// Its name, e.g. `couchdb@127.0.0.1`.
+    /// Its name, for example `couchdb@127.0.0.1`.
     pub node: String,
 }
 
@@ -84,15 +82,15 @@ pub struct RestoreResult {
     pub bytes: u64,
     /// Databases that were left out, and why.
     pub left_out: Vec<FileProblem>,
-    /// View indexes that were left out; CouchDB builds them anew.
+    /// View indexes that were left out. CouchDB rebuilds them.
     pub views_left_out: Vec<FileProblem>,
-    /// Databases of the archive that were not asked for.
+    /// Databases of the archive that were not selected.
     pub not_chosen: u64,
-    /// Databases that got another name.
+    /// Databases that were renamed.
     pub renamed: Vec<Rename>,
-    /// Files with checksums that the nodes' CouchDB does not read, which were replaced by MD5; all copies.
+    /// Files whose checksums the nodes' CouchDB cannot read and that got MD5 instead, all copies.
     pub files_rewritten: u64,
-    /// The suffix that all databases got in the names of their files, where that is a new one.
+    /// The new suffix that all databases got in the names of their files, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_suffix: Option<String>,
 }
@@ -104,24 +102,24 @@ impl RestoreResult {
     }
 }
 
-/// Restores an archive into the folders of nodes that are not running.
+/// Restores an archive into the data directories of nodes that are not running.
 ///
-/// Fails, before anything is written, where a target is not empty, a name is no node name, or the archive lacks a shard
-/// that its maps name.
+/// Fails before anything is written if a target is not empty, a name is not a node name, or the archive lacks a shard that its
+/// maps name.
 pub fn restore_offline(options: &RestoreOptions, reporter: &dyn Reporter) -> Result<RestoreResult> {
     restore_folders(options, Lasting::Durably, reporter)
 }
 
-/// How long what is restored has to last.
+/// How durable the restored data must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lasting {
-    /// Whatever happens to the machine afterwards.
+    /// Survives a failure of the machine.
     Durably,
-    /// As long as the machine runs.
+    /// Lasts as long as the machine runs.
     ForNow,
 }
 
-/// Restores an archive into folders.
+/// Restores an archive into directories.
 pub fn restore_folders(
     options: &RestoreOptions,
     lasting: Lasting,
@@ -134,7 +132,7 @@ pub fn restore_folders(
     let threads = parallel::threads(options.threads);
     let begun = Instant::now();
     let mut contents = Contents::open(&options.archive, threads, reporter)?;
-    reporter.timing("archive surveyed", begun.elapsed().as_secs_f64());
+    reporter.timing("archive contents read", begun.elapsed().as_secs_f64());
     let (plan, destinations, written) = loop {
         let begun = Instant::now();
         let mut plan = plan::Plan::make(&contents, options)?;
@@ -197,20 +195,20 @@ pub fn restore_folders(
     })
 }
 
-/// Reports that damage was found, and what follows from it.
+/// Reports that damage was found, and what follows.
 pub(crate) fn tell_damage(damage: &proof::Damage, reporter: &dyn Reporter) {
     reporter.notice(&Notice {
         severity: Severity::Warning,
         text: format!(
-            "damaged in the archive: {} shards, {} view indexes. Nothing was replaced; what was copied is removed",
+            "damaged in the archive: {} shards, {} view indexes. Nothing was replaced; the copied data is removed",
             damage.shards.len(),
             damage.views.len()
         ),
     });
 }
 
-/// Writes all files to their destinations, the shard maps too where they are wanted, and checks each. Where one is damaged, that
-/// is what comes back, and what was written is good for nothing.
+/// Writes all files to their destinations, with the shard maps if they are wanted, and checks each file. If files are damaged,
+/// returns the damage; the written data is then useless.
 pub(crate) fn write(
     contents: &Contents,
     plan: &plan::Plan,
@@ -236,7 +234,7 @@ pub(crate) fn write(
     Ok(written)
 }
 
-/// Refuses node names that Erlang would refuse, and targets named twice.
+/// Refuses node names that Erlang would refuse, and targets that are given twice.
 pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
     for (i, target) in targets.iter().enumerate() {
         let valid = target.node.split_once('@').is_some_and(|(name, host)| {
@@ -250,16 +248,18 @@ pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
         });
         if !valid {
             return Err(Failure::refused(
-                format!("{:?} is no node name", target.node),
-                "A node's name is NAME@HOST, as its vm.args says after -name, e.g. couchdb@127.0.0.1.",
+                Code::new("CC-R03"),
+                format!("{:?} is not a node name", target.node),
+                "Give the node's name as NAME@HOST, as after -name in its vm.args, for example couchdb@127.0.0.1.",
             ));
         }
         let same = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
         for other in &targets[..i] {
             if other.node == target.node || same(&other.folder) == same(&target.folder) {
                 return Err(Failure::refused(
-                    format!("{},{} names a node or a folder twice", target.folder.display(), target.node),
-                    "Give every node once, with a folder of its own.",
+                    Code::new("CC-R04"),
+                    format!("{},{} gives a node or a directory twice", target.folder.display(), target.node),
+                    "Give every node once, with its own directory.",
                 ));
             }
         }
@@ -268,7 +268,7 @@ pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
 }
 
 impl plan::Plan {
-    /// Tells what will not be as it was.
+    /// Reports what will differ from the saved state.
     pub(crate) fn tell(&self, reporter: &dyn Reporter) {
         for (list, what) in
             [(&self.left_out, "database left out"), (&self.views_left_out, "view index left out")]
@@ -290,7 +290,7 @@ impl plan::Plan {
             reporter.notice(&Notice {
                 severity: Severity::Warning,
                 text: format!(
-                    "configuration files are never restored; the archive has some of {} (`couchcopy info` lists them, \
+                    "configuration files are never restored; the archive holds some of {} (`couchcopy info` lists them, \
                      `couchcopy cat` shows one)",
                     self.configured.join(", ")
                 ),

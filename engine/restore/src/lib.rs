@@ -1,8 +1,8 @@
 //! Restores backups.
 //!
-//! [`folders`] writes data folders of stopped nodes, [`live`] replaces the data of a running cluster, [`databases`] writes single
-//! databases into one. [`selection`] chooses databases, [`preflight`] checks nodes before anything changes, [`swap`] exchanges
-//! old and new data, [`status`] shows what restores have left on nodes and removes it.
+//! [`folders`] writes data directories of stopped nodes, [`live`] replaces the data of a running cluster, [`databases`] writes
+//! single databases into one. [`selection`] chooses databases, [`preflight`] checks nodes before anything changes, [`swap`] swaps
+//! old and new data, [`status`] shows and removes what restores have left on nodes.
 
 pub mod databases;
 pub mod folders;

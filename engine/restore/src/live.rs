@@ -1,8 +1,8 @@
 //! Replaces the data of a running cluster.
 //!
-//! New data is copied beside the old one while CouchDB runs. Then all nodes are stopped, old and new data change places by
-//! renaming, all nodes are started, and only when they agree is the old data removed. Whatever fails before that brings the
-//! old data back.
+//! New data is copied next to the old data while CouchDB runs. Then all nodes are stopped, old and new data are swapped by
+//! renaming, and all nodes are started. The old data is removed only when the nodes agree. Any failure before that rolls back to
+//! the old data.
 
 mod describe;
 mod kept;
@@ -23,7 +23,7 @@ pub use planned::PlannedRestore;
 pub(crate) use removal::remove_all;
 pub use resume::{resume, roll_back};
 
-/// Tells something that went wrong but does not matter for what was asked.
+/// Reports a failure that does not affect the requested result.
 fn warn(reporter: &dyn Reporter, text: String) {
     reporter.notice(&Notice { severity: Severity::Warning, text });
 }

@@ -1,28 +1,28 @@
-//! Indexes of a node that lie outside its data folder: view indexes where `view_index_dir` names another folder, and the search
-//! indexes of nouveau and clouseau. A restore leaves them where they are.
+//! Indexes of a node outside its data directory: view indexes if `view_index_dir` names another directory, and the search indexes
+//! of nouveau and clouseau. A restore does not change them.
 
 use std::path::{Component, Path, PathBuf};
 
 use node::{Method, Node, NodeError, encode};
 use serde::Serialize;
 
-/// Where the view indexes of a node lie.
+/// Where the view indexes of a node are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Views {
-    /// In the data folder.
+    /// In the data directory.
     #[default]
     Inside,
-    /// In this folder.
+    /// In this directory.
     Elsewhere(PathBuf),
-    /// In a folder that the configuration names relative to the one that CouchDB was started in, which is not known.
+    /// In a directory relative to the one that CouchDB was started in, which is not known.
     Unknown(PathBuf),
 }
 
-/// What lies outside a node's data folder.
+/// The indexes outside a node's data directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outside {
     pub(crate) views: Views,
-    /// Address of nouveau's server, where it is enabled.
+    /// The address of nouveau's server, if nouveau is enabled.
     nouveau: Option<String>,
     /// Whether clouseau is connected.
     clouseau: bool,
@@ -33,20 +33,20 @@ pub(crate) struct Outside {
 pub struct LeftBehind {
     /// The node.
     pub node: String,
-    /// What they are.
+    /// The kind of the indexes.
     pub what: &'static str,
-    /// Where they are.
+    /// The place of the indexes.
     pub place: String,
-    /// How to remove them.
+    /// How to remove the indexes.
     pub remove: String,
 }
 
 /// nouveau's own default.
 const NOUVEAU: &str = "http://127.0.0.1:5987";
-/// Ten digits, as `find -name` matches them.
+/// Ten digits as a pattern of `find -name`.
 const TEN_DIGITS: &str = "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]";
 
-/// Asks a node.
+/// Queries a node.
 pub(crate) fn look(node: &Node) -> Result<Outside, NodeError> {
     let features = node.http.ask(Method::GET, "/", None)?.body["features"].clone();
     let has = |name: &str| features.as_array().into_iter().flatten().any(|feature| feature == name);
@@ -70,19 +70,19 @@ pub(crate) fn look(node: &Node) -> Result<Outside, NodeError> {
     Ok(Outside { views, nouveau, clouseau: has("search") })
 }
 
-/// Whether a folder of a node is its data folder, as far as that can be told from here.
+/// Whether a directory of a node is its data directory, as far as that is visible from this machine.
 pub(crate) fn is_same(node: &Node, folder: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| plain(path));
     plain(folder) == plain(&node.data) || (node.files.streams().is_none() && real(folder) == real(&node.data))
 }
 
-/// A path without `.` and doubled slashes.
+/// A path without `.` and double slashes.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
-/// Where view indexes lie, by what the configuration names for views and databases and where the data folder is. A relative
-/// path is relative to the folder that CouchDB was started in.
+/// Where view indexes are, from the configured paths for views and databases and the path of the data directory. A relative path
+/// is relative to the directory that CouchDB was started in.
 fn views_of(views: &Path, databases: &Path, data: &Path) -> Views {
     let (views, databases, data) = (plain(views), plain(databases), plain(data));
     if views.is_absolute() {
@@ -101,7 +101,7 @@ fn views_of(views: &Path, databases: &Path, data: &Path) -> Views {
 }
 
 impl Outside {
-    /// What stays behind of databases that come back under a new suffix, and how it is removed.
+    /// The indexes that stay behind when databases get a new suffix, and how to remove them.
     pub(crate) fn left_behind(&self, node: &str, suffix: &str) -> Vec<LeftBehind> {
         let mut left = Vec::new();
         let mut add = |what, place: String, remove| {
@@ -112,7 +112,7 @@ impl Outside {
             Views::Elsewhere(folder) => Some((folder.join(".shards").display().to_string(), String::new())),
             Views::Unknown(folder) => Some((
                 folder.join(".shards").display().to_string(),
-                " in the folder that CouchDB is started in, often /opt/couchdb".to_owned(),
+                " in the directory that CouchDB is started in, often /opt/couchdb".to_owned(),
             )),
         };
         if let Some((folder, where_to_run)) = views {
@@ -126,7 +126,7 @@ impl Outside {
         if let Some(url) = &self.nouveau {
             let url = url.trim_end_matches('/');
             let remove = format!(
-                "Run before anybody searches the restored databases, or have their new indexes built again: curl -X DELETE \
+                "Run this before anybody searches the restored databases, or let their new indexes be rebuilt: curl -X DELETE \
                  -H 'Content-Type: application/json' -d '[]' '{url}/index/{}%2Fshards'",
                 encode(node)
             );
@@ -134,10 +134,10 @@ impl Outside {
         }
         if self.clouseau {
             let remove = format!(
-                "Remove the folders below `shards` in the folder that `[clouseau] dir` names whose names do not end in \
+                "Below `shards` in the directory that `[clouseau] dir` names, remove the directories whose names do not end in \
                  {suffix}. POST /DB/_search_cleanup does not remove them."
             );
-            add("search indexes of clouseau", "the folder that `[clouseau] dir` names".into(), remove);
+            add("search indexes of clouseau", "the directory that `[clouseau] dir` names".into(), remove);
         }
         left
     }

@@ -1,4 +1,4 @@
-//! What has to be true of nodes before their data is replaced; also run on its own as a rehearsal.
+//! The checks of nodes before their data is replaced; `couchcopy check` runs them on their own.
 
 mod cluster_proofs;
 pub(crate) mod holdings;
@@ -12,47 +12,47 @@ use cluster::identity::Identity;
 use cluster::on_each;
 use holdings::Holdings;
 use node::{Node, Version};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 
 use crate::outside::Outside;
 
-/// What was found out about one thing.
+/// The result of one check.
 #[derive(Debug, Clone, Serialize)]
 pub struct Proof {
     /// The node.
     pub node: String,
-    /// What was looked at.
+    /// What was checked.
     pub subject: &'static str,
-    /// How it stands.
+    /// The verdict.
     pub verdict: Verdict,
     /// What was found.
     pub found: String,
-    /// What to do about it.
+    /// How to fix a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
-/// How something stands.
+/// The verdict of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Fine,
-    /// Not as it should be, but no hindrance.
+    /// Not as it should be, but not a reason to refuse a restore.
     Warning,
-    /// A restore would not do.
+    /// A restore would be refused.
     Problem,
 }
 
-/// What was found out about all nodes.
+/// The results of the checks of all nodes.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Proofs {
-    /// In the order of the nodes.
+    /// The results, in the order of the nodes.
     pub proofs: Vec<Proof>,
 }
 
-/// What proofs learn of a node beside their verdicts.
+/// What the checks find out about a node, besides their verdicts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Learned {
     pub(crate) name: Option<String>,
@@ -60,34 +60,33 @@ pub(crate) struct Learned {
     pub(crate) membership: Option<node::Membership>,
     /// The nodes of its `[cluster] seedlist`.
     pub(crate) seeds: BTreeSet<String>,
-    /// What tells it from another CouchDB.
+    /// What distinguishes it from another CouchDB.
     pub(crate) identity: Option<Identity>,
     /// Databases that it has now.
     pub(crate) databases: Option<u64>,
     /// Bytes that may still be written to its file system.
     pub(crate) free: Option<u64>,
-    /// Its clock, in milliseconds since 1970, minus ours.
+    /// The difference between its clock and the clock of this machine in milliseconds.
     pub(crate) clock: Option<i64>,
-    /// Indexes that lie outside its data folder.
+    /// Indexes outside its data directory.
     pub(crate) outside: Outside,
-    /// What lies below its `shards`.
+    /// The files below its `shards`.
     pub(crate) holdings: Holdings,
 }
 
-/// What the user has said about things that else would hinder a restore.
+/// Options that allow what would otherwise prevent a restore.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Allowed {
     /// Files that belong to no database may be removed.
     pub(crate) remove_orphans: bool,
-    /// Databases are to keep their suffixes, so that indexes outside the data folder take them for what they knew.
+    /// Databases keep their suffixes, so that indexes outside the data directory treat them as the databases they knew.
     pub(crate) keep_suffix: bool,
 }
 
-/// Seconds that the clocks of two nodes may differ by.
+/// The largest difference between the clocks of two nodes in seconds.
 const CLOCKS: i64 = 5;
 
-/// Proves everything that can be proven without changing anything that lasts. Nodes whose name was not given get the one
-/// that they tell.
+/// Checks everything that can be checked without lasting changes. Sets the names of nodes that were not given.
 pub fn prove(nodes: &mut [Node]) -> Result<Proofs> {
     prove_all(nodes, Allowed::default()).map(|(proofs, _)| proofs)
 }
@@ -110,7 +109,7 @@ pub(crate) fn prove_all(nodes: &mut [Node], allowed: Allowed) -> Result<(Proofs,
     Ok((proofs, learned))
 }
 
-/// What only shows when nodes are looked at together.
+/// Checks that compare nodes.
 fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
     for (i, node) in nodes.iter().enumerate() {
         if nodes[..i].iter().any(|other| other.id.name.is_some() && other.id.name == node.id.name) {
@@ -129,7 +128,7 @@ fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
             "clocks",
             Verdict::Warning,
             format!("the clocks of the nodes differ by {} s", (last - first) / 1000),
-            Some("Run a time service on every node.".into()),
+            Some("Run a time service (NTP) on every node.".into()),
         );
     }
     let versions: BTreeSet<&Version> =
@@ -137,13 +136,13 @@ fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
     if versions.len() > 1
         && let Some(node) = nodes.first()
     {
-        let told: Vec<String> = versions.iter().map(ToString::to_string).collect();
+        let listed: Vec<String> = versions.iter().map(ToString::to_string).collect();
         proofs.add(
             node,
             "versions",
             Verdict::Warning,
-            format!("the nodes run different versions of CouchDB: {}", told.join(", ")),
-            Some("Bring all nodes to one version.".into()),
+            format!("the nodes run different versions of CouchDB: {}", listed.join(", ")),
+            Some("Upgrade all nodes to the same version.".into()),
         );
     }
 }
@@ -184,7 +183,7 @@ impl Proofs {
         self.add(node, subject, Verdict::Warning, found, Some(remedy.into()));
     }
 
-    /// Whether a restore would do.
+    /// Whether a restore would succeed.
     pub fn is_fine(&self) -> bool {
         self.problems().next().is_none()
     }
@@ -193,20 +192,21 @@ impl Proofs {
         self.proofs.iter().filter(|proof| proof.verdict == Verdict::Problem)
     }
 
-    /// Refuses where a restore would not do.
+    /// Refuses if a restore would not succeed.
     pub(crate) fn refuse(&self) -> Result<()> {
         let Some(first) = self.problems().next() else { return Ok(()) };
         let more = self.problems().count() - 1;
-        let told: Vec<String> = self
+        let refusals: Vec<String> = self
             .problems()
             .take(5)
             .map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found))
             .collect();
         let remedy = first.remedy.clone().unwrap_or_default();
         Err(Failure::refused(
-            told.join("; "),
+            Code::new("CC-R01"),
+            refusals.join("; "),
             if more > 0 {
-                format!("{remedy} `couchcopy check` shows all that is not fine, and how to fix it.")
+                format!("{remedy} `couchcopy check` shows all problems, and how to fix them.")
             } else {
                 remedy
             },

@@ -1,19 +1,19 @@
-//! Which of an archive's databases are wanted, and under which names.
+//! The selection of an archive's databases and their new names.
 
 mod chosen;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chosen::Chosen;
 
-/// A choice among databases by their names, as the user gave it.
+/// The user's choice of databases by their names.
 ///
-/// In a pattern `*` stands for any characters, `/` among them, and `?` for one. A system database like `_users` is a database
-/// like any other: it is chosen where a pattern matches it.
+/// In a pattern, `*` stands for any characters including `/`, and `?` for one character. A system database such as `_users` is
+/// treated like any other: it is selected if a pattern matches it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Patterns of which one has to match; none: all databases.
+    /// Patterns of which at least one must match; none: all databases.
     #[serde(default)]
     pub only: Vec<String>,
     /// Patterns of which none may match.
@@ -34,21 +34,22 @@ pub struct Rename {
 }
 
 impl Selection {
-    /// Reads what a command line says: patterns, and new names as `OLD=NEW`.
+    /// Reads the options of a command line: patterns, and new names as `OLD=NEW`.
     ///
-    /// Fails where a pattern is empty or a new name is not possible, whatever the archive.
+    /// Fails if a pattern is empty or a new name is not valid, regardless of the archive.
     pub fn parse(only: &[String], except: &[String], rename: &[String]) -> Result<Self> {
         if only.iter().chain(except).any(String::is_empty) {
             return Err(Failure::refused(
+                Code::new("CC-R11"),
                 "an empty pattern matches no database",
-                "Write a name, or a pattern like 'team/*'.",
+                "Give a name, or a pattern such as 'team/*'.",
             ));
         }
         let rename = rename.iter().map(|text| Rename::parse(text)).collect::<Result<Vec<_>>>()?;
         Ok(Self { only: only.to_vec(), except: except.to_vec(), rename })
     }
 
-    /// Whether it leaves everything as it is.
+    /// Whether the selection includes all databases under their own names.
     pub fn is_everything(&self) -> bool {
         self.only.is_empty() && self.except.is_empty() && self.rename.is_empty()
     }
@@ -60,16 +61,18 @@ impl Rename {
         let Some((from, to)) = text.split_once('=').filter(|(from, to)| !from.is_empty() && !to.is_empty())
         else {
             return Err(Failure::refused(
-                format!("{text:?} does not say how a database is to be renamed"),
-                "Write --rename OLD=NEW, with the whole name of one database of the archive and its new name.",
+                Code::new("CC-R12"),
+                format!("{text:?} does not have the form OLD=NEW"),
+                "Give --rename OLD=NEW, with the complete name of one database of the archive and its new name.",
             ));
         };
         check_new_name(to)?;
         for name in [from, to] {
             if couchfile::database_name::is_system(name) {
                 return Err(Failure::refused(
-                    format!("{from} cannot be renamed {to}: {name} means something to CouchDB by its name"),
-                    "Leave system databases under their names, or leave them out with --except.",
+                    Code::new("CC-R13"),
+                    format!("cannot rename {from} to {to}: {name} is a system database"),
+                    "Keep the names of system databases, or leave them out with --except.",
                 ));
             }
         }
@@ -77,12 +80,13 @@ impl Rename {
     }
 }
 
-/// Refuses a name that CouchDB would not take for a database.
+/// Refuses a name that is not valid for a database.
 pub(crate) fn check_new_name(name: &str) -> Result<()> {
     couchfile::database_name::check(name).map_err(|why| {
         Failure::refused(
-            format!("CouchDB would not take {name:?} for a database: {why}"),
-            "Give another new name.",
+            Code::new("CC-R14"),
+            format!("{name:?} is not a valid name for a database: {why}"),
+            "Choose another new name.",
         )
     })
 }

@@ -1,25 +1,25 @@
-//! Where nodes stand after restores, and removing what they have left.
+//! The state of nodes after restores, and the removal of leftovers.
 
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::State;
 use serde::Serialize;
 
 use crate::live::remove_all;
 use crate::swap::{self, Situation};
 
-/// Where a node stands.
+/// The state of a node.
 #[derive(Debug, Clone, Serialize)]
 pub struct NodeStatus {
-    /// Its name, or its host where nobody knows its name.
+    /// Its name, or its host if the name is not known.
     pub node: String,
-    /// Its data folder.
+    /// Its data directory.
     pub data: std::path::PathBuf,
-    /// Where it stands; `None` where it could not be looked at.
+    /// The situation of the node; `None` if it could not be inspected.
     pub situation: Option<Situation>,
-    /// What its service manager says.
+    /// The state that its service plugin reports.
     pub service: String,
     /// Whether CouchDB answers.
     pub answers: bool,
@@ -32,13 +32,13 @@ pub struct NodeStatus {
     /// All nodes of the restore.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
-    /// What it means, and what to do.
+    /// What the situation means, and what to do.
     pub meaning: String,
 }
 
-/// Tells where nodes stand. Changes nothing.
+/// Reports the state of nodes. Changes nothing.
 ///
-/// Fails where none of them can be looked at.
+/// Fails if none of the nodes can be inspected.
 pub fn status(nodes: &[Node]) -> Result<Vec<NodeStatus>> {
     let mut statuses = Vec::new();
     let mut failed = None;
@@ -94,37 +94,39 @@ fn unknown(node: &Node, error: &Failure) -> NodeStatus {
         archive: None,
         begun: None,
         nodes: Vec::new(),
-        meaning: format!("where it stands could not be seen: {error}"),
+        meaning: format!("cannot inspect the node: {error}"),
     }
 }
 
 fn meaning(situation: Situation) -> &'static str {
     match situation {
-        Situation::Untouched => "no restore has left anything here",
+        Situation::Untouched => "no leftovers of a restore",
         Situation::Staging => {
-            "old data in place; a restore was interrupted while it copied: --resume begins it again, --roll-back removes the copy"
+            "old data in place; a restore was interrupted while it copied: --resume starts it again, --roll-back removes the \
+             copy"
         }
         Situation::Staged => {
             "old data in place; a restore was interrupted after it had copied: --resume finishes it, --roll-back removes the copy"
         }
         Situation::Swapping => {
-            "a restore was interrupted while data changed places: --resume finishes it, --roll-back brings the old data back; do not start CouchDB by hand"
+            "a restore was interrupted while data was swapped: --resume finishes it, --roll-back restores the old data; do not \
+             start CouchDB by hand"
         }
         Situation::Swapped => {
-            "new data in place, not yet found good: --resume goes on, --roll-back brings the old data back"
+            "new data in place, not confirmed yet: --resume continues, --roll-back restores the old data"
         }
-        Situation::Done => {
-            "restored; the old data is still there: clean removes it, --roll-back brings it back"
-        }
+        Situation::Done => "restored; the old data is still there: clean removes it, --roll-back restores it",
         Situation::Removing => "restored; the old data is partly removed: clean removes the rest",
-        Situation::Undone => "old data in place; clean removes what a restore left",
-        Situation::Leftover => "nothing is unfinished; a restore has left an empty folder: clean removes it",
+        Situation::Undone => "old data in place; clean removes the leftovers of a restore",
+        Situation::Leftover => {
+            "nothing is unfinished; a restore has left an empty directory: clean removes it"
+        }
     }
 }
 
-/// Removes what restores have left beside the data in place; gives the nodes on which there was something.
+/// Removes the leftovers of restores next to the data in place; returns the nodes that had leftovers.
 ///
-/// Fails, and removes nothing, where a restore is unfinished on any of them.
+/// Fails and removes nothing if a restore is unfinished on any of the nodes.
 pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
     let states = on_all(nodes, |_, node| swap::look(node))?;
     for (node, state) in nodes.iter().zip(&states) {
@@ -133,8 +135,9 @@ pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
             Situation::Staging | Situation::Staged | Situation::Swapping | Situation::Swapped
         ) {
             return Err(Failure::refused(
+                Code::new("CC-R43"),
                 format!("a restore is unfinished on {}", node.shown()),
-                "Finish it with `couchcopy restore --resume`, or undo it with `couchcopy restore --roll-back`.",
+                "Finish it with `couchcopy restore --resume`, or roll it back with `couchcopy restore --roll-back`.",
             ));
         }
     }

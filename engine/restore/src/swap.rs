@@ -1,8 +1,8 @@
-//! New data in place of old data on a node, in such a way that whatever happens in between can be finished or undone.
+//! Swaps old data for new data on a node, so that an interrupted swap can be finished or rolled back.
 //!
-//! Everything lies in a folder `.couchcopy` inside the data folder, so on the same file system: `new` takes the files to come,
-//! `old` those that stood there before, `undone` what came up while the node was half changed. A journal says what has
-//! been decided; how far a change has come is read from the folders themselves, so it cannot be wrong.
+//! Everything is in a directory `.couchcopy` inside the data directory, and so on the same file system: `new` holds the new
+//! files, `old` the old files, `undone` files that appeared while the node was partly changed. A journal records the decisions;
+//! the progress of a change is read from the directories themselves, so it cannot be wrong.
 
 mod exchange;
 mod journal;
@@ -13,57 +13,57 @@ mod tests;
 use std::path::PathBuf;
 
 use node::{FileEntry, FileKind, Node};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 
 pub(crate) use exchange::check_journal;
 pub use journal::{Journal, JournalOptions, Phase};
 
-/// Inside the data folder.
+/// The directory of a restore inside the data directory.
 pub const FOLDER: &str = ".couchcopy";
 const JOURNAL: &str = "journal.json";
 const NEW: &str = "new";
 const OLD: &str = "old";
 const UNDONE: &str = "undone";
-/// A journal is small, whoever wrote it.
+/// The largest journal, in bytes.
 const JOURNAL_MAX: u64 = 16 << 20;
 
-/// Where a node stands.
+/// The situation of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Situation {
-    /// No restore has left anything.
+    /// There are no leftovers of a restore.
     Untouched,
-    /// The old data is in place; new data was being copied beside it.
+    /// The old data is in place; new data was being copied next to it.
     Staging,
-    /// The old data is in place; the new data lies beside it, whole.
+    /// The old data is in place; the complete new data is next to it.
     Staged,
-    /// Some of the old data has been moved aside, or some of the new data into place.
+    /// Some of the old data has been moved out, or some of the new data into place.
     Swapping,
-    /// The new data is in place, the old data beside it; nobody has said yet that the new one is good.
+    /// The new data is in place, the old data next to it; the new data is not confirmed yet.
     Swapped,
-    /// The new data is in place and was found good; the old data is still there.
+    /// The new data is in place and confirmed; the old data is still there.
     Done,
-    /// The new data is in place and was found good; the old data is being removed.
+    /// The new data is in place and confirmed; the old data is being removed.
     Removing,
-    /// The old data is back in place; what is left is to be removed.
+    /// The old data is back in place; leftovers have to be removed.
     Undone,
-    /// What is in place is whole; of the restore nothing is left but an empty folder.
+    /// The data in place is complete; the only leftover of the restore is an empty directory.
     Leftover,
 }
 
-/// What is found on a node.
+/// The state of a node as found.
 #[derive(Debug, Clone)]
 pub struct NodeState {
-    /// Where it stands.
+    /// The situation.
     pub situation: Situation,
-    /// What was decided, where a journal is there.
+    /// The journal, if there is one.
     pub journal: Option<Journal>,
-    /// Names of CouchDB's data in the data folder.
+    /// Names of CouchDB's data in the data directory.
     in_place: Vec<String>,
-    /// Likewise, in the folder of the old data.
+    /// Names of CouchDB's data in the directory of the old data.
     in_old: Vec<String>,
-    /// Likewise, in the folder of the new data.
+    /// Names of CouchDB's data in the directory of the new data.
     in_new: Vec<String>,
 }
 
@@ -90,27 +90,28 @@ impl Places {
         }
     }
 
-    /// The journal, where one is there.
+    /// The journal, if there is one.
     pub(crate) fn journal(&self, node: &Node) -> Result<Option<Journal>> {
         let Some(text) = node.files.read(&self.journal, JOURNAL_MAX)? else { return Ok(None) };
         let journal = Journal::parse(&text).map_err(|problem| {
             Failure::refused(
+                Code::new("CC-R44"),
                 format!("{} of {} {problem}", self.journal.display(), node.shown()),
-                "Use the couchcopy that wrote it, or look at the data folder yourself.",
+                "Use the couchcopy version that wrote the journal, or inspect the data directory by hand.",
             )
         })?;
         Ok(Some(journal))
     }
 }
 
-/// Whether an entry of a data folder is what a restore replaces: shard maps and what a compaction of theirs has left, shards,
-/// view indexes. The list of the cluster's nodes stays.
+/// Whether a restore replaces an entry of a data directory: shard maps and the leftovers of their compaction, shards, view
+/// indexes. The list of the cluster's nodes stays.
 fn is_replaced(name: &str) -> bool {
     matches!(name, "shards" | ".shards") || name.starts_with("_dbs.couch")
 }
 
-/// The first of these names that is not in place any more though CouchDB does not remove it. What a compaction of the shard
-/// maps leaves comes and goes; where one was cut in two, `_dbs.couch.compact` may be all that there is.
+/// The first of these names that is missing although CouchDB does not remove it. The files of a compaction of the shard maps come
+/// and go; after an interrupted compaction there may be only `_dbs.couch.compact`.
 fn lost<'n>(names: &'n [String], in_place: &[String]) -> Option<&'n String> {
     let is_in_place = |name: &str| in_place.iter().any(|other| other == name);
     names.iter().find(|name| match name.as_str() {
@@ -131,9 +132,9 @@ fn names(entries: Option<Vec<FileEntry>>) -> Vec<String> {
     names
 }
 
-/// Looks at a node.
+/// Inspects a node.
 ///
-/// Fails where its data folder is not there, or the journal cannot be understood.
+/// Fails if its data directory does not exist, or the journal cannot be parsed.
 pub fn look(node: &Node) -> Result<NodeState> {
     let places = Places::of(node);
     let mut found = node.files.list_all(&[&places.data, &places.old, &places.new])?.into_iter();
@@ -149,7 +150,8 @@ pub fn look(node: &Node) -> Result<NodeState> {
     let Some(folder) = folder else { return Ok(state) };
     if folder.kind != FileKind::Folder {
         return Err(Failure::refused(
-            format!("{} of {} is not a folder", places.folder.display(), node.shown()),
+            Code::new("CC-R45"),
+            format!("{} of {} is not a directory", places.folder.display(), node.shown()),
             "Remove it and try again.",
         ));
     }
@@ -194,23 +196,24 @@ impl NodeState {
         }
     }
 
-    /// Whether the old data is where CouchDB looks for it, all of it. Where nothing tells of a restore any more it is taken for
-    /// that, see [`NodeState::tells_nothing`].
+    /// Whether the complete old data is in place. If there are no traces of a restore any more, the data in place counts as old
+    /// data, see [`NodeState::tells_nothing`].
     pub fn old_in_place(&self) -> bool {
         self.tells_nothing()
             || matches!(self.situation, Situation::Staging | Situation::Staged | Situation::Undone)
     }
 
-    /// Whether nothing tells if the data in place is older or newer than a restore.
+    /// Whether nothing shows if the data in place is older or newer than a restore.
     pub(crate) fn tells_nothing(&self) -> bool {
         matches!(self.situation, Situation::Untouched | Situation::Leftover)
     }
 }
 
-/// The error for a data folder that is not there.
+/// The error for a data directory that does not exist.
 pub(crate) fn no_folder(node: &Node) -> Failure {
     Failure::refused(
-        format!("{} has no folder {}", node.shown(), node.data.display()),
-        "Give the folder that `[couchdb] database_dir` names in the node's configuration.",
+        Code::new("CC-R46"),
+        format!("{} has no directory {}", node.shown(), node.data.display()),
+        "Give the directory that `[couchdb] database_dir` names in the node's configuration.",
     )
 }

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Code, FailureKind};
 use tokio::net::TcpListener;
 
 use crate::options::Options;
@@ -42,6 +42,13 @@ impl Advice for ServeError {
         match self {
             Self::Listen { .. } => FailureKind::Refused,
             Self::Threads { .. } => FailureKind::System,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::Listen { .. } => Code::new("CC-V01"),
+            Self::Threads { .. } => Code::new("CC-V02"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What belongs to a site: how its nodes are addressed and reached, which plugins control them, names and passwords.
+//! The settings of a site: how its nodes are addressed and reached, which plugins control them, names and passwords.
 
 pub mod plugin_development;
 pub mod plugins;

@@ -1,4 +1,4 @@
-//! For authors of plugins: a crate to begin with, and a component from a crate.
+//! For authors of plugins: creates a new crate, and builds the component of a crate.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,16 @@ use serde::Serialize;
 
 pub use plugin_build::{BuildError, Kind};
 
-/// A component that was built.
+/// A component that has been built.
 #[derive(Debug, Clone, Serialize)]
 pub struct BuiltPlugin {
     /// The file.
     pub path: PathBuf,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
 }
 
-/// Builds a plugin's crate and writes its component, as `NAME.wasm` in the crate's folder unless told otherwise.
+/// Builds a plugin's crate and writes its component: to `output`, or to `NAME.wasm` in the crate's directory.
 pub fn build(folder: &Path, output: Option<&Path>) -> Result<BuiltPlugin> {
     let options = Options { locked: false, compiler_output: CompilerOutput::Shown };
     let built = plugin_build::build(folder, options)?;
@@ -26,7 +26,7 @@ pub fn build(folder: &Path, output: Option<&Path>) -> Result<BuiltPlugin> {
     Ok(BuiltPlugin { bytes: built.component.len() as u64, path })
 }
 
-/// Writes the crate of a new plugin into a new folder of its name below `parent`; gives the folder.
+/// Writes the crate of a new plugin into a new directory below `parent` that has the plugin's name; returns the directory.
 pub fn create(parent: &Path, name: &str, kind: Kind) -> Result<PathBuf> {
     Ok(template::create(parent, name, kind)?)
 }

@@ -1,4 +1,4 @@
-//! Plugins as operations use them: found, permitted, and called for a node.
+//! Finds plugins, checks that they are permitted, and calls them for a node.
 
 mod events;
 mod listing;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use node::{Node, NodeFiles, PluginService, TunnelMode, Way};
 use outcome::report::Reporter;
-use outcome::{Advice, Failure, Result};
+use outcome::{Advice, Code, Failure, Result};
 use plugin_host::{
     Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
     Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
@@ -20,31 +20,31 @@ pub use plugin_host::{self as host};
 
 use events::ReportedEvents;
 
-/// The user's answer to a plugin that wants its commands granted.
+/// The user's answer to a plugin that requires a grant for its commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Now and for as long as the file stays as it is.
+    /// Grant the commands as long as the plugin's file does not change.
     Remember,
-    /// For this once.
+    /// Grant the commands for this run only.
     Once,
-    /// Not at all.
+    /// Do not grant the commands.
     No,
 }
 
-/// Asks the user.
+/// Asks the user for a grant.
 pub type Ask = Box<dyn Fn(&Ungranted) -> Answer>;
 
 /// How plugins are used.
 pub struct PluginOptions {
-    /// Names, paths or hashes of plugins that are granted their commands for this once.
+    /// Names, paths or hashes of plugins whose commands are granted for this run only.
     pub grant: Vec<String>,
-    /// How long a start, a stop or a question for the status may take; `None`: as the host has it.
+    /// How long a start, a stop or a status query may take; `None`: the default of the plugin host.
     pub deadline: Option<std::time::Duration>,
-    /// Asks the user; `None` where there is nobody to ask.
+    /// Asks the user for a grant; `None` if nobody can be asked.
     pub ask: Option<Ask>,
 }
 
-/// Plugins for one command.
+/// The plugins that one command uses.
 pub struct Plugins {
     runtime: Arc<tokio::runtime::Runtime>,
     host: PluginHost,
@@ -53,19 +53,19 @@ pub struct Plugins {
     reporter: Arc<dyn Reporter + Send>,
 }
 
-/// What a service can be asked for.
+/// An action on a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceAction {
-    /// To start; returns when its manager says that it runs.
+    /// Starts the service; returns when its manager reports that it runs.
     Start,
-    /// To stop; returns when it has stopped.
+    /// Stops the service; returns when it has stopped.
     Stop,
-    /// Whether it runs.
+    /// Queries whether the service runs.
     Status,
 }
 
 impl Plugins {
-    /// Sets the sandbox up.
+    /// Sets up the sandbox.
     pub fn new(options: PluginOptions, reporter: Arc<dyn Reporter + Send>) -> Result<Self> {
         let folders = Folders::of_environment();
         let mut limits = Limits::default();
@@ -81,7 +81,7 @@ impl Plugins {
         Ok(Self { runtime, host, folders, ask: options.ask, reporter })
     }
 
-    /// All plugins, built in and installed.
+    /// All plugins, built-in and installed.
     pub fn list(&self) -> Result<PluginList> {
         let grants = Grants::read(&self.folders)?;
         let mut list = PluginList::default();
@@ -99,7 +99,7 @@ impl Plugins {
         Ok(list)
     }
 
-    /// Those of a name, of either kind, or the one in a file.
+    /// The plugins with this name, of either kind, or the plugin in this file.
     pub fn show(&self, name: &str) -> Result<Vec<PluginListing>> {
         let grants = Grants::read(&self.folders)?;
         let plugins = self.runtime.block_on(self.host.load_any(name))?;
@@ -110,15 +110,16 @@ impl Plugins {
         PluginListing::new(plugin, self.host.permit(plugin, grants).is_ok())
     }
 
-    /// Remembers that a plugin is granted its commands.
+    /// Stores a grant for the commands of a plugin.
     pub fn grant(&self, name: &str) -> Result<Vec<GrantListing>> {
         let mut grants = Grants::read(&self.folders)?;
         let mut granted = Vec::new();
         for plugin in self.runtime.block_on(self.host.load_any(name))? {
             let host::Origin::File(file) = &plugin.origin else {
                 return Err(Failure::refused(
+                    Code::new("CC-P50"),
                     format!("{} is built in and needs no grant", plugin.description.name),
-                    "Only plugins from elsewhere are asked for.",
+                    "Only plugins that are not built in need a grant.",
                 ));
             };
             let grant = Grant {
@@ -167,14 +168,14 @@ impl Plugins {
         Ok(Chain::new(links))
     }
 
-    /// The service plugin of a node, permitted, with its settings.
+    /// The service plugin of a node, granted, with its settings.
     async fn service_plugin(&self, node: &SiteNode) -> Result<(Arc<Plugin>, Permission, Settings)> {
         let (plugin, permission) = self.permitted(&node.service, Kind::Service).await?;
         let settings = plugin.settings(&node.service)?;
         Ok((plugin, permission, settings))
     }
 
-    /// The service of a node, whose way there is `chain`, with name and version of its plugin.
+    /// The service of a node that is reached through `chain`, with the name and version of its plugin.
     fn service_of(
         &self,
         node: &SiteNode,
@@ -190,7 +191,7 @@ impl Plugins {
         Ok((ServicePlugin::new(plugin, permission, settings, node.id.clone(), chain, events)?, name))
     }
 
-    /// Starts, stops or asks for the service of a node; gives its state after it and which plugin did it.
+    /// Starts, stops or queries the service of a node; returns its state afterwards and the plugin that was used.
     pub fn service(&self, node: &SiteNode, action: ServiceAction) -> Result<(State, String)> {
         self.runtime.block_on(async {
             let plugin = self.service_plugin(node).await?;
@@ -206,7 +207,7 @@ impl Plugins {
 
     /// A node with its files, its service and its HTTP interface, as the user described it.
     ///
-    /// Fails where it has no data folder, or a plugin cannot be used. Nothing is changed on it.
+    /// Fails if no data directory is known for the node, or if a plugin cannot be used. Nothing is changed on the node.
     pub fn connect(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<Node> {
         let chain = self.runtime.block_on(self.chain(&site.via))?;
         let way = self.way_through(chain.clone(), site);
@@ -224,7 +225,7 @@ impl Plugins {
         })
     }
 
-    /// The files of a node and, where name and password are known for it, its HTTP interface.
+    /// The files of a node and, if a name and password are known for it, its HTTP interface.
     pub fn files(
         &self,
         site: &SiteNode,
@@ -240,7 +241,7 @@ impl Plugins {
         Ok((node::files_of(&way), http))
     }
 
-    /// The HTTP interface of a node, whose files and service are of no interest.
+    /// The HTTP interface of a node whose files and service are not needed.
     pub fn http(&self, site: &SiteNode, tunnel: TunnelMode) -> Result<node::Http> {
         let way = self.way_through(self.runtime.block_on(self.chain(&site.via))?, site);
         let endpoint = site.http.endpoint(&site.id);
@@ -251,7 +252,7 @@ impl Plugins {
         Way::new(Arc::clone(&self.runtime), chain, site.id.clone())
     }
 
-    /// Runs a command on a node with this process's own input and output; `state` is what is known of CouchDB there.
+    /// Runs a command on a node with the input and output of this process; `state` is what is known about CouchDB there.
     pub fn execute(&self, node: &SiteNode, command: &Command, state: State) -> Result<Inherited> {
         self.runtime.block_on(async {
             let chain = self.chain(&node.via).await?;
@@ -259,18 +260,20 @@ impl Plugins {
         })
     }
 
-    /// Connects this process's own input and output to a TCP port of `to` as seen from a node; `state` is what is known of
+    /// Connects the input and output of this process to a TCP port of `to` as seen from a node; `state` is what is known about
     /// CouchDB there.
     pub fn connect_to_port(&self, node: &SiteNode, to: &str, port: u16, state: State) -> Result<Inherited> {
         self.runtime.block_on(async {
             let chain = self.chain(&node.via).await?;
             let Some(connected) = chain.tunnel(&node.id, to, port, state).await? else {
                 return Err(Failure::refused(
+                    Code::new("CC-P51"),
                     format!(
-                        "no plugin on the way to {} can connect to ports as seen from there",
+                        "no plugin in the access chain of {} can connect to ports as seen from that node",
                         node.shown()
                     ),
-                    "Of the built-in plugins ssh can; `couchcopy plugin show NAME` tells it of others.",
+                    "Use a plugin that can connect to ports: the built-in plugin ssh can. `couchcopy plugin show NAME` shows \
+                     whether another plugin can.",
                 ));
             };
             run_here(&connected).await
@@ -278,7 +281,7 @@ impl Plugins {
     }
 }
 
-/// Runs a program with this process's own input and output.
+/// Runs a program with the input and output of this process.
 async fn run_here(command: &Command) -> Result<Inherited> {
     host::run_inherited(command).await.map_err(|e| Failure::io("run", command.program.as_str(), e))
 }
@@ -288,18 +291,19 @@ pub fn grants() -> Result<Vec<GrantListing>> {
     Ok(GrantListing::all(&Grants::read(&Folders::of_environment())?))
 }
 
-/// Forgets the grants of a plugin, by name, file or hash; gives those that were.
+/// Deletes the grants of a plugin, by name, file or hash; returns the deleted grants.
 pub fn revoke(what: &str) -> Result<Vec<GrantListing>> {
     let mut grants = Grants::read(&Folders::of_environment())?;
     let gone = grants.revoke(what)?;
     if gone.is_empty() {
         let configured = grants.configured.iter().any(|grant| grant.plugin == what || grant.hash == what);
         return Err(Failure::refused(
-            format!("no grant for {what} is remembered"),
+            Code::new("CC-P52"),
+            format!("no grant for {what} is stored"),
             if configured {
-                "It is granted in config.toml: take it out there."
+                "The grant is in config.toml: remove it there."
             } else {
-                "`couchcopy plugin grants` lists them."
+                "`couchcopy plugin grants` lists all grants."
             },
         ));
     }

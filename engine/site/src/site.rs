@@ -1,4 +1,4 @@
-//! What belongs to a site and not to CouchDB: by which plugins a node is reached and its service controlled.
+//! The settings of a site that CouchDB does not know: which plugins reach a node and control its service.
 
 mod address;
 mod choice;
@@ -8,7 +8,7 @@ mod netrc;
 
 use std::path::PathBuf;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 pub use address::{HttpAddress, split_port, split_scheme};
 pub use choice::PluginChoice;
@@ -17,78 +17,79 @@ pub use credentials::{AskPassword, CredentialSources};
 pub use node::{Credentials, TunnelMode};
 pub use plugin_host::{NodeId, PluginReference};
 
-/// The service plugin where the user names none.
+/// The service plugin if the user names none.
 pub const DEFAULT_SERVICE: &str = "systemd";
-/// The way to another machine where the user names none.
+/// The access plugin for another machine if the user names none.
 pub const DEFAULT_ACCESS: &str = "ssh";
 
-/// A node with the plugins that it takes.
+/// A node with its plugins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteNode {
-    /// The node as plugins are told of it.
+    /// The node as plugins see it.
     pub id: NodeId,
-    /// Its data folder there, where the user has told.
+    /// Its data directory on that machine, if the user has given it.
     pub data: Option<PathBuf>,
     /// Starts and stops CouchDB.
     pub service: PluginReference,
-    /// How commands reach it, the way that leads away from this machine first.
+    /// How commands reach the node: the access chain, outermost hop first.
     pub via: Vec<PluginReference>,
-    /// Where its CouchDB is asked.
+    /// The HTTP address of its CouchDB.
     pub http: HttpAddress,
-    /// Folders of its configuration there, where the user has told.
+    /// Directories of its configuration on that machine, if the user has given them.
     pub config: Vec<PathBuf>,
 }
 
-/// A node as the command line names it.
+/// A node argument of the command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeArgument {
-    /// The node as plugins are told of it.
+    /// The node as plugins see it.
     pub id: NodeId,
-    /// Its data folder there, where the user has told.
+    /// Its data directory on that machine, if the user has given it.
     pub data: Option<PathBuf>,
-    /// Where its CouchDB is asked.
+    /// The HTTP address of its CouchDB.
     pub http: HttpAddress,
 }
 
 impl SiteNode {
-    /// For messages.
+    /// The node's name for messages.
     pub fn shown(&self) -> String {
         self.id.shown()
     }
 
-    /// Its CouchDB on the direct way, where name and password are known for it. No plugin is needed for that.
+    /// Its CouchDB's HTTP interface without a tunnel, if a name and password are known. This needs no plugin.
     pub fn direct_http(&self) -> Result<Option<node::Http>> {
         let Some(credentials) = &self.http.credentials else { return Ok(None) };
         let endpoint = self.http.endpoint(&self.id);
         Ok(Some(node::Http::new(&endpoint, Some(credentials.clone()), None, self.shown())?))
     }
 
-    /// Its data folder. Of a node whose files this process opens itself, it may be relative to the current folder.
+    /// Its data directory. If this process opens the node's files itself, the path may be relative to the current directory.
     ///
-    /// Fails where the user has not told, or where commands on the node could not find it.
+    /// Fails if the user has not given the path, or if commands on the node could not find it.
     pub fn data_folder(&self) -> Result<PathBuf> {
-        if self.via.is_empty() { self.told_data_folder() } else { self.absolute_data_folder() }
+        if self.via.is_empty() { self.given_data_dir() } else { self.absolute_data_folder() }
     }
 
-    /// Its data folder, which has to be an absolute path.
+    /// Its data directory, which must be an absolute path.
     pub fn absolute_data_folder(&self) -> Result<PathBuf> {
-        let data = self.told_data_folder()?;
+        let data = self.given_data_dir()?;
         if data.is_absolute() {
             return Ok(data);
         }
         Err(Failure::refused(
-            format!("{} is no absolute path", data.display()),
-            "Give the data folder as CouchDB's configuration names it, from / on. Folders of nodes that are not running are \
-             restored with --offline, as DIR,NODENAME.",
+            Code::new("CC-S01"),
+            format!("{} is not an absolute path", data.display()),
+            "Give the absolute path of the data directory, as in CouchDB's configuration. To restore directories of nodes that \
+             are not running, use --offline with DIR,NODENAME.",
         ))
     }
 
-    fn told_data_folder(&self) -> Result<PathBuf> {
+    fn given_data_dir(&self) -> Result<PathBuf> {
         self.data.clone().ok_or_else(|| {
-            Failure::refused(
-                format!("nothing says where the data folder of {} is", self.shown()),
-                "Give it after the host: HOST,DATA_DIR; or as `data` in the cluster file. It is what `[couchdb] \
-                 database_dir` names in the node's configuration.",
+            Failure::refused(Code::new("CC-S02"), 
+                format!("the data directory of {} is not known", self.shown()),
+                "Give it after the host (HOST,DATA_DIR), or as `data` in the cluster file. It is the value of `[couchdb] \
+                 database_dir` in the node's configuration.",
             )
         })
     }

@@ -31,7 +31,7 @@ pub struct SnapshotDatabase {
     snapshot: Arc<Snapshot>,
     map: ShardMap,
     shards: Vec<Shard>,
-    /// `_revs_limit` and `_purged_infos_limit` that CouchDB told, where it was asked.
+    /// `_revs_limit` and `_purged_infos_limit` as CouchDB reported them, if it was queried.
     limits: (Option<u64>, Option<u64>),
     /// Whether its files were unpacked.
     unpacked: bool,
@@ -50,7 +50,7 @@ struct Shard {
     file: OnceLock<Database<AnySource>>,
 }
 
-/// A database in numbers. All sums are over its shards.
+/// The figures of a database, summed over its shards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Info {
     /// Documents that exist.
@@ -63,19 +63,19 @@ pub struct Info {
     pub purge_seq: Since,
     /// Bytes of the files.
     pub file_size: u64,
-    /// Bytes in use in them.
+    /// Bytes in use in the files.
     pub active_size: u64,
     /// Bytes of the content as JSON.
     pub external_size: u64,
     /// Version of the format of the files.
     pub disk_format_version: u64,
-    /// When the database was created, in seconds since 1970, as its files' names tell.
+    /// When the database was created, in seconds since 1970, according to the names of its files.
     pub created: Option<u64>,
 }
 
 impl SnapshotDatabase {
-    /// Puts the shards together that count: where the database was saved in the middle of shard splitting, one ring of them.
-    /// `others` are ranges that were saved though the map does not name them.
+    /// Combines the shards in use: one ring of them if the database was saved during shard splitting. `others` are ranges that
+    /// were saved although the map does not name them.
     pub(crate) fn new(
         snapshot: Arc<Snapshot>,
         map: ShardMap,
@@ -88,13 +88,13 @@ impl SnapshotDatabase {
         Ok(Self { snapshot, map, shards, limits, unpacked: false, held: AtomicU64::new(0) })
     }
 
-    /// Whether its files can be read at any place without unpacking much more than what is asked for.
+    /// Whether its files can be read at any offset without unpacking much more than what is requested.
     pub fn is_unpacked(&self) -> bool {
         self.unpacked || !self.snapshot.is_indexed()
     }
 
-    /// The same database with its files unpacked into nameless ones in a folder, which are gone with it. `None` where `go_on`,
-    /// which is asked after every MiB, said that this was enough.
+    /// The same database with its files unpacked into temporary files without names, which are removed with it. `None` if
+    /// `go_on`, which is called after every MiB, ended the unpacking.
     pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Option<Self>> {
         let closed = |shard: &Shard| Shard { name: shard.name.clone(), file: OnceLock::new() };
         let copy = Self {
@@ -157,7 +157,7 @@ impl SnapshotDatabase {
         Ok(info)
     }
 
-    /// The security object; CouchDB's default where there is none.
+    /// The security object; CouchDB's default if there is none.
     pub fn security(&self) -> Result<Json> {
         let found = match self.snapshot.security_of(self.name()) {
             Some(chosen) => Some(chosen.clone()).filter(|object| !object.is_null()).map(Json::from),
@@ -183,7 +183,7 @@ impl SnapshotDatabase {
         }
     }
 
-    /// Looks a document up, a deleted one too.
+    /// Looks up a document, including deleted ones.
     pub fn document(&self, id: &str) -> Result<Option<Document<'_>>> {
         for number in self.shards_of(id) {
             let file = self.file(number)?;
@@ -202,7 +202,7 @@ impl SnapshotDatabase {
         Ok(None)
     }
 
-    /// Calls `each` with the documents of a walk over the ids, with deleted ones too.
+    /// Calls `each` with the documents of a walk over the ids, including deleted ones.
     pub fn documents<E: From<Error>>(
         &self,
         walk: &Walk,
@@ -225,8 +225,8 @@ impl SnapshotDatabase {
         Ok(InOrder::new(self, lanes))
     }
 
-    /// The same around whatever is damaged: shards that cannot be opened, nodes of their trees, documents. Every damage comes as
-    /// an error among the documents ([`Error::is_damage`]).
+    /// The documents of a walk over the ids, skipping whatever is damaged: shards that cannot be opened, nodes of their trees,
+    /// documents. Each damage comes as an error among the documents ([`Error::is_damage`]).
     pub fn in_order_around_damage(&self, walk: &Walk) -> Result<InOrder<'_>> {
         let (files, damage) = self.readable_files()?;
         let lanes = Lanes::around_damage(files, TreeKind::Id, walk);
@@ -234,7 +234,7 @@ impl SnapshotDatabase {
         Ok(InOrder::around_damage(self, lanes, damage))
     }
 
-    /// The shards that can be opened, with their numbers, and why the others cannot.
+    /// The shards that can be opened, with their numbers, and the errors of the others.
     #[allow(clippy::type_complexity)]
     fn readable_files(&self) -> Result<(Vec<(usize, &Database<AnySource>)>, VecDeque<Error>)> {
         let (mut files, mut damage) = (Vec::new(), VecDeque::new());
@@ -248,7 +248,7 @@ impl SnapshotDatabase {
         Ok((files, damage))
     }
 
-    /// Number of documents that are not deleted and whose ids come before `id`. Takes little time, however many there are.
+    /// Number of documents that are not deleted and whose ids come before `id`. Fast for any number of documents.
     pub fn documents_before(&self, id: &[u8]) -> Result<u64> {
         let mut count = 0u64;
         for (number, file) in self.files()?.into_iter().enumerate() {
@@ -259,7 +259,7 @@ impl SnapshotDatabase {
         Ok(count)
     }
 
-    /// Number of documents that changed after `since`. Takes little time, however many there are.
+    /// Number of documents that changed after `since`. Fast for any number of documents.
     pub fn changes_after(&self, since: &Since) -> Result<u64> {
         let mut count = 0u64;
         for (number, file) in self.files()?.into_iter().enumerate() {
@@ -272,9 +272,9 @@ impl SnapshotDatabase {
         Ok(count)
     }
 
-    /// Calls `each` with every document that changed after `since`, once, in the order of the changes within each shard, and
-    /// with how far that is. Shards come one after the other: changes of different shards have no order in CouchDB either.
-    /// Descending, everything comes in the opposite order, and `since` is not looked at.
+    /// Calls `each` once with every document that changed after `since`, in the order of the changes within each shard, and with
+    /// the sequence reached. Shards come one after the other: changes of different shards have no order in CouchDB either. If
+    /// descending, everything comes in the opposite order and `since` is ignored.
     pub fn changes<E: From<Error>>(
         &self,
         since: &Since,
@@ -322,15 +322,15 @@ impl SnapshotDatabase {
         Ok(ShardChanges::new(self, number, file, cursor, false))
     }
 
-    /// The same around damaged nodes of the tree and damaged entries, which come as errors among the documents
-    /// ([`Error::is_damage`]).
+    /// The documents of one shard that changed after `since`, skipping damaged nodes of the tree and damaged entries, which come
+    /// as errors among the documents ([`Error::is_damage`]).
     pub fn shard_changes_around_damage(&self, number: usize) -> Result<ShardChanges<'_>> {
         let file = self.file(number)?;
         let cursor = file.cursor_around_damage(TreeKind::Seq).map_err(|e| self.damaged(number, e))?;
         Ok(ShardChanges::new(self, number, file, cursor, true))
     }
 
-    /// Looks a local document up; `id` has `_local/` in front.
+    /// Looks up a local document; `id` begins with `_local/`.
     pub fn local(&self, id: &str) -> Result<Option<Json>> {
         for number in self.shards_of(id) {
             let file = self.file(number)?;
@@ -366,7 +366,7 @@ impl SnapshotDatabase {
         Ok(())
     }
 
-    /// Calls `each` with all local documents, and with whatever is damaged among them.
+    /// Calls `each` with all local documents, and with an error for each damaged one.
     pub fn locals_around_damage<E: From<Error>>(
         &self,
         mut each: impl FnMut(Result<(&str, Json)>) -> Result<Flow, E>,
@@ -395,13 +395,13 @@ impl SnapshotDatabase {
         }
     }
 
-    /// Whether a local document is a note of CouchDB for itself (internal replication, purges of view indexes), which
-    /// means nothing anywhere else.
+    /// Whether a local document belongs to CouchDB itself (internal replication, purges of view indexes) and has no meaning
+    /// elsewhere.
     pub fn is_internal_local(id: &str) -> bool {
         id.starts_with(couchfile::internal_replication::PREFIX) || id.starts_with("_local/purge-")
     }
 
-    /// Shards that may hold a document: first the one that its hash names, then the others, where a custom hash was used.
+    /// Shards that may hold a document: first the shard that its hash selects, then the others, in case a custom hash was used.
     fn shards_of(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
         let hash = document_hash(id.as_bytes(), self.map.is_partitioned());
         let (here, elsewhere): (Vec<usize>, Vec<usize>) =
@@ -410,7 +410,7 @@ impl SnapshotDatabase {
         here.into_iter().chain(elsewhere)
     }
 
-    /// Whether documents are placed by a function that the database's properties name.
+    /// Whether a function in the database's properties assigns documents to shards.
     fn has_own_hash(&self) -> bool {
         !self.map.is_partitioned() && self.map.props_json().is_some_and(|props| props.get("hash").is_some())
     }
@@ -419,7 +419,7 @@ impl SnapshotDatabase {
         (0..self.shards.len()).map(|number| self.file(number)).collect()
     }
 
-    /// A shard's file, opened when it is first asked for.
+    /// A shard's file, opened when it is first needed.
     pub(crate) fn file(&self, number: usize) -> Result<&Database<AnySource>> {
         let shard = &self.shards[number];
         if let Some(file) = shard.file.get() {
@@ -445,7 +445,7 @@ impl SnapshotDatabase {
         Ok(file)
     }
 
-    /// The error for damage that was gone around in a shard's tree of `what`.
+    /// The error for damage that was skipped in a shard's tree of `what`.
     pub(crate) fn lost(&self, number: usize, what: &'static str, fault: Fault) -> Error {
         let Some(lost) = fault.lost else { return self.damaged(number, fault.why) };
         let path = self.shards.get(number).map_or_else(String::new, |shard| shard.name.path());
@@ -465,7 +465,7 @@ impl SnapshotDatabase {
     }
 }
 
-/// The map with the ranges that count. Looks into files only where ranges overlap or are missing.
+/// The map with the ranges in use. Reads files only if ranges overlap or are missing.
 fn counted(snapshot: &Snapshot, map: ShardMap, others: &[Range]) -> Result<ShardMap> {
     if ring::is_closed(map.by_range.keys()) && others.is_empty() {
         return Ok(map);

@@ -16,9 +16,9 @@ enum Tree {
     Seq(u64),
 }
 
-/// A document with all its revisions. Bodies and attachments are read when they are asked for.
+/// A document with all its revisions. Bodies and attachments are read when they are needed.
 ///
-/// Fails with a [`CouchFileError`] where what is asked for is damaged.
+/// Methods fail with a [`CouchFileError`] if the requested data is damaged.
 pub struct Document<'f> {
     file: &'f Database<AnySource>,
     id: String,
@@ -28,19 +28,19 @@ pub struct Document<'f> {
     value: Vec<u8>,
 }
 
-/// What is left of a revision.
+/// What remains of a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RevisionStatus {
     /// Its body can be read.
     Available,
-    /// It deleted the document; its body can be read.
+    /// The revision deleted the document; its body can be read.
     Deleted,
-    /// Only that it existed is known.
+    /// Only the existence of the revision is known.
     Missing,
 }
 
 impl RevisionStatus {
-    /// As CouchDB's `_revs_info` says it.
+    /// The status in CouchDB's `_revs_info`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Available => "available",
@@ -70,7 +70,7 @@ impl<'f> Document<'f> {
                 Some(entry) if entry.key == Key::Bytes(id.as_bytes()) => {
                     Self::from_id_tree(file, id.as_bytes(), entry.value.to_vec())
                 }
-                _ => Err(CouchFileError::Invalid(format!("{id} is in one of the trees only"))),
+                _ => Err(CouchFileError::Invalid(format!("{id} is in only one of the two trees"))),
             };
         }
         Ok(Self { file, id, seq, deleted, tree: Tree::Seq(seq), value })
@@ -86,17 +86,17 @@ impl<'f> Document<'f> {
         self.seq
     }
 
-    /// Whether all its leaves are deleted.
+    /// Whether all leaves are deleted.
     pub fn is_deleted(&self) -> bool {
         self.deleted
     }
 
-    /// Bytes of memory that it takes: id and revisions, no bodies.
+    /// Bytes of memory for id and revisions, without bodies.
     pub fn bytes_in_memory(&self) -> usize {
         size_of::<Self>() + self.id.capacity() + self.value.capacity()
     }
 
-    /// Sizes of its leaves and attachments; may be too large after a purge.
+    /// Sizes of leaves and attachments. They may be too large after a purge.
     pub fn sizes(&self) -> Result<Sizes> {
         Ok(self.info()?.sizes)
     }
@@ -133,7 +133,7 @@ impl<'f> Document<'f> {
         Ok(leaves)
     }
 
-    /// The leaves that are in conflict with the winner: those that are not deleted, or those that are.
+    /// The leaves in conflict with the winner: either those that are not deleted, or the deleted ones.
     pub fn conflicts(&self, deleted: bool) -> Result<Vec<String>> {
         let leaves = self.leaves()?;
         let others = leaves.iter().skip(1);
@@ -143,7 +143,7 @@ impl<'f> Document<'f> {
             .collect())
     }
 
-    /// The revision that is written `rev`; `None` where the document never had it, as far as is known.
+    /// The revision with the text `rev`; `None` if the document is not known to have had it.
     pub fn revision(&self, rev: &str) -> Result<Option<Revision<'_>>> {
         let Some((generation, _)) = rev.split_once('-') else { return Ok(None) };
         let Ok(generation) = generation.parse::<u64>() else { return Ok(None) };
@@ -156,7 +156,7 @@ impl<'f> Document<'f> {
             .copied())
     }
 
-    /// The leaves that came of a revision; itself where it is one.
+    /// The leaves that descend from a revision; the revision itself if it is a leaf.
     pub fn leaves_of(&self, revision: &Revision<'_>) -> Result<Vec<Revision<'_>>> {
         let tree = self.revisions()?;
         let all = tree.revisions();
@@ -167,7 +167,7 @@ impl<'f> Document<'f> {
         Ok(self.leaves()?.into_iter().filter(|leaf| came_of(leaf)).collect())
     }
 
-    /// A revision and its known ancestors, each with what is left of it.
+    /// A revision and its known ancestors, each with what remains of it.
     pub fn history(&self, revision: &Revision<'_>) -> Result<Vec<(String, RevisionStatus)>> {
         let tree = self.revisions()?;
         let all = tree.revisions();
@@ -185,7 +185,7 @@ impl<'f> Document<'f> {
 
     /// A revision as JSON text.
     ///
-    /// Fails where its body is not in the file.
+    /// Fails if the body is not in the file.
     pub fn json(&self, revision: &Revision<'_>, options: JsonOptions<'_>) -> Result<Vec<u8>> {
         let info = self.info()?;
         let tree = info
@@ -199,19 +199,19 @@ impl<'f> Document<'f> {
 
     /// A revision's body and the list of its attachments.
     ///
-    /// Fails where its body is not in the file.
+    /// Fails if the body is not in the file.
     pub fn summary(&self, revision: &Revision<'_>) -> Result<Summary> {
         let stored = revision
             .stored
-            .ok_or_else(|| CouchFileError::Invalid(format!("no body is kept of {revision}")))?;
+            .ok_or_else(|| CouchFileError::Invalid(format!("the body of {revision} is not stored")))?;
         self.file.summary(&stored)
     }
 
-    /// Reads an attachment piece by piece: as it is stored, or as CouchDB gives it for itself to who takes no gzip. Its length
-    /// and MD5 are checked at the end.
+    /// Reads an attachment piece by piece: as it is stored, or decoded as CouchDB serves it to clients that do not accept gzip.
+    /// Its length and MD5 are checked at the end.
     ///
-    /// Of what a client sent gzipped (its length is not known then) that is the first gzip member; what follows it CouchDB does
-    /// not look at.
+    /// If a client sent the attachment gzipped (its length is then not known), only the first gzip member is decoded: CouchDB
+    /// ignores what follows it.
     pub fn attachment(
         &self,
         attachment: &Attachment,
@@ -227,7 +227,7 @@ impl<'f> Document<'f> {
         }
     }
 
-    /// Reads an attachment's whole content piece by piece, as CouchDB gives it within a document.
+    /// Reads an attachment's complete content piece by piece, as CouchDB serves it within a document.
     pub fn decoded_attachment(
         &self,
         attachment: &Attachment,
@@ -239,7 +239,7 @@ impl<'f> Document<'f> {
         self.all_members(attachment, attachment.decoded_len(), each)
     }
 
-    /// What all gzip members of an attachment hold, of that length where it is known.
+    /// The content of all gzip members of an attachment, with this length if it is known.
     fn all_members(
         &self,
         attachment: &Attachment,
@@ -251,7 +251,7 @@ impl<'f> Document<'f> {
         let mut give = |plain: &mut Vec<u8>| -> Result<()> {
             len = len.saturating_add(plain.len() as u64);
             if wanted.is_some_and(|wanted| len > wanted) {
-                return Err(CouchFileError::damaged("gzipped attachment", 0, "it has another length"));
+                return Err(CouchFileError::damaged("gzipped attachment", 0, "its length differs"));
             }
             if !plain.is_empty() {
                 each(plain)?;
@@ -270,12 +270,12 @@ impl<'f> Document<'f> {
         let mut rest = decoder.finish().map_err(no_gzip)?;
         give(&mut rest)?;
         if wanted.is_some_and(|wanted| len != wanted) {
-            return Err(CouchFileError::damaged("gzipped attachment", 0, "it has another length"));
+            return Err(CouchFileError::damaged("gzipped attachment", 0, "its length differs"));
         }
         Ok(())
     }
 
-    /// What the first gzip member of an attachment holds.
+    /// The content of the first gzip member of an attachment.
     fn first_member(&self, attachment: &Attachment, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let mut decoder = flate2::write::GzDecoder::new(Vec::new());
         let mut has_ended = false;
@@ -301,7 +301,7 @@ impl<'f> Document<'f> {
         give(&mut rest)
     }
 
-    /// A part of an attachment's decoded content, at most as much as there is.
+    /// A part of an attachment's decoded content.
     pub fn attachment_content(&self, attachment: &Attachment, limit: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         self.attachment(attachment, true, |piece| {
@@ -325,6 +325,7 @@ fn unreadable(id: &[u8], e: &dyn std::fmt::Display) -> CouchFileError {
 }
 
 fn text(id: &[u8]) -> Result<String> {
-    String::from_utf8(id.to_vec())
-        .map_err(|_| CouchFileError::Invalid(format!("the id {} is no text", String::from_utf8_lossy(id))))
+    String::from_utf8(id.to_vec()).map_err(|_| {
+        CouchFileError::Invalid(format!("the id {} is not valid text", String::from_utf8_lossy(id)))
+    })
 }

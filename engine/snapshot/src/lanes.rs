@@ -1,4 +1,4 @@
-//! Goes through the same tree of several files at once, in the order of the keys.
+//! Walks the same tree of several files at once, in the order of the keys.
 
 use contents::AnySource;
 use couchfile::btree::{BackwardCursor, Cursor, Fault, Key, TreeKind};
@@ -12,7 +12,7 @@ enum Direction<'f> {
     Back(BackwardCursor<'f, AnySource>),
 }
 
-/// One file's tree, and the entry that it is at.
+/// One file's tree and its current entry.
 struct Lane<'f> {
     number: usize,
     cursor: Direction<'f>,
@@ -21,7 +21,7 @@ struct Lane<'f> {
     ended: bool,
 }
 
-/// The trees of several files. The same key in a second file is passed over: while shards are split, two files hold the same
+/// The trees of several files. The same key in a second file is skipped: while shards are split, two files hold the same
 /// documents.
 pub(crate) struct Lanes<'f> {
     files: Vec<Lane<'f>>,
@@ -37,11 +37,11 @@ pub(crate) struct LaneEntry {
     pub(crate) value: Vec<u8>,
 }
 
-/// Why a lane ended early: which, and what is wrong.
+/// Why a lane ended early: its number and the error.
 pub(crate) type LaneError = (usize, CouchFileError);
 
 impl<'f> Lanes<'f> {
-    /// Before the first entry of the walk. `kind` has to be a tree whose keys are ids.
+    /// A position before the first entry of the walk. `kind` must be a tree whose keys are ids.
     pub(crate) fn new(
         files: impl IntoIterator<Item = &'f Database<AnySource>>,
         kind: TreeKind,
@@ -60,7 +60,7 @@ impl<'f> Lanes<'f> {
         Ok(Self { files: lanes, walk: walk.clone(), last: None })
     }
 
-    /// The same over files with these numbers, in the order of the keys, around damaged nodes: see [`Self::take_faults`].
+    /// A walk over the files with these numbers that skips damaged nodes: see [`Self::take_faults`].
     pub(crate) fn around_damage(
         files: impl IntoIterator<Item = (usize, &'f Database<AnySource>)>,
         kind: TreeKind,
@@ -77,7 +77,7 @@ impl<'f> Lanes<'f> {
         Ok(Self { files: lanes, walk: walk.clone(), last: None })
     }
 
-    /// The damage that was gone around since this was asked last, with the number of its file.
+    /// The damage that was skipped since the last call, with the number of its file.
     pub(crate) fn take_faults(&mut self) -> Vec<(usize, Fault)> {
         let mut faults = Vec::new();
         for lane in &mut self.files {
@@ -133,7 +133,7 @@ impl<'f> Lane<'f> {
             Some(entry) => {
                 let Key::Bytes(key) = entry.key else {
                     return Err(CouchFileError::Invalid(
-                        "a tree of documents has a key that is no id".into(),
+                        "a tree of documents has a key that is not an id".into(),
                     ));
                 };
                 self.key.extend_from_slice(key);

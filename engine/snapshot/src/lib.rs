@@ -1,10 +1,10 @@
 //! A backup opened for reading: its databases as a CouchDB would show them, without a CouchDB.
 //!
-//! A [`Snapshot`] is an archive. With a table of contents nothing is read but what is asked for, so that it opens in
-//! milliseconds; without one (an archive of couchcopy's Python version, or of tar) it is read once from beginning to end.
-//! A [`SnapshotDatabase`] puts the shards of one database together, a [`Document`] is one document with all its revisions.
+//! A [`Snapshot`] is an archive. An archive with a table of contents opens in milliseconds, because only the requested parts are
+//! read. An archive without one (of couchcopy's Python version, or of tar) is read once from beginning to end. A
+//! [`SnapshotDatabase`] combines the shards of one database, a [`Document`] is one document with all its revisions.
 //!
-//! Everything here blocks; nothing prints. Whatever is in the archive is taken for hostile.
+//! Everything here blocks and nothing prints. All content of the archive is treated as hostile.
 
 mod database;
 mod document;

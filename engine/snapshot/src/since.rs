@@ -3,16 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How far a reader of a database's changes has come: the update sequence of every shard, in the order of the ranges.
+/// The position of a reader of a database's changes: the update sequence of every shard, in the order of the ranges.
 ///
-/// As text it is their sum, a dash, and the numbers with dots between: as in CouchDB a number to look at and a part that only
-/// the server reads.
+/// The text form is the sum of the sequences, a dash, and the sequences separated by dots. As in CouchDB, only the server reads
+/// the part after the dash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Since(pub Vec<u64>);
 
-/// The text is no update sequence.
+/// The text is not an update sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no update sequence of this archive")]
+#[error("not an update sequence of this archive")]
 pub struct SinceError;
 
 impl Since {
@@ -21,7 +21,7 @@ impl Since {
         self.0.iter().fold(0, |sum, seq| sum.saturating_add(*seq))
     }
 
-    /// The sequence of shard number `shard`; 0 where nothing is known of it.
+    /// The sequence of shard number `shard`; 0 if it is not known.
     pub fn of(&self, shard: usize) -> u64 {
         self.0.get(shard).copied().unwrap_or(0)
     }

@@ -21,25 +21,25 @@ use crate::error::{Error, Result};
 use crate::lanes::Lanes;
 use crate::walk::{Flow, Walk};
 
-/// Databases that are kept open, at most.
+/// The most databases that are kept open.
 const OPEN_DATABASES: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 /// Bytes of their files that are kept in memory.
 const OPEN_BYTES: u64 = 32 << 20;
-/// The largest `metadata.yaml` that is looked at, in bytes.
+/// The largest `metadata.yaml` that is read, in bytes.
 const METADATA_MAX: u64 = 1 << 20;
-/// What the file with the shard maps is called in errors.
+/// The name of the file with the shard maps in errors.
 const MAPS: &str = "the shard maps (_dbs.couch)";
 
 /// How to open an archive.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// Threads that read an archive without table of contents; 0: as many as there are cores.
+    /// Threads that read an archive without a table of contents; 0: the number of cores.
     pub threads: usize,
-    /// The databases that will be asked for; `None`: any. Of an archive without table of contents the others are passed over.
+    /// The databases that will be read; `None`: any. In an archive without a table of contents the other databases are skipped.
     pub only: Option<Vec<String>>,
 }
 
-/// What an archive says of itself.
+/// What an archive records about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct About {
     /// When the backup was made.
@@ -50,33 +50,33 @@ pub struct About {
     pub made_by: Option<String>,
 }
 
-/// An archive opened for reading. Memory: what is open, some MiB.
+/// An archive opened for reading. Memory: some MiB for what is open.
 pub struct Snapshot {
     files: FilesAtHand,
     maps: Database<AnySource>,
     about: About,
     deleted_meanwhile: BTreeSet<String>,
-    /// Limits that CouchDB told when the backup was made, by database: a compaction may have lost them in the files.
+    /// Limits that CouchDB reported when the backup was made, by database: a compaction may have lost them in the files.
     limits: serde_json::Value,
-    /// Databases whose shards were split while the backup ran: lists of ranges that were saved instead of those in the map.
+    /// Databases whose shards were split while the backup ran: the ranges that were saved instead of those in the map.
     split_meanwhile: serde_json::Value,
-    /// Security objects of databases whose shards do not agree on them, each as `object`.
+    /// Security objects of databases whose shards have different ones, each as `object`.
     security: serde_json::Value,
-    /// Databases that were asked for.
+    /// The databases that will be read.
     opened: Mutex<LruCache<String, Arc<SnapshotDatabase>>>,
-    /// Bytes of databases' files in memory, opened ones and those that are only still in use.
+    /// Bytes of database files in memory, for open databases and for closed ones that are still in use.
     held: AtomicU64,
 }
 
 impl Snapshot {
     /// Opens a backup.
     ///
-    /// One that can only be read from beginning to end is read once, and its shards are kept in a temporary file; `report` is
-    /// called before that.
+    /// A backup that can only be read from beginning to end is read once, and its shards are kept in a temporary file; `report`
+    /// is called before that.
     pub fn open(path: &Path, options: &OpenOptions, report: &dyn Fn(&str)) -> Result<Arc<Self>> {
         let source = contents::open(path)?;
         if source.files().is_none() {
-            report("reading the whole archive once: it has no table of contents");
+            report("reading the complete archive once: it has no table of contents");
         }
         let wanted = |file: &DataFile| match file {
             DataFile::ShardMaps => true,
@@ -127,12 +127,12 @@ impl Snapshot {
         !self.files.is_spooled()
     }
 
-    /// What it says of itself.
+    /// What the archive records about itself.
     pub fn about(&self) -> &About {
         &self.about
     }
 
-    /// A text that tells this archive's content from others'.
+    /// A text that distinguishes this archive's content from any other.
     pub fn identity(&self) -> &str {
         self.files.identity()
     }
@@ -158,9 +158,9 @@ impl Snapshot {
         Ok(())
     }
 
-    /// The database with this name; `None` where there is none.
+    /// The database with this name; `None` if there is none.
     ///
-    /// Fails where its shard map cannot be read. Its shards are opened when they are needed.
+    /// Fails if its shard map cannot be read. Its shards are opened when they are needed.
     pub fn database(self: &Arc<Self>, name: &str) -> Result<Option<Arc<SnapshotDatabase>>> {
         if let Some(known) = self.kept(name) {
             return Ok(Some(known));
@@ -184,7 +184,7 @@ impl Snapshot {
         Ok(Some(database))
     }
 
-    /// The security object of a database whose shards do not agree on it; `null` is CouchDB's default.
+    /// The security object of a database whose shards have different ones; `null` is CouchDB's default.
     pub(crate) fn security_of(&self, db: &str) -> Option<&serde_json::Value> {
         self.security.get(db)?.get("object")
     }
@@ -209,8 +209,7 @@ impl Snapshot {
         drop(closed);
     }
 
-    /// Counts a file's bytes that are in memory from now on, and closes the databases used longest ago where these are too
-    /// many.
+    /// Adds to the bytes in memory, and closes the least recently used databases if they are too many.
     pub(crate) fn hold(&self, bytes: u64) {
         let mut held = self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         while bytes > 0 && held > OPEN_BYTES {
@@ -223,7 +222,7 @@ impl Snapshot {
         }
     }
 
-    /// Counts bytes no longer that [`Self::hold`] counted.
+    /// Subtracts bytes that [`Self::hold`] added.
     pub(crate) fn release(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -232,7 +231,7 @@ impl Snapshot {
 fn about(metadata: Option<Metadata>) -> About {
     let Some(metadata) = metadata else { return About::default() };
     About {
-        made_by: metadata.couchcopy.shown(),
+        made_by: metadata.couchcopy.display_name(),
         date: Some(metadata.backup.date).filter(|date| !date.is_empty()),
         nodes: metadata.backup.source.nodes_names,
     }

@@ -1,4 +1,4 @@
-//! Shards of an archive unpacked into temporary files, for those who read them in an order of their own.
+//! Shards of an archive unpacked into temporary files, for reading them in any order.
 
 use std::num::NonZero;
 use std::path::Path;
@@ -12,11 +12,11 @@ use couchfile::read_at::ReadAt;
 use crate::database::SnapshotDatabase;
 use crate::error::Result;
 
-/// Bytes copied at a time: as much as a member of an archive holds.
+/// Bytes copied at a time: the size of a member of an archive.
 const PIECE: u64 = 1 << 20;
 
-/// Gives `take` a copy of the file of each of `count` shards in a nameless file in a folder, on as many threads as there are
-/// cores. `false` where `go_on`, which is asked between two pieces, said that this was enough.
+/// Copies the file of each of `count` shards to a temporary file without a name and hands it to `take`, on as many threads as
+/// there are cores. `false` if `go_on`, which is called between two pieces, ended the copying.
 pub(crate) fn unpack(
     database: &SnapshotDatabase,
     count: usize,

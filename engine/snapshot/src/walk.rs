@@ -1,31 +1,31 @@
-//! In which order, from where and how far to go through names or ids.
+//! The order, start and end of a walk through names or ids.
 
 use std::cmp::Ordering;
 
-/// A way through names or ids, in the order of their bytes or against it.
+/// A walk through names or ids, in the order of their bytes or in the opposite order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// Where to begin; without it at the end that comes first.
+    /// Where to begin; `None`: at the first key of the order.
     pub start: Option<Vec<u8>>,
-    /// Where to end; without it at the other end.
+    /// Where to end; `None`: at the last key of the order.
     pub end: Option<Vec<u8>>,
-    /// Whether `end` itself is left out.
+    /// Whether `end` itself is excluded.
     pub exclusive_end: bool,
-    /// Against the order.
+    /// Whether to walk in the opposite order.
     pub descending: bool,
 }
 
-/// Whether to go on.
+/// Whether to continue a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// Go on.
+    /// Continue.
     On,
-    /// That was enough.
+    /// Stop.
     Stop,
 }
 
 impl Walk {
-    /// Over everything that begins with `prefix`.
+    /// A walk over everything that begins with `prefix`.
     pub fn prefix(prefix: &str) -> Self {
         let mut end = prefix.as_bytes().to_vec();
         // The next larger name that does not begin with it; none after 0xff…
@@ -43,7 +43,7 @@ impl Walk {
         Self { start: Some(prefix.as_bytes().to_vec()), ..Self::default() }
     }
 
-    /// Whether `key` lies beyond the end.
+    /// Whether `key` is after the end.
     pub(crate) fn is_past(&self, key: &[u8]) -> bool {
         let Some(end) = &self.end else { return false };
         let order = self.order(key, end);

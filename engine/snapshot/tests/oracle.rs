@@ -236,7 +236,7 @@ fn what_is_no_backup_of_one_node_is_refused() {
     let several = Snapshot::open(&data("four-nodes-n2.tar.gz"), &OpenOptions::default(), &|_| {});
     let several = several.err().map(|error| (error.kind(), error.to_string()));
     assert!(
-        matches!(&several, Some((FailureKind::Refused, text)) if text.contains("several data folders")),
+        matches!(&several, Some((FailureKind::Refused, text)) if text.contains("several data directories")),
         "{several:?}"
     );
     let none = Snapshot::open(&data("couch-files.tar.gz"), &OpenOptions::default(), &|_| {});

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Code, FailureKind};
 
 use crate::toolchain::{MINIMUM_RUSTC, TARGET};
 
@@ -103,6 +103,23 @@ pub enum BuildError {
 impl Advice for BuildError {
     fn kind(&self) -> FailureKind {
         FailureKind::Plugin
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::NoCrate { .. } => Code::new("CC-P30"),
+            Self::NotALibrary { .. } => Code::new("CC-P31"),
+            Self::NoProgram { .. } => Code::new("CC-P32"),
+            Self::NoRoute { .. } => Code::new("CC-P33"),
+            Self::NoLinker => Code::new("CC-P34"),
+            Self::Cargo { .. } => Code::new("CC-P35"),
+            Self::Unreadable { .. } => Code::new("CC-P36"),
+            Self::Compile { .. } => Code::new("CC-P37"),
+            Self::Encode { .. } => Code::new("CC-P38"),
+            Self::NotAComponent { .. } => Code::new("CC-P39"),
+            Self::NotAPlugin { .. } => Code::new("CC-P40"),
+            Self::Io { .. } => Code::new("CC-P41"),
+        }
     }
 
     fn remedy(&self) -> Option<String> {

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outcome::{Advice, FailureKind, io_remedy};
+use outcome::{Advice, Code, FailureKind, io_remedy};
 
 use crate::component::Kind;
 
@@ -53,6 +53,15 @@ impl Advice for TemplateError {
             Self::BadName { .. } | Self::Exists { .. } => FailureKind::Refused,
             Self::Io { .. } => FailureKind::System,
             Self::Bug(_) => FailureKind::Bug,
+        }
+    }
+
+    fn code(&self) -> Code {
+        match self {
+            Self::BadName { .. } => Code::new("CC-P42"),
+            Self::Exists { .. } => Code::new("CC-P43"),
+            Self::Io { .. } => Code::new("CC-P44"),
+            Self::Bug(_) => Code::new("CC-P45"),
         }
     }
 

@@ -75,7 +75,9 @@ fn judge(ended: &Ended, reference: &Path, archive: &Path, tally: &mut Tally) -> 
             if archive.exists() {
                 return Err(format!("an archive though it ended with {code}: {ended:#?}").into());
             }
-            if !ended.stderr.contains("cannot") && !ended.stderr.contains("there is no folder") {
+            if !ended.stderr.contains("cannot")
+                && !ended.stderr.contains("does not exist or is not accessible")
+            {
                 return Err(format!("it does not say what it could not do: {ended:#?}").into());
             }
             tally.count(format!("no archive, exit code {code}"));

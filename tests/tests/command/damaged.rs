@@ -181,7 +181,7 @@ fn view_indexes_that_would_mislead_couchdb_are_left_out() -> Result<()> {
     let saved = backup(0, &[data], &archive)?;
     assert_eq!(saved["views"], 0);
     let left_out = saved["views_left_out"].to_string();
-    for words in [&views[0], &views[1], "is ahead of its database", "its signature is not its name"] {
+    for words in [&views[0], &views[1], "is ahead of its database", "its signature does not match its name"] {
         assert!(left_out.contains(words), "{words}: {left_out}");
     }
     json(0, &["verify", text(&archive)])?;
@@ -198,9 +198,12 @@ fn view_indexes_that_would_mislead_couchdb_are_left_out() -> Result<()> {
     let foreign = fixture.dir().join("foreign.tar.gz");
     tar(data, &foreign)?;
     let unfit = json(3, &["verify", text(&foreign)])?["unfit_views"].to_string();
-    for words in
-        [&shard.path(), "is ahead of its database", "no valid header", "its signature is not its name"]
-    {
+    for words in [
+        &shard.path(),
+        "is ahead of its database",
+        "no valid header",
+        "its signature does not match its name",
+    ] {
         assert!(unfit.contains(words), "{words}: {unfit}");
     }
     let targets = Targets::new(1)?;

@@ -199,7 +199,7 @@ fn files_of_a_newer_couchdb_are_refused_and_never_called_damaged() -> Result<()>
         let archive = built.archive("one.tar.gz");
         let refused = backup(5, &[folder], &archive)?;
         let told = refused.to_string();
-        assert!(told.contains("written by a newer CouchDB") && told.contains("update couchcopy"), "{told}");
+        assert!(told.contains("written by a newer CouchDB") && told.contains("Update couchcopy"), "{told}");
         assert!(!told.contains("is damaged") && !archive.exists(), "{told}");
 
         // Somebody else's archive of it.

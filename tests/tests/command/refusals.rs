@@ -66,7 +66,7 @@ fn targets_that_a_restore_refuses() -> Result<()> {
     assert_eq!(fs::read(Path::new(&full).join("precious"))?, b"!");
     assert_eq!(names(Path::new(&full))?, ["precious"]);
 
-    let twice = ["names a node or a folder twice", "once"];
+    let twice = ["gives a node or a directory twice", "once"];
     try_targets(&[&format!("{a},n@h"), &format!("{b},n@h")], &twice)?;
     try_targets(&[&format!("{a},n@h"), &format!("{a},m@h")], &twice)?;
     fs::create_dir(&b)?;
@@ -130,7 +130,7 @@ fn a_folder_may_be_named_from_the_current_one_unless_a_node_has_to_find_it() -> 
     let archive = text(&fixture.dir().join("backup.tar.gz")).to_owned();
     expect(0, &["verify", &archive])?;
 
-    let words = ["data is no absolute path", "from / on"];
+    let words = ["data is not an absolute path", "absolute path of the data directory"];
     let new = format!("{archive}.new");
     refused(5, "refused", &["backup", "db1.example.com,data", &new], &words)?;
     refused(5, "refused", &["backup", "localhost,data", "--via", "sudo", &new], &words)?;
@@ -147,10 +147,10 @@ fn nodes_that_a_backup_refuses() -> Result<()> {
     let refuse = |nodes: &[&str], words: &[&str]| {
         refused(5, "refused", &[&["backup"], nodes, &[&new]].concat(), words)
     };
-    refuse(&[&format!("localhost,{empty}")], &["not the data folder", "database_dir"])?;
+    refuse(&[&format!("localhost,{empty}")], &["not the data directory", "database_dir"])?;
     refuse(&[&node, &node], &["both belong to node couchdb41@127.0.0.41", "once"])?;
     refuse(&[&empty], &["HOST,DATA_DIR"])?;
-    refuse(&["example.com"], &["example.com", "data folder"])?;
+    refuse(&["example.com"], &["example.com", "data directory"])?;
     let credentials = run(&["backup", "admin:secret@couchcopy-test.invalid,/data", &new])?;
     assert_eq!(credentials.code, Some(9), "{credentials:?}");
     assert!(!format!("{credentials:?}").contains("secret"));
@@ -172,7 +172,7 @@ fn half_a_cluster_is_refused_and_the_other_half_named() -> Result<()> {
             .filter(|node| !given.iter().any(|given| given.name == node.name))
             .map(|node| node.name.as_str())
             .collect();
-        refused(6, "data", &arguments, &[&absent[..], &["lie on none of the given nodes"]].concat())?;
+        refused(6, "data", &arguments, &[&absent[..], &["are on none of the given nodes"]].concat())?;
         assert!(!archive.exists());
     }
     assert_eq!(names(cluster.dir())?.len(), 4);
@@ -275,7 +275,7 @@ fn other_archives_that_are_refused() -> Result<()> {
     // Four data folders in one.
     let four = fixtures::path("four-nodes-n2.tar.gz");
     for command in ["verify", "info", "ls"] {
-        refused(5, "refused", &[command, text(&four)], &["several data folders", "couchcopy backup"])?;
+        refused(5, "refused", &[command, text(&four)], &["several data directories", "couchcopy backup"])?;
     }
     let error = restore(5, &four, &target.nodes, &[])?;
     assert!(error["error"]["remedy"].as_str().is_some_and(|text| text.contains("couchcopy backup")));

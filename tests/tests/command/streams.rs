@@ -64,7 +64,7 @@ fn a_limit_of_the_size_of_files_is_an_error_that_leaves_nothing() -> Result<()> 
     command.arg(format!("localhost,{}", fixture.nodes[0].data.display())).arg(&archive);
     let ended = run(&mut command)?.unwrapped();
     assert_eq!(ended.code, Some(7), "{ended:#?}");
-    for words in ["backup.tar.gz", "bytes by now", "ulimit -f"] {
+    for words in ["backup.tar.gz", "bytes so far", "ulimit -f"] {
         assert!(ended.stderr.contains(words), "{words}: {ended:#?}");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path())?.collect();

@@ -113,7 +113,7 @@ impl Arena {
             (Remedy::Resume, Some(0)) => self.check_new(),
             (Remedy::RollBack, Some(0)) => self.check_old(),
             // There was nothing to do any more, or no way back: then it goes forward.
-            (_, Some(5)) if ended.stderr.contains("no restore is unfinished") => self.check_either(),
+            (_, Some(5)) if ended.stderr.contains("there is no unfinished restore") => self.check_either(),
             (Remedy::RollBack, Some(5)) if ended.stderr.contains("old data is being removed") => {
                 self.mend(Remedy::Resume)
             }

@@ -25,7 +25,7 @@ fn check(how: &str, step: usize) -> Result<()> {
         match ended.code {
             Some(0) if how == "vanish" => arena.mend(Remedy::Resume).map_err(named)?,
             Some(0) => arena.check_new().map_err(named)?,
-            Some(code @ 5..=9) if ended.stderr.contains("undoing it failed too") => {
+            Some(code @ 5..=9) if ended.stderr.contains("rolling back failed too") => {
                 println!("  half done, {code}");
                 arena.mend(Remedy::of(k)).map_err(named)?;
             }

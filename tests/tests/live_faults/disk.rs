@@ -62,6 +62,6 @@ fn a_full_disk_leaves_the_old_data_and_nothing_else() -> Result<()> {
     run(site.beside("dd").args(["if=/dev/zero", &format!("of={full}/filler"), "bs=64k"]))?;
     let refused = site.couchcopy(&["restore", "-y", &archive, "--n", "2"])?;
     assert_eq!(refused.code, Some(5), "{refused:#?}");
-    assert!(refused.stderr.contains("Make room"), "{refused:#?}");
+    assert!(refused.stderr.contains("Free some space"), "{refused:#?}");
     Ok(())
 }

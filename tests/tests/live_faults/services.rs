@@ -24,7 +24,7 @@ fn a_service_that_does_not_stop_or_start_brings_the_old_data_back() -> Result<()
         arena.site.controls[1].fail("start", ALWAYS)?;
         let ended = arena.restore(&[], &[])?;
         assert_eq!(ended.code, Some(8), "{ended:#?}");
-        assert!(ended.stderr.contains("undoing it failed too"), "{ended:#?}");
+        assert!(ended.stderr.contains("rolling back failed too"), "{ended:#?}");
         assert!(ended.stderr.contains("couchcopy status"), "{ended:#?}");
         arena.site.controls[1].fail("start", 0)?;
         arena.mend(remedy)?;

@@ -90,10 +90,7 @@ fn a_couchdb_that_ran_while_its_data_changed_places_is_not_accepted() -> Result<
     control.lie(true)?;
     let ended = restore_with(&arena, &url, &format!("http://{}", forwarder.address))?;
     assert_eq!(ended.code, Some(8), "{ended:#?}");
-    told(
-        &ended,
-        &["has been running for", "since before its data changed places", "the old data is back in place"],
-    );
+    told(&ended, &["has been running for", "but its data was swapped", "the old data is back in place"]);
     control.lie(false)?;
     // What it has open is of both.
     arena.site.control(1, "stop")?.success()?;

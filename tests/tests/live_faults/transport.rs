@@ -90,7 +90,7 @@ impl Place {
         match ended.code {
             Some(0) => self.arena.check_new().map(|()| "restored"),
             Some(3) => self.arena.mend(Remedy::of(number)).map(|()| "restored, not written down everywhere"),
-            Some(5..=9) if ended.stderr.contains("undoing it failed too") => {
+            Some(5..=9) if ended.stderr.contains("rolling back failed too") => {
                 self.arena.mend(Remedy::of(number)).map(|()| "unfinished, and said so")
             }
             Some(5..=9) => self.arena.check_old().map(|()| "failed, with the old data in place"),
@@ -124,7 +124,7 @@ fn mending(remedy: Remedy, step: usize) -> Result<()> {
         let outcome = if ended.code == Some(0) {
             place.arena.mended(remedy, &ended).map_err(named)?;
             "done"
-        } else if remedy == Remedy::Resume && !ended.stderr.contains("undoing it failed too") {
+        } else if remedy == Remedy::Resume && !ended.stderr.contains("rolling back failed too") {
             // What failed was undone, or nothing was done yet.
             if place.arena.site.situations()?.iter().all(|situation| situation == "untouched") {
                 place.arena.check_either().map_err(named)?;

@@ -99,19 +99,27 @@ fn what_would_not_do_is_found_before_anything_is_changed() -> Result<()> {
     untouched.finds(
         &other(&format!("name = \"{first}\""), "name = \"couchdb@elsewhere\""),
         &[],
-        ("name", &format!("is {first}, not couchdb@elsewhere"), "leave it out"),
+        ("name", &format!("is {first}, not couchdb@elsewhere"), "omit the name"),
     )?;
     let one = fine.split_inclusive("\n\n").next().ok_or("no node")?;
     untouched.finds(one, &[], ("membership", &second, "Give all nodes"))?;
-    untouched.finds(&other(&data, "/nonexistent"), &[], ("data folder", "no folder", "database_dir"))?;
-    untouched.finds(&other(&data, &empty), &[], ("data folder", "no _dbs.couch", "database_dir"))?;
-    untouched.finds(&other(&data, &empty), &[], ("data folder", &format!("not {empty}"), "that folder"))?;
+    untouched.finds(
+        &other(&data, "/nonexistent"),
+        &[],
+        ("data directory", "no directory", "database_dir"),
+    )?;
+    untouched.finds(&other(&data, &empty), &[], ("data directory", "no _dbs.couch", "database_dir"))?;
+    untouched.finds(
+        &other(&data, &empty),
+        &[],
+        ("data directory", &format!("not {empty}"), "that directory"),
+    )?;
     untouched.finds(&other(&port, &nobody), &[], ("http", "does not answer", "host and port"))?;
     let told = untouched.run(&["check"], &other("ctl status", "ctl nonsense"), &[])?.success()?;
-    assert!(told.contains("cannot say whether it runs"), "{told}");
+    assert!(told.contains("cannot report whether it runs"), "{told}");
     let script = format!("{} status", site.controls[0].script().display());
     let stopped = other(&script, "sh -c 'exit 3'");
-    untouched.finds(&stopped, &[], ("service", "says that it is stopped", "Start it"))?;
+    untouched.finds(&stopped, &[], ("service", "reports that it is stopped", "Start it"))?;
     let ctl = site.controls[0].script().display().to_string();
     untouched.finds(
         &other(&format!("{ctl} start"), "/nonexistent/ctl start"),
@@ -187,7 +195,7 @@ fn kept_data_is_told_hinders_and_goes() -> Result<()> {
         for action in ["--roll-back", "--resume"] {
             let refused = site.couchcopy(&["restore", "-y", action])?;
             assert_eq!(refused.code, Some(5), "{refused:#?}");
-            assert!(refused.stderr.contains("no restore is unfinished"), "{refused:#?}");
+            assert!(refused.stderr.contains("there is no unfinished restore"), "{refused:#?}");
         }
     }
     // Killed before there was a journal.

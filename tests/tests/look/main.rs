@@ -243,11 +243,11 @@ fn what_is_not_there_is_named_with_what_is() -> Result<()> {
     refused(&["ls", archive, "nosuch"], "no database nosuch")?;
     refused(&["get", archive, "plain", "nosuch"], "--prefix")?;
     refused(&["get", archive, "plain", "_local/nosuch"], "no document _local/nosuch")?;
-    refused(&["get", archive, "conflicts", "c", "--rev", "9-ff"], "Its leaves are 2-cc, 2-bb")?;
+    refused(&["get", archive, "conflicts", "c", "--rev", "9-ff"], "The leaves are 2-cc, 2-bb")?;
     refused(&["get", archive, "conflicts", "c", "--rev", "x"], "no revision x")?;
-    refused(&["get", archive, "conflicts", "c", "--rev", "1-aa"], "no body is kept")?;
-    refused(&["get", archive, "atts", "with", "--attachment", "nosuch"], "It has: ")?;
-    refused(&["get", archive, "plain", "doc-00000", "--attachment", "a"], "It has none.")?;
+    refused(&["get", archive, "conflicts", "c", "--rev", "1-aa"], "is not stored")?;
+    refused(&["get", archive, "atts", "with", "--attachment", "nosuch"], "has the attachments ")?;
+    refused(&["get", archive, "plain", "doc-00000", "--attachment", "a"], "has no attachments")?;
     for wrong in [&["get", archive, "plain"][..], &["dump", archive], &["ls", archive, "--prefix", "a"]] {
         assert_eq!(couchcopy(wrong)?.code, Some(2), "{wrong:?}");
     }

@@ -95,7 +95,7 @@ fn a_folder_that_is_none_is_still_refused() -> Result<()> {
     let archive = folder.path().join("a.tar.gz");
     let node = format!("localhost,{}", folder.path().display());
     let ended = couchcopy(&["backup", &node, &archive.display().to_string()])?.unwrapped();
-    assert!(ended.stderr.contains("is not the data folder of a CouchDB node"), "{ended:?}");
+    assert!(ended.stderr.contains("is not the data directory of a CouchDB node"), "{ended:?}");
     Ok(())
 }
 

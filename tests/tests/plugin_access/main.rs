@@ -190,7 +190,7 @@ fn ways_that_reach_no_ports_say_so() -> Result<()> {
     let connect = ["plugin", "run", "sudo", "connect", "localhost", "--", "localhost:5984"];
     let refused = run(machine.command(binary()?).args(connect))?;
     assert_eq!(refused.code, Some(5), "{refused:?}");
-    assert!(refused.stderr.contains("no plugin on the way to"), "{refused:?}");
+    assert!(refused.stderr.contains("no plugin in the access chain of"), "{refused:?}");
     assert!(refused.stderr.contains("ssh can"), "{refused:?}");
     Ok(())
 }

@@ -38,7 +38,7 @@ fn documents_are_added_where_that_is_asked_for_and_agreed_to() -> Result<()> {
 
     let refused = arena.restore(&archive, &["--db=shop"])?;
     assert_eq!(refused.code, Some(5), "{refused:#?}");
-    for words in ["shop is there already, with 2 documents and 1 deleted one", "--merge", "NEWNAME"] {
+    for words in ["shop exists already, with 2 documents and 1 deleted one", "--merge", "NEWNAME"] {
         assert!(refused.stderr.contains(words), "{words}: {refused:#?}");
     }
     let refused = arena.restore(&archive, &["--db=shop", "--merge"])?;

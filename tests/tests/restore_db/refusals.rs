@@ -19,15 +19,21 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Result<()> {
     let before = arena.http().get("/_all_dbs")?;
     for (arguments, words) in [
         (&["--db=nosuch"][..], &["holds no database nosuch", "couchcopy ls"][..]),
-        (&["--db=plain=there"], &["there is there already, with 1 documents", "--merge", "NEWNAME"]),
-        (&["--db=plain=Wrong"], &["CouchDB would not take \"Wrong\""]),
-        (&["--db=plain=_other"], &["CouchDB would not take"]),
+        (&["--db=plain=there"], &["there exists already, with 1 documents", "--merge", "NEWNAME"]),
+        (&["--db=plain=Wrong"], &["\"Wrong\" is not a valid name"]),
+        (&["--db=plain=_other"], &["is not a valid name"]),
         (&["--db=plain=_dbs"], &["list that every node keeps for itself"]),
-        (&["--db=plain="], &["names no database"]),
+        (&["--db=plain="], &["is not a database name"]),
         (&["--db=plain=x", "--db=q8=x"], &["two databases would be named x"]),
         (&["--db=plain", "--db=plain"], &["two databases would be named plain"]),
-        (&["--db=plain=parted"], &["parted is partitioned there, and not partitioned in the archive"]),
-        (&["--db=parts=there", "--merge", "-y"], &["there is not partitioned there, and partitioned in"]),
+        (
+            &["--db=plain=parted"],
+            &["parted is partitioned in the cluster, but not partitioned in the archive"],
+        ),
+        (
+            &["--db=parts=there", "--merge", "-y"],
+            &["there is not partitioned in the cluster, but partitioned in"],
+        ),
         // One that would do does not help.
         (&["--db=q8=good", "--db=nosuch"], &["nosuch"]),
     ] {
@@ -72,7 +78,7 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Result<()> {
     let user = json!({"name": "alice", "password": "s3cret", "roles": [], "type": "user"});
     arena.http().put("/_users/org.couchdb.user:alice", &user)?;
     let (code, told) = nodes(&[&node, "--user=alice"], "s3cret")?;
-    assert!(code == Some(9) && told.contains("no server admin"), "{code:?} {told}");
+    assert!(code == Some(9) && told.contains("not a server admin"), "{code:?} {told}");
     assert_eq!(arena.http().get("/_all_dbs")?, before);
     Ok(())
 }

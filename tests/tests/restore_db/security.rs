@@ -35,7 +35,7 @@ fn password_hashes_under_another_name_are_for_admins_only() -> Result<()> {
     let Some(arena) = Arena::new(1, 2, 1)? else { return Ok(()) };
     let archive = with_open_users(&arena)?;
     let plan = arena.restore(&archive, &["--dry-run", "--db=_users=users-old"])?;
-    assert!(plan.success()?.contains("closed to all but server admins"));
+    assert!(plan.success()?.contains("accessible to server admins only"));
     let told = arena.json(0, &archive, &["--db=_users=users-old"])?;
     assert_eq!(told["databases"][0]["security"], json!({"is": "closed", "archive": "{}"}), "{told}");
     let path = "/users-old/org.couchdb.user%3Aalice";

@@ -1,18 +1,18 @@
-//! Which settings in a configuration file are secrets. Only their names are told.
+//! Which settings in a configuration file are secrets. Only their names are reported.
 
 /// Parts of keys that hold secrets.
 const TELLING: [&str; 8] =
     ["password", "passwd", "passphrase", "secret", "token", "private_key", "api_key", "access_key"];
-/// Keys that sound like secrets and are none.
+/// Keys that look like secrets but are not.
 const HARMLESS: [&str; 4] = ["password_regexp", "password_scheme", "proxy_use_secret", "x_auth_token"];
-/// Its keys are names that anybody chose for patterns.
+/// A section whose keys are names that users chose for patterns.
 const PATTERNS: &str = "couch_scanner_plugin_find.regexes";
-/// What CouchDB's own files have in comments, as examples.
+/// Examples in the comments of CouchDB's own files.
 const EXAMPLES: [&str; 3] = ["mysecretpassword", "somepassword", "aGVsbG8="];
-/// What a setting in a comment is told with: a password that was replaced may have stayed there.
+/// Marks a setting in a comment: a password that was replaced may have stayed there.
 const IN_A_COMMENT: &str = " (in a comment)";
 
-/// Names the secrets in a file, `[section] key` or an argument of the Erlang VM, in the order of the file, each once.
+/// Lists the secrets in a file, as `[section] key` or an argument of the Erlang VM, in the order of the file, each once.
 pub(super) fn secrets_of(file_name: &str, content: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(content);
     let lines = text.split(['\n', '\r', '\x1a']);
@@ -66,7 +66,7 @@ pub(super) fn secrets_of(file_name: &str, content: &[u8]) -> Vec<String> {
     found
 }
 
-/// Parts a line as CouchDB does: at ` = ` or else at `=`.
+/// Splits a line as CouchDB does: at ` = ` or else at `=`.
 fn setting(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(" = ").or_else(|| line.split_once('='))?;
     let (key, value) = (key.trim(), value.trim());
@@ -90,7 +90,7 @@ fn is_example(value: &str) -> bool {
     EXAMPLES.iter().any(|example| value.starts_with(example))
 }
 
-/// Whether there is a URL with name and password.
+/// Whether the text holds a URL with a name and password.
 fn has_credentials(value: &str) -> bool {
     value.split("://").skip(1).any(|rest| {
         let place = rest.split(['/', ' ', ',', '"', '?', '#']).next().unwrap_or_default();

@@ -18,14 +18,14 @@ use outcome::{Failure, Result};
 use super::walk;
 use crate::remote::PAUSES;
 
-/// Smaller files are fetched whole: the node starts a program for each that is not.
+/// Smaller files are fetched completely: the node starts a program for each file that is fetched in part.
 const SMALLEST_REST: u64 = 64 << 10;
-/// So many bytes before a mirrored file's last header have to be on the node as well, for it to be the same file. The header
-/// itself holds the database's uuid, and where its trees lie; right before it lies the top of these trees.
+/// The bytes before a mirrored file's last header that must be on the node as well, for it to be the same file. The header itself
+/// holds the database's uuid and the position of its trees; the top of these trees is right before it.
 const BEFORE_HEADER: u64 = 4096;
-/// Files of which a command brings the rest; what is expected of them is held in memory.
+/// The most files whose rest one command fetches; what is expected of them is held in memory.
 const RESTS: usize = 1000;
-/// The same in bytes.
+/// The most bytes that one command fetches.
 const EXPECTED: usize = 8 << 20;
 /// Bytes written at a time.
 const PIECE: u64 = 256 << 10;
@@ -34,13 +34,13 @@ const PIECE: u64 = 256 << 10;
 pub(crate) struct NodeMirror {
     files: Arc<dyn NodeFiles>,
     data: PathBuf,
-    /// Where the files are.
+    /// Access to the node's files.
     pub(crate) folder: PathBuf,
     /// One update at a time.
     updating: Mutex<()>,
 }
 
-/// Tells of files that are done and bytes that have come.
+/// Reports files that are done and bytes that have arrived.
 pub(super) type Step<'s> = dyn Fn(u64, u64) + 's;
 
 impl NodeMirror {
@@ -48,18 +48,18 @@ impl NodeMirror {
         Self { files, data, folder, updating: Mutex::default() }
     }
 
-    /// Brings files up to date, by their paths below the data folder. Those that the node does not have, or not at this moment,
-    /// are then not in the mirror either.
+    /// Updates files, by their paths below the data directory. Files that the node does not have at this time are removed from
+    /// the mirror.
     ///
-    /// A connection that breaks is made again as long as something comes.
+    /// A connection that breaks is established again as long as data arrives.
     pub(super) fn update(&self, paths: &[String], step: &Step<'_>, reporter: &dyn Reporter) -> Result<()> {
-        let tell = |text| reporter.notice(&Notice { severity: Severity::Warning, text });
-        self.update_telling(paths, step, &tell)
+        let report = |text| reporter.notice(&Notice { severity: Severity::Warning, text });
+        self.update_reporting(paths, step, &report)
     }
 
-    /// Brings the shard maps up to date and opens them; gives when they were last changed, too. `None` where the node has none.
+    /// Updates the shard maps, opens them and returns when they were last changed. `None` if the node has none.
     pub(crate) fn open_maps(&self) -> Result<Option<(FileBytes, u64)>> {
-        self.update_telling(&[SHARD_MAPS.to_owned()], &|_, _| {}, &|_| {})?;
+        self.update_reporting(&[SHARD_MAPS.to_owned()], &|_, _| {}, &|_| {})?;
         let path = self.folder.join(SHARD_MAPS);
         let opened = File::open(&path).and_then(|file| {
             let mtime = file.metadata()?.mtime().max(0).unsigned_abs();
@@ -72,7 +72,7 @@ impl NodeMirror {
         }
     }
 
-    fn update_telling(&self, paths: &[String], step: &Step<'_>, tell: &dyn Fn(String)) -> Result<()> {
+    fn update_reporting(&self, paths: &[String], step: &Step<'_>, report: &dyn Fn(String)) -> Result<()> {
         let _one = self.updating.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(streams) = self.files.streams() else { return Ok(()) };
         let mut update =
@@ -87,12 +87,12 @@ impl NodeMirror {
             attempts = if update.came > before { 0 } else { attempts };
             let Some(pause) = PAUSES.get(attempts) else { return Err(error) };
             attempts += 1;
-            tell(format!("{error}. It is tried again."));
+            report(format!("{error}. couchcopy tries again."));
             std::thread::sleep(*pause);
         }
     }
 
-    /// Removes every file that is in none of these lists, which ascend, but for the shard maps.
+    /// Removes every file that is in none of these sorted lists, except the shard maps.
     pub(super) fn keep_only(&self, lists: &[&Vec<String>]) -> Result<()> {
         walk(&self.folder, &mut |path, _| {
             let below = path.strip_prefix(&self.folder).ok().and_then(Path::to_str);
@@ -104,7 +104,7 @@ impl NodeMirror {
         })
     }
 
-    /// Removes a file, and the folders that hold nothing else.
+    /// Removes a file, and the directories that hold nothing else.
     fn remove(&self, path: &Path) -> Result<()> {
         match fs::remove_file(path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -127,22 +127,22 @@ struct Update<'m> {
     mirror: &'m NodeMirror,
     streams: &'m dyn NodeStreams,
     step: &'m Step<'m>,
-    /// By number of the path.
+    /// The state of each file, by number of the path.
     done: Vec<bool>,
-    /// Bytes that have come.
+    /// Bytes that have arrived.
     came: u64,
-    /// The file that came last: nothing shows so far that it came as it was.
+    /// The file that arrived last: nothing confirms yet that it is complete.
     last: Option<(usize, PathBuf)>,
 }
 
-/// A file of which only the rest is wanted.
+/// A file of which only the rest is fetched.
 struct Grown {
     /// Number of the path.
     number: usize,
     rest: RestOf,
-    /// How much of the mirrored file stays.
+    /// The number of bytes of the mirrored file that stay.
     keep: u64,
-    /// How the node's file is now.
+    /// The current state of the node's file.
     stat: FileStat,
 }
 
@@ -156,15 +156,15 @@ impl Update<'_> {
         (self.step)(1, 0);
     }
 
-    /// Forgets the file that came last, after a stream that broke: bytes may be missing in it that what came behind them has
-    /// filled up.
+    /// Discards the file that arrived last, after a stream that broke: bytes may be missing in it, with later bytes in their
+    /// place.
     fn doubt(&mut self) -> Result<()> {
         let Some((number, path)) = self.last.take() else { return Ok(()) };
         self.done[number] = false;
         self.mirror.remove(&path)
     }
 
-    /// Fetches what is not done yet.
+    /// Fetches the files that are not done yet.
     fn run(&mut self, paths: &[String]) -> Result<()> {
         let wanted: Vec<usize> = (0..paths.len()).filter(|&i| !self.done[i]).collect();
         let asked: Vec<String> = wanted.iter().map(|&i| paths[i].clone()).collect();
@@ -204,7 +204,7 @@ impl Update<'_> {
         self.fetch_whole(paths, &whole)
     }
 
-    /// Fetches what has been appended to files; gives the numbers of those that are other files by now.
+    /// Fetches what has been appended to files; returns the numbers of files that have been replaced.
     fn fetch_rests(&mut self, grown: Vec<Grown>) -> Result<Vec<usize>> {
         let rests: Vec<RestOf> = grown.iter().map(|grown| grown.rest.clone()).collect();
         let mut failed = None;
@@ -232,8 +232,8 @@ impl Update<'_> {
         Ok(grown.into_iter().map(|grown| grown.number).filter(|&number| !self.done[number]).collect())
     }
 
-    /// Appends what comes to the file of this number, which was opened for it. `false` where that cannot be written here, with
-    /// the reason in `failed`; an error where it cannot be had from the node.
+    /// Appends arriving data to the opened file of this number. `false` if it cannot be written here, with the reason in
+    /// `failed`; an error if it cannot be read from the node.
     fn take(
         &mut self,
         number: usize,
@@ -264,7 +264,7 @@ impl Update<'_> {
         }
     }
 
-    /// Fetches whole files.
+    /// Fetches complete files.
     fn fetch_whole(&mut self, paths: &[String], numbers: &[usize]) -> Result<()> {
         let wanted: Vec<String> = numbers.iter().map(|&number| paths[number].clone()).collect();
         let mut failed = None;
@@ -296,13 +296,13 @@ impl Update<'_> {
     }
 }
 
-/// What the mirror has of a file.
+/// The state of a file in the mirror.
 enum Mirrored {
-    /// All of it.
+    /// The complete file.
     AsItIs,
-    /// Its beginning, if these bytes are on the node, too; `keep` bytes of the mirrored file stay then.
+    /// Its beginning, if these bytes are on the node too; `keep` bytes of the mirrored file then stay.
     Beginning { from: u64, expected: Vec<u8>, keep: u64 },
-    /// Nothing that is of use.
+    /// Nothing useful.
     Nothing,
 }
 
@@ -333,7 +333,7 @@ fn beginning(path: &Path, size: u64) -> io::Result<Option<Mirrored>> {
     Ok(Some(Mirrored::Beginning { from, expected, keep: last.end }))
 }
 
-/// A new file in the place of whatever is there; who has that open keeps it.
+/// A new file that replaces an existing one; a process that has the existing file open keeps it.
 fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -350,7 +350,7 @@ enum CopyError {
     Write(io::Error),
 }
 
-/// Appends to a file as many bytes as there are and, when all have come, gives it the time that the node's file has.
+/// Appends the available bytes to a file and, when all have arrived, sets its time to that of the node's file.
 fn copy(
     content: &mut dyn Read,
     mut file: File,

@@ -1,4 +1,4 @@
-//! A file that its node's stream did not bring.
+//! Fetches a file that its node's stream did not deliver.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use couchfile::error::CouchFileError;
 use node::NodeFiles;
 use outcome::Failure;
 
-use super::lane::{Arrived, Lane, Taken, Tell};
+use super::lane::{Arrived, Lane, Notify, Taken};
 use super::{Absence, Fetched, checked};
 use crate::file::{self, FileFailure};
 use crate::patience::Patience;
 
-/// Pauses before a file is asked for again that may be about to appear, or to become whole. See `file.rs`; the way to the node
-/// and back takes its time, too.
+/// Pauses before a file is requested again that may be about to appear or to become complete. See `file.rs`; a round trip to the
+/// node takes time too.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_millis(700)];
-/// A file that is gone without `X.couch.compact` beside it does not come back.
+/// The number of pauses for a missing file without `X.couch.compact` next to it, which does not come back.
 const PATIENCE_FOR_GONE: usize = 2;
 /// Fetches a shard. Patient with CouchDB's swap after a compaction and with files made this moment; where only
 /// `X.couch.compact` is there in the end, that one is the database.
@@ -27,14 +27,14 @@ pub(super) fn shard(
     path: &str,
     patience: &Patience,
     buf: &mut Vec<u8>,
-    tell: &Tell,
+    notify: &Notify,
 ) -> Result<Fetched<ShardHeader>, Absence> {
     let pauses = if patience.is_worn_out() { &PAUSES[..1] } else { &PAUSES[..] };
     let mut failure = FileFailure::Missing;
     for (i, pause) in pauses.iter().enumerate() {
         std::thread::sleep(*pause);
         let last = i + 1 == pauses.len();
-        let found = fetch(files, folder, path, tell).map_err(Absence::Node)?;
+        let found = fetch(files, folder, path, notify).map_err(Absence::Node)?;
         let arrived = match found {
             Found::Main(arrived) => arrived,
             Found::Compacted(arrived) if last => arrived,
@@ -60,7 +60,7 @@ pub(super) fn shard(
     Err(Absence::File(failure))
 }
 
-/// What is to be said of a file that is not there.
+/// The failure for a file that does not exist.
 fn missing(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str) -> FileFailure {
     let unfinished = format!("{path}{}", file::COMPACTING);
     let Some(streams) = files.streams() else { return FileFailure::Missing };
@@ -81,10 +81,11 @@ enum Found {
     Nothing,
 }
 
-fn fetch(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str, tell: &Tell) -> Result<Found, Failure> {
+fn fetch(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str, notify: &Notify) -> Result<Found, Failure> {
     let paths = vec![path.to_owned(), format!("{path}{}", file::COMPACTED)];
-    let lane = Lane::start(Arc::clone(files), folder.to_owned(), paths, 2 * SMALL as usize, Arc::clone(tell))
-        .map_err(|e| Failure::io("start a thread for", folder, e))?;
+    let lane =
+        Lane::start(Arc::clone(files), folder.to_owned(), paths, 2 * SMALL as usize, Arc::clone(notify))
+            .map_err(|e| Failure::io("start a thread for", folder, e))?;
     for (number, found) in [Found::Main as fn(Arrived) -> Found, Found::Compacted].into_iter().enumerate() {
         match lane.take(number) {
             Taken::Arrived(arrived) => return Ok(found(arrived)),

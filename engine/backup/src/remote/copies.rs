@@ -1,8 +1,9 @@
-//! Which of several copies of a shard is saved, where some of them cannot be opened from here.
+//! Which of several copies of a shard is saved, if some of them cannot be opened on this machine.
 //!
-//! The ends of all copies come in one go, their last headers among them, and tell how many documents each has. Where that is
-//! equal, the notes of internal replication decide as for copies of this machine. A small copy is fetched whole for that; of a
-//! large one the few blocks that lead there. That is not needed where CouchDB itself says that nothing is left to replicate.
+//! The ends of all copies are fetched in one go; they contain the last headers and so the number of documents of each copy. If
+//! the numbers are equal, the checkpoints of internal replication decide, as for copies of this machine. For that a small copy is
+//! fetched completely, of a large copy only the few necessary blocks. This is not needed if CouchDB itself reports that nothing
+//! is left to replicate.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -26,29 +27,29 @@ use crate::folder::NodeFolder;
 use crate::plan::PlannedShard;
 use crate::security::Securities;
 
-/// So much of every copy's end is looked at: its last header, with what an unfinished write may have left behind it.
+/// Bytes at every copy's end that are read: they hold its last header and what an unfinished write may have left after it.
 const TAIL: u64 = 8 << 10;
-/// Copies up to this size are fetched whole where their documents are as many as another's.
+/// Copies up to this size are fetched completely if they have as many documents as another copy.
 const WHOLE: u64 = 64 << 10;
-/// Bytes of tails that are held at once, per node.
+/// Bytes of file ends that are held at once, per node.
 const BATCH: u64 = 8 << 20;
-/// So many large copies are looked into, per node; each takes some round trips.
+/// The most large copies that are read per node; each takes some round trips.
 const LOOKED_INTO: usize = 2000;
 
-/// How the copies of the shards are to be tried, and what is not known of it.
+/// The order of the copies of shards, and what is unknown about it.
 pub(crate) struct Ordered {
-    /// In the order of the shards.
+    /// The copies of each shard, in the order of the shards.
     pub(crate) orders: Vec<Box<[u16]>>,
-    /// Shards whose copies have as many documents, while nobody could tell which one is behind.
+    /// The number of shards whose copies have equally many documents, so that it is not known which one is behind.
     pub(crate) undecided: u64,
     /// Copies that differ.
     pub(crate) choices: Vec<Choice>,
 }
 
-/// Puts the copies of shards in order, the best one first; a copy that cannot be read comes last.
+/// Sorts the copies of shards, the best one first; a copy that cannot be read comes last.
 ///
-/// `quiet` is asked where copies have equally many documents: whether CouchDB says that no copy has anything to send to
-/// another one.
+/// `quiet` is called if copies have equally many documents. It returns whether CouchDB reports that no copy has anything to send
+/// to another one.
 pub(crate) fn order_all(
     folders: &[NodeFolder],
     shards: &[&PlannedShard],
@@ -96,13 +97,13 @@ pub(crate) fn order_all(
     Ok(Ordered { orders, undecided, choices })
 }
 
-/// The order of the best copies of a shard, and what was found, where it is worth telling.
+/// The order of the best copies of a shard, and the differences, if they are worth reporting.
 type Compared = (Vec<usize>, Option<Choice>);
 
-/// Blocks read at a time: a node of a tree may begin at the end of one.
+/// Blocks read at a time: a node of a tree may begin at the end of a block.
 const AHEAD: u64 = 2;
 
-/// The documents of each shard, deleted ones counted, as the best of its copies has them; `None` where none can be read.
+/// The number of documents of each shard, including deleted ones, in its best copy; `None` if no copy can be read.
 pub(crate) fn documents(
     folders: &[NodeFolder],
     shards: &[&PlannedShard],
@@ -118,29 +119,29 @@ pub(crate) fn documents(
     Ok(shards.iter().enumerate().map(most).collect())
 }
 
-/// What is known of a copy.
+/// What is known about a copy.
 #[derive(Clone, Default)]
 struct Copy {
-    /// Documents that exist, that are deleted, and purges; `None` where it cannot be read.
+    /// Existing documents, deleted documents, and purges; `None` if the copy cannot be read.
     counts: Option<(u64, u64, u64)>,
-    /// All of it, where it is small.
+    /// The complete copy, if it is small.
     whole: Option<Vec<u8>>,
 }
 
 impl Copy {
-    /// Documents, deleted ones counted.
+    /// Documents, including deleted ones.
     fn documents(&self) -> Option<u64> {
         self.counts.map(|(live, deleted, _)| live + deleted)
     }
 
-    /// Grows with everything that the copy has heard of, whether it was written or purged.
+    /// A number that grows with everything that reaches the copy, writes and purges.
     fn heard(&self) -> Option<u64> {
         self.counts.map(|(live, deleted, purges)| live + deleted + purges)
     }
 }
 
 struct Known<'a> {
-    /// By number of the shard and of the folder.
+    /// The copies, by number of the shard and of the data directory.
     copies: Mutex<HashMap<(usize, u16), Copy>>,
     folders: &'a [NodeFolder],
     shards: &'a [&'a PlannedShard],
@@ -156,7 +157,7 @@ impl Known<'_> {
         copies.get(&(i, folder)).cloned().unwrap_or_default()
     }
 
-    /// Learns the ends of the remote copies of these shards, from all nodes at once.
+    /// Reads the ends of the remote copies of these shards, from all nodes at once.
     fn fetch_tails(&self, which: &[usize], bytes: u64, step: &(impl Fn() + Sync)) -> Result<()> {
         let of_node = |number: u16, folder: &NodeFolder, files: &Arc<dyn NodeFiles>| -> Result<()> {
             let Some(streams) = files.streams() else { return Ok(()) };
@@ -183,7 +184,7 @@ impl Known<'_> {
         .collect()
     }
 
-    /// Learns of the copies on this machine.
+    /// Reads the copies on this machine.
     fn count_local(&self, threads: usize) -> Result<()> {
         parallel::for_each(threads, self.shards, |i, shard| -> Result<()> {
             for &number in &shard.folders {
@@ -198,8 +199,8 @@ impl Known<'_> {
         })
     }
 
-    /// The folders of the copies that have heard of most, documents and purges together, in the order of the shard's. A copy
-    /// that missed a purge has more documents than the others, and is none of them once it misses something else, too.
+    /// The data directories of the copies with the greatest sum of documents and purges, in the order of the shard's. A copy that
+    /// missed a purge has more documents than the others; if it misses something else too, it is not among these.
     fn best(&self, i: usize) -> Vec<u16> {
         let counted: Vec<(u16, u64)> = self.shards[i]
             .folders
@@ -213,7 +214,7 @@ impl Known<'_> {
         best
     }
 
-    /// What the numbers of a shard's copies say, where they differ.
+    /// The result of comparing the figures of a shard's copies, if they differ.
     fn choice(&self, i: usize) -> Option<Choice> {
         let copies: Vec<(u16, (u64, u64, u64))> = self
             .order(i, None)
@@ -223,7 +224,7 @@ impl Known<'_> {
         let differ = copies.windows(2).any(|pair| pair[0].1 != pair[1].1);
         let purges_differ = copies.windows(2).any(|pair| pair[0].1.2 != pair[1].1.2);
         let records = copies.iter().map(|&(folder, (documents, deleted, purges))| CopyRecord {
-            node: self.folders[usize::from(folder)].shown_node(),
+            node: self.folders[usize::from(folder)].node_display_name(),
             documents,
             deleted,
             purges,
@@ -233,7 +234,7 @@ impl Known<'_> {
         differ.then_some(choice)
     }
 
-    /// Compares the best copies of a shard by what they have to send; gives their order. `None` where that cannot be told.
+    /// Compares the best copies of a shard by the changes they have to send; returns their order. `None` if that is not known.
     fn compare(&self, i: usize, looked_into: &[AtomicUsize]) -> Option<Compared> {
         let best = self.best(i);
         let mut databases = Vec::new();
@@ -264,7 +265,7 @@ impl Known<'_> {
         Some((rank(&databases), None))
     }
 
-    /// Counts the security objects of the copies that will not be saved, as far as they are at hand.
+    /// Counts the security objects of the copies that will not be saved, as far as they are available.
     fn note_securities(&self, i: usize, order: &[u16], securities: &Securities) {
         let Some(DataFile::Shard(name)) = DataFile::parse(&self.shards[i].path) else { return };
         for &folder in order.iter().skip(1) {
@@ -292,7 +293,7 @@ impl Known<'_> {
         Some(Box::new(Distant { files: Arc::clone(files), path, len, read: Mutex::default() }))
     }
 
-    /// All copies of a shard, the best one first. `unsent` is the order of the best ones, where one was found.
+    /// All copies of a shard, the best one first. `unsent` is the order of the best copies, if one was found.
     fn order(&self, i: usize, unsent: Option<&[usize]>) -> Box<[u16]> {
         let best = self.best(i);
         let mut order: Vec<u16> = match unsent {
@@ -307,7 +308,7 @@ impl Known<'_> {
     }
 }
 
-/// What the end of a copy tells; all of it, where it is shorter than what was asked for.
+/// The facts in the end of a copy, and the complete copy if it is shorter than the requested bytes.
 fn copy_of(tail: Vec<u8>, asked: u64) -> Copy {
     let is_whole = (tail.len() as u64) < asked;
     if is_whole {
@@ -331,8 +332,8 @@ fn copy_of(tail: Vec<u8>, asked: u64) -> Copy {
     Copy::default()
 }
 
-/// A file of a node, read block by block. Each read opens it anew: where it was replaced meanwhile, what comes makes no sense,
-/// and whoever reads it has to expect that.
+/// A file of a node, read block by block. Each read opens the file again: if it was replaced in the meantime, the data makes no
+/// sense, which readers have to expect.
 struct Distant {
     files: Arc<dyn NodeFiles>,
     path: PathBuf,
@@ -370,7 +371,7 @@ impl ReadAt for Distant {
         check_range(self.len, buf.len(), offset)?;
         // Whoever wants so much at once is lost in a file that was replaced.
         if buf.len() as u64 > 64 * BLOCK {
-            return Err(io::Error::other("more than is read of a distant file"));
+            return Err(io::Error::other("more than is read from a remote file"));
         }
         let mut filled = 0;
         while filled < buf.len() {

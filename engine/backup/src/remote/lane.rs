@@ -11,23 +11,23 @@ use node::{NodeError, NodeFiles, PackedFile, Packing};
 
 use super::passing::{Passing, passage};
 
-/// Pauses before a stream that broke is begun anew; the count begins again with every file that came.
+/// Pauses before a stream that broke is started again; the count starts again with every file that arrives.
 pub(crate) const PAUSES: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(5)];
 
-/// Takes notices from any thread.
-pub(super) type Tell = Arc<dyn Fn(String) + Send + Sync>;
+/// Receives notices from any thread.
+pub(super) type Notify = Arc<dyn Fn(String) + Send + Sync>;
 
-/// A file as it came.
+/// A file as it arrived.
 pub(super) enum Arrived {
-    /// All of it.
+    /// A complete small file.
     Small {
         /// Its content, as it was when its reading began.
         bytes: Vec<u8>,
         /// Time of its last change, in seconds since 1970.
         mtime: u64,
     },
-    /// More than is kept in memory: it is passing.
+    /// A file too large for memory: it is being transferred.
     Large {
         /// Its content.
         content: Passing,
@@ -36,23 +36,23 @@ pub(super) enum Arrived {
     },
 }
 
-/// What became of a file that was wanted.
+/// The result of a requested file.
 pub(super) enum Taken {
-    /// It came.
+    /// The file arrived.
     Arrived(Arrived),
-    /// The stream went on without it: it was not there at that moment, or could not be read.
+    /// The stream continued without the file: it did not exist at that time, or could not be read.
     NotThere,
-    /// The stream has failed for good; why is told by [`Lane::failure`].
+    /// The stream has failed permanently; [`Lane::failure`] returns the reason.
     Failed,
 }
 
-/// A stream of files. Dropped, it ends, but for a large file that is still being taken.
+/// A stream of files. It ends when it is dropped, except for a large file that is still being read.
 pub(super) struct Lane {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Ascending.
+    /// The paths, in ascending order.
     paths: Vec<String>,
     /// Bytes of small files that may wait.
     budget: usize,
@@ -63,14 +63,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: HashMap<usize, Arrived>,
-    /// Bytes of the small files among them.
+    /// Bytes of the waiting small files.
     bytes: usize,
-    /// Number of the first path that has not come and may still come.
+    /// Number of the first path that has not arrived and may still arrive.
     next: usize,
-    /// The number of the path of the large file that is passing, or has passed with nothing behind it so far that shows that it
-    /// came as it was.
+    /// The number of the path of the large file that is being transferred, or that has been transferred and is not confirmed yet
+    /// by what follows it.
     passing: Option<usize>,
-    /// A small file for which nothing shows that yet.
+    /// A small file that is not confirmed yet by what follows it.
     last: Option<(usize, Arrived)>,
     ended: bool,
     failed: bool,
@@ -79,26 +79,26 @@ struct State {
 }
 
 impl Lane {
-    /// Begins to read files by their paths below a folder, which ascend.
+    /// Begins to read files by their paths below a directory, in ascending order.
     pub(super) fn start(
         files: Arc<dyn NodeFiles>,
         folder: PathBuf,
         paths: Vec<String>,
         budget: usize,
-        tell: Tell,
+        notify: Notify,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared { paths, budget, state: Mutex::default(), changed: Condvar::new() });
-        let reader = Reader { shared: Arc::clone(&shared), files, folder, tell };
+        let reader = Reader { shared: Arc::clone(&shared), files, folder, notify };
         std::thread::Builder::new().name("files of a node".into()).spawn(move || reader.run())?;
         Ok(Self { shared })
     }
 
-    /// Whether the file is one of this stream.
+    /// Whether the file belongs to this stream.
     pub(super) fn number(&self, path: &str) -> Option<usize> {
         self.shared.paths.binary_search_by(|other| other.as_str().cmp(path)).ok()
     }
 
-    /// Waits for the file with that number, and takes it. Each can be taken once.
+    /// Waits for the file with this number and takes it. Each file can be taken once.
     pub(super) fn take(&self, number: usize) -> Taken {
         let mut state = self.shared.lock();
         loop {
@@ -120,7 +120,7 @@ impl Lane {
         }
     }
 
-    /// Ends the stream; nobody who wants a file waits any more.
+    /// Ends the stream and all waits for its files.
     pub(super) fn stop(&self) {
         let mut state = self.shared.lock();
         state.stop = true;
@@ -131,7 +131,7 @@ impl Lane {
         self.shared.changed.notify_all();
     }
 
-    /// Why the stream failed, once. Waits a while for the end of one that was just cut off.
+    /// Why the stream failed; returned once. Waits briefly for the end of a stream that was just interrupted.
     pub(super) fn failure(&self) -> Option<NodeError> {
         let mut state = self.shared.lock();
         for _ in 0..100 {
@@ -166,7 +166,7 @@ struct Reader {
     shared: Arc<Shared>,
     files: Arc<dyn NodeFiles>,
     folder: PathBuf,
-    tell: Tell,
+    notify: Notify,
 }
 
 impl Reader {
@@ -183,7 +183,7 @@ impl Reader {
         }
     }
 
-    /// `Err(None)`: nobody wanted more.
+    /// `Err(None)`: no more files were wanted.
     fn read_all(&self) -> Result<(), Option<NodeError>> {
         let Some(streams) = self.files.streams() else { return Ok(()) };
         let mut attempts = 0;
@@ -211,7 +211,7 @@ impl Reader {
                     node: self.files.node(),
                     doing: format!("read {}", self.folder.join(path).display()),
                     problem: format!(
-                        "it broke off in the middle of this large file, or right behind it: {error}"
+                        "the stream broke off in the middle of this large file, or right after it: {error}"
                     ),
                 }));
             }
@@ -224,8 +224,8 @@ impl Reader {
             attempts = if next > first { 0 } else { attempts };
             let Some(pause) = PAUSES.get(attempts) else { return Err(Some(error)) };
             attempts += 1;
-            (self.tell)(format!(
-                "{error}. It is begun anew with {}.",
+            (self.notify)(format!(
+                "{error}. The stream is started again with {}.",
                 self.shared.paths.get(next).map_or("", String::as_str)
             ));
             let state = self.shared.lock();
@@ -236,7 +236,7 @@ impl Reader {
         }
     }
 
-    /// The file that came last is as it was: what follows it is where it should be.
+    /// Confirms the file that arrived last: what follows it is where it should be.
     fn confirm(&self) {
         let mut state = self.shared.lock();
         state.passing = None;
@@ -247,7 +247,7 @@ impl Reader {
         }
     }
 
-    /// Hands a file over, when the next one has come; `false` where nobody wants any more.
+    /// Hands over a file when the next one has arrived; `false` if no more files are wanted.
     fn deliver(&self, file: PackedFile<'_>) -> io::Result<bool> {
         self.confirm();
         let PackedFile { path, size, mtime, content } = file;

@@ -1,4 +1,4 @@
-//! A large file on its way from a node into the archive: one thread brings it, the archive's threads take it, in order.
+//! A large file in transfer from a node into the archive: one thread delivers it, the archive's threads read it, in order.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,22 +7,22 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use couchfile::header::HeaderScan;
 use couchfile::read_at::{ReadAt, check_range};
 
-/// Bytes brought at a time.
+/// Bytes delivered at a time.
 pub(super) const PIECE: usize = 256 << 10;
 /// Pieces that may wait.
 const WAITING: usize = 8;
 
-/// The side that brings the file.
+/// The side that delivers the file.
 pub(super) struct Feeder(Arc<Shared>);
 
-/// The side that takes it. Every byte can be read once; who comes too early waits.
+/// The side that reads the file. Every byte can be read once; a reader that is too early waits.
 pub(crate) struct Passing(Arc<Shared>);
 
-/// What has been found out about a file that passes by.
+/// What has been found out about a file in transfer.
 #[derive(Clone)]
 pub(crate) struct Passed(Arc<Shared>);
 
-/// Why a file that was passing did not come whole.
+/// Why a file in transfer did not arrive completely.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{path} of {node}: {why}")]
 pub(super) struct BrokenOff {
@@ -43,19 +43,19 @@ struct Shared {
 #[derive(Default)]
 struct State {
     pieces: VecDeque<Vec<u8>>,
-    /// Bytes of the first piece that are taken.
+    /// Bytes of the first piece that have been read.
     taken: usize,
-    /// Offset of the next byte to be taken.
+    /// Offset of the next byte to be read.
     position: u64,
-    /// Somebody takes bytes at this moment.
+    /// Whether bytes are being read at the moment.
     busy: bool,
-    /// Why no more will come.
+    /// Why no more bytes will arrive.
     broken: Option<String>,
-    /// Nobody will take any more.
+    /// Whether the reader has ended.
     abandoned: bool,
 }
 
-/// Both sides of a file of so many bytes. Node and path are for messages.
+/// Both sides of a file of this length in bytes. Node and path are for messages.
 pub(super) fn passage(len: u64, node: String, path: String) -> (Feeder, Passing) {
     let shared = Arc::new(Shared {
         len,
@@ -84,9 +84,9 @@ impl Shared {
 }
 
 impl Feeder {
-    /// Brings all of the content; `false` where nobody takes it any more.
+    /// Delivers the complete content; `false` if the reader has ended.
     ///
-    /// Fails where it ends too early.
+    /// Fails if the content ends too early.
     pub(super) fn feed(self, content: &mut dyn io::Read) -> io::Result<bool> {
         let mut left = self.0.len;
         while left > 0 {
@@ -117,20 +117,20 @@ impl Feeder {
 impl Drop for Feeder {
     fn drop(&mut self) {
         // Where all has come, nobody looks at it.
-        self.0.lock().broken.get_or_insert_with(|| "it broke off".into());
+        self.0.lock().broken.get_or_insert_with(|| "the transfer broke off".into());
         self.0.changed.notify_all();
     }
 }
 
 impl Passing {
-    /// What will be known when all has passed.
+    /// What is known after the complete transfer.
     pub(super) fn passed(&self) -> Passed {
         Passed(Arc::clone(&self.0))
     }
 }
 
 impl Passed {
-    /// Tells of the headers that passed by.
+    /// Reports the headers in the transferred bytes.
     pub(super) fn look<T>(&self, at: impl FnOnce(&HeaderScan) -> T) -> T {
         at(&self.0.scan.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -152,7 +152,7 @@ impl ReadAt for Passing {
             state = self.0.wait(state);
         }
         if state.position > offset {
-            return Err(io::Error::other("these bytes have passed already"));
+            return Err(io::Error::other("these bytes have been read already"));
         }
         state.busy = true;
         let mut filled = 0;

@@ -138,7 +138,7 @@ impl ShardSource<'_, '_> {
         }
         let name = self.name();
         let (findings, shard, path) = (self.findings.clone(), shard.clone(), path.clone());
-        let (node, shown) = (folder.name.clone(), folder.shown_file(&path));
+        let (node, shown) = (folder.name.clone(), folder.file_display_name(&path));
         let facts: LateFacts = Box::new(move || match remote::passed_shard(&passed) {
             Ok(header) => header.facts(shard, node),
             // It has gone into the archive by now. Without facts it is no shard of the database to a restore.
@@ -170,7 +170,7 @@ impl ShardSource<'_, '_> {
         if let (Some(object), Some(DataFile::Shard(shard))) = (security, DataFile::parse(path)) {
             self.findings.securities.note(&shard.db, object);
         }
-        let from = folder.shown();
+        let from = folder.display_name();
         let copies = damaged.into_iter().filter(|(node, _)| *node != from);
         self.findings.note(|found| {
             found.shards += 1;
@@ -214,7 +214,7 @@ impl EntrySource for ShardSource<'_, '_> {
                     return Ok(opened);
                 }
                 Ok(Copy { opened, damage: Some(report), security }) => {
-                    damaged.push((folder.shown(), words(&report)));
+                    damaged.push((folder.display_name(), words(&report)));
                     let is_better = best
                         .as_ref()
                         .is_none_or(|(_, _, best, ..)| report.problem_count < best.problem_count);
@@ -226,11 +226,11 @@ impl EntrySource for ShardSource<'_, '_> {
                     return Err(Failure::io("read", folder.path.join(path), e).into());
                 }
                 Err(FileFailure::Damaged(e @ CouchFileError::Newer { .. })) => {
-                    return Err(unusable(folder.shown_file(path), e).into());
+                    return Err(unusable(folder.file_display_name(path), e).into());
                 }
                 Err(failure) => {
                     all_missing &= failure.is_missing();
-                    failures.push(format!("{}: {failure}", folder.shown()));
+                    failures.push(format!("{}: {failure}", folder.display_name()));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! `couchcopy completions`.
 
 use clap::Args;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::exit::Outcome;
 use crate::session::Session;
@@ -30,6 +30,7 @@ impl Completions {
             .unwrap_or_else(|| "couchcopy".into());
         let completer = shells.completer(&shell).ok_or_else(|| {
             Failure::refused(
+                Code::new("CC-X12"),
                 format!("there is no completion script for {shell}"),
                 "There are scripts for bash, zsh, fish, elvish and powershell.",
             )

@@ -7,7 +7,7 @@ use clap::Args;
 use contents::Contents;
 use inspect::documents::{self, ListOptions, ListStyle};
 use inspect::overview::{self, DatabaseListing};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::completion;
 use crate::exit::Outcome;
@@ -65,6 +65,7 @@ impl Ls {
                 let databases = self.databases(Some(db), session)?;
                 let database = databases.first().ok_or_else(|| {
                     Failure::refused(
+                        Code::new("CC-C08"),
                         format!("{} holds no database {db}", self.archive.display()),
                         "`couchcopy ls ARCHIVE` lists the databases of an archive.",
                     )

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use inspect::documents;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options};
 
@@ -87,6 +87,7 @@ impl Serve {
         let authentication = self.authentication()?;
         if authentication.is_none() && !self.bind.is_loopback() && !self.without_password {
             return Err(Failure::refused(
+                Code::new("CC-X16"),
                 format!("everybody who reaches {} could read the archives", self.bind),
                 "Add --user NAME --password-file FILE, or --without-password if everybody may read them.",
             ));
@@ -119,6 +120,7 @@ impl Serve {
         let Some(name) = &self.user else { return Ok(None) };
         if name.is_empty() || name.contains(':') {
             return Err(Failure::refused(
+                Code::new("CC-X17"),
                 "the user's name is empty or contains a colon, which no client can send",
                 "Choose another name.",
             ));
@@ -129,6 +131,7 @@ impl Serve {
         };
         if password.is_empty() {
             return Err(Failure::refused(
+                Code::new("CC-X18"),
                 format!("there is no password for {name}"),
                 format!(
                     "Write it into the first line of a file and name the file with --password-file, or set {PASSWORD_VARIABLE}."

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use site::{ClusterFile, PluginChoice, PluginReference, SiteNode};
 
 use super::grants::GrantFlags;
@@ -73,6 +73,7 @@ impl AccessFlags {
             }
             let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
             Err(Failure::refused(
+                Code::new("CC-X09"),
                 format!("{name} is not a node of {}", path.display()),
                 format!("The file lists these nodes: {}.", known.join(", ")),
             ))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use outcome::{Failure, Result, printable};
+use outcome::{Code, Failure, Result, printable};
 use site::{CredentialSources, HttpAddress, SiteNode, TunnelMode};
 
 use crate::session::Session;
@@ -73,6 +73,7 @@ impl HttpFlags {
         if let Some(url) = &self.url {
             let [node] = &mut nodes[..] else {
                 return Err(Failure::refused(
+                    Code::new("CC-X10"),
                     "--url is the address of a single node, and there are several nodes",
                     "Put a `url` for each node into a --cluster file, or write the nodes as HOST:PORT.",
                 ));

@@ -6,12 +6,12 @@ use node::{Membership, Node, NodeError};
 
 use super::{Look, together};
 
-/// Whether every node takes these for its cluster and is connected to all of them.
+/// Whether every node reports these nodes as its cluster and is connected to all of them.
 pub(super) fn all_see(nodes: &[Node], names: &BTreeSet<String>) -> Look {
     together(nodes, |node| look(node, names))
 }
 
-/// What keeps nodes from seeing each other, at the moment; nothing where they do.
+/// Lists the nodes that do not see each other at the moment; empty if all do.
 pub(super) fn differences(nodes: &[Node], names: &BTreeSet<String>) -> Vec<String> {
     match all_see(nodes, names) {
         Look::Agreed => Vec::new(),
@@ -24,7 +24,11 @@ fn look(node: &Node, names: &BTreeSet<String>) -> Result<Vec<String>, NodeError>
     let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
     let mut found = Vec::new();
     if membership.cluster != *names {
-        found.push(format!("{} takes these for its cluster: {}", node.shown(), list(&membership.cluster)));
+        found.push(format!(
+            "{} reports these nodes as its cluster: {}",
+            node.shown(),
+            list(&membership.cluster)
+        ));
     }
     let unseen = unconnected(&membership, names);
     if !unseen.is_empty() {
@@ -33,7 +37,7 @@ fn look(node: &Node, names: &BTreeSet<String>) -> Result<Vec<String>, NodeError>
     Ok(found)
 }
 
-/// Those of these nodes that a node is not connected to.
+/// The nodes in this list that a node is not connected to.
 pub fn unconnected(membership: &Membership, names: &BTreeSet<String>) -> BTreeSet<String> {
     names.difference(&membership.connected).cloned().collect()
 }

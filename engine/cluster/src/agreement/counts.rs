@@ -1,4 +1,4 @@
-//! Whether every database opens with all the documents that it is to hold.
+//! Whether every database opens with all the documents that it should hold.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,15 +10,15 @@ use outcome::Result;
 
 use super::{TOLD, Wait, connections, is_lasting};
 
-/// Databases that CouchDB tells of at a time, by its own limit.
+/// Databases in one request: CouchDB's own limit.
 const BATCH: usize = 100;
-/// Requests at a time and node. Three nodes on two processors took a quarter less time with six than with two; too many would keep
-/// clients waiting.
+/// Requests at the same time for each node. Three nodes on two processors took a quarter less time with six than with two; too
+/// many would keep clients waiting.
 const REQUESTS: usize = 4;
-/// How often nodes are asked whether they see each other, while databases do not open.
+/// How often the connections between nodes are checked while databases do not open.
 const CONNECTIONS: Duration = Duration::from_secs(5);
 
-/// How many documents every database is to hold, deleted ones counted.
+/// The number of documents, including deleted ones, that each database should hold.
 #[derive(Debug, Clone, Default)]
 pub struct Promised {
     names: Vec<Box<str>>,
@@ -26,7 +26,7 @@ pub struct Promised {
 }
 
 impl Promised {
-    /// One more database.
+    /// Adds a database.
     pub fn add(&mut self, name: &str, documents: u64) {
         self.names.push(name.into());
         self.documents.push(documents);
@@ -37,12 +37,12 @@ impl Promised {
         self.names.len() as u64
     }
 
-    /// Their names.
+    /// The names of the databases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
     }
 
-    /// In batches: names and what they are to hold.
+    /// The databases in batches: names and document counts.
     fn batch(&self, i: usize) -> Option<Vec<(&str, u64)>> {
         let start = i.checked_mul(BATCH)?;
         let end = self.names.len().min(start + BATCH);
@@ -51,22 +51,22 @@ impl Promised {
     }
 }
 
-/// What is still wrong, by node and database.
+/// Problems by node and database.
 #[derive(Default)]
 struct Wrong<'p> {
     databases: HashMap<(usize, &'p str), (u64, Problem)>,
 }
 
-/// Why a database does not count as found.
+/// Why a database is not accepted yet.
 struct Problem {
     text: String,
-    /// Whether asking again does not change it.
+    /// Whether repeating the request does not change it.
     lasting: bool,
 }
 
-/// In which order databases are opened, and through which node: those asked one after the other lie far apart, so that a time limit
-/// leaves none of the alphabet out, and every batch goes through all nodes at about the same time. A node asked for a database opens
-/// the copies on all of them, and keeps some hundred open: the others find theirs open then.
+/// The order in which databases are opened, and through which node. Consecutive requests are far apart in the alphabet, so that a
+/// time limit leaves out no part of it, and every batch goes through all nodes at about the same time: a node that opens a
+/// database opens the copies on all nodes and keeps some hundred of them open, so the other nodes find their copies open.
 struct Order {
     batches: usize,
     nodes: usize,
@@ -83,7 +83,7 @@ impl Order {
         Self { batches, nodes, stride }
     }
 
-    /// Numbers of batch and node of the `i`th request.
+    /// The batch number and node number of the `i`th request.
     fn at(&self, i: usize) -> Option<(usize, usize)> {
         let place = i.checked_div(self.nodes)?;
         (place < self.batches).then(|| (place * self.stride % self.batches, i % self.nodes))
@@ -94,8 +94,8 @@ fn divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { divisor(b, a % b) }
 }
 
-/// Has every node open every database, as many as can be in the time for it, and again those that do not open or lack
-/// documents, until all do.
+/// Opens every database through every node, as many as fit into the time, and repeats those that do not open or lack documents
+/// until all are complete.
 ///
 /// More documents than promised are fine: clients may write already.
 pub(super) fn wait(
@@ -147,7 +147,7 @@ pub(super) fn wait(
         let lasting = wrong.values().any(|(_, problem)| problem.lasting);
         if wait.is_over() || wait.is_lasting(lasting) {
             wait.result.differences = connections::differences(nodes, names);
-            wait.result.differences.extend(told(nodes, &wrong));
+            wait.result.differences.extend(describe_problems(nodes, &wrong));
             if stopped {
                 wait.result.differences.push(format!("{opened} of {total} databases have been opened"));
             }
@@ -160,7 +160,7 @@ pub(super) fn wait(
             seen = (Some(Instant::now()), connections::differences(nodes, names));
         }
         // A node that is lost keeps databases from opening: it comes first.
-        let shown: Vec<String> = seen.1.iter().cloned().chain(told(nodes, &wrong)).collect();
+        let shown: Vec<String> = seen.1.iter().cloned().chain(describe_problems(nodes, &wrong)).collect();
         wait.show("databases to open with all their documents", &shown);
         std::thread::sleep(super::PAUSE);
         for (number, node) in nodes.iter().enumerate() {
@@ -183,7 +183,7 @@ pub(super) fn wait(
     }
 }
 
-/// What is wrong with these databases on a node: name, documents promised, problem.
+/// The problems of these databases on a node: name, expected documents, problem.
 fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, Problem)> {
     let names: Vec<&str> = batch.iter().map(|(name, _)| *name).collect();
     let infos = match node.http.dbs_info(&names) {
@@ -200,7 +200,11 @@ fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, Problem
             None => wrong.push((name, documents, may_pass("it does not open".to_owned()))),
             Some(info) if info.docs + info.deleted < documents => {
                 let has = info.docs + info.deleted;
-                wrong.push((name, documents, may_pass(format!("it has {has} documents, not {documents}"))));
+                wrong.push((
+                    name,
+                    documents,
+                    may_pass(format!("it has {has} documents instead of {documents}")),
+                ));
             }
             Some(_) => {}
         }
@@ -208,20 +212,20 @@ fn look<'p>(node: &Node, batch: &[(&'p str, u64)]) -> Vec<(&'p str, u64, Problem
     wrong
 }
 
-fn told(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, Problem)>) -> Vec<String> {
-    let mut told: Vec<String> = wrong
+fn describe_problems(nodes: &[Node], wrong: &HashMap<(usize, &str), (u64, Problem)>) -> Vec<String> {
+    let mut problems: Vec<String> = wrong
         .iter()
         .map(|((number, name), (_, problem))| {
             format!("{name} on {}: {}", nodes[*number].shown(), problem.text)
         })
         .collect();
-    told.sort();
-    let more = told.len().saturating_sub(TOLD);
-    told.truncate(TOLD);
+    problems.sort();
+    let more = problems.len().saturating_sub(TOLD);
+    problems.truncate(TOLD);
     if more > 0 {
-        told.push(format!("… and {more} more"));
+        problems.push(format!("… and {more} more"));
     }
-    told
+    problems
 }
 
 #[cfg(test)]

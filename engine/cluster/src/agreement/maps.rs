@@ -5,19 +5,20 @@ use outcome::{Result, parallel};
 
 use super::{Look, TOLD, is_lasting};
 
-/// Shard maps asked for at a time.
+/// Shard maps in one request.
 const PAGE: usize = 5000;
 
-/// A node with its HTTP interface; first what messages call it.
+/// A node: its name in messages and its HTTP interface.
 pub type Asked<'h> = (String, &'h Http);
 
-/// Compares the shard maps of nodes, which have to know so many databases.
+/// Compares the shard maps of nodes, which must list this number of databases.
 pub(super) fn agree(nodes: &[Node], databases: u64) -> Look {
     let asked: Vec<Asked<'_>> = nodes.iter().map(|node| (node.shown(), &node.http)).collect();
     compare(&asked, databases)
 }
 
-/// Compares ids and revisions of the documents in every node's `_dbs`, page by page. They are at least so many databases.
+/// Compares the ids and revisions of the documents in every node's `_dbs`, page by page, and checks the minimum number of
+/// databases.
 pub fn compare(nodes: &[Asked<'_>], databases: u64) -> Look {
     let mut start: Option<String> = None;
     let mut seen = 0u64;
@@ -52,7 +53,7 @@ pub fn compare(nodes: &[Asked<'_>], databases: u64) -> Look {
         start = first.last().map(|(id, _)| id.clone());
     }
     if seen < databases {
-        return Look::NotYet(vec![format!("the nodes know {seen} databases, not {databases}")]);
+        return Look::NotYet(vec![format!("the nodes list {seen} databases instead of {databases}")]);
     }
     Look::Agreed
 }
@@ -65,9 +66,9 @@ fn differences(
 ) -> Vec<String> {
     let lacks = |node: &str, list: &[(String, String)], all: &[(String, String)]| -> Vec<String> {
         let missing = all.iter().filter(|entry| !list.contains(entry)).take(TOLD / 2);
-        missing.map(|(id, revision)| format!("{node} has no shard map {id} {revision}")).collect()
+        missing.map(|(id, revision)| format!("{node} does not have the shard map {id} {revision}")).collect()
     };
-    let mut told = lacks(one, ones, others);
-    told.extend(lacks(other, others, ones));
-    told
+    let mut differences = lacks(one, ones, others);
+    differences.extend(lacks(other, others, ones));
+    differences
 }

@@ -1,4 +1,4 @@
-//! Whether all nodes are back after a start, and are those that were stopped.
+//! Whether all nodes answer again after a start, and are the nodes that were stopped.
 
 use std::time::{Duration, Instant};
 
@@ -10,35 +10,35 @@ use super::Look;
 use crate::identity::{Identity, Who, who_answers};
 use crate::{ClusterError, on_each};
 
-/// How often a service plugin is asked whether CouchDB still runs that does not answer.
+/// How often a service plugin is queried about a CouchDB that does not answer.
 const ASK_SERVICE: Duration = Duration::from_secs(5);
-/// How often in a row it has to say no.
+/// How many times in a row the service plugin has to report that CouchDB does not run.
 const STOPPED: u32 = 3;
-/// How often, and how far apart, a name and password may be refused that were accepted before.
+/// How often, and how far apart, a name and password that were accepted before may be refused.
 const REJECTIONS: (u32, Duration) = (3, Duration::from_secs(2));
 
-/// Who has to come back.
+/// The nodes that have to answer.
 pub struct Expected<'e> {
     /// What is known of each node.
     pub identities: &'e [Identity],
-    /// When their data had changed places, where it has: CouchDB must have started since.
+    /// The time of the switch-over, if there was one: CouchDB must have started after it.
     pub exchanged: Option<Instant>,
 }
 
-/// Looks for nodes that have been started.
+/// Checks nodes that have been started.
 pub(super) struct Return<'r> {
     nodes: &'r [Node],
     expected: &'r Expected<'r>,
     seen: Vec<Seen>,
 }
 
-/// What was seen of a node so far.
+/// What is known about a node so far.
 #[derive(Clone)]
 struct Seen {
-    /// Whether it was recognised, and found to have started late enough.
+    /// Whether the node was recognised and started after the switch-over.
     recognised: bool,
     service_asked: Instant,
-    /// How often in a row its service was said to have stopped.
+    /// How many times in a row the service plugin reported the node as stopped.
     stopped: u32,
     rejections: u32,
     rejected: Option<(Instant, String)>,
@@ -56,7 +56,7 @@ impl<'r> Return<'r> {
         Self { nodes, expected, seen: vec![seen; nodes.len()] }
     }
 
-    /// Looks at all nodes.
+    /// Checks all nodes.
     pub(super) fn look(&mut self) -> Result<Look> {
         let unknown = Identity::default();
         let (expected, before) = (self.expected, self.seen.clone());
@@ -82,7 +82,7 @@ impl<'r> Return<'r> {
 }
 
 impl Seen {
-    /// Why the node is not back yet.
+    /// Why the node does not count as started yet.
     fn look(
         &mut self,
         node: &Node,
@@ -123,7 +123,7 @@ impl Seen {
             // It was not up before either.
             Ok(Some(_)) if identity.not_up.is_some() => Ok(None),
             Ok(Some(why)) => {
-                Ok(Some(format!("{} answers, and says that it is not up ({why})", node.shown())))
+                Ok(Some(format!("{} answers, but reports that it is not up ({why})", node.shown())))
             }
             Err(error) => Ok(Some(self.absent(node, error.to_string()))),
         }
@@ -140,7 +140,7 @@ impl Seen {
         }
         if self.stopped > 0 {
             return format!(
-                "CouchDB of {} was started and has stopped again, as {} reports; its log says why ({why})",
+                "CouchDB of {} was started and has stopped again, as {} reports; see its log for the reason ({why})",
                 node.shown(),
                 node.service.shown()
             );
@@ -151,11 +151,12 @@ impl Seen {
     fn rejected(&mut self, node: &Node, reason: String) -> Result<Option<String>> {
         self.rejections += 1;
         if self.rejections >= REJECTIONS.0 {
-            let request = "requests after its start, which it did before".into();
+            let request = "requests after its start, though it did before".into();
             return Err(NodeError::Unauthorized { node: node.shown(), request, reason }.into());
         }
-        let told = format!("CouchDB of {} does not accept name and password: {reason}", node.shown());
-        self.rejected = Some((Instant::now(), told.clone()));
-        Ok(Some(told))
+        let rejection =
+            format!("CouchDB of {} does not accept the name and password: {reason}", node.shown());
+        self.rejected = Some((Instant::now(), rejection.clone()));
+        Ok(Some(rejection))
     }
 }

@@ -17,7 +17,7 @@ use crate::source::{FileEntry, Files, Source};
 /// The largest `metadata.yaml` that is read, in bytes.
 const METADATA_MAX: u64 = 1 << 20;
 
-/// All that a backup's manifest says.
+/// The content of a backup's manifest.
 pub(super) struct Found {
     listed: Listed,
     metadata: Option<Metadata>,
@@ -47,7 +47,7 @@ pub(super) fn list(backup: &str, files: &dyn Files) -> Result<Found> {
 }
 
 impl Found {
-    /// As the contents of the backup that it was found in.
+    /// Converts the manifest to the contents of its backup.
     pub(super) fn of(self, source: Box<dyn Source>) -> Contents {
         let Self { listed, metadata, summary, root, maps, content_bytes } = self;
         let Listed { shards, views, ignored, .. } = listed;
@@ -72,12 +72,12 @@ struct Listed {
     shards: HashMap<Box<str>, ShardFacts>,
     views: HashMap<Box<str>, Vec<ViewFacts>>,
     ignored: u64,
-    /// Name of the entry with the shard maps.
+    /// Name of the entry that holds the shard maps.
     maps: Option<String>,
 }
 
 impl Listed {
-    /// Goes through the manifest: one thread reads it, this one makes the lists.
+    /// Processes the manifest: one thread reads it, this thread builds the lists.
     fn of(files: &dyn Files) -> Result<Self> {
         const BATCH: usize = 1000;
         let (root, mut listed) = (files.root(), Self::default());

@@ -1,4 +1,4 @@
-//! Learns what a backup without manifest holds, in one pass.
+//! Finds out in one pass what a backup without a manifest holds.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -24,7 +24,7 @@ use crate::source::Source;
 use crate::spool::Spool;
 use crate::unusable::unusable;
 
-/// Passes over the whole backup once.
+/// Reads the complete backup once.
 pub(super) fn read(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Contents> {
     reporter.phase("reading the archive (it has no table of contents)", None);
     let pass = Pass { found: Mutex::new(Found::default()), backup: source.name(), reporter };
@@ -68,7 +68,7 @@ impl Pass<'_> {
         work(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the entry is; notes its root, which must be the same for all.
+    /// What the entry is. Remembers its root, which must be the same for all entries.
     fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, Failure> {
         if self.reporter.is_interrupted() {
             return Err(Failure::interrupted().into());
@@ -114,12 +114,12 @@ impl Pass<'_> {
                 facts.purge_seq = header.purge_seq;
                 let named = u128::from_str_radix(signature, 16).map(u128::to_be_bytes);
                 if named.is_ok_and(|named| named != *header.signature) {
-                    facts.damage = Some("its signature is not its name".into());
+                    facts.damage = Some("its signature does not match its name".into());
                 }
             }
             // Only the end of a large index is at hand here, so its trees are not: that is no damage.
             Err(CouchFileError::Io { .. }) => {
-                facts.damage = Some("it is too large to be judged without a manifest".into());
+                facts.damage = Some("it is too large to be checked without a manifest".into());
             }
             Err(e) => facts.damage = Some(e.to_string().into_boxed_str()),
         }
@@ -127,7 +127,7 @@ impl Pass<'_> {
     }
 }
 
-/// What a shard's header says.
+/// Reads a shard's header.
 fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts, CouchFileError> {
     let database = Database::open(content)?;
     let (docs, deleted) = database.counts()?;
@@ -191,7 +191,7 @@ impl LargeSink for SpooledMaps<'_> {
     }
 }
 
-/// Keeps the end of a large file, where its header is.
+/// Keeps the end of a large file, which holds its header.
 struct End<'p> {
     pass: &'p Pass<'p>,
     file: DataFile,

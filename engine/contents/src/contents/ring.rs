@@ -1,4 +1,4 @@
-//! Which shards of an archive count.
+//! Which shards of an archive are in use.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use couchfile::shard_map::ShardMap;
 
 use super::Contents;
 
-/// A database's shard map, held against the files of the archive.
+/// A database's shard map, compared with the files of the archive.
 #[derive(Debug)]
 pub struct Counted {
-    /// The map with the ranges that count: a ring. Their files are in the archive, unless that misses some.
+    /// The map with the ranges that are in use: a ring. Their files are in the archive unless some are missing.
     pub map: ShardMap,
-    /// The ring, where it is not all that the archived map names.
+    /// The ring, if it is not everything that the archived map names.
     pub ring: Option<Vec<Range>>,
-    /// Ranges of the archived map whose files are in the archive, too, and hold the same documents again.
+    /// Other ranges of the archived map whose files are in the archive and hold the same documents again.
     pub surplus: Vec<Range>,
 }
 
 impl Contents {
-    /// Holds a shard map of the archive against the files: in the middle of shard splitting there are old and new ranges, and only
-    /// one ring of them counts.
+    /// Compares a shard map of the archive with the files: during shard splitting there are old and new ranges, and only one ring
+    /// of them is in use.
     pub fn counted(&self, map: ShardMap) -> Counted {
         let file = |range| {
             let shard = ShardName { range, db: map.db.clone(), suffix: map.suffix.clone() };
@@ -38,7 +38,7 @@ impl Contents {
         Counted { map: map.with_ranges(&ring), ring: Some(ring), surplus }
     }
 
-    /// The ranges of all files of a database, whatever its map says.
+    /// The ranges of all files of a database, regardless of its map.
     fn ranges_of(&self, db: &str, suffix: &str) -> Vec<Range> {
         let index = self.ranges.get_or_init(|| {
             let mut index: HashMap<Box<str>, Vec<Range>> = HashMap::new();

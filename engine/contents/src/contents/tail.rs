@@ -1,10 +1,10 @@
-//! The end of a file that passes by in pieces.
+//! The end of a file that is read in pieces.
 
 use std::io;
 
 use couchfile::read_at::{ReadAt, check_range};
 
-/// So much of a file's end is kept: a header lies there, with whatever an unfinished write left behind it.
+/// Bytes of a file's end that are kept: they hold a header and what an unfinished write left after it.
 const KEPT: usize = 1 << 20;
 
 /// The last bytes of a file of known length. Reads before them fail.
@@ -22,7 +22,7 @@ impl Tail {
         Self { len, start: len - kept, bytes: vec![0; kept as usize] }
     }
 
-    /// Takes the bytes at `offset`.
+    /// Adds the bytes at `offset`.
     pub(super) fn put(&mut self, offset: u64, bytes: &[u8]) {
         let end = offset + bytes.len() as u64;
         if end <= self.start {

@@ -1,4 +1,4 @@
-//! Shard maps that change.
+//! Rewrites shard maps.
 
 use couchfile::revision;
 use couchfile::shard_map::ShardMap;
@@ -7,10 +7,10 @@ use outcome::Result;
 
 use super::{MapDocument, unreadable};
 
-/// A document with another shard map: one revision more than it had, so that it wins over the old one wherever that should
-/// turn up; the very same where the map does not change.
+/// The document with another shard map. It gets one more revision, so that it wins over the old document; if the map does not
+/// change, the document stays the same.
 ///
-/// Fails where there is no map in it.
+/// Fails if the document holds no shard map.
 pub fn moved(mut document: MapDocument, change: impl FnOnce(ShardMap) -> ShardMap) -> Result<NewDocument> {
     let map = std::mem::replace(&mut document.map, Err("it was taken".into()));
     let map = map.map_err(|problem| unreadable(&document.id, &problem))?;
@@ -26,7 +26,7 @@ pub fn moved(mut document: MapDocument, change: impl FnOnce(ShardMap) -> ShardMa
     Ok(NewDocument { id: document.id.into_bytes(), revisions })
 }
 
-/// A document as it is.
+/// A document without changes.
 pub fn unchanged(document: MapDocument) -> NewDocument {
     let MapDocument { id, revision, ancestors, body, .. } = document;
     NewDocument { id: id.into_bytes(), revisions: ancestry(revision, ancestors, Some(leaf(body))) }

@@ -5,22 +5,23 @@ use std::fmt;
 use couchfile::data_dir::DataFile;
 use serde::{Deserialize, Serialize};
 
-/// Copies of one range that differ, the saved one first.
+/// Copies of one range that differ; the saved copy is the first.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Choice {
     /// The database.
     pub database: String,
     /// The range.
     pub range: String,
-    /// Whether some copy missed what was purged on another one.
+    /// Whether a copy lacks a purge that another copy has.
     pub purges_differ: bool,
-    /// Whether two copies have the same uuid: internal replication then takes them for one, and writes may be missing in either.
+    /// Whether two copies have the same uuid: internal replication then treats them as one copy, and writes may be missing in
+    /// either.
     pub same_uuid: bool,
-    /// The copies, best first.
+    /// The copies, the best one first.
     pub copies: Vec<CopyRecord>,
 }
 
-/// What is known of a copy.
+/// What is known about a copy.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CopyRecord {
     /// Its node.
@@ -29,15 +30,15 @@ pub struct CopyRecord {
     pub documents: u64,
     /// Documents that are deleted.
     pub deleted: u64,
-    /// Purges that it remembers.
+    /// Purges that the copy remembers.
     pub purges: u64,
-    /// Changes that, by its internal replication checkpoints, some other copy has not got from it.
+    /// Changes that another copy has not received from this copy, according to the checkpoints of internal replication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsent: Option<u64>,
-    /// Documents of which another copy has something that this one neither has nor purged; where they were compared.
+    /// Documents of which another copy has revisions that this copy neither has nor has purged, if the copies were compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacks: Option<u64>,
-    /// Documents of which it has something that was purged on another copy; where they were compared.
+    /// Documents of which this copy has revisions that were purged on another copy, if the copies were compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unpurged: Option<u64>,
 }
@@ -55,17 +56,17 @@ impl Choice {
         })
     }
 
-    /// Whether it says more than that one copy is behind another one for the moment.
+    /// Whether the difference is more than a copy that is temporarily behind.
     pub fn is_grave(&self) -> bool {
         self.purges_differ || self.same_uuid
     }
 
-    /// Documents that other copies have and the saved one lacks.
+    /// Documents that other copies have and the saved copy lacks.
     pub fn lacking(&self) -> u64 {
         self.copies.first().and_then(|saved| saved.lacks).unwrap_or(0)
     }
 
-    /// Documents of the saved copy that were purged on another one.
+    /// Documents of the saved copy that were purged on another copy.
     pub fn unpurged(&self) -> u64 {
         self.copies.first().and_then(|saved| saved.unpurged).unwrap_or(0)
     }

@@ -5,28 +5,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What CouchDB told about the cluster when the backup began.
+/// What CouchDB reported about the cluster when the backup began.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct ClusterRecord {
-    /// Each node that was asked.
+    /// The nodes that were queried.
     pub nodes: Vec<NodeRecord>,
     /// Names of all nodes of the cluster, also of those that were not saved.
     pub members: BTreeSet<String>,
-    /// Ranges of a new database, `[cluster] q`.
+    /// The number of ranges of a new database, `[cluster] q`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub q: Option<String>,
     /// Copies of each range of a new database, `[cluster] n`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<String>,
-    /// Whether the databases' limits were asked for; those that are not in `limits` are then CouchDB's defaults.
+    /// Whether the databases' limits were queried. If so, databases that are not in `limits` have CouchDB's defaults.
     pub limits_asked: bool,
-    /// By database: limits other than CouchDB's defaults. A compaction may have lost them in the files.
+    /// Limits other than CouchDB's defaults, by database. A compaction may have lost them in the files.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<String, DatabaseLimits>,
 }
 
-/// A node that was asked.
+/// A node that was queried.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct NodeRecord {
@@ -45,15 +45,15 @@ pub struct DatabaseLimits {
     pub purged_infos_limit: u64,
 }
 
-/// What of a node's configuration is in an archive.
+/// The configuration files of a node in an archive.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct NodeConfiguration {
     /// The node.
     pub node: String,
-    /// Files, by their paths.
+    /// The files, by their paths.
     pub files: Vec<ConfigurationFile>,
-    /// Files and folders that were looked for and are not there.
+    /// Files and directories that do not exist.
     pub not_found: Vec<String>,
 }
 
@@ -65,17 +65,17 @@ pub struct ConfigurationFile {
     pub path: String,
     /// Its name in the archive.
     pub entry: String,
-    /// Names of what in it is secret.
+    /// Names of the secret settings in the file.
     pub secrets: Vec<String>,
 }
 
 /// A database whose shards had different security objects.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct SecurityChoice {
-    /// The object that counts: a restore gives it to all shards. `null` is CouchDB's default, for admins only.
+    /// The object that a restore gives to all shards. `null` is CouchDB's default, for admins only.
     pub object: Value,
-    /// Whether a simple majority of the shards had it; else it is the more closed one.
+    /// Whether a simple majority of the shards had this object; if not, it is the most restrictive one.
     pub majority: bool,
-    /// The objects and in how many shards each was found.
+    /// The objects and the number of shards that have each.
     pub found: Vec<(Value, u64)>,
 }

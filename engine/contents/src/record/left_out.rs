@@ -1,55 +1,55 @@
-//! What lies on the nodes and is not in the backup.
+//! Data on the nodes that is not in the backup.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something on the nodes that is not in the archive.
+/// Data on the nodes that is not in the archive.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
-    /// What it is.
+    /// What kind of data it is.
     pub kind: LeftOutKind,
-    /// The database's name; of a file that belongs to none, its path below the data folder.
+    /// The database's name; for a file that belongs to no database, its path below the data directory.
     pub name: String,
-    /// The suffix in the names of the files, where there is one.
+    /// The suffix in the names of the files, if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub suffix: String,
-    /// Names of the nodes that it is on.
+    /// Names of the nodes that have the files.
     pub nodes: Vec<String>,
-    /// Number of files, all nodes together.
+    /// Number of files on all nodes together.
     pub files: u64,
-    /// Bytes of them.
+    /// Total size of the files in bytes.
     pub bytes: u64,
-    /// Documents in them, deleted ones counted, every range once; where that was found out.
+    /// Documents in the files, including deleted ones, each range counted once; `None` if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<u64>,
 }
 
-/// What something is that is left out.
+/// The kind of data that is left out.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum LeftOutKind {
     /// Shards of a database that no shard map has ever named.
     UnknownShards,
-    /// Shards whose shard map lost against another one of the same database.
+    /// Shards of a shard map that lost to another shard map of the same database.
     LosingShardMap,
-    /// A database that the shard maps of some nodes know, and whose ranges lie on none of the given nodes.
+    /// A database that the shard maps of some nodes name, and whose ranges are on none of the given nodes.
     UnreachableDatabase,
-    /// Shards of a database that was deleted, or made again, since.
+    /// Shards of a database that has since been deleted or created again.
     DeletedDatabase,
-    /// Shards that the shard map now gives to other nodes, or that were split.
+    /// Shards that the shard map now assigns to other nodes, or that were split.
     FormerShards,
     /// Files that `[couchdb] enable_database_recovery` kept of deleted databases.
     SoftDeleted,
-    /// A database of CouchDB 1.x beside the folder `shards`.
+    /// A database of CouchDB 1.x next to the directory `shards`.
     OldDatabase,
-    /// A kind that a newer couchcopy wrote.
+    /// A kind that this couchcopy does not know.
     #[serde(other)]
     Other,
 }
 
 impl LeftOutKind {
-    /// Whether data may be lost with it: then a backup ends with exit code 3.
+    /// Whether data may be lost with it. The backup then exits with 3.
     pub fn is_loss(self) -> bool {
         matches!(self, Self::UnknownShards | Self::LosingShardMap | Self::UnreachableDatabase)
     }

@@ -53,7 +53,7 @@ impl Source for Sequential {
     }
 }
 
-/// Lets through what is wanted.
+/// Passes on the wanted entries.
 struct Wanted<'v> {
     wanted: &'v (dyn Fn(&str) -> bool + Sync),
     visitor: &'v dyn Visitor,
@@ -69,7 +69,7 @@ impl Visitor for Wanted<'_> {
     }
 }
 
-/// Without a manifest whose hash could identify the content: length and time of the file.
+/// Identifies a backup without a manifest by the length and time of the file.
 fn identity_of(path: &Path) -> String {
     let facts = std::fs::metadata(path).map(|m| (m.len(), m.mtime(), m.mtime_nsec(), m.ino()));
     blake3::hash(format!("{facts:?}").as_bytes()).to_hex().to_string()

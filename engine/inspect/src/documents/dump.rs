@@ -11,42 +11,42 @@ use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result, with_causes};
 use snapshot::{Document, Flow, SnapshotDatabase, Walk};
 
-use super::{open_database, shown, write};
+use super::{document_name, open_database, write};
 
-/// Documents in a line of couchbackup's format.
+/// Documents per line of couchbackup's format.
 const BATCH: usize = 500;
-/// Bytes after which such a line ends earlier.
+/// Bytes after which a line of couchbackup's format ends early.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// How a dump looks.
+/// The format of a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DumpFormat {
-    /// One document a line.
+    /// One document per line.
     #[default]
     Lines,
-    /// What couchrestore of `@cloudant/couchbackup` reads: a line that tells of the file, then an array of documents a line, each
-    /// with its ancestry.
+    /// The input of couchrestore of `@cloudant/couchbackup`: a line that describes the file, then one array of documents per
+    /// line, each document with its ancestry.
     Couchbackup,
 }
 
-/// Which documents are written, and how.
+/// Which documents are written, and in which format.
 #[derive(Debug, Clone, Default)]
 pub struct DumpOptions {
-    /// Attachments with their content.
+    /// Include the content of attachments.
     pub attachments: bool,
-    /// Every leaf that is not deleted, not only the one that CouchDB shows.
+    /// Include every leaf that is not deleted, not only the winner.
     pub conflicts: bool,
-    /// Deleted documents and, with `conflicts`, deleted leaves too.
+    /// Include deleted documents and, with `conflicts`, deleted leaves.
     pub deleted: bool,
-    /// Also local documents, in the end; not those that CouchDB keeps for itself.
+    /// Include local documents, at the end, except those that belong to CouchDB itself.
     pub local: bool,
-    /// The ids of the ancestors (`_revisions`); couchbackup's format always has them.
+    /// Include the ids of the ancestors (`_revisions`). couchbackup's format always has them.
     pub revs: bool,
-    /// How it looks.
+    /// The format.
     pub format: DumpFormat,
 }
 
-/// What was written.
+/// What a dump wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DumpResult {
     /// Documents written.
@@ -55,8 +55,8 @@ pub struct DumpResult {
     pub damaged: u64,
 }
 
-/// Writes the documents of a database in the order of their ids. What is damaged is reported and left out. Memory: a document, or
-/// a line.
+/// Writes the documents of a database in the order of their ids. Damaged documents are reported and left out. Memory: one
+/// document or one line.
 pub fn dump(
     path: &Path,
     db: &str,
@@ -106,17 +106,17 @@ pub fn dump(
     Ok(DumpResult { documents, damaged: damage.count })
 }
 
-/// So many damaged documents are reported one by one.
+/// The most damaged documents that are reported one by one.
 const REPORTED: u64 = 100;
 
-/// Reports what is damaged, and goes on.
+/// Reports damage and continues.
 struct Damage<'r> {
     reporter: &'r dyn Reporter,
     count: u64,
 }
 
 impl Damage<'_> {
-    /// What was read; `None` where it is damaged, which is reported.
+    /// What was read; `None` if it is damaged, which is reported.
     fn or_report<T>(&mut self, read: Result<T>) -> Result<Option<T>> {
         match read {
             Err(error) if is_damage(&error) => {
@@ -136,11 +136,11 @@ impl Damage<'_> {
 
     fn end(&self) {
         if self.count > REPORTED {
-            self.notice(format!("{} more are damaged", self.count - REPORTED));
+            self.notice(format!("{} more documents are damaged", self.count - REPORTED));
         }
         if self.count > 0 {
             self.notice(
-                "what is damaged is not in the output; `couchcopy verify ARCHIVE` names all of it".into(),
+                "damaged documents are not in the output; `couchcopy verify ARCHIVE` lists all damage".into(),
             );
         }
     }
@@ -161,7 +161,7 @@ fn wanted<'d>(
     document: &'d Document<'_>,
     options: &DumpOptions,
 ) -> Result<Vec<Revision<'d>>> {
-    let mut leaves = document.leaves().map_err(|e| unusable(shown(database, document.id()), e))?;
+    let mut leaves = document.leaves().map_err(|e| unusable(document_name(database, document.id()), e))?;
     if !options.conflicts {
         leaves.truncate(1);
     }
@@ -179,11 +179,11 @@ fn json(
     let revs = options.revs || options.format == DumpFormat::Couchbackup;
     document
         .json(leaf, JsonOptions { revs, attachments: form, ..JsonOptions::default() })
-        .map_err(|e| unusable(shown(database, document.id()), e))
+        .map_err(|e| unusable(document_name(database, document.id()), e))
 }
 
-/// Appends JSON with everything that is not ASCII escaped: couchrestore reads its input in pieces, and spoils a character that two of
-/// them share.
+/// Appends JSON with everything that is not ASCII escaped: couchrestore reads its input in pieces and corrupts a character that
+/// is split between two pieces.
 fn push_ascii(out: &mut Vec<u8>, json: &[u8]) {
     for c in String::from_utf8_lossy(json).chars() {
         if c.is_ascii() {
@@ -205,16 +205,16 @@ struct Lines<'o> {
 }
 
 impl Lines<'_> {
-    /// couchrestore looks into the first line for what it has to expect.
+    /// Writes the first line, in which couchrestore looks for the properties of the file.
     fn begin(&mut self, options: &DumpOptions) -> Result<()> {
         if self.format == DumpFormat::Couchbackup {
-            let told = serde_json::json!({
+            let header = serde_json::json!({
                 "name": "@cloudant/couchbackup",
                 "version": "2.11.0",
                 "mode": "full",
                 "attachments": options.attachments,
             });
-            write(self.out, format!("{told}\n").as_bytes())?;
+            write(self.out, format!("{header}\n").as_bytes())?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Reads one document, or one of its attachments, out of an archive.
+//! Reads one document, or one of its attachments, from an archive.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -10,32 +10,32 @@ use couchfile::error::CouchFileError;
 use couchfile::json::Json;
 use couchfile::revtree::Revision;
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde_json::{Value, json};
 use snapshot::{Document, SnapshotDatabase};
 
-use super::{open_database, shown, write};
+use super::{document_name, open_database, write};
 
-/// What of a document is wanted.
+/// Which parts of a document are read.
 #[derive(Debug, Clone, Default)]
 pub struct GetOptions {
-    /// A revision; without it the one that CouchDB shows.
+    /// The revision; `None`: the winner.
     pub rev: Option<String>,
-    /// Also the ids of its ancestors (`_revisions`) and what is left of them (`_revs_info`).
+    /// Include the ids of its ancestors (`_revisions`) and what remains of them (`_revs_info`).
     pub revs: bool,
-    /// Also the revisions in conflict with it.
+    /// Include the revisions in conflict with it.
     pub conflicts: bool,
-    /// Attachments with their content.
+    /// Include the content of attachments.
     pub attachments: bool,
-    /// This attachment's content instead of the document.
+    /// Read the content of this attachment instead of the document.
     pub attachment: Option<String>,
-    /// For people to read, with line breaks.
+    /// Write JSON with line breaks, for people.
     pub pretty: bool,
 }
 
 /// Writes a document, or an attachment of it, to `out`.
 ///
-/// Fails where there is no such thing, saying what there is.
+/// Fails if the document, revision or attachment does not exist; the remedy lists what exists.
 pub fn get(
     path: &Path,
     db: &str,
@@ -51,7 +51,7 @@ pub fn get(
         return put(&found.to_vec(), options.pretty, out);
     }
     let document = database.document(id)?.ok_or_else(|| no_document(&database, id))?;
-    let damaged = |e| unusable(shown(&database, id), e);
+    let damaged = |e| unusable(document_name(&database, id), e);
     let winner = document.winner().map_err(damaged)?;
     let revision = match &options.rev {
         Some(rev) => {
@@ -60,16 +60,18 @@ pub fn get(
         }
         None if document.is_deleted() => {
             return Err(Failure::refused(
-                format!("{} is deleted", shown(&database, id)),
-                format!("`--rev {winner}` shows what is left of it."),
+                Code::new("CC-C10"),
+                format!("{} is deleted", document_name(&database, id)),
+                format!("Give `--rev {winner}` to show what remains of it."),
             ));
         }
         None => winner,
     };
     if revision.stored.is_none() {
         return Err(Failure::refused(
-            format!("no body is kept of revision {revision} of {}", shown(&database, id)),
-            "A compaction removes the bodies of revisions that are no leaves. `--revs` tells which are there.",
+            Code::new("CC-C11"),
+            format!("the body of revision {revision} of {} is not stored", document_name(&database, id)),
+            "A compaction removes the bodies of revisions that are not leaves. `--revs` shows which bodies are stored.",
         ));
     }
     if let Some(name) = &options.attachment {
@@ -82,7 +84,7 @@ pub fn get(
     put(&text, options.pretty, out)
 }
 
-/// The members that tell of other revisions.
+/// The members about other revisions.
 fn more(
     document: &Document<'_>,
     revision: &Revision<'_>,
@@ -114,13 +116,18 @@ fn attachment(
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let what = || shown(database, document.id());
+    let what = || document_name(database, document.id());
     let summary = document.summary(revision).map_err(|e| unusable(what(), e))?;
     let Some(found) = summary.attachments.iter().find(|attachment| attachment.name == name) else {
         let names: Vec<&str> = summary.attachments.iter().map(|a| a.name.as_str()).collect();
         return Err(Failure::refused(
+            Code::new("CC-C12"),
             format!("revision {revision} of {} has no attachment {name}", what()),
-            if names.is_empty() { "It has none.".into() } else { format!("It has: {}.", names.join(", ")) },
+            if names.is_empty() {
+                "The revision has no attachments.".into()
+            } else {
+                format!("The revision has the attachments {}.", names.join(", "))
+            },
         ));
     };
     let given = Cell::new(0u64);
@@ -142,7 +149,7 @@ fn attachment(
         && given.get() == 0
     {
         let text = format!(
-            "attachment {name} of {} was uploaded with Content-Encoding: gzip and is not gzip; this is what was uploaded",
+            "attachment {name} of {} was uploaded with Content-Encoding: gzip but is not gzip; the output is what was uploaded",
             what()
         );
         reporter.notice(&Notice { severity: Severity::Warning, text });
@@ -164,7 +171,8 @@ fn put(text: &[u8], pretty: bool, out: &mut dyn Write) -> Result<()> {
 
 fn no_document(database: &SnapshotDatabase, id: &str) -> Failure {
     Failure::refused(
-        format!("there is no document {}", shown(database, id)),
+        Code::new("CC-C13"),
+        format!("there is no document {}", document_name(database, id)),
         format!(
             "`couchcopy ls ARCHIVE {} --prefix TEXT` lists documents whose ids begin with a text.",
             database.name()
@@ -176,7 +184,8 @@ fn no_revision(database: &SnapshotDatabase, document: &Document<'_>, rev: &str) 
     let leaves: Vec<String> =
         document.leaves().map(|leaves| leaves.iter().map(ToString::to_string).collect()).unwrap_or_default();
     Failure::refused(
-        format!("there is no revision {rev} of {}", shown(database, document.id())),
-        format!("Its leaves are {}; `--revs` tells their ancestors.", leaves.join(", ")),
+        Code::new("CC-C14"),
+        format!("there is no revision {rev} of {}", document_name(database, document.id())),
+        format!("The leaves are {}; `--revs` shows their ancestors.", leaves.join(", ")),
     )
 }

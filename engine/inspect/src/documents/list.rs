@@ -8,22 +8,22 @@ use outcome::report::Reporter;
 use outcome::{Failure, Result};
 use snapshot::{Document, Flow, Walk};
 
-use super::{open_database, shown, write};
+use super::{document_name, open_database, write};
 
-/// Which documents are listed, and how.
+/// Which documents are listed, and in which format.
 #[derive(Debug, Clone, Default)]
 pub struct ListOptions {
-    /// Only those whose ids begin with this.
+    /// List only documents whose ids begin with this text.
     pub prefix: String,
-    /// Deleted ones too.
+    /// Include deleted documents.
     pub deleted: bool,
-    /// At most so many.
+    /// The most documents to list.
     pub limit: Option<u64>,
-    /// How the list looks.
+    /// The format.
     pub style: ListStyle,
 }
 
-/// How a list looks.
+/// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ListStyle {
     /// Columns for people.
@@ -31,13 +31,13 @@ pub enum ListStyle {
     Text,
     /// One JSON object.
     Json,
-    /// Ids, one a line, as they are.
+    /// Ids, one per line, unchanged.
     Ids,
-    /// Ids, one a line, with escapes for what a terminal would obey.
+    /// Ids, one per line, with escapes for characters that a terminal would obey.
     ShownIds,
 }
 
-/// A document as a list shows it.
+/// A document in a list.
 struct Row {
     id: String,
     rev: String,
@@ -47,7 +47,7 @@ struct Row {
     conflicts: usize,
 }
 
-/// Writes a list of documents in the order of their ids, with what is known of the whole database. Memory: one document.
+/// Writes a list of documents in the order of their ids, and the figures of the database. Memory: one document.
 pub fn list(
     path: &Path,
     db: &str,
@@ -70,7 +70,7 @@ pub fn list(
                 info.deleted,
                 info.file_size,
                 info.active_size,
-                created.as_deref().unwrap_or("(not told)"),
+                created.as_deref().unwrap_or("(unknown)"),
                 "bytes",
                 "conflicts",
                 "rev",
@@ -100,7 +100,7 @@ pub fn list(
         if document.is_deleted() && !options.deleted {
             return Ok::<Flow, Failure>(Flow::On);
         }
-        let row = row(document).map_err(|e| unusable(shown(&database, document.id()), e))?;
+        let row = row(document).map_err(|e| unusable(document_name(&database, document.id()), e))?;
         row.put(options.style, listed == 0, out)?;
         listed += 1;
         Ok(Flow::On)
@@ -149,7 +149,7 @@ impl Row {
     }
 }
 
-/// An id is any text: what a terminal would obey, or nobody would see, is shown as an escape.
+/// An id can be any text: characters that a terminal would obey, or that are invisible, are escaped.
 fn escaped(id: &str) -> String {
     let shown = |c: char| if outcome::is_unprintable(c) { c.escape_default().collect() } else { vec![c] };
     id.chars().flat_map(shown).collect()

@@ -1,4 +1,4 @@
-//! Checks every file of an archive as it passes by.
+//! Checks every file of an archive while the archive is read.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -46,7 +46,7 @@ impl<'s> Checker<'s> {
         self.reporter.advance(result.1, result.2);
     }
 
-    /// Checks a file's content. Damage goes into the result, failed reads are errors.
+    /// Checks a file's content. Damage goes into the result; failed reads are errors.
     fn check(&self, file: &DataFile, facts: Option<&Facts>, size: u64, content: &dyn ReadAt) -> Result<()> {
         let path = file.path();
         let failed = |e: CouchFileError| -> Failure {
@@ -113,7 +113,7 @@ impl Visitor for Checker<'_> {
     }
 }
 
-/// A large file of an archive with a table of contents: read once for its hash, then at random for its trees.
+/// A large file of an archive with a table of contents: read once for its hash, then with random access for its trees.
 struct InPlace<'c> {
     checker: &'c Checker<'c>,
     file: DataFile,
@@ -129,13 +129,13 @@ impl LargeSink for InPlace<'_> {
         let files = self.checker.contents.source.files();
         let opened = files.map_or(Ok(None), |files| files.open(&self.entry.name))?;
         let Some(OpenFile { content, .. }) = opened else {
-            return Err(Failure::bug(format!("{} is listed in the backup and not there", self.entry.name)));
+            return Err(Failure::bug(format!("{} is listed in the backup but is missing", self.entry.name)));
         };
         self.checker.check(&self.file, Some(&self.entry.facts), self.entry.size, &content)
     }
 }
 
-/// A large file of an archive without a table of contents: kept in a file without name while it is checked.
+/// A large file of an archive without a table of contents: kept in a temporary file while it is checked.
 struct Spooled<'c> {
     checker: &'c Checker<'c>,
     file: DataFile,

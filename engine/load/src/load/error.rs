@@ -1,6 +1,6 @@
-//! Why a CouchDB that was started for a backup is gone.
+//! The error for a loaded CouchDB that has ended.
 
-use outcome::{Advice, FailureKind};
+use outcome::{Advice, Code, FailureKind};
 
 /// A CouchDB that couchcopy had started ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,12 @@ impl Advice for CouchDbEnded {
         FailureKind::Node
     }
 
+    fn code(&self) -> Code {
+        Code::new("CC-L07")
+    }
+
     fn remedy(&self) -> Option<String> {
-        Some("Its configuration, data and log are kept for a look with --keep. Does this CouchDB run otherwise?".into())
+        Some("Give --keep to keep its configuration, data and log for inspection. Check whether this CouchDB starts with its \
+         own configuration.".into())
     }
 }

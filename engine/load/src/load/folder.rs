@@ -1,25 +1,25 @@
-//! The folder that a loaded CouchDB lives in, and that goes with it.
+//! The private directory of a loaded CouchDB, which is removed with it.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::fs::FlockOperation;
 
-/// What every such folder is called, with a random end.
+/// The beginning of the name of every private directory; a random part follows.
 pub(super) const PREFIX: &str = "couchcopy-load-";
-/// Held as long as couchcopy runs.
+/// The lock file, held as long as couchcopy runs.
 pub(super) const LOCK: &str = "lock";
-/// There where the folder is to stay.
+/// Exists if the directory is to be kept.
 pub(super) const KEPT: &str = "kept";
-/// Tells of CouchDB's process.
+/// Records CouchDB's process.
 pub(super) const PROCESS: &str = "process.json";
-/// Bytes of the log's end that are worth telling.
+/// Bytes of the log's end that are shown.
 const LOG_END: u64 = 4000;
 
-/// A folder that is removed when this goes out of scope.
+/// A directory that is removed when this value is dropped.
 #[derive(Debug)]
 pub(super) struct PrivateFolder {
     path: PathBuf,
@@ -29,18 +29,18 @@ pub(super) struct PrivateFolder {
 }
 
 impl PrivateFolder {
-    /// Makes one below `within`. Only its owner can look into it.
+    /// Creates a private directory below `within`. Only its owner can read it.
     ///
-    /// Fails where its path is none that CouchDB can be told.
+    /// Fails if CouchDB's configuration cannot hold its path.
     pub(super) fn create(within: &Path, keep: bool) -> Result<Self> {
-        let within = within.canonicalize().map_err(|e| Failure::io("find the folder", within, e))?;
+        let within = within.canonicalize().map_err(|e| Failure::io("find the directory", within, e))?;
         check_path(&within)?;
         loop {
             let path = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(&within)
-                .map_err(|e| Failure::io("create a folder in", &within, e))?
+                .map_err(|e| Failure::io("create a directory in", &within, e))?
                 .keep();
             // Whoever cleans up may have taken it for a leftover in this moment; then another one is made.
             if let Some(lock) = lock(&path)? {
@@ -58,7 +58,7 @@ impl PrivateFolder {
         &self.path
     }
 
-    /// CouchDB's data folder.
+    /// CouchDB's data directory.
     pub(super) fn data(&self) -> PathBuf {
         self.path.join("data")
     }
@@ -86,18 +86,18 @@ impl PrivateFolder {
         read().unwrap_or_else(|e| format!("(it cannot be read: {e})"))
     }
 
-    /// The port that CouchDB has taken; `None` as long as it has not told.
+    /// The port that CouchDB listens on; `None` as long as CouchDB has not reported it.
     pub(super) fn port(&self) -> Option<u16> {
         let text = std::fs::read_to_string(self.path.join(super::settings::URI)).ok()?;
         port_of(&text)
     }
 
-    /// Whether CouchDB has told where it listens, and named no port, as CouchDB up to 3.1 does.
+    /// Whether CouchDB has reported its address without a port, as CouchDB up to 3.1 does.
     pub(super) fn tells_no_port(&self) -> bool {
         std::fs::metadata(self.path.join(super::settings::URI)).is_ok_and(|told| told.len() == 0)
     }
 
-    /// Removes the folder, unless it is to stay.
+    /// Removes the directory, unless it is to be kept.
     pub(super) fn remove(mut self) -> Result<()> {
         self.removed = true;
         if self.keep {
@@ -116,7 +116,7 @@ impl Drop for PrivateFolder {
     }
 }
 
-/// Takes the lock of a folder; it ends with the process. `None` where somebody else has it, or the folder is gone.
+/// Takes the lock of a directory; it ends with the process. `None` if another process has it, or the directory does not exist.
 pub(super) fn lock(folder: &Path) -> Result<Option<File>> {
     let path = folder.join(LOCK);
     let opened = File::options()
@@ -138,7 +138,7 @@ pub(super) fn lock(folder: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Fails where a path cannot stand in CouchDB's configuration: it would take another folder for its own, and be empty.
+/// Fails if CouchDB's configuration cannot hold a path: CouchDB would use another directory, and be empty.
 fn check_path(path: &Path) -> Result<()> {
     let fine = path
         .to_str()
@@ -147,12 +147,13 @@ fn check_path(path: &Path) -> Result<()> {
         return Ok(());
     }
     Err(Failure::refused(
-        format!("CouchDB cannot be told the path {}", path.display()),
-        "Name a folder with --tmp-dir whose path has nothing but ASCII letters, digits and signs in it.",
+        Code::new("CC-L01"),
+        format!("CouchDB's configuration cannot hold the path {}", path.display()),
+        "Choose a directory with --tmp-dir whose path contains only ASCII letters, digits and punctuation.",
     ))
 }
 
-/// The port in the file in which CouchDB tells where it listens.
+/// The port in the file in which CouchDB records its address.
 fn port_of(text: &str) -> Option<u16> {
     // Whole once the line is.
     let line = text.lines().next().filter(|_| text.contains('\n'))?;

@@ -4,31 +4,31 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use node::Version;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
-/// Names the folder of the installed CouchDB.
+/// The environment variable that names the directory of the installed CouchDB.
 const COUCHDB_HOME: &str = "COUCHDB_HOME";
-/// Where packages put it.
+/// Where packages install CouchDB.
 const USUAL: &str = "/opt/couchdb";
-/// What it is started with, and what it takes its configuration from first, below its folder.
+/// The program that starts CouchDB and its first configuration file, below its directory.
 const PROGRAM: &str = "bin/couchdb";
 const DEFAULTS: &str = "etc/default.ini";
 
-/// Where the applications of a release are, each in a folder `NAME-VERSION`; and CouchDB's own.
+/// The directory of a release's applications, each in a directory `NAME-VERSION`; and CouchDB's own application.
 const APPLICATIONS: &str = "lib";
 const COUCHDB: &str = "couch-";
 
 /// A release of CouchDB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// Its folder.
+    /// Its directory.
     pub home: PathBuf,
 }
 
 impl Installation {
-    /// The one that is named, or else that of `COUCHDB_HOME`, or else one in the usual places.
+    /// The named release, else the release in `COUCHDB_HOME`, else a release in the usual places.
     ///
-    /// Fails where there is none, and where one is named that is none.
+    /// Fails if there is none, or if a named directory does not hold a release.
     pub fn find(named: Option<&Path>) -> Result<Self> {
         let variable = env::var_os(COUCHDB_HOME).filter(|value| !value.is_empty()).map(PathBuf::from);
         let on_path = || {
@@ -47,7 +47,7 @@ impl Installation {
         for (home, by) in [(named, "--couchdb"), (variable, COUCHDB_HOME)] {
             if let Some(home) = home {
                 return Self::in_folder(home).ok_or_else(|| {
-                    missing(format!("no CouchDB is installed in {}, which {by} names", home.display()))
+                    missing(format!("no CouchDB is installed in {}, the value of {by}", home.display()))
                 });
             }
         }
@@ -61,9 +61,7 @@ impl Installation {
         });
         found.ok_or_else(|| {
             let usual = usual.display();
-            missing(format!(
-                "no CouchDB is installed on this machine: there is none in {usual} and none in PATH"
-            ))
+            missing(format!("no CouchDB is installed on this machine: none was found in {usual} or in PATH"))
         })
     }
 
@@ -72,12 +70,12 @@ impl Installation {
         (found.program().is_file() && found.defaults().is_file()).then_some(found)
     }
 
-    /// What it is started with.
+    /// The program that starts CouchDB.
     pub fn program(&self) -> PathBuf {
         self.home.join(PROGRAM)
     }
 
-    /// Its version, where its folders name it.
+    /// Its version, if its directories name it.
     pub fn version(&self) -> Option<Version> {
         let folders = std::fs::read_dir(self.home.join(APPLICATIONS)).ok()?;
         let names = folders.filter_map(|folder| folder.ok()?.file_name().into_string().ok());
@@ -97,9 +95,10 @@ impl Installation {
 
 fn missing(problem: String) -> Failure {
     Failure::refused(
+        Code::new("CC-L02"),
         problem,
-        "`couchcopy serve ARCHIVE` answers from the archive itself and needs no CouchDB. Where one is installed, name its \
-         folder (that holds bin/couchdb and etc/default.ini) with --couchdb or COUCHDB_HOME.",
+        "Use `couchcopy serve ARCHIVE`, which answers from the archive itself and needs no CouchDB. If a CouchDB is installed, \
+         give its directory (with bin/couchdb and etc/default.ini) with --couchdb or in COUCHDB_HOME.",
     )
 }
 

@@ -1,4 +1,4 @@
-//! What loads left that were killed: folders, and at worst a CouchDB that still runs on one.
+//! Removes what killed loads left behind: directories and, at worst, a CouchDB that still runs.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -6,18 +6,18 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::folder::{KEPT, LOCK, PREFIX, PROCESS, lock};
 use super::process::Identity;
 
-/// How long a process may take to be gone after it was killed.
+/// How long a process may take to end after it was killed.
 const GONE: Duration = Duration::from_secs(10);
-/// A folder without lock is being made in this moment, unless it is older than this.
+/// A directory without a lock that is younger than this is being created at the moment.
 const IN_THE_MAKING: Duration = Duration::from_secs(60);
 
-/// Removes them. Folders of loads that run, of other users and those that are to stay are left alone.
+/// Removes the leftovers. Directories of running loads, directories of other users, and kept directories stay.
 pub(super) fn remove(within: &Path, reporter: &dyn Reporter) -> Result<()> {
     let entries = std::fs::read_dir(within).map_err(|e| Failure::io("list", within, e))?;
     for entry in entries {
@@ -32,11 +32,11 @@ pub(super) fn remove(within: &Path, reporter: &dyn Reporter) -> Result<()> {
             Ok(false) => {}
             Ok(true) => reporter.notice(&Notice {
                 severity: Severity::Warning,
-                text: format!("removed what an earlier load had left: {}", path.display()),
+                text: format!("removed the leftovers of an earlier load: {}", path.display()),
             }),
             Err(e) => reporter.notice(&Notice {
                 severity: Severity::Warning,
-                text: format!("what an earlier load left cannot be removed: {e}: {}", cause(&e)),
+                text: format!("cannot remove the leftovers of an earlier load: {e}: {}", cause(&e)),
             }),
         }
     }
@@ -51,7 +51,7 @@ fn cause(error: &Failure) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
-/// Removes a folder if nobody lives there; tells whether it did.
+/// Removes a directory that no load uses; returns whether it was removed.
 fn remove_one(path: &Path) -> Result<bool> {
     if std::fs::symlink_metadata(path.join(LOCK)).is_err() && !is_old(path) {
         return Ok(false);
@@ -74,7 +74,7 @@ fn is_old(path: &Path) -> bool {
         .is_ok_and(|changed| SystemTime::now().duration_since(changed).is_ok_and(|age| age > IN_THE_MAKING))
 }
 
-/// Ends the CouchDB of a folder, if it is still the process that was noted there.
+/// Ends the CouchDB of a directory, if it is still the recorded process.
 fn end_process(folder: &Path) -> Result<()> {
     let Some(process) = Identity::read(&folder.join(PROCESS)) else { return Ok(()) };
     let begun = Instant::now();
@@ -85,12 +85,9 @@ fn end_process(folder: &Path) -> Result<()> {
         }
         if begun.elapsed() > GONE {
             return Err(Failure::refused(
-                format!(
-                    "the CouchDB with the process number {} in {} does not end",
-                    process.pid,
-                    folder.display()
-                ),
-                "End it by hand.",
+                Code::new("CC-L03"),
+                format!("the CouchDB with process id {} in {} does not end", process.pid, folder.display()),
+                "End the process by hand.",
             ));
         }
         std::thread::sleep(Duration::from_millis(10));

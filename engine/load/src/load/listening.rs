@@ -1,12 +1,12 @@
-//! The port on which a CouchDB listens that does not tell it: up to 3.1, the file for it names another interface only.
+//! The port of a CouchDB that does not record it: up to 3.1, the file for it names only another interface.
 
 use std::fs;
 use std::path::Path;
 
-/// The state of a socket that listens, in the system's table.
+/// The state of a listening socket in the system's table.
 const LISTENS: &str = "0A";
 
-/// The port on which a process listens; `None` as long as there is none.
+/// The port on which a process listens; `None` as long as it does not listen.
 pub(super) fn port(pid: u32) -> Option<u16> {
     let process = Path::new("/proc").join(pid.to_string());
     let table = fs::read_to_string(process.join("net/tcp")).ok()?;
@@ -21,7 +21,7 @@ pub(super) fn port(pid: u32) -> Option<u16> {
         .map(|(_, port)| port)
 }
 
-/// Number of the socket, and port, in a line of the table, where it listens.
+/// The inode and port of a listening socket in a line of the table.
 fn listens(line: &str) -> Option<(&str, u16)> {
     let mut fields = line.split_whitespace();
     let address = fields.nth(1)?;

@@ -1,4 +1,4 @@
-//! CouchDB's process: it ends when couchcopy does, however that comes.
+//! CouchDB's process: it ends when couchcopy ends, for any reason.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,14 +15,14 @@ use super::folder::{PROCESS, PrivateFolder};
 use super::installation::Installation;
 use super::settings;
 
-/// How long CouchDB may take to end when it is asked to.
+/// How long CouchDB may take to end on request.
 const STOP: Duration = Duration::from_secs(20);
 
-/// Becomes CouchDB, and leaves beside it a process that waits for the end of couchcopy, which is that of the pipe it holds, and
-/// then ends the whole group, itself with it.
+/// Starts CouchDB and a second process that waits for the end of couchcopy, when the pipe closes, and then ends the complete
+/// process group.
 const GUARDED: &str = "exec 3<&0; { read -r end <&3; kill -KILL 0; } & exec \"$@\" </dev/null 3<&-";
 
-/// What of the environment would get into the configuration.
+/// Environment variables that would change the configuration.
 const NOT_PASSED_ON: [&str; 6] = [
     "COUCHDB_INI_FILES",
     "COUCHDB_SYSCONFIG_FILE",
@@ -32,7 +32,7 @@ const NOT_PASSED_ON: [&str; 6] = [
     "ERL_ZFLAGS",
 ];
 
-/// A CouchDB that runs, with everything that it has started. It is killed when this goes out of scope.
+/// A running CouchDB with everything that it has started. It is killed when this value is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -40,7 +40,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts it in a folder that has its configuration.
+    /// Starts CouchDB in a directory that holds its configuration.
     pub(super) fn start(couchdb: &Installation, folder: &PrivateFolder) -> Result<Self> {
         let path = folder.path();
         let log = File::options()
@@ -82,19 +82,19 @@ impl Process {
         self.child.id()
     }
 
-    /// How it ended, where it has.
+    /// How CouchDB ended, if it has.
     pub(super) fn ended(&mut self) -> Result<Option<String>> {
         let status = self.child.try_wait().map_err(|e| Failure::io("wait for", "CouchDB", e))?;
         let Some(status) = status else { return Ok(None) };
         self.end_group();
         Ok(Some(match (status.code(), status.signal()) {
-            (Some(code), _) => format!("ended by itself, with exit code {code}"),
+            (Some(code), _) => format!("ended on its own with exit code {code}"),
             (_, Some(signal)) => format!("was ended by signal {signal}"),
-            _ => "ended by itself".into(),
+            _ => "ended on its own".into(),
         }))
     }
 
-    /// Asks it to end, waits until it has, and ends whatever it leaves.
+    /// Stops CouchDB, waits until it has ended, and ends what it leaves behind.
     pub(super) fn stop(mut self) -> Result<()> {
         if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
             // That it has just ended is what is wanted.
@@ -123,24 +123,24 @@ impl Drop for Process {
     }
 }
 
-/// A process that will not be taken for another one with its number.
+/// A process that cannot be confused with another one of the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
-    /// Its number.
+    /// The process id.
     pub(super) pid: u32,
-    /// When it was started, in ticks since the machine was.
+    /// When the process was started, in ticks since the machine was started.
     pub(super) started: u64,
 }
 
 impl Identity {
-    /// That of a process that runs.
+    /// The identity of a running process.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (state, started) = state_and_start(&stat)?;
         (state != "Z" && state != "X").then_some(Self { pid, started })
     }
 
-    /// Whether it still runs, and on this folder.
+    /// Whether the process still runs on this directory.
     pub(super) fn is_alive(&self, folder: &Path) -> bool {
         let arguments = std::fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
         let folder = folder.as_os_str().as_encoded_bytes();
@@ -152,13 +152,13 @@ impl Identity {
         std::fs::write(file, serde_json::to_vec(self)?)
     }
 
-    /// One that was written; `None` where there is none.
+    /// Reads a recorded process; `None` if there is none.
     pub(super) fn read(file: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(file).ok()?).ok()
     }
 }
 
-/// State and start out of `/proc/PID/stat`, whose second field is a name that may hold anything.
+/// Reads state and start time from `/proc/PID/stat`, whose second field is a name that may contain anything.
 fn state_and_start(stat: &str) -> Option<(&str, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?;

@@ -1,27 +1,27 @@
-//! The configuration of a CouchDB that is there for a look: its own folder, the loopback interface, and nothing done by itself.
+//! The configuration of a loaded CouchDB: its own directory, the loopback interface, and no activity of its own.
 
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{Admin, random};
 
-/// CouchDB's configuration, its arguments, and where it tells which port it has; below the private folder.
+/// CouchDB's configuration, its arguments, and the file in which it records its port; below the private directory.
 pub(super) const INI: &str = "load.ini";
 pub(super) const ARGUMENTS: &str = "vm.args";
 pub(super) const URI: &str = "couch.uri";
 /// Where Erlang looks for its cookie.
 const COOKIE: &str = ".erlang.cookie";
 
-/// Parts of CouchDB that do something by themselves. Erlang does not start them, whatever is in the databases and the
-/// configuration: replications, compaction, databases for every user, scans, a database of all changes.
+/// Parts of CouchDB that act on their own: replications, compaction, databases for every user, scans, a database of all changes.
+/// Erlang does not start them, regardless of the databases and the configuration.
 const NOT_STARTED: [&str; 5] =
     ["couch_replicator", "smoosh", "couch_peruser", "couch_scanner", "global_changes"];
 
-/// What goes into the configuration.
+/// The values of the configuration.
 pub(super) struct Settings<'s> {
     pub(super) folder: &'s Path,
     pub(super) node: &'s str,
@@ -138,7 +138,7 @@ impl Settings<'_> {
     }
 }
 
-/// Refuses what CouchDB's configuration cannot hold as the name and the password of an admin.
+/// Refuses a name and password of an admin that CouchDB's configuration cannot hold.
 pub(super) fn check_admin(user: &str, password: &str) -> Result<()> {
     let plain = |text: &str| {
         !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control) && !text.contains(" ;")
@@ -146,14 +146,17 @@ pub(super) fn check_admin(user: &str, password: &str) -> Result<()> {
     let hash = ["-hashed-", "-pbkdf2-", "-pbkdf2:"].iter().any(|start| password.starts_with(start));
     if !plain(user) || user.contains([':', '=', ' ']) || user.starts_with(['[', ';']) {
         return Err(Failure::refused(
+            Code::new("CC-L04"),
             format!("{user:?} cannot be the name of an admin"),
-            "Give --admin USER:PASSWORD; the name must not hold spaces, colons or equals signs.",
+            "Give --admin USER:PASSWORD; the name must not contain spaces, colons or equals signs.",
         ));
     }
     if !plain(password) || hash {
         return Err(Failure::refused(
-            "CouchDB cannot be told this password",
-            "It must not begin or end with a space, hold ` ;` or control characters, or look like a hash (-pbkdf2-…).",
+            Code::new("CC-L05"),
+            "CouchDB's configuration cannot hold this password",
+            "Choose a password that does not begin or end with a space, does not contain ` ;` or control characters, and does \
+             not look like a hash (-pbkdf2-…).",
         ));
     }
     Ok(())

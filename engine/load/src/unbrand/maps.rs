@@ -13,17 +13,16 @@ use outcome::{Failure, Result, parallel};
 
 use super::UnbrandOptions;
 
-/// A `_dbs.couch` in the making.
+/// A `_dbs.couch` that is being written.
 pub(super) struct NewMaps {
-    /// A file without name.
+    /// The temporary file.
     pub(super) content: FileBytes,
     pub(super) facts: Facts,
     /// Number of maps.
     pub(super) count: u64,
 }
 
-/// Writes them. Databases that were deleted while the backup ran get none: to whoever does not know of them, they would be
-/// there, empty.
+/// Writes the maps. Databases that were deleted while the backup ran get no map: they would show up as empty databases.
 pub(super) fn write(
     maps: &ArchivedMaps,
     node: &str,
@@ -64,7 +63,7 @@ pub(super) fn write(
     Ok(NewMaps { content, facts, count })
 }
 
-/// A document whose map names one node, and whether there is a map in it.
+/// A document whose map names one node, and whether it holds a map.
 fn of_one_node(
     document: MapDocument,
     nodes: &[String],

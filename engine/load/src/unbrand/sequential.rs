@@ -1,5 +1,5 @@
-//! From a backup that can only be read from beginning to end: its files come in any order, and wait for their turn in a
-//! temporary file.
+//! Converts a backup that can only be read from beginning to end: its files come in any order and are kept in a temporary file
+//! until they are written.
 
 use std::collections::BTreeMap;
 

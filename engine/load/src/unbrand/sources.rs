@@ -1,4 +1,4 @@
-//! Files that wait in a spool, as the new archive takes them: up to their last valid header, with what that says.
+//! Files in a spool as sources of the new archive: up to their last valid header, with the facts in that header.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use outcome::Failure;
 use super::maps::NewMaps;
 use super::now;
 
-/// What the threads find out.
+/// What the threads find.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Findings(Arc<Mutex<FoundNow>>);
 
@@ -97,7 +97,7 @@ impl EntrySource for ViewSource<'_> {
             Err(damage) => return left_out(&damage.to_string()),
         };
         if hex::encode(&header.signature) != self.signature {
-            return left_out("its signature is not its name");
+            return left_out("its signature does not match its name");
         }
         match shard_header(&shard.content) {
             Ok((of_shard, _)) if header.seq <= of_shard.seq && header.purge_seq <= of_shard.purge_seq => {}
@@ -110,8 +110,8 @@ impl EntrySource for ViewSource<'_> {
     }
 }
 
-/// Reads a small file into the buffer, and gives what its header says and where that ends; what is wrong with it where it has
-/// none.
+/// Reads a small file into the buffer, and returns the facts in its header and where the header ends, or the problem if it has no
+/// header.
 #[allow(clippy::type_complexity)]
 fn look<H>(
     passed: &SpooledFile,

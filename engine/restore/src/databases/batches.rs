@@ -1,4 +1,4 @@
-//! Documents of an archive, some thousand at a time, and which of their revisions a database lacks.
+//! Reads documents of an archive, some thousand at a time, and finds which of their revisions a database lacks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use snapshot::{Document, InOrder, SnapshotDatabase, Walk};
 
 use super::sender::Sender;
 
-/// Documents at a time, and bytes of them without their bodies.
+/// Documents at a time, and their bytes without bodies.
 pub(super) const DOCUMENTS: usize = 2000;
 const BYTES: usize = 4 << 20;
 
@@ -22,7 +22,7 @@ pub(super) type Batch<'d> = Vec<(usize, Document<'d>)>;
 /// Leaf revisions by id.
 pub(super) type Revisions<T> = HashMap<String, T>;
 
-/// The documents of a walk, for several threads to take. What is damaged is gone around and noted.
+/// The documents of a walk, for several threads. Damage is skipped and recorded.
 pub(super) struct Batches<'d> {
     documents: Mutex<InOrder<'d>>,
     damage: Mutex<Vec<snapshot::Error>>,
@@ -34,7 +34,7 @@ impl<'d> Batches<'d> {
         Ok(Self { documents, damage: Mutex::default() })
     }
 
-    /// Those that come next; none at the end.
+    /// The next documents; none at the end.
     pub(super) fn next(&self) -> Result<Batch<'d>> {
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -54,7 +54,7 @@ impl<'d> Batches<'d> {
         Ok(batch)
     }
 
-    /// What was found damaged so far.
+    /// The damage found so far.
     pub(super) fn take_damage(&self) -> Vec<snapshot::Error> {
         std::mem::take(&mut self.damage.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -83,8 +83,8 @@ pub(super) fn missing(
     let path = sender.target.path("/_revs_diff");
     let asked: Map<String, Value> =
         revisions.iter().map(|(id, revs)| (id.clone(), revs.clone().into())).collect();
-    let text =
-        serde_json::to_vec(&asked).map_err(|e| Failure::bug(format!("revisions that make no JSON: {e}")))?;
+    let text = serde_json::to_vec(&asked)
+        .map_err(|e| Failure::bug(format!("revisions that are not valid as JSON: {e}")))?;
     let answer = sender.ask(&Method::POST, &path, || Body::Text(&text), text.len() as u64)?;
     let rows = answer.body.as_object().filter(|_| answer.is_success());
     let Some(rows) = rows else {

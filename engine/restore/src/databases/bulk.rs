@@ -1,4 +1,4 @@
-//! Many documents in one request.
+//! Sends many documents in one request.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use super::sender::{Delivered, Sender, Sending, limit, reason};
 
-/// Bytes and documents of a request, at most and about. Larger ones have to be held in memory on both sides, and a CouchDB takes
-/// longer for the same documents: with a thousand of one shard a fifth.
+/// The approximate maximum of bytes and documents in a request. Larger requests have to be held in memory on both sides, and
+/// CouchDB takes longer for the same documents: with a thousand of one shard a fifth.
 pub(super) const BYTES: usize = 1 << 20;
 const DOCUMENTS: usize = 500;
 
 const BEGIN: &[u8] = b"{\"new_edits\":false,\"docs\":[";
 const END: &[u8] = b"]}";
 
-/// Documents to be written as replication writes them.
+/// Documents that are written as replication writes them.
 #[derive(Debug, Default)]
 pub(super) struct Bulk {
     /// The request without its end.
@@ -42,7 +42,7 @@ impl Bulk {
         self.ends.is_empty()
     }
 
-    /// Whether it is to be sent, where it may have so many bytes.
+    /// Whether the request is full, if it may have this number of bytes.
     pub(super) fn is_full(&self, bytes: usize) -> bool {
         self.text.len() >= bytes || self.ends.len() >= DOCUMENTS
     }
@@ -52,7 +52,7 @@ impl Bulk {
         starts.zip(&self.ends).map(|(start, &end)| &self.text[start..end]).collect()
     }
 
-    /// Writes them. Those that CouchDB does not take are noted.
+    /// Writes the documents. Those that CouchDB refuses are recorded.
     pub(super) fn send(mut self, sender: &Sender<'_>) -> Result<()> {
         let path = sender.target.path("/_bulk_docs");
         self.text.extend_from_slice(END);
@@ -105,7 +105,7 @@ impl Bulk {
     }
 }
 
-/// The second half, and the first one, which is wanted next.
+/// Splits off the second half; the first half is sent next.
 fn halves(mut documents: Vec<&[u8]>) -> [Vec<&[u8]>; 2] {
     let half = documents.split_off(documents.len() / 2);
     [half, documents]
@@ -131,10 +131,10 @@ fn request(documents: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-/// Id and revision of a document of ours.
+/// Id and revision of a document of this request.
 fn names(document: &[u8]) -> Result<(String, String)> {
     let document = Json::parse(document)
-        .map_err(|e| Failure::bug(format!("a document that is no JSON was sent: {e}")))?;
+        .map_err(|e| Failure::bug(format!("a document that is not JSON was sent: {e}")))?;
     let text = |key: &str| document.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
     Ok((text("_id"), text("_rev")))
 }

@@ -1,26 +1,26 @@
-//! Whether everything has arrived.
+//! Checks that everything has arrived.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use outcome::report::Reporter;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 use snapshot::{Info, SnapshotDatabase, Walk};
 
 use super::batches::{self, Batches, Revisions};
 use super::sender::Sender;
 
-/// Requests at a time.
+/// Requests at the same time.
 const THREADS: usize = 4;
-/// Revisions named in an error.
+/// Revisions that an error names.
 const TOLD: usize = 5;
-/// How long copies may lag behind those that have answered for them.
+/// How long copies may lag behind the copies that have answered.
 const LAG: Duration = Duration::from_secs(90);
-/// Between two looks at them.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Fails unless every leaf revision of every document is there, but for those that are known to have been refused.
+/// Fails unless every leaf revision of every document has arrived, except those that are known to have been refused.
 pub(super) fn documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
@@ -67,12 +67,17 @@ pub(super) fn documents(
         return Ok(());
     }
     Err(Failure::incomplete(
-        format!("{lost} revisions are not in {} after all was sent: {}", sender.target.name, told.join(", ")),
-        "Somebody else may have purged them, or deleted the database meanwhile. Give the same command again.",
+        Code::new("CC-R31"),
+        format!(
+            "{lost} revisions are missing in {} after all revisions were sent: {}",
+            sender.target.name,
+            told.join(", ")
+        ),
+        "Someone else may have purged them or deleted the database in the meantime. Run the same command again.",
     ))
 }
 
-/// Those of these revisions that the database lacks and that are not known to have been refused.
+/// The revisions that the database lacks and that are not known to have been refused.
 fn lacking(revisions: &Revisions<Vec<String>>, sender: &Sender<'_>) -> Result<Revisions<Vec<String>>> {
     let missing = batches::missing(revisions, sender)?;
     let expected = missing.into_iter().map(|(id, revs)| {
@@ -82,7 +87,7 @@ fn lacking(revisions: &Revisions<Vec<String>>, sender: &Sender<'_>) -> Result<Re
     Ok(expected.filter(|(_, revs)| !revs.is_empty()).collect())
 }
 
-/// Fails where there are fewer documents than in the archive. There may be more: others may write already.
+/// Fails if the database has fewer documents than the archive. It may have more, because clients may write already.
 pub(super) fn counts(info: &Info, sender: &Sender<'_>) -> Result<()> {
     let wanted = info.documents.saturating_add(info.deleted);
     let (documents, deleted) = sender.target.counts(|documents, deleted| {
@@ -92,10 +97,11 @@ pub(super) fn counts(info: &Info, sender: &Sender<'_>) -> Result<()> {
         return Ok(());
     }
     Err(Failure::incomplete(
+        Code::new("CC-R32"),
         format!(
-            "{} has {documents} documents and {deleted} deleted ones, the archive {} and {}",
+            "{} has {documents} documents and {deleted} deleted ones, but the archive has {} and {}",
             sender.target.name, info.documents, info.deleted
         ),
-        "Look into CouchDB's log, and give the same command again.",
+        "Check CouchDB's log, and run the same command again.",
     ))
 }

@@ -1,11 +1,11 @@
-//! What a CouchDB says of how large requests and attachments may be.
+//! The limits that CouchDB's configuration sets for requests and attachments.
 //!
-//! It answers a request that is too large at once and closes the connection while the rest is still being sent. That answer can be
-//! lost on the way; what it would have said is known from the configuration.
+//! CouchDB answers a request that is too large at once and closes the connection while the rest is still being sent. That answer
+//! can be lost; the configuration shows what it was.
 
 use node::Http;
 
-/// How large a request may be.
+/// The limits of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limits {
     request: Option<u64>,
@@ -13,7 +13,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Asks the node; what it does not tell counts as unlimited.
+    /// Queries the node; unknown limits count as unlimited.
     pub(super) fn of(http: &Http) -> Self {
         let setting = |section, key| http.config(section, key).ok().flatten()?.trim().parse().ok();
         Self {
@@ -22,7 +22,7 @@ impl Limits {
         }
     }
 
-    /// Why a request of so many bytes, whose largest attachment has so many, is refused.
+    /// Why a request of this size with a largest attachment of this size is refused, in bytes.
     pub(super) fn refusal(self, request: u64, attachment: u64) -> Option<String> {
         if let Some(limit) = self.attachment.filter(|limit| attachment > *limit) {
             return Some(format!(

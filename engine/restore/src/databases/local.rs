@@ -1,4 +1,4 @@
-//! Local documents: those that are not replicated.
+//! Restores local documents, which replication does not send.
 
 use outcome::{Failure, Result};
 use snapshot::{Flow, SnapshotDatabase};
@@ -6,7 +6,7 @@ use snapshot::{Flow, SnapshotDatabase};
 use super::note::ID;
 use super::sender::Sender;
 
-/// Writes all of them but CouchDB's own and ours, as far as they are not there. Those that are damaged are reported.
+/// Writes all missing local documents except CouchDB's own and couchcopy's. Damaged ones are reported.
 pub(super) fn send(source: &SnapshotDatabase, sender: &Sender<'_>) -> Result<()> {
     source.locals_around_damage(|found| {
         sender.check_interrupted()?;

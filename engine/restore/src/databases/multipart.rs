@@ -1,5 +1,5 @@
-//! One document with its attachments, as parts of one request: nothing is held in memory, and what is stored gzipped is sent and
-//! stored again just so.
+//! Sends one document with its attachments as parts of one request: nothing is held in memory, and attachments that are stored
+//! gzipped are sent and stored gzipped.
 //!
 //! Source: `couch_httpd_multipart.erl`, `couch_att.erl` (`follow_from_json/2`).
 
@@ -16,17 +16,17 @@ use snapshot::Document;
 
 use super::sender::{Delivered, Sender, Sending, limit};
 
-/// Pieces of attachments that are read ahead of what is sent.
+/// Pieces of attachments that are read ahead.
 const AHEAD: usize = 4;
 
-/// A revision of a document whose attachments follow it.
+/// A revision of a document, followed by its attachments.
 pub(super) struct Multipart {
     id: String,
     rev: String,
     content_type: String,
-    /// What comes before each attachment; the first one has the document in it.
+    /// The bytes before each attachment; the first one includes the document.
     before: Vec<Vec<u8>>,
-    /// What comes after the last one.
+    /// The bytes after the last attachment.
     end: Vec<u8>,
     length: u64,
     /// Bytes of the largest attachment.
@@ -102,7 +102,7 @@ impl Multipart {
         Ok(KeptMultipart { request: self, body })
     }
 
-    /// Sends it while it is being read.
+    /// Sends the document while it is being read.
     pub(super) fn stream(
         &self,
         document: &Document<'_>,
@@ -132,7 +132,7 @@ impl Multipart {
                 // What is damaged here does not heal.
                 (Err(error), Err(_)) if !is_hang_up(&error) => {
                     damage = Some(error.to_string());
-                    Err(Failure::bug("an attachment that is damaged was sent again"))
+                    Err(Failure::bug("a damaged attachment was sent again"))
                 }
                 (_, Err(error)) => Err(error),
             }
@@ -162,7 +162,7 @@ impl Multipart {
         Ok(sender.target.http.send(Method::PUT, path, body, limit(self.length))?)
     }
 
-    /// What CouchDB made of it.
+    /// Evaluates CouchDB's answer.
     fn judge(&self, sender: &Sender<'_>, delivered: Delivered) -> Result<()> {
         match delivered {
             Delivered::Answer(answer) if answer.is_success() => sender.sent(1, self.length),
@@ -178,7 +178,7 @@ impl Multipart {
     }
 }
 
-/// The same in memory.
+/// Sends the document from memory.
 pub(super) struct KeptMultipart {
     request: Multipart,
     body: Vec<u8>,
@@ -204,7 +204,7 @@ fn is_hang_up(error: &CouchFileError) -> bool {
     matches!(error, CouchFileError::Write(e) if e.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Pieces that another thread reads, as a reader.
+/// A reader of the pieces that another thread reads.
 struct Pieces {
     received: Receiver<Vec<u8>>,
     piece: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What a database says of a restore into it until that is finished: a local document.
+//! The note about an unfinished restore into a database: a local document.
 
 use std::fmt;
 
@@ -11,22 +11,22 @@ use crate::selection::Rename;
 /// The document's id.
 pub(super) const ID: &str = "_local/couchcopy-restore";
 
-/// What is being brought back.
+/// What is being restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Note {
-    /// Tells the archive's content from others'.
+    /// Distinguishes the archive's content from any other.
     archive: String,
     /// When the archive was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     made: Option<String>,
     /// The database's name in the archive.
     database: String,
-    /// Whether there were documents before, which keep their limits and security object.
+    /// Whether there were documents before. The database then keeps its limits and security object.
     pub(super) merge: bool,
-    /// Whether it has its limits and its security object: what is missing are revisions that were not taken.
+    /// Whether the database has its limits and its security object: only revisions that were refused are missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) settled: bool,
-    /// When it began, in universal time.
+    /// When the restore began, in UTC.
     begun: String,
 }
 
@@ -42,7 +42,7 @@ impl Note {
         }
     }
 
-    /// Reads the document; one that is none of ours says nothing.
+    /// Reads the document; `None` if it is not couchcopy's.
     pub(super) fn read(document: &Value) -> Option<Self> {
         serde_json::from_value(document.clone()).ok()
     }
@@ -53,7 +53,7 @@ impl Note {
         document
     }
 
-    /// Whether the same database of the same archive is being brought back.
+    /// Whether the same database of the same archive is being restored.
     pub(super) fn is_of(&self, other: &Self) -> bool {
         self.archive == other.archive && self.database == other.database
     }
@@ -62,6 +62,6 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let made = self.made.as_deref().unwrap_or("unknown time");
-        write!(f, "of {} out of an archive of {made}, begun {}", self.database, self.begun)
+        write!(f, "of {} from an archive of {made}, begun {}", self.database, self.begun)
     }
 }

@@ -1,8 +1,8 @@
-//! In which order documents are sent.
+//! The order in which documents are sent.
 //!
-//! They lie in a file in the order of their changes. A CouchDB that gets them in that order, or any other but that of their ids,
-//! writes its tree of ids again and again, which takes three times as long. To read them in the order of their ids, the files
-//! have to be unpacked: within an archive, every document would cost a piece of it.
+//! A file holds documents in the order of their changes. A CouchDB that receives them in any order but that of their ids writes
+//! its tree of ids again and again, which takes three times as long. To read documents in the order of their ids, the files have
+//! to be unpacked: in an archive, every document would require unpacking a piece.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,20 +15,21 @@ use snapshot::{Document, ShardChanges, SnapshotDatabase, Walk};
 use super::batches::{Batch, Batches, unreadable};
 use super::sender::Sender;
 
-/// Threads that read, at most; in the order of changes each has a shard of its own.
+/// The most reading threads; in the order of changes each thread reads its own shard.
 const READERS: usize = 3;
-/// Pieces of a file, of 1 MiB, whose documents are put in order, all readers together. So many of them the archive keeps unpacked.
+/// Pieces of a file, of 1 MiB, whose documents are sorted, for all readers together. The archive keeps this number of pieces
+/// unpacked.
 const PIECES: u64 = 48;
-/// How much larger than a byte a piece is, as a power of two.
+/// The size of a piece in bytes, as a power of two.
 const PIECE_BITS: u32 = 20;
-/// Bytes of documents, without their bodies, that are put in order at a time, all readers together. A document with a thousand
-/// revisions has tens of thousands of them.
+/// Bytes of documents, without their bodies, that are sorted at a time, for all readers together. A document with a thousand
+/// revisions has tens of thousands of bytes.
 const IN_ORDER: usize = 24 << 20;
-/// So many times the size of a database has to be free where it is unpacked: others need room, too.
+/// The free space that unpacking requires, as a multiple of the database's size: other programs need space too.
 const ROOM: u64 = 2;
 
-/// The database with its files, of so many bytes, unpacked where it takes that to read documents in the order of their ids;
-/// `None` where it does not, and where there is no room.
+/// The database with its files unpacked, if reading documents in the order of their ids requires it; `None` if it does not, or if
+/// there is not enough space. `bytes` is the size of the files.
 pub(super) fn unpacked(
     source: &SnapshotDatabase,
     bytes: u64,
@@ -44,8 +45,8 @@ pub(super) fn unpacked(
         reporter.notice(&Notice {
             severity: Severity::Info,
             text: format!(
-                "{} has {} MiB free, which is not enough to unpack {} ({} MiB); its documents are sent in the order of \
-                 their changes, for which CouchDB takes longer. TMPDIR names another folder",
+                "{} has {} MiB free, which is not enough to unpack {} ({} MiB); its documents are sent in the order of their \
+                 changes, which takes CouchDB longer. Set TMPDIR to use another directory",
                 folder.display(),
                 free >> 20,
                 source.name(),
@@ -62,22 +63,22 @@ pub(super) fn unpacked(
     Ok(unpacked)
 }
 
-/// Whether documents can be read in the order of their ids as fast as in any other.
+/// Whether documents can be read in the order of their ids as fast as in any other order.
 fn is_readable_by_id(source: &SnapshotDatabase, bytes: u64) -> bool {
     // Every shard has a piece that is not full.
     source.is_unpacked() || (bytes >> PIECE_BITS) + source.map().by_range.len() as u64 <= PIECES
 }
 
-/// An order.
+/// An order of documents.
 pub(super) enum Order<'d> {
-    /// That of the ids.
+    /// The order of the ids.
     Ids(Batches<'d>),
-    /// That of the changes, within each of many windows that of the ids.
+    /// The order of the changes, and within each of many windows the order of the ids.
     Changes(Windows<'d>),
 }
 
 impl<'d> Order<'d> {
-    /// The best order in which documents of a database with files of so many bytes can be read.
+    /// The best order in which documents of a database can be read. `bytes` is the size of its files.
     pub(super) fn of(source: &'d SnapshotDatabase, bytes: u64) -> Result<Self> {
         if is_readable_by_id(source, bytes) {
             return Ok(Self::Ids(Batches::new(source, &Walk::default())?));
@@ -85,8 +86,8 @@ impl<'d> Order<'d> {
         Ok(Self::Changes(Windows::new(source, bytes)))
     }
 
-    /// An order that goes by the other of the two trees that hold all documents, for what is damaged in the one that this goes
-    /// by.
+    /// An order that uses the other one of the two trees that hold all documents, for documents that are damaged in the first
+    /// tree.
     pub(super) fn other(&self, source: &'d SnapshotDatabase, bytes: u64) -> Result<Self> {
         match self {
             Self::Ids(_) => Ok(Self::Changes(Windows::new(source, bytes))),
@@ -94,7 +95,7 @@ impl<'d> Order<'d> {
         }
     }
 
-    /// What was found damaged so far.
+    /// The damage found so far.
     pub(super) fn take_damage(&self) -> Vec<snapshot::Error> {
         match self {
             Self::Ids(batches) => batches.take_damage(),
@@ -104,7 +105,7 @@ impl<'d> Order<'d> {
         }
     }
 
-    /// How many threads read.
+    /// The number of reading threads.
     pub(super) fn readers(&self) -> usize {
         match self {
             Self::Ids(_) => READERS,
@@ -119,9 +120,9 @@ pub(super) struct Windows<'d> {
     /// The next shard.
     next: AtomicUsize,
     readers: usize,
-    /// Pieces of a file that hold the bodies of a window.
+    /// The most pieces of a file that hold the bodies of a window.
     pieces: usize,
-    /// Bytes that the documents of a window take without their bodies.
+    /// The most bytes that the documents of a window take without their bodies.
     bytes: usize,
     damage: Mutex<Vec<snapshot::Error>>,
 }
@@ -140,7 +141,7 @@ impl<'d> Windows<'d> {
         Self { source, next: AtomicUsize::new(0), readers, pieces, bytes, damage: Mutex::default() }
     }
 
-    /// A shard that nobody has taken yet.
+    /// A shard that no thread has taken yet.
     pub(super) fn next_shard(&self) -> Result<Option<Window<'_, 'd>>> {
         let shard = self.next.fetch_add(1, Ordering::Relaxed);
         if shard >= self.source.map().by_range.len() {
@@ -172,7 +173,7 @@ impl<'d> Windows<'d> {
 pub(super) struct Window<'w, 'd> {
     windows: &'w Windows<'d>,
     shard: usize,
-    /// `None` where it cannot be opened.
+    /// `None` if the shard cannot be opened.
     changes: Option<ShardChanges<'d>>,
 }
 

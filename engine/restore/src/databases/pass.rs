@@ -1,4 +1,4 @@
-//! One pass over a database's documents: read on some threads, sent on others.
+//! One pass over a database's documents: some threads read, others send.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,18 +19,18 @@ use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
 
-/// Requests at a time.
+/// Requests at the same time.
 const SENDERS: usize = 4;
-/// Requests that are ready before they can be sent.
+/// Requests that wait to be sent.
 const READY: usize = 2;
-/// Bytes of the requests that a reader makes, all shards together.
+/// Bytes of the requests that a reader builds, for all shards together.
 const BULKS: usize = 8 << 20;
-/// Attachments of a document that are sent within it, in bytes.
+/// Attachments up to this size, in bytes, are sent within the document.
 const INLINE: u64 = 256 << 10;
-/// Attachments of a document that are held in memory, in bytes; larger ones are sent while they are read.
+/// Attachments up to this size, in bytes, are held in memory; larger ones are sent while they are read.
 const KEPT: u64 = 4 << 20;
 
-/// What design documents begin with.
+/// The beginning of the ids of design documents.
 const DESIGN: &str = "_design/";
 
 /// Something to send.
@@ -48,8 +48,8 @@ impl Parcel {
     }
 }
 
-/// Sends all documents but design documents; where `ask_first`, only the revisions that are missing. `bytes` is the size of
-/// the database's files.
+/// Sends all documents except design documents; with `ask_first` only the missing revisions. `bytes` is the size of the
+/// database's files.
 pub(super) fn documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
@@ -70,7 +70,7 @@ pub(super) fn documents(
     Ok(())
 }
 
-/// Reports damage that was gone around, after the documents have been read through the other tree, too.
+/// Reports damage that was skipped, after the documents have been read through the other tree too.
 fn tell_damage(
     damage: Vec<snapshot::Error>,
     other: &Order<'_>,
@@ -80,7 +80,8 @@ fn tell_damage(
     let found_otherwise = other.take_damage().is_empty();
     for error in damage {
         if found_otherwise {
-            let text = format!("{error}; these documents were found another way, and nothing is missing");
+            let text =
+                format!("{error}; these documents were read through another tree, and nothing is missing");
             reporter.notice(&Notice { severity: Severity::Warning, text });
         } else {
             sender.lose(&error);
@@ -116,7 +117,7 @@ fn in_order(
     work.failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
-/// Sends all design documents, one after the other; where `ask_first`, only the revisions that are missing.
+/// Sends all design documents, one after the other; with `ask_first` only the missing revisions.
 pub(super) fn design_documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
@@ -134,10 +135,10 @@ pub(super) fn design_documents(
     reader.all(&order.other(source, bytes)?, true, &|_| ())
 }
 
-/// What readers and senders share.
+/// The state that readers and senders share.
 struct Work {
     stop: AtomicBool,
-    /// The first one.
+    /// The first failure.
     failure: Mutex<Option<Failure>>,
     /// Documents that have been read.
     read: AtomicU64,
@@ -159,7 +160,7 @@ impl Work {
     fn queue(&self, queue: &SyncSender<Parcel>, parcel: Parcel) -> Result<()> {
         // Senders take everything until the end, so that nobody waits for them in vain.
         if self.stop.load(Ordering::Acquire) || queue.send(parcel).is_err() {
-            return Err(Failure::bug("the reading went on after the sending had failed"));
+            return Err(Failure::bug("reading continued after sending had failed"));
         }
         Ok(())
     }
@@ -177,7 +178,7 @@ impl Work {
     }
 }
 
-/// Which documents are sent.
+/// The documents to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Design,
@@ -185,12 +186,12 @@ enum Kind {
     Ordinary,
 }
 
-/// Makes requests of documents.
+/// Builds requests from documents.
 struct Reader<'r, 's> {
     source: &'r SnapshotDatabase,
     sender: &'r Sender<'s>,
     kind: Kind,
-    /// One for each shard: CouchDB writes what belongs to one shard in one go.
+    /// One request for each shard: CouchDB writes documents of one shard in one go.
     bulks: Vec<Bulk>,
     give: &'r mut dyn FnMut(Parcel) -> Result<()>,
 }
@@ -206,7 +207,7 @@ impl<'r, 's> Reader<'r, 's> {
         Self { source, sender, kind, bulks, give }
     }
 
-    /// Documents in an order, as many as this reader gets of them.
+    /// The documents of this reader, in their order.
     fn all(&mut self, order: &Order<'_>, ask_first: bool, read: &dyn Fn(u64)) -> Result<()> {
         match order {
             Order::Ids(batches) => loop {
@@ -257,7 +258,7 @@ impl<'r, 's> Reader<'r, 's> {
         Ok(())
     }
 
-    /// The leaf revisions of a document, or some of them.
+    /// All or some leaf revisions of a document.
     fn document(
         &mut self,
         shard: usize,
@@ -334,7 +335,7 @@ fn has_attachments(leaf: &Revision<'_>) -> bool {
 
 /// Why a revision cannot be sent.
 enum Problem {
-    /// It is damaged in the archive.
+    /// The revision is damaged in the archive.
     Damage(CouchFileError),
     /// Nothing can be sent.
     Other(Failure),

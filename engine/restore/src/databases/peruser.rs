@@ -1,4 +1,4 @@
-//! Databases that a CouchDB keeps for single users, and removes with them.
+//! Databases that CouchDB keeps for single users and removes with them.
 //!
 //! Source: `couch_peruser.erl` (`user_db_name/2`, `changes_handler/3`).
 
@@ -9,17 +9,17 @@ use serde_json::json;
 
 use super::security::UserDatabase;
 
-/// What the ids of user documents begin with.
+/// The beginning of the ids of user documents.
 const USER: &str = "org.couchdb.user:";
 
-/// How a CouchDB keeps databases for single users.
+/// The configuration of databases for single users.
 pub(super) struct PerUser {
     prefix: String,
     deletes: bool,
 }
 
 impl PerUser {
-    /// Asks the node; `None` where it keeps none.
+    /// Queries the node; `None` if it keeps no such databases.
     pub(super) fn of(http: &Http) -> Option<Self> {
         // A node that does not tell its configuration has the defaults, as far as is known.
         let setting = |key| http.config("couch_peruser", key).ok().flatten();
@@ -35,7 +35,7 @@ impl PerUser {
         String::from_utf8(name).ok().filter(|name| !name.is_empty())
     }
 
-    /// What is wrong with restoring a database of this name.
+    /// The problem of restoring a database with this name.
     pub(super) fn warning(&self, http: &Http, users: &UserDatabase, database: &str) -> Option<String> {
         let user = self.user(database)?;
         let id = format!("{USER}{user}");
@@ -50,26 +50,26 @@ impl PerUser {
                 "is deleted, and [couch_peruser] delete_dbs is true: CouchDB deletes {database} again when it starts"
             ),
             (true, false) => format!(
-                "is deleted: CouchDB takes the user out of the security object of {database} when it starts"
+                "is deleted: CouchDB removes the user from the security object of {database} when it starts"
             ),
             (false, _) => "does not exist, so nobody can log in as that user".into(),
         };
         let body = json!({"name": user, "password": "NEW_PASSWORD", "roles": [], "type": "user"}).to_string();
         let quoted = |text: &str| shlex::try_quote(text).map(Cow::into_owned).unwrap_or_default();
         Some(format!(
-            "{database} belongs to the user {user} (couch_peruser), whose document {id} {becomes}. Make that document before the \
-             restore: curl -u ADMIN -X PUT {} -H 'Content-Type: application/json' -d {}",
+            "{database} belongs to the user {user} (couch_peruser), whose document {id} {becomes}. Create that document before \
+             the restore: curl -u ADMIN -X PUT {} -H 'Content-Type: application/json' -d {}",
             quoted(&format!("{}{path}", http.url())),
             quoted(&body)
         ))
     }
 
-    /// What is wrong with restoring so many deleted documents into the database of users.
+    /// The problem of restoring this number of deleted documents into the database of users.
     pub(super) fn warning_of_users(&self, database: &str, deleted: u64) -> Option<String> {
         (self.deletes && deleted > 0).then(|| {
             format!(
                 "{database} gets {deleted} deleted documents, and [couch_peruser] delete_dbs is true: CouchDB deletes the \
-                 databases {}… of the users whose documents are deleted by that",
+                 databases {}… of the users whose documents this deletes",
                 self.prefix
             )
         })

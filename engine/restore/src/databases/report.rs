@@ -1,4 +1,4 @@
-//! What is asked of a restore of databases, and what it says before and after.
+//! The options, the plan and the result of a restore of databases.
 
 use std::path::PathBuf;
 
@@ -7,96 +7,96 @@ use serde::Serialize;
 use super::security::SecurityResult;
 use crate::selection::Rename;
 
-/// What to bring back, and how.
+/// The options of a restore of databases.
 #[derive(Debug, Clone)]
 pub struct DatabasesOptions {
     /// The archive.
     pub archive: PathBuf,
-    /// The databases, and the names that they get.
+    /// The databases and their new names.
     pub databases: Vec<Rename>,
-    /// Copies of every range of new databases; `None`: as many as in the archive, as far as there are nodes.
+    /// Copies of every range of new databases; `None`: as many as in the archive, limited by the number of nodes.
     pub copies: Option<usize>,
-    /// Whether documents may be added to databases that have some already.
+    /// Whether documents may be added to databases that already have some.
     pub merge: bool,
-    /// Whether local documents, such as checkpoints of replications, are brought back too.
+    /// Whether local documents, such as checkpoints of replications, are restored too.
     pub local: bool,
-    /// Number of threads that read an archive without table of contents; 0: as many as there are cores.
+    /// Number of threads that read an archive without a table of contents; 0: the number of cores.
     pub threads: usize,
 }
 
-/// What is going to be done, for the user to agree to.
+/// What a restore is going to do, for the user to confirm.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabasesDescription {
     /// The archive.
     pub archive: PathBuf,
-    /// When it was made, as it says.
+    /// When the archive was made, according to the archive.
     pub made: Option<String>,
-    /// Where CouchDB answers.
+    /// The URL of CouchDB.
     pub url: String,
     /// The databases.
     pub databases: Vec<DatabaseDescription>,
 }
 
-/// What is going to be done with a database.
+/// What is going to be done with one database.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabaseDescription {
     /// Its name in the archive.
     pub from: String,
-    /// The name that it gets.
+    /// Its new name.
     pub to: String,
     /// Documents in the archive.
     pub documents: u64,
     /// Documents that are deleted.
     pub deleted: u64,
-    /// What is there now.
+    /// What exists under the new name.
     pub found: FoundDescription,
     /// Number of ranges of a new database.
     pub q: usize,
-    /// Copies of each range that a new database is made with.
+    /// Copies of each range of a new database.
     pub n: usize,
-    /// Whether documents are placed by the first part of their ids.
+    /// Whether the database is partitioned.
     pub partitioned: bool,
-    /// What the user should know before.
+    /// What the user should know before the restore.
     pub warnings: Vec<String>,
 }
 
-/// What there is under the name that a database gets.
+/// What exists under the new name of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FoundDescription {
-    /// Nothing: it is made.
+    /// Nothing: the database is created.
     Nothing,
     /// An empty database.
     Empty,
-    /// What an interrupted restore of the same database has left: it goes on.
+    /// The unfinished result of an interrupted restore of the same database, which continues.
     Unfinished,
-    /// A database with documents: those of the archive are added.
+    /// A database with documents: the documents of the archive are added.
     Documents,
 }
 
-/// What was brought back.
+/// The result of a restore of databases.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabasesResult {
-    /// Where CouchDB answers.
+    /// The URL of CouchDB.
     pub url: String,
-    /// The databases, in the order in which they were asked for.
+    /// The databases, in the requested order.
     pub databases: Vec<DatabaseResult>,
-    /// Seconds in all.
+    /// The total duration in seconds.
     pub seconds: f64,
 }
 
-/// A database that was brought back.
+/// A restored database.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabaseResult {
     /// Its name in the archive.
     pub from: String,
-    /// The name that it got.
+    /// Its new name.
     pub to: String,
-    /// What was there before.
+    /// What existed under the new name before.
     pub found: FoundDescription,
-    /// Documents in the archive, deleted ones among them.
+    /// Documents in the archive, including deleted ones.
     pub documents: u64,
-    /// Whether it was brought to its end; else the same command goes on.
+    /// Whether the restore of the database is finished; if not, the same command resumes it.
     pub finished: bool,
     /// Revisions that were sent.
     pub revisions: u64,
@@ -104,17 +104,17 @@ pub struct DatabaseResult {
     pub bytes: u64,
     /// Local documents that were sent.
     pub local: u64,
-    /// Revisions that CouchDB does not take or that are damaged in the archive, and why; the first thousand of them.
+    /// The first thousand revisions that CouchDB refused or that are damaged in the archive, and why.
     pub refused: Vec<Refused>,
-    /// Number of these.
+    /// Number of revisions that were not restored.
     pub refused_revisions: u64,
-    /// What became of the security object.
+    /// The result for the security object.
     pub security: SecurityResult,
-    /// Seconds.
+    /// The duration in seconds.
     pub seconds: f64,
 }
 
-/// A revision that was not brought back.
+/// A revision that was not restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refused {
     /// The document.
@@ -126,14 +126,14 @@ pub struct Refused {
 }
 
 impl DatabasesResult {
-    /// Whether everything asked for is there.
+    /// Whether everything that was requested is restored.
     pub fn is_complete(&self) -> bool {
         self.databases.iter().all(DatabaseResult::is_complete)
     }
 }
 
 impl DatabaseResult {
-    /// Whether everything of it is there.
+    /// Whether the complete database is restored.
     pub fn is_complete(&self) -> bool {
         self.finished
             && self.refused_revisions == 0

@@ -1,4 +1,4 @@
-//! Who may use a database while it is being restored, and when it is complete.
+//! Who may use a database during and after its restore.
 //!
 //! Sources: `chttpd_db.erl` (`validate_security_can_be_edited/1`), `couch_db.erl` (`is_member/1`), `couch_users_db.erl`.
 
@@ -8,17 +8,17 @@ use serde::Serialize;
 use serde_json::json;
 use snapshot::{SnapshotDatabase, Walk};
 
-/// What the ids of user documents begin with.
+/// The beginning of the ids of user documents.
 const USER: &str = "org.couchdb.user:";
-/// The database of users where the configuration names no other.
+/// The default name of the database of users.
 const USERS: &str = "_users";
 
-/// The security object that lets nobody in but server admins.
+/// The security object that gives access to server admins only.
 pub(super) fn closed() -> Json {
     json!({"members": {"roles": ["_admin"]}, "admins": {"roles": ["_admin"]}}).into()
 }
 
-/// Whether it lets nobody in but server admins.
+/// Whether a security object gives access to server admins only.
 pub(super) fn is_closed(security: &Json) -> bool {
     ["members", "admins"].into_iter().all(|who| {
         let who = security.get(who);
@@ -28,7 +28,7 @@ pub(super) fn is_closed(security: &Json) -> bool {
     })
 }
 
-/// Whether it lets everybody read.
+/// Whether a security object lets everybody read.
 pub(super) fn is_open(security: &Json) -> bool {
     // CouchDB 1.0 called them readers.
     let members = security.get("members").or_else(|| security.get("readers"));
@@ -39,8 +39,7 @@ fn names<'j>(who: Option<&'j Json>, key: &str) -> &'j [Json] {
     who.and_then(|who| who.get(key)?.as_array()).unwrap_or_default()
 }
 
-/// The database whose documents CouchDB takes for its users. It shows nobody the documents of others there, whatever the
-/// security object says.
+/// CouchDB's database of users. CouchDB shows nobody the documents of other users there, regardless of the security object.
 #[derive(Debug, Clone)]
 pub(super) struct UserDatabase {
     name: String,
@@ -48,7 +47,7 @@ pub(super) struct UserDatabase {
 }
 
 impl UserDatabase {
-    /// Asks for its name, and whether its security object may be set.
+    /// Queries its name and whether its security object may be set.
     pub(super) fn of(http: &Http) -> Self {
         // A node that does not tell its configuration has the defaults, as far as is known.
         let setting = |section, key| http.config(section, key).ok().flatten();
@@ -63,42 +62,42 @@ impl UserDatabase {
         &self.name
     }
 
-    /// Whether a database of this name is it.
+    /// Whether a database with this name is the database of users.
     pub(super) fn is(&self, name: &str) -> bool {
         self.name == name
     }
 
-    /// Whether the security object of a database of this name may be set.
+    /// Whether the security object of a database with this name may be set.
     pub(super) fn lets_set_security_of(&self, name: &str) -> bool {
         self.is_editable || !self.is(name)
     }
 }
 
-/// Whether it was the database of users where it was saved.
+/// Whether a database was the database of users of the saved cluster.
 fn is_users(name: &str) -> bool {
     name.rsplit('/').next() == Some(USERS)
 }
 
-/// Whether an archived database holds users, with the hashes of their passwords.
+/// Whether an archived database holds users with their password hashes.
 pub(super) fn holds_users(source: &SnapshotDatabase) -> bool {
     let mut found = source.in_order_around_damage(&Walk::prefix(USER)).into_iter().flatten();
     is_users(source.name()) || found.any(|found| found.is_ok())
 }
 
-/// What a database's security object becomes.
+/// The security object that a restored database gets.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Wanted {
-    /// That of the archive.
+    /// The security object of the archive.
     Archive(Json),
-    /// Server admins only, though the archive has another: it would show others the hashes of passwords.
+    /// Access for server admins only, because the archive's security object would show password hashes to others.
     Closed {
-        /// What the archive has.
+        /// The archive's security object.
         archive: Json,
     },
 }
 
 impl Wanted {
-    /// What the security object of a restored database of this name is to be.
+    /// Decides which security object a restored database with this name gets.
     pub(super) fn of(
         source: &SnapshotDatabase,
         to: &str,
@@ -122,29 +121,29 @@ impl Wanted {
     }
 }
 
-/// What became of a database's security object.
+/// The result for a database's security object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "is")]
 pub enum SecurityResult {
-    /// That of the archive.
+    /// The security object of the archive.
     Restored,
-    /// What it was before: documents were added to a database.
+    /// The previous security object: documents were added to an existing database.
     Kept,
-    /// Server admins only: the archive's would show others the hashes of passwords.
+    /// Access for server admins only, because the archive's security object would show password hashes to others.
     Closed {
-        /// What the archive has, as JSON text.
+        /// The archive's security object as JSON text.
         archive: String,
     },
-    /// CouchDB did not let it be set.
+    /// CouchDB refused to set it.
     NotSet {
-        /// What the archive has, as JSON text.
+        /// The archive's security object as JSON text.
         archive: String,
-        /// What is there, as JSON text.
+        /// The current security object as JSON text.
         found: String,
-        /// What CouchDB said.
+        /// CouchDB's answer.
         reason: String,
     },
-    /// The restore did not come that far; server admins only, unless documents were added to a database.
+    /// The restore ended before it was set; access for server admins only, unless documents were added to an existing database.
     Unfinished,
 }
 

@@ -1,4 +1,4 @@
-//! Requests that write to a database, again where that may help, and what came of them.
+//! Sends requests that write to a database, repeats them if that may help, and records the results.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,48 +6,48 @@ use std::time::{Duration, Instant};
 
 use node::{Answer, Body, Method, NodeError};
 use outcome::report::Steps;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde_json::Value;
 
 use super::Refused;
 use super::limits::Limits;
 use super::target::Target;
 
-/// How long a request that fails is sent again: a node may be restarted meanwhile.
+/// How long a failing request is repeated: a node may be restarted in the meantime.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two attempts, at first and at most.
+/// The first and the longest pause between two attempts.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
-/// Attempts, and how long they take at least, until a request that fails each time while the node answers others is taken for
-/// one that CouchDB does not survive, in place of a node that is away.
+/// The number of attempts, and their minimum duration, after which a request counts as one that crashes CouchDB: it fails each
+/// time while the node answers other requests.
 const STUBBORN: (u32, Duration) = (4, Duration::from_secs(8));
-/// Documents of that kind, one after the other, after which the fault is not theirs.
+/// The number of such documents in a row after which the documents are not the cause.
 const MOST_STUBBORN: u32 = 8;
-/// How long an answer may take, besides the time for what is sent.
+/// How long an answer may take, in addition to the time for sending.
 const ANSWER: Duration = Duration::from_secs(300);
-/// What a slow connection carries, in bytes per second.
+/// The speed of a slow connection in bytes per second.
 const SLOW: u64 = 100 << 10;
-/// Refused revisions that are told one by one.
+/// The most refused revisions that are listed one by one.
 const TOLD: usize = 1000;
-/// Bytes that every request may have, whatever was refused.
+/// Bytes that every request may have, regardless of earlier refusals.
 const SMALLEST_REQUEST: usize = 16 << 10;
 
 /// A request with documents.
 pub(super) struct Sending<'p> {
     /// Method and path.
     pub(super) request: &'p str,
-    /// How many documents are in it.
+    /// Number of documents in the request.
     pub(super) documents: usize,
-    /// Its bytes.
+    /// Size of the request in bytes.
     pub(super) size: u64,
-    /// Bytes of its largest attachment.
+    /// Size of its largest attachment in bytes.
     pub(super) attachment: u64,
 }
 
-/// What became of a request with documents.
+/// The result of a request with documents.
 pub(super) enum Delivered {
     /// CouchDB answered.
     Answer(Answer),
-    /// It failed again and again, though the node answers otherwise; why.
+    /// The request failed repeatedly, although the node answers other requests; why.
     Failed(String),
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Delivered {
 pub(super) struct Sender<'s> {
     pub(super) target: Target<'s>,
     interrupted: &'s AtomicBool,
-    /// Whether something was not done for that.
+    /// Whether something was skipped because of an interruption.
     gave_up: AtomicBool,
     steps: &'s Steps<'s>,
     revisions: AtomicU64,
@@ -63,9 +63,9 @@ pub(super) struct Sender<'s> {
     locals: AtomicU64,
     refused: Mutex<Vec<Refused>>,
     refused_revisions: AtomicU64,
-    /// Requests for single documents that failed one after the other.
+    /// Consecutive failed requests with single documents.
     stubborn: AtomicU32,
-    /// Bytes of a request with many documents that CouchDB is known to take.
+    /// The size in bytes of a request with many documents that CouchDB is known to accept.
     request_limit: AtomicUsize,
 }
 
@@ -86,30 +86,33 @@ impl<'s> Sender<'s> {
         }
     }
 
-    /// A step is behind us.
+    /// A step is done.
     pub(super) fn step(&self, what: &str) {
         self.steps.count(&format!("{what}: {}", self.target.name));
     }
 
-    /// Fails where the user has had enough.
+    /// Fails if the user has interrupted the restore.
     pub(super) fn check_interrupted(&self) -> Result<()> {
         if self.interrupted.load(Ordering::Relaxed) {
             self.gave_up.store(true, Ordering::Relaxed);
             return Err(Failure::refused(
-                format!("interrupted while {} was being restored; a part of it is there", self.target.name),
-                "Give the same command again: it goes on where it was.",
+                Code::new("CC-R30"),
+                format!(
+                    "interrupted while {} was being restored; a part of it is restored",
+                    self.target.name
+                ),
+                "Run the same command again to resume.",
             ));
         }
         Ok(())
     }
 
-    /// Whether something was not done because the user has had enough.
+    /// Whether something was skipped because the user has interrupted the restore.
     pub(super) fn gave_up(&self) -> bool {
         self.gave_up.load(Ordering::Relaxed)
     }
 
-    /// Sends a request until there is an answer that says something about what was sent. `body` is asked for whenever it is
-    /// sent; `size` is its length.
+    /// Sends a request until an answer refers to what was sent. `body` is called for every attempt; `size` is its length.
     pub(super) fn ask<'b>(
         &self,
         method: &Method,
@@ -127,7 +130,7 @@ impl<'s> Sender<'s> {
         })
     }
 
-    /// Tries again what fails in a way that may pass.
+    /// Repeats what fails temporarily.
     pub(super) fn patiently<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let begun = Instant::now();
         let mut pause = PAUSE.0;
@@ -143,7 +146,7 @@ impl<'s> Sender<'s> {
         }
     }
 
-    /// Sends a request with documents until CouchDB says something about it.
+    /// Sends a request with documents until an answer refers to it.
     pub(super) fn deliver(
         &self,
         parcel: &Sending<'_>,
@@ -187,12 +190,12 @@ impl<'s> Sender<'s> {
         }
     }
 
-    /// Why CouchDB does not take a request, as far as its configuration says so.
+    /// Why CouchDB refuses a request, according to its configuration.
     fn refusal(&self, parcel: &Sending<'_>) -> Option<String> {
         Limits::of(self.target.http).refusal(parcel.size, parcel.attachment)
     }
 
-    /// Whether the node answers to something else.
+    /// Whether the node answers other requests.
     fn answers_otherwise(&self) -> bool {
         let asked =
             self.target.http.ask_within(Method::GET, &self.target.path(""), None, Duration::from_secs(20));
@@ -206,28 +209,28 @@ impl<'s> Sender<'s> {
         Ok(Delivered::Failed(error.to_string()))
     }
 
-    /// Bytes that a request with many documents may have.
+    /// The largest size in bytes of a request with many documents.
     pub(super) fn request_limit(&self) -> usize {
         self.request_limit.load(Ordering::Relaxed)
     }
 
-    /// A request of so many bytes was too large.
+    /// Records that a request of this size in bytes was too large.
     pub(super) fn was_too_large(&self, size: usize) {
         self.request_limit.fetch_min((size / 2).max(SMALLEST_REQUEST), Ordering::Relaxed);
     }
 
-    /// So many revisions have arrived.
+    /// Records the number of revisions that have arrived.
     pub(super) fn sent(&self, revisions: u64, bytes: u64) {
         self.revisions.fetch_add(revisions, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// So many local documents have arrived.
+    /// Records the number of local documents that have arrived.
     pub(super) fn sent_local(&self, documents: u64) {
         self.locals.fetch_add(documents, Ordering::Relaxed);
     }
 
-    /// A revision is not brought back.
+    /// Records a revision that is not restored.
     pub(super) fn refuse(&self, id: &str, rev: &str, reason: String) {
         if self.is_refused(id, rev) {
             return;
@@ -239,7 +242,7 @@ impl<'s> Sender<'s> {
         }
     }
 
-    /// A part of the archive cannot be read, and what is in it is not brought back.
+    /// Records a part of the archive that cannot be read and is not restored.
     pub(super) fn lose(&self, damage: &snapshot::Error) {
         let source = std::error::Error::source(damage).map_or_else(String::new, |e| format!(": {e}"));
         let (which, entries) = match damage {
@@ -260,7 +263,7 @@ impl<'s> Sender<'s> {
         self.revisions.load(Ordering::Relaxed)
     }
 
-    /// Number of bytes that were sent for them.
+    /// Number of bytes that were sent for these revisions.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -270,23 +273,23 @@ impl<'s> Sender<'s> {
         self.locals.load(Ordering::Relaxed)
     }
 
-    /// Number of revisions that are not brought back.
+    /// Number of revisions that are not restored.
     pub(super) fn refused_revisions(&self) -> u64 {
         self.refused_revisions.load(Ordering::Relaxed)
     }
 
-    /// Number of those that are remembered one by one.
+    /// Number of refused revisions that are recorded one by one.
     pub(super) fn remembered(&self) -> u64 {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
-    /// Whether this revision is known not to be brought back.
+    /// Whether this revision is known not to be restored.
     pub(super) fn is_refused(&self, id: &str, rev: &str) -> bool {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.iter().any(|refused| refused.id == id && refused.rev == rev)
     }
 
-    /// The first of those that are not brought back, in the order of their ids, and their number.
+    /// The first revisions that are not restored, in the order of their ids, and their number.
     pub(super) fn take_refused(&self) -> (Vec<Refused>, u64) {
         let mut refused = std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner));
         refused.sort_by(|a, b| (&a.id, &a.rev).cmp(&(&b.id, &b.rev)));
@@ -294,7 +297,7 @@ impl<'s> Sender<'s> {
     }
 }
 
-/// Whether a status says nothing about what was sent.
+/// Whether a status does not refer to what was sent.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..)
 }
@@ -307,12 +310,12 @@ fn may_pass(error: &NodeError) -> bool {
     }
 }
 
-/// How long a request may take that sends so many bytes.
+/// How long a request that sends this number of bytes may take.
 pub(super) fn limit(size: u64) -> Duration {
     ANSWER + Duration::from_secs(size / SLOW)
 }
 
-/// What CouchDB says of a document that it does not take.
+/// CouchDB's reason for refusing a document.
 pub(super) fn reason(row: &Value) -> String {
     let text = |key: &str| row[key].as_str().unwrap_or_default();
     match (text("error"), text("reason")) {

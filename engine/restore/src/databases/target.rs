@@ -1,11 +1,11 @@
-//! The database that documents are brought back to.
+//! The database into which documents are restored.
 
 use std::time::{Duration, Instant};
 
 use couchfile::json::Json;
 use couchfile::shard_map::ShardMap;
 use node::{Answer, Body, Http, Method, NodeError, encode};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use serde_json::Value;
 use snapshot::SnapshotDatabase;
 
@@ -13,25 +13,24 @@ use super::FoundDescription;
 use super::note::{ID, Note};
 use super::security::{self, UserDatabase};
 
-/// How many revisions of a document are remembered while documents are brought back: more than any has, so that none is
-/// forgotten on the way.
+/// The revisions limit during the restore: more than any document has, so that CouchDB keeps all of them.
 const LIFTED: u64 = 1_000_000;
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(150);
-/// The document that CouchDB makes in its database of users by itself.
+/// The document that CouchDB itself creates in its database of users.
 const AUTH: &str = "_design/_auth";
-/// How long it may take until what was written is seen by whoever asks: one of several copies may be behind for a moment.
+/// How long a write may take to become visible: one of several copies may be behind for a moment.
 const SEEN: Duration = Duration::from_secs(30);
 
-/// What a new database is made with.
+/// The properties of a new database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Number of ranges.
     pub(super) q: usize,
-    /// Copies of each.
+    /// Copies of each range.
     pub(super) n: usize,
     pub(super) partitioned: bool,
-    /// Whether ranges in the archive overlap: its shards were being split, and some documents are in two of them.
+    /// Whether ranges in the archive overlap: its shards were being split, and some documents are in two shards.
     pub(super) overlaps: bool,
 }
 
@@ -52,12 +51,12 @@ impl Shape {
     }
 }
 
-/// What there is under a database's name.
+/// What exists under a database's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
     Empty,
-    /// A restore of the same database was interrupted.
+    /// An interrupted restore of the same database.
     Unfinished(Note),
     Documents,
 }
@@ -73,8 +72,7 @@ impl Found {
     }
 }
 
-/// Refuses where whoever we are to CouchDB is no server admin: others may neither make databases nor pass by functions that
-/// validate documents.
+/// Refuses users that are not server admins: they can neither create databases nor bypass functions that validate documents.
 pub(super) fn check_admin(http: &Http) -> Result<()> {
     http.version()?;
     let session = http.get("/_session")?;
@@ -84,13 +82,13 @@ pub(super) fn check_admin(http: &Http) -> Result<()> {
     }
     Err(NodeError::Unauthorized {
         node: http.node().to_owned(),
-        request: "making databases".into(),
-        reason: "no server admin".into(),
+        request: "creating databases".into(),
+        reason: "not a server admin".into(),
     }
     .into())
 }
 
-/// A database of the cluster, there or not.
+/// A database of the cluster that may not exist.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'h> {
     pub(super) http: &'h Http,
@@ -102,31 +100,35 @@ impl<'h> Target<'h> {
         Self { http, name }
     }
 
-    /// The path of something in it: `/_security`.
+    /// The path of a part of the database, such as `/_security`.
     pub(super) fn path(&self, rest: &str) -> String {
         format!("/{}{rest}", encode(self.name))
     }
 
-    /// The address of something in it, without credentials.
+    /// The URL of a part of the database, without credentials.
     pub(super) fn url(&self, rest: &str) -> String {
         format!("{}{}", self.http.url(), self.path(rest))
     }
 
-    /// Its security object; `None` where there is no such database.
+    /// Its security object; `None` if the database does not exist.
     pub(super) fn look_at_security(&self) -> Result<Option<Json>> {
         if self.info()?.is_some() { self.security().map(Some) } else { Ok(None) }
     }
 
-    /// Looks what is there.
+    /// Inspects what exists.
     ///
-    /// Fails where documents cannot be brought there.
+    /// Fails if documents cannot be restored into it.
     pub(super) fn look(&self, shape: &Shape, note: &Note) -> Result<Found> {
         let Some(info) = self.info()? else { return Ok(Found::Nothing) };
         if (info["props"]["partitioned"] == true) != shape.partitioned {
             let (has, wanted) = if shape.partitioned { ("not ", "") } else { ("", "not ") };
             return Err(Failure::refused(
-                format!("{} is {has}partitioned there, and {wanted}partitioned in the archive", self.name),
-                "Give another name: --db NAME=NEWNAME.",
+                Code::new("CC-R25"),
+                format!(
+                    "{} is {has}partitioned in the cluster, but {wanted}partitioned in the archive",
+                    self.name
+                ),
+                "Choose another name: --db NAME=NEWNAME.",
             ));
         }
         if let Some(found) = self.note()? {
@@ -135,9 +137,10 @@ impl<'h> Target<'h> {
             }
             if !note.merge {
                 return Err(Failure::refused(
-                    format!("{} holds a restore that is not finished, {found}", self.name),
-                    "Finish that one with its own archive, or delete the database, or give another name: --db NAME=NEWNAME. \
-                     --merge adds to what is there.",
+                    Code::new("CC-R26"),
+                    format!("{} holds an unfinished restore {found}", self.name),
+                    "Finish that restore with its own archive, delete the database, or choose another name: --db NAME=NEWNAME. \
+                     Give --merge to add to the existing documents.",
                 ));
             }
         }
@@ -150,13 +153,14 @@ impl<'h> Target<'h> {
             return Ok(Found::Documents);
         }
         Err(Failure::refused(
-            format!("{} is there already, with {documents} documents and {deleted} deleted ones", self.name),
-            "Give another name (--db NAME=NEWNAME), or --merge to add the archive's documents to it: of each document the \
-             revisions of both sides stay, as after a replication.",
+            Code::new("CC-R27"),
+            format!("{} exists already, with {documents} documents and {deleted} deleted ones", self.name),
+            "Choose another name (--db NAME=NEWNAME), or give --merge to add the archive's documents to it: each document keeps \
+             the revisions of both sides, as after a replication.",
         ))
     }
 
-    /// Whether all that it holds is what CouchDB itself puts into a database of users.
+    /// Whether it holds only what CouchDB itself puts into a database of users.
     fn holds_auth_only(&self) -> Result<bool> {
         let rows = self.http.get(&self.path("/_all_docs?limit=2"))?;
         let ids: Option<Vec<&str>> =
@@ -164,7 +168,7 @@ impl<'h> Target<'h> {
         Ok(ids == Some(vec![AUTH]))
     }
 
-    /// How many ranges it has, and how many copies of each.
+    /// The number of ranges, and of copies of each range.
     pub(super) fn ranges(&self) -> Result<Option<(u64, u64)>> {
         let info = self.info()?;
         Ok(info.and_then(|info| Some((info["cluster"]["q"].as_u64()?, info["cluster"]["n"].as_u64()?))))
@@ -178,7 +182,7 @@ impl<'h> Target<'h> {
         }
     }
 
-    /// An answer that has to be a success.
+    /// Fails unless an answer is a success.
     fn expect(&self, method: &Method, rest: &str, answer: Answer) -> Result<Answer> {
         if answer.is_success() {
             return Ok(answer);
@@ -197,7 +201,7 @@ impl<'h> Target<'h> {
         .into()
     }
 
-    /// Makes it.
+    /// Creates the database.
     pub(super) fn create(&self, shape: &Shape) -> Result<()> {
         let Shape { q, n, partitioned, .. } = shape;
         let partitioned = if *partitioned { "&partitioned=true" } else { "" };
@@ -205,8 +209,9 @@ impl<'h> Target<'h> {
         let answer = self.http.ask(Method::PUT, &self.path(&rest), None)?;
         if answer.status == 412 {
             return Err(Failure::refused(
-                format!("somebody else has made {} just now", self.name),
-                "Give the command again to see what is there.",
+                Code::new("CC-R28"),
+                format!("someone else has just created {}", self.name),
+                "Run the same command again to see what it holds.",
             ));
         }
         self.expect(&Method::PUT, &rest, answer).map(|_| ())
@@ -221,12 +226,12 @@ impl<'h> Target<'h> {
         }
     }
 
-    /// Writes down what is being brought back.
+    /// Writes the note about the restore.
     pub(super) fn put_note(&self, note: &Note) -> Result<()> {
         self.put_local(ID, &note.to_json().into()).map(|_| ())
     }
 
-    /// The note is done with.
+    /// Removes the note.
     pub(super) fn remove_note(&self) -> Result<()> {
         let rest = format!("/{ID}");
         let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
@@ -242,7 +247,7 @@ impl<'h> Target<'h> {
         }
     }
 
-    /// Writes a local document in place of whatever there is. Tells whether that had to be done.
+    /// Writes a local document and replaces an existing one. Returns whether a write was necessary.
     pub(super) fn put_local(&self, id: &str, document: &Json) -> Result<bool> {
         let name = id.strip_prefix("_local/").unwrap_or(id);
         let rest = format!("/_local/{}", encode(name));
@@ -266,7 +271,7 @@ impl<'h> Target<'h> {
         Ok(true)
     }
 
-    /// An answer as JSON of any depth, with integers of any size.
+    /// Parses an answer as JSON of any depth, with integers of any size.
     fn exact(&self, rest: &str, answer: &Answer) -> Result<Json> {
         Json::parse(&answer.text).map_err(|e| {
             let asked = format!("GET {}", self.path(rest));
@@ -274,8 +279,8 @@ impl<'h> Target<'h> {
         })
     }
 
-    /// Lets nobody but server admins use it until it is complete. CouchDB does not allow that for its own database of users,
-    /// where it shows nobody what is not theirs.
+    /// Restricts access to server admins until the restore is complete. CouchDB does not allow that for its own database of
+    /// users, where it shows nobody the documents of others.
     pub(super) fn close(&self, users: &UserDatabase) -> Result<()> {
         let closed = security::closed();
         if !users.is(self.name) {
@@ -284,22 +289,22 @@ impl<'h> Target<'h> {
         self.set_security(&closed).map(|_| ())
     }
 
-    /// Has all ancestors of every revision remembered for now.
+    /// Raises the revisions limit, so that CouchDB keeps all ancestors of every revision for now.
     pub(super) fn lift_revs_limit(&self, limit: u64) -> Result<()> {
         self.put("/_revs_limit", &Json::from(limit.max(LIFTED)))
     }
 
-    /// Gives it the limits that it has in the archive.
+    /// Sets the limits from the archive.
     ///
-    /// Fails where it does not have them then.
+    /// Fails if the database does not have the limits afterwards.
     pub(super) fn set_limits(&self, source: &SnapshotDatabase) -> Result<()> {
         self.set("/_revs_limit", &source.revs_limit()?.into())?;
         self.set("/_purged_infos_limit", &source.purge_infos_limit()?.into())
     }
 
-    /// Gives it a security object; what CouchDB said where it does not let anybody do that.
+    /// Sets a security object; returns CouchDB's answer if CouchDB does not allow that.
     ///
-    /// Fails where it does not have it then.
+    /// Fails if the database does not have the object afterwards.
     pub(super) fn set_security(&self, security: &Json) -> Result<Option<String>> {
         let rest = "/_security";
         if self.security()? == *security {
@@ -325,7 +330,7 @@ impl<'h> Target<'h> {
         self.exact(rest, &answer)
     }
 
-    /// Sets something unless it is so already, and looks that it is.
+    /// Sets a value unless it is set already, and checks it.
     fn set(&self, rest: &str, value: &Json) -> Result<()> {
         if self.setting(rest)? == *value {
             return Ok(());
@@ -339,8 +344,9 @@ impl<'h> Target<'h> {
         while self.setting(rest)? != *value {
             if begun.elapsed() > SEEN {
                 return Err(Failure::incomplete(
-                    format!("{}{rest} was set, but something else is there", self.name),
-                    "Somebody else may have changed it. Give the same command again.",
+                    Code::new("CC-R29"),
+                    format!("{}{rest} was set, but reads back differently", self.name),
+                    "Someone else may have changed it. Run the same command again.",
                 ));
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -348,7 +354,7 @@ impl<'h> Target<'h> {
         Ok(())
     }
 
-    /// Waits until it has as many documents as it is to have, and as many deleted ones; tells what it has after that.
+    /// Waits until it has the expected number of documents and deleted documents; returns the numbers that it has.
     pub(super) fn counts(&self, enough: impl Fn(u64, u64) -> bool) -> Result<(u64, u64)> {
         let begun = Instant::now();
         loop {

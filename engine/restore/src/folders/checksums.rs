@@ -1,7 +1,7 @@
-//! Files for a CouchDB that does not know the checksums in them: MD5 takes their place.
+//! Replaces checksums by MD5 in files for a CouchDB that does not support the archive's checksums.
 //!
-//! CouchDB up to 3.3 takes a header with another checksum for none, and so the file for an empty or an older database; a
-//! document with another checksum it cannot read. It does not say so before it is too late.
+//! CouchDB up to 3.3 does not recognise a header with another checksum, and so treats the file as an empty or older database; it
+//! cannot read a document with another checksum. It does not report this before it is too late.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -20,7 +20,7 @@ pub const OLDEST_TARGET: (u64, u64) = (3, 1);
 /// The first CouchDB that reads XXH3; see docs/couch-format.md.
 const READS_XXH3: (u64, u64) = (3, 4);
 
-/// The oldest CouchDB that is going to read what is written, where it reads no checksum but MD5.
+/// The oldest CouchDB that will read the files, if it reads only MD5.
 pub(crate) fn only_md5<'v>(versions: impl IntoIterator<Item = &'v Version>) -> Option<Version> {
     let oldest = versions.into_iter().min_by_key(|version| version.numbers)?;
     (!oldest.at_least(READS_XXH3.0, READS_XXH3.1)).then(|| oldest.clone())
@@ -33,12 +33,12 @@ fn sums<R: ReadAt>(file: &DataFile, source: R) -> Result<Md5Sums<R>, CouchFileEr
     }
 }
 
-/// A file of an archive as a source with MD5 in it.
+/// A file of an archive as a source with MD5 checksums.
 pub(crate) fn with_md5<R: ReadAt>(file: &DataFile, path: &str, source: R) -> Result<Md5Sums<R>> {
     sums(file, source).map_err(|e| failed(path, e))
 }
 
-/// A file of an archive that is held in memory with MD5 in it; `None` where nothing else was there.
+/// A file of an archive in memory with MD5 checksums; `None` if it has no other checksums.
 pub(crate) fn content_with_md5(file: &DataFile, path: &str, content: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut changed: Option<Vec<u8>> = None;
     for change in with_md5(file, path, content)?.changes() {
@@ -49,8 +49,8 @@ pub(crate) fn content_with_md5(file: &DataFile, path: &str, content: &[u8]) -> R
     Ok(changed)
 }
 
-/// Puts MD5 into a file that has been written; whether anything else was there. `path` is the one in the archive, `at` where
-/// it was written to.
+/// Replaces the checksums in a written file by MD5; returns whether there were other checksums. `path` is the path in the
+/// archive, `at` the path of the written file.
 pub(crate) fn put_md5(file: &DataFile, path: &str, written: &File, at: &Path) -> Result<bool> {
     let io = |e| Failure::io("write", at, e);
     let source = written.try_clone().and_then(FileBytes::new).map_err(io)?;

@@ -1,4 +1,4 @@
-//! Where the files of a restored node go: into a folder of this machine, or through a stream to another one.
+//! Where the files of a restored node go: into a directory of this machine, or through a stream to another machine.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,18 +13,18 @@ use super::staging::Staging;
 /// Bytes read at a time.
 const PIECE: u64 = 1 << 20;
 
-/// The staging folder of one node.
+/// The staging directory of one node.
 pub(crate) enum Destination {
-    /// A folder of this machine.
+    /// A directory of this machine.
     Folder(Staging),
     /// A stream that another machine unpacks.
     Stream(Mutex<Stream>),
 }
 
-/// A stream to a node; nothing is left of it when it has ended or broken.
+/// A stream to a node; `None` after it has ended or broken.
 pub(crate) struct Stream {
     unpacking: Option<Box<dyn Unpacking>>,
-    /// Files that went through it, and their bytes.
+    /// Files that were sent through the stream, and their bytes.
     sent: (u64, u64),
 }
 
@@ -33,7 +33,7 @@ impl Destination {
         Self::Stream(Mutex::new(Stream { unpacking: Some(unpacking), sent: (0, 0) }))
     }
 
-    /// Whether large files can be put there piece by piece.
+    /// Whether large files can be written piece by piece.
     pub(crate) fn folder(&self) -> Option<&Staging> {
         match self {
             Self::Folder(staging) => Some(staging),
@@ -41,7 +41,7 @@ impl Destination {
         }
     }
 
-    /// Makes a folder, by its path below the data folder; the one that it is in is there.
+    /// Creates a directory, by its path below the data directory; its parent exists.
     pub(crate) fn create_folder(&self, path: &str) -> Result<()> {
         match self {
             Self::Folder(staging) => staging.create_folder(path),
@@ -49,7 +49,7 @@ impl Destination {
                 let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(unpacking) = stream.unpacking.as_mut() else {
                     return Err(Failure::bug(format!(
-                        "{path} was to be made through a stream that has ended"
+                        "{path} was to be created through a stream that has ended"
                     )));
                 };
                 Ok(unpacking.folder(path)?)
@@ -57,7 +57,7 @@ impl Destination {
         }
     }
 
-    /// Puts a file of these parts.
+    /// Writes a file of these parts.
     pub(crate) fn put(&self, path: &str, parts: &[&[u8]]) -> Result<()> {
         match self {
             Self::Folder(staging) => {
@@ -71,7 +71,7 @@ impl Destination {
         }
     }
 
-    /// Puts a file that is the first `keep` bytes of `source`, then `tail`.
+    /// Writes a file of the first `keep` bytes of `source`, followed by `tail`.
     pub(crate) fn copy(&self, path: &str, source: &dyn ReadAt, keep: u64, tail: &[u8]) -> Result<()> {
         let mut content = Part { source, offset: 0, end: keep }.chain(tail);
         match self {
@@ -84,12 +84,12 @@ impl Destination {
         }
     }
 
-    /// Makes durable what can be from here.
+    /// Makes the data durable, if that is possible from this machine.
     pub(crate) fn sync(&self) -> Result<()> {
         self.folder().map_or(Ok(()), Staging::sync)
     }
 
-    /// Ends the stream; gives how many files and bytes went through it.
+    /// Ends the stream; returns how many files and bytes were sent through it.
     pub(crate) fn finish(&self) -> Result<(u64, u64)> {
         let Self::Stream(stream) = self else { return Ok((0, 0)) };
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! Brings to the disk what has been written while more is being written.
+//! Writes data to the disk while more data is being written.
 //!
-//! Left to itself a kernel keeps some gigabytes in memory before it begins, and the disk would rest until the very end.
+//! A kernel keeps some gigabytes in memory before it begins to write, so that the disk would be idle until the end.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use outcome::Result;
 
 use super::destination::Destination;
 
-/// Between two rounds. Each one makes the file system close its journal, which others wait for: with one every second 200,000
-/// small files took a twentieth longer.
+/// Pause between two rounds. Each round makes the file system close its journal, which others wait for: with a round every
+/// second, 200,000 small files took a twentieth longer.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Does the work, and meanwhile makes durable what is there already.
+/// Does the work, and makes the data durable at the same time.
 ///
-/// Fails where the disk did: a file system tells of a lost write only once, so whoever hears of it has to pass it on.
+/// Fails if the disk did: a file system reports a lost write only once, so the error must be passed on.
 pub(crate) fn flushing<T>(destinations: &[Destination], work: impl FnOnce() -> T) -> Result<T> {
     let (done, is_done) = mpsc::channel::<()>();
     std::thread::scope(|scope| {

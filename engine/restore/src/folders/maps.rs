@@ -1,4 +1,4 @@
-//! Writes a `_dbs.couch` for every node: the same documents with the same revisions, a uuid of its own.
+//! Writes a `_dbs.couch` for every node: the same documents with the same revisions, and a new uuid for each.
 
 use std::io::{BufWriter, Write};
 
@@ -9,13 +9,13 @@ use couchfile::edit::{Edit, edit};
 use couchfile::header::HeaderEdit;
 use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::writer::{DatabaseWriter, NewDocument, Settings, random_uuid};
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::destination::Destination;
 use super::plan::{Plan, placed};
 
-/// Writes the shard maps of every node into its staging folder.
+/// Writes the shard maps of every node into its staging directory.
 pub(crate) fn write(
     contents: &Contents,
     plan: &Plan,
@@ -25,8 +25,9 @@ pub(crate) fn write(
     let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
     let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
         return Err(Failure::refused(
-            "no node is named to restore to",
-            "Give at least one target: DIR,NODENAME.",
+            Code::new("CC-R02"),
+            "no target is given",
+            "Give at least one target as DIR,NODENAME.",
         ));
     };
     let failed = |e| unusable(SHARD_MAPS, e);
@@ -68,8 +69,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name,
-/// where it gets one.
+/// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name, if it
+/// is renamed.
 pub(crate) fn rewritten(
     document: MapDocument,
     plan: &Plan,

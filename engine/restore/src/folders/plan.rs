@@ -6,60 +6,60 @@ use cluster::agreement::Promised;
 use contents::{Contents, Counted, FileProblem, MapDocument, unreadable};
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::suffix::{Suffixes, TakenSuffixes, now};
 use crate::selection::Chosen;
 
-/// Bytes that a file may take on disk beyond its length: its last block and what an edit appends.
+/// Bytes that a file may take on disk in addition to its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
 
-/// What will be written.
+/// The files to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// Nodes that get a copy, by the shard's path; the first one's copy keeps its uuid unless all are to be fresh.
+    /// Nodes that get a copy, by the shard's path. The first copy keeps its uuid, unless all copies get new ones.
     pub(crate) shards: HashMap<Box<str>, Box<[u16]>>,
-    /// View indexes that go along with their shard, by the shard's path.
+    /// View indexes that are restored with their shard, by the shard's path.
     pub(crate) views: HashMap<Box<str>, HashSet<String>>,
     /// Number of databases.
     pub(crate) databases: u64,
-    /// Bytes that each target will take.
+    /// Bytes that each target needs.
     pub(crate) bytes: Vec<u64>,
     pub(crate) left_out: Vec<FileProblem>,
     pub(crate) views_left_out: Vec<FileProblem>,
     pub(crate) deleted_meanwhile: Vec<String>,
     /// Shards in the archive that no map names.
     pub(crate) orphans: u64,
-    /// Databases of the archive whose documents are placed by the first part of their ids.
+    /// Partitioned databases of the archive.
     pub(crate) partitioned: HashSet<Box<str>>,
-    /// How many documents every database is to hold.
+    /// The number of documents that each database should hold.
     pub(crate) promised: Promised,
     /// The nodes that the archive's shard maps name.
     pub(crate) sources: HashSet<String>,
-    /// Which databases are wanted.
+    /// Which databases are selected.
     pub(crate) chosen: Chosen,
-    /// Nodes whose configuration files are in the archive; they are not written.
+    /// Nodes whose configuration files are in the archive; these files are not restored.
     pub(crate) configured: Vec<String>,
-    /// The ranges that count, of databases that were saved in the middle of shard splitting.
+    /// The ranges in use of databases that were saved during shard splitting.
     rings: HashMap<String, Vec<Range>>,
-    /// Databases whose maps are not written, though they are wanted.
+    /// Selected databases whose maps are not written.
     skipped: HashSet<String>,
-    /// What follows the databases' names in file names, where that is not what it was.
+    /// The new suffix of the databases, if it changes.
     pub(crate) new_suffix: Option<String>,
     /// The suffixes that databases have in the archive.
     pub(crate) suffixes: TakenSuffixes,
-    /// Names with suffixes of the wanted databases, as they are in the archive.
+    /// Names of the selected databases with their suffixes in the archive.
     pub(crate) with_suffixes: HashSet<Box<str>>,
-    /// Shards whose file name, read without their map, says another name or suffix than the map, by their path in the archive.
+    /// Shards whose file name, read without their map, gives another name or suffix than the map, by their path in the archive.
     misread: HashMap<Box<str>, ShardName>,
 }
 
 impl Plan {
-    /// Plans the restore of what is wanted of an archive.
+    /// Plans the restore of the selected databases of an archive.
     ///
-    /// Fails where a shard is missing or damaged and databases like that are not to be left out, and where the selection makes
-    /// no sense for this archive.
+    /// Fails if a shard is missing or damaged and such databases are not to be left out, or if the selection does not fit this
+    /// archive.
     pub(crate) fn make(contents: &Contents, options: &RestoreOptions) -> Result<Self> {
         let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
         let chosen = Chosen::of(&options.selection, || present(contents))?;
@@ -98,7 +98,8 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Decides which suffix databases get: a new one, where `needed` or said, is none of their own and none of `taken`.
+    /// Decides which suffix databases get. A new suffix, if it is `needed` or requested, differs from their own suffixes and from
+    /// those in `taken`.
     pub(crate) fn choose_suffix(&mut self, suffixes: &Suffixes, needed: bool, taken: &TakenSuffixes) {
         let is_new = match suffixes {
             Suffixes::AsNeeded => needed,
@@ -114,19 +115,20 @@ impl Plan {
         self.new_suffix = is_new.then(|| all.next(now()));
     }
 
-    /// Refuses where there is no database to restore.
+    /// Refuses an archive without a database to restore.
     pub(crate) fn refuse_empty(&self, archive: &str) -> Result<()> {
         if self.databases > 0 {
             return Ok(());
         }
         let shards = match self.orphans {
             0 => String::new(),
-            n => format!(", though {archive} holds {n} shards that belong to none"),
+            n => format!(", although {archive} holds {n} shards that belong to no database"),
         };
         Err(Failure::incomplete(
+            Code::new("CC-R09"),
             format!("the shard maps in the archive name no database that can be restored{shards}"),
-            "Use another backup: the shard maps (_dbs.couch) of the node were lost when this one was made, or nothing was in it. \
-             Give --allow-empty to restore no databases at all.",
+            "Use another backup: when this one was made, the node's shard maps (_dbs.couch) were lost or the node had no \
+             databases. Give --allow-empty to restore no databases at all.",
         ))
     }
 
@@ -182,12 +184,12 @@ impl Plan {
         }
     }
 
-    /// The name under which a database of the archive is written; `None` where it is not.
+    /// The name under which a database of the archive is written; `None` if it is not written.
     pub(crate) fn name_of<'p>(&'p self, db: &'p str) -> Option<&'p str> {
         self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
     }
 
-    /// An archived map with the ranges that count.
+    /// An archived map with the ranges in use.
     pub(crate) fn counted(&self, map: ShardMap) -> ShardMap {
         match self.rings.get(&map.db) {
             Some(ring) => map.with_ranges(ring),
@@ -195,13 +197,13 @@ impl Plan {
         }
     }
 
-    /// Whether the database of a planned file gets another name.
+    /// Whether the database of a planned file is renamed.
     pub(crate) fn is_renamed(&self, file: &DataFile) -> bool {
         let shard = self.shard_of(file);
         shard.is_some_and(|shard| self.chosen.name_of(&shard.db).is_some_and(|name| name != shard.db))
     }
 
-    /// The file of a node that a planned file of the archive becomes, where its database gets another name or suffix.
+    /// The path on a node of a planned file of the archive, if its database gets another name or suffix.
     pub(crate) fn renamed(&self, file: &DataFile) -> Option<DataFile> {
         let archived = self.shard_of(file)?;
         let name = self.chosen.name_of(&archived.db)?;
@@ -216,7 +218,7 @@ impl Plan {
         })
     }
 
-    /// The shard that a planned file is of, as its map calls it.
+    /// The shard of a planned file, as its map names it.
     fn shard_of<'s>(&'s self, file: &'s DataFile) -> Option<&'s ShardName> {
         let shard = match file {
             DataFile::ShardMaps => return None,
@@ -229,7 +231,7 @@ impl Plan {
     }
 }
 
-/// The names of the databases that an archive can give back.
+/// The names of the databases that can be restored from an archive.
 fn present(contents: &Contents) -> Result<Vec<String>> {
     let mut names = contents.maps.names()?;
     let deleted: HashSet<&String> = contents.deleted_meanwhile().iter().collect();
@@ -237,39 +239,39 @@ fn present(contents: &Contents) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What will be written of one database; made on any thread.
+/// The files to be written of one database; computed on any thread.
 struct OfDatabase {
     /// Its name in the archive.
     db: String,
-    /// The one that it gets.
+    /// Its new name.
     name: String,
-    /// Whether it is not to be restored at all.
+    /// Whether the database is not restored.
     skip: bool,
     problems: Vec<String>,
     shards: Vec<OfShard>,
-    /// Deleted ones counted.
+    /// Number of documents, including deleted ones.
     documents: u64,
-    /// Whether its documents are placed by the first part of their ids.
+    /// Whether the database is partitioned.
     partitioned: bool,
-    /// The nodes that its map names in the archive.
+    /// The nodes in its archived map.
     sources: Vec<String>,
-    /// What follows its name in file names in the archive.
+    /// Its suffix in the archive.
     suffix: String,
-    /// Its shards that are in the archive, those that do not count among them.
+    /// Its shards in the archive, including those not in use.
     archived: u64,
-    /// The ranges that count, where these are not all.
+    /// The ranges in use, if these are not all ranges.
     ring: Option<Vec<Range>>,
 }
 
 struct OfShard {
     /// In the archive.
     path: Box<str>,
-    /// What its map calls it, where its file name says something else.
+    /// The name in its map, if it differs from its file name.
     misread: Option<ShardName>,
     targets: Box<[u16]>,
     views: HashSet<String>,
     views_left_out: Vec<FileProblem>,
-    /// Bytes that a copy takes, its view indexes with it.
+    /// Bytes of a copy with its view indexes.
     size: u64,
 }
 
@@ -342,14 +344,14 @@ impl OfDatabase {
     }
 }
 
-/// The shard, where its file name alone says something else: a database without suffix may have a name that ends like one.
+/// The shard, if its file name alone means something else: a database without a suffix may have a name that ends like a suffix.
 fn misread(path: &str, shard: &ShardName) -> Option<ShardName> {
     let as_read = DataFile::parse(path);
     (as_read != Some(DataFile::Shard(shard.clone()))).then(|| shard.clone())
 }
 
-/// The map of a database on the new nodes. It keeps its ranges and properties; its copies are spread like CouchDB does it,
-/// beginning at a node that depends on the name that it gets.
+/// The map of a database on the new nodes. It keeps its ranges and properties. Its copies are distributed as CouchDB does it,
+/// beginning at a node that depends on the database's new name.
 pub(crate) fn placed(mut map: ShardMap, name: &str, nodes: &[String], copies: Option<usize>) -> ShardMap {
     let copies = copies.unwrap_or_else(|| map.copies());
     let first = crc32fast::hash(name.as_bytes()) as usize % nodes.len().max(1);
@@ -361,13 +363,14 @@ fn damaged(left_out: &[FileProblem]) -> Failure {
     let shown: Vec<String> =
         left_out.iter().take(5).map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
     Failure::incomplete(
+        Code::new("CC-R10"),
         format!(
-            "{} databases cannot be restored whole: {}{}",
+            "{} databases cannot be restored completely: {}{}",
             left_out.len(),
             shown.join("; "),
             if left_out.len() > 5 { "; …" } else { "" }
         ),
-        "Use another backup, or give --skip-damaged to restore all databases but these. (CouchDB would make empty \
-         databases of what is missing.)",
+        "Use another backup, or give --skip-damaged to restore all databases except these. (CouchDB would create empty \
+         databases in place of missing shards.)",
     )
 }

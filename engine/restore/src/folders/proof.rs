@@ -1,5 +1,5 @@
-//! Proves every file while it is being staged, before any node is stopped: what is damaged in the archive must not take the place
-//! of what is good on the nodes.
+//! Checks every file while it is being staged, before any node is stopped: damaged files of the archive must not replace intact
+//! files on the nodes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,15 +14,15 @@ use outcome::report::{Notice, Reporter, Severity};
 
 use super::plan::Plan;
 
-/// So many problems of a shard are named where a restore is refused.
+/// The most problems of a shard that a refusal names.
 const NAMED: usize = 5;
 
-/// What is damaged in an archive.
+/// The damage in an archive.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Damage {
-    /// By the shards' paths below the data folder.
+    /// Damaged shards, by their paths below the data directory.
     pub(crate) shards: Vec<FileProblem>,
-    /// By the shards' paths, with the indexes' signatures.
+    /// Damaged view indexes, by the shards' paths, with the indexes' signatures.
     pub(crate) views: Vec<(String, String, String)>,
 }
 
@@ -31,7 +31,7 @@ impl Damage {
         self.shards.is_empty() && self.views.is_empty()
     }
 
-    /// Has plans of this archive made from now on know of it.
+    /// Makes later plans of this archive use the recorded damage.
     pub(crate) fn note_in(&self, contents: &mut Contents) {
         for FileProblem { path, problem } in &self.shards {
             if let Some(facts) = contents.shards.get_mut(path.as_str()) {
@@ -48,10 +48,10 @@ impl Damage {
     }
 }
 
-/// What has been proven so far.
+/// The result of the checks so far.
 pub(crate) struct Proof<'p> {
     plan: &'p Plan,
-    /// Whether `verify` has found all of the backup intact.
+    /// Whether `verify` has found the complete backup intact.
     is_spared: bool,
     checker: Checker,
     found: Mutex<Damage>,
@@ -59,7 +59,7 @@ pub(crate) struct Proof<'p> {
 }
 
 impl<'p> Proof<'p> {
-    /// For files of this backup. One that was verified on this machine is not checked again.
+    /// A check for files of this backup. A backup that was verified on this machine is not checked again.
     pub(crate) fn new(contents: &Contents, plan: &'p Plan, threads: usize, reporter: &dyn Reporter) -> Self {
         let verified_at = contents::verified_at(&*contents.source);
         if let Some(when) = &verified_at {
@@ -76,7 +76,7 @@ impl<'p> Proof<'p> {
         }
     }
 
-    /// Whether anything is damaged: then nothing of all this will be put in place, and the rest is only checked.
+    /// Whether anything is damaged: then nothing will be put in place, and the other files are only checked.
     pub(crate) fn is_damaged(&self) -> bool {
         self.is_damaged.load(Ordering::Relaxed)
     }
@@ -93,9 +93,9 @@ impl<'p> Proof<'p> {
         self.is_damaged.store(true, Ordering::Relaxed);
     }
 
-    /// Checks a shard as `verify` does; `false` where it is damaged.
+    /// Checks a shard as `verify` does; `false` if it is damaged.
     ///
-    /// Fails where its bytes cannot be read, and where a newer CouchDB wrote it.
+    /// Fails if the file cannot be read or was written by a newer CouchDB.
     pub(crate) fn shard(&self, shard: &ShardName, content: &dyn ReadAt) -> Result<bool, CouchFileError> {
         if self.is_spared {
             return Ok(true);
@@ -111,7 +111,7 @@ impl<'p> Proof<'p> {
         Ok(false)
     }
 
-    /// Checks a view index as `verify` does; `false` where it is damaged.
+    /// Checks a view index as `verify` does; `false` if it is damaged.
     pub(crate) fn view(
         &self,
         shard: &ShardName,

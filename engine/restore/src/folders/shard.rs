@@ -1,4 +1,4 @@
-//! One copy of a shard: the data as it is, another header.
+//! One copy of a shard: unchanged data with a new header.
 
 use std::collections::HashSet;
 
@@ -11,28 +11,28 @@ use couchfile::internal_replication;
 use couchfile::read_at::ReadAt;
 use couchfile::writer::random_uuid;
 
-/// How a copy differs from what was archived.
+/// How a copy differs from the archived file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Copy<'a> {
     /// The node that will open it.
     pub(crate) node: &'a str,
-    /// Its number among the copies.
+    /// The number of the copy.
     pub(crate) number: usize,
     /// Uuids for all copies.
     pub(crate) uuids: &'a CopyUuids,
-    /// Signatures of the view indexes that go along.
+    /// Signatures of the view indexes that are restored with it.
     pub(crate) views: Option<&'a HashSet<String>>,
-    /// Limits of its database, where CouchDB told them: a compaction may have lost them in the file.
+    /// Limits of its database, if CouchDB reported them: a compaction may have lost them in the file.
     pub(crate) limits: Option<DatabaseLimits>,
-    /// The security object, where the archived shards do not agree on it.
+    /// The security object, if the archived shards have different ones.
     pub(crate) security: Option<&'a serde_json::Value>,
 }
 
-/// Uuids for all copies of a range. No two live copies may have the same.
+/// Uuids for all copies of a range. No two live copies may have the same uuid.
 #[derive(Debug, Clone)]
 pub(crate) struct CopyUuids {
     fresh: Vec<String>,
-    /// Whether the first copy keeps the archived one.
+    /// Whether the first copy keeps the archived uuid.
     keep_first: bool,
 }
 
@@ -59,12 +59,12 @@ impl CopyUuids {
 
 /// Computes the end of a copy.
 ///
-/// The copies of a range hold the same data, and all of them note that of each other: else internal replication would compare every
-/// document once, and write two commits for it on each side.
+/// The copies of a range hold the same data, and each copy records that about the others. Otherwise internal replication would
+/// compare every document once, and write two commits for it on each side.
 ///
-/// Local documents of internal replication (`_local/shard-sync-…`, `_local/purge-mem3-…`) name uuids of copies that are no
-/// more, so they go; the purge checkpoint of a view index (`_local/purge-mrview-…`) stays or goes with its index.
-/// Everything else, clients' checkpoints among it, stays.
+/// Local documents of internal replication (`_local/shard-sync-…`, `_local/purge-mem3-…`) name uuids of copies that do not exist
+/// any more, so they are removed. The purge checkpoint of a view index (`_local/purge-mrview-…`) is kept or removed with its
+/// index. Everything else, including clients' checkpoints, stays.
 pub(crate) fn tail<R: ReadAt>(database: &Database<R>, copy: Copy<'_>) -> Result<EditedTail, CouchFileError> {
     let uuids = copy.uuids.of(database)?;
     let uuid = uuids.get(copy.number).cloned();

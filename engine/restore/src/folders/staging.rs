@@ -1,4 +1,4 @@
-//! A target folder in the making.
+//! A target directory that is being written.
 
 use std::collections::HashSet;
 use std::fs::{DirBuilder, File};
@@ -9,39 +9,39 @@ use std::sync::{Mutex, PoisonError};
 
 use couchfile::data_dir::SHARD_MAPS;
 use node::Modes;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::fs::{FlockOperation, Gid, Uid};
 
-/// Where everything is written first, inside the target.
+/// The staging directory inside the target.
 const STAGING: &str = ".couchcopy-restore";
-/// Held while a restore runs.
+/// The lock file, held while a restore runs.
 const LOCK: &str = "lock";
-/// There from the moment on when everything is written and gets its name.
+/// Exists from the time when everything is written and renaming begins.
 const NAMING: &str = "naming";
-/// What gets its name before the shard maps do.
+/// What is renamed before the shard maps.
 const NAMED_FIRST: [&str; 2] = [".shards", "shards"];
-/// What a fresh file system may hold.
+/// What a new file system may hold.
 const HARMLESS: [&str; 1] = ["lost+found"];
 
-/// A target folder whose content is being written.
+/// A target directory whose content is being written.
 #[derive(Debug)]
 pub(crate) struct Staging {
     target: PathBuf,
     folder: PathBuf,
-    /// Folders that are there already.
+    /// Directories that exist already.
     made: Mutex<HashSet<PathBuf>>,
-    /// Who is to own everything, where that is not us.
+    /// The owner of everything, if it is not the current user.
     owner: Option<(Uid, Gid)>,
-    /// What they may do with it.
+    /// The permissions of the owner and group.
     modes: Modes,
-    /// The folder, open from the beginning: a file system tells of lost writes to whoever had it open by then.
+    /// The directory, open from the beginning: a file system reports lost writes only to descriptors that were open at that time.
     handle: File,
-    /// Whether it is to outlast a failure of the machine.
+    /// Whether the data must survive a failure of the machine.
     durable: bool,
     _lock: Option<File>,
 }
 
-/// Refuses a folder that holds anything but what an interrupted restore of ours left.
+/// Refuses a directory that holds anything except the leftovers of an interrupted restore.
 pub(crate) fn check_empty(target: &Path) -> Result<()> {
     let entries = match std::fs::read_dir(target) {
         Ok(entries) => entries,
@@ -53,16 +53,17 @@ pub(crate) fn check_empty(target: &Path) -> Result<()> {
         let name = name.to_string_lossy();
         if name != STAGING && !HARMLESS.contains(&name.as_ref()) && !is_half_named(target, &name) {
             return Err(Failure::refused(
+                Code::new("CC-R05"),
                 format!("{} is not empty: it holds {name}", target.display()),
-                "An offline restore writes into new or empty folders only. Move the old data aside first, e.g. to \
-                 DIR.old on the same file system.",
+                "An offline restore writes only into new or empty directories. Move the old data out of the way first, for \
+                 example to DIR.old on the same file system.",
             ));
         }
     }
     Ok(())
 }
 
-/// Whether a restore of ours was interrupted between giving this its name and giving the shard maps theirs.
+/// Whether a restore was interrupted between renaming this entry and renaming the shard maps.
 fn is_half_named(target: &Path, name: &str) -> bool {
     let there = |path: PathBuf| std::fs::symlink_metadata(path).is_ok();
     let staging = target.join(STAGING);
@@ -74,16 +75,16 @@ fn is_half_named(target: &Path, name: &str) -> bool {
 }
 
 impl Staging {
-    /// Begins. What an interrupted restore left in its staging folder is removed.
+    /// Begins staging. Leftovers of an interrupted restore in its staging directory are removed.
     ///
-    /// Fails where another restore is at work there, or where there is not room for `bytes`.
+    /// Fails if another restore uses the directory, or if there is no space for `bytes`.
     pub(crate) fn create(target: &Path, bytes: u64) -> Result<Self> {
         let folder = target.join(STAGING);
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(target)
-            .map_err(|e| Failure::io("create the folder", target, e))?;
+            .map_err(|e| Failure::io("create the directory", target, e))?;
         check_empty(target)?;
         let owner = foreign_owner(target)?;
         let modes = modes_within(target)?;
@@ -96,12 +97,13 @@ impl Staging {
                     std::fs::symlink_metadata(&folder).map_err(|e| Failure::io("read", &folder, e))?;
                 if !found.is_dir() {
                     return Err(Failure::refused(
-                        format!("{} is not a folder", folder.display()),
+                        Code::new("CC-R06"),
+                        format!("{} is not a directory", folder.display()),
                         "Remove it and try again.",
                     ));
                 }
             }
-            Err(e) => return Err(Failure::io("create the folder", folder, e)),
+            Err(e) => return Err(Failure::io("create the directory", folder, e)),
         }
         let lock = lock(&folder)?;
         for name in NAMED_FIRST {
@@ -126,13 +128,13 @@ impl Staging {
         Ok(Self { target, folder, made, owner, modes, handle, durable: true, _lock: Some(lock) })
     }
 
-    /// One whose content nobody wants any more after a failure of the machine: nothing waits for the disk.
+    /// Begins staging of data that need not survive a failure of the machine: nothing waits for the disk.
     pub(crate) fn for_now(self) -> Self {
         Self { durable: false, ..self }
     }
 
-    /// Writes into a folder that is there, whoever made it, and that gets its name from whoever did. Root gives files to the
-    /// owner of `like`, and the group may do with them what it may do with `like`.
+    /// Writes into an existing directory that its creator renames later. If couchcopy runs as root, files get the owner of
+    /// `like`, and the group gets the same permissions as for `like`.
     pub(crate) fn within(folder: &Path, like: &Path) -> Result<Self> {
         let handle = File::open(folder).map_err(|e| Failure::io("open", folder, e))?;
         Ok(Self {
@@ -147,7 +149,7 @@ impl Staging {
         })
     }
 
-    /// Creates a file that is not there yet, by its path below the data folder, with the folders above it.
+    /// Creates a new file, by its path below the data directory, with the directories above it.
     pub(crate) fn create_file(&self, path: &str) -> Result<File> {
         let full = self.folder.join(path);
         if let Some(parent) = full.parent() {
@@ -168,17 +170,17 @@ impl Staging {
         Ok(file)
     }
 
-    /// The full path of a file in the making, for messages.
+    /// The full path of a file that is being written, for messages.
     pub(crate) fn path_of(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
 
-    /// Makes a folder, by its path below the data folder, with those above it.
+    /// Creates a directory, by its path below the data directory, with the directories above it.
     pub(crate) fn create_folder(&self, path: &str) -> Result<()> {
         self.make_folder(&self.folder.join(path))
     }
 
-    /// Gives a new file or folder its permissions where the process's mask may have taken some of them.
+    /// Sets the permissions of a new file or directory, in case the process's umask has removed some.
     fn allow(&self, path: &Path, mode: u32) -> Result<()> {
         if self.modes.are_default() {
             return Ok(());
@@ -205,7 +207,7 @@ impl Staging {
             }
             // Another thread was faster.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(Failure::io("create the folder", folder, e)),
+            Err(e) => return Err(Failure::io("create the directory", folder, e)),
         }
         made().insert(folder.to_owned());
         Ok(())
@@ -219,14 +221,14 @@ impl Staging {
         rustix::fs::syncfs(&self.handle).map_err(|e| Failure::io("make durable", &self.folder, e.into()))
     }
 
-    /// Gives everything but the shard maps its name: without them it is no databases yet.
+    /// Renames everything except the shard maps: without them there are no databases yet.
     pub(crate) fn name_data(&self) -> Result<()> {
         let naming = self.folder.join(NAMING);
         File::create(&naming).map_err(|e| Failure::io("create", naming, e))?;
         self.name(&NAMED_FIRST)
     }
 
-    /// Gives the shard maps their name and removes what is left of the staging folder.
+    /// Renames the shard maps and removes the staging directory.
     pub(crate) fn complete(&self) -> Result<()> {
         self.name(&[SHARD_MAPS])?;
         let durable = |path: &Path| {
@@ -260,7 +262,7 @@ impl Staging {
     }
 }
 
-/// Takes the lock of a staging folder; it ends with the process.
+/// Takes the lock of a staging directory; it ends with the process.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let file = File::options()
@@ -272,8 +274,9 @@ fn lock(folder: &Path) -> Result<File> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Failure::refused(
-            format!("another restore is at work in {}", folder.display()),
-            "Wait for it to end, or end it.",
+            Code::new("CC-R07"),
+            format!("another restore is running in {}", folder.display()),
+            "Wait until it ends, or end it.",
         )),
         Err(e) => Err(Failure::io("lock", path, e.into())),
     }
@@ -285,7 +288,7 @@ fn remove(path: &Path) -> Result<()> {
     removed.map_err(|e| Failure::io("remove", path, e))
 }
 
-/// The owner of a folder, where root makes files for somebody else.
+/// The owner of a directory, if root creates files for another user.
 fn foreign_owner(target: &Path) -> Result<Option<(Uid, Gid)>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
@@ -297,24 +300,26 @@ fn foreign_owner(target: &Path) -> Result<Option<(Uid, Gid)>> {
     Ok(Some((Uid::from_raw(found.uid()), Gid::from_raw(found.gid()))))
 }
 
-/// Permissions that fit into a folder.
+/// Permissions that fit a directory.
 fn modes_within(folder: &Path) -> Result<Modes> {
     let found = std::fs::metadata(folder).map_err(|e| Failure::io("read", folder, e))?;
     Ok(Modes::within(found.mode()))
 }
 
 fn check_room(target: &Path, bytes: u64) -> Result<()> {
-    let found = rustix::fs::statvfs(target).map_err(|e| Failure::io("ask for room in", target, e.into()))?;
+    let found =
+        rustix::fs::statvfs(target).map_err(|e| Failure::io("query the free space of", target, e.into()))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     if free < bytes {
         return Err(Failure::refused(
+            Code::new("CC-R08"),
             format!(
-                "{} has {} MiB free, the restore needs about {} MiB",
+                "{} has {} MiB free, but the restore needs about {} MiB",
                 target.display(),
                 free >> 20,
                 bytes >> 20
             ),
-            "Make room, or restore to a larger file system.",
+            "Free some space, or restore to a larger file system.",
         ));
     }
     Ok(())

@@ -1,45 +1,44 @@
-//! What follows the names of restored databases in file names.
+//! The suffixes of restored databases.
 //!
-//! An index that lies outside the data folder is found by the name of its shard, and is brought up to date only where its
-//! database's sequence is larger than its own. One that has seen a newer state than the one that comes back would answer from
-//! it for ever. So a database that replaces a newer state gets a new suffix, as CouchDB gives one to a database that is made
-//! again.
+//! An index outside the data directory is found by the name of its shard, and is updated only if its database's sequence is
+//! larger than its own. An index of a newer state than the restored one would answer from that state for ever. So a database that
+//! replaces a newer state gets a new suffix, as CouchDB gives one to a database that is created again.
 
 use std::collections::HashSet;
 
 /// Which suffix restored databases get.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Suffixes {
-    /// A new one where they may replace a newer state, else the one that they have in the archive.
+    /// A new suffix if the databases may replace a newer state, else their suffixes in the archive.
     #[default]
     AsNeeded,
-    /// A new one.
+    /// A new suffix.
     New,
-    /// The one that they have in the archive.
+    /// The suffixes in the archive.
     Keep,
-    /// This one, which an interrupted restore has chosen.
+    /// This suffix, which an interrupted restore has chosen.
     Chosen(String),
 }
 
-/// Seconds that a suffix may lie ahead of our clock before it does not count as a time any more.
+/// Seconds that a suffix may be ahead of the clock of this machine and still count as a time.
 const AHEAD: u64 = 24 * 3600;
 
-/// Suffixes that databases have or had, as far as they are times.
+/// Suffixes that databases have or had, if they are times.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TakenSuffixes(HashSet<u64>);
 
 impl TakenSuffixes {
-    /// Notes a suffix; one that is no time cannot be met again.
+    /// Records a suffix. A suffix that is not a time cannot occur again.
     pub(crate) fn note(&mut self, suffix: &str) {
         self.0.extend(seconds(suffix));
     }
 
-    /// Notes all of another list.
+    /// Records all suffixes of another list.
     pub(crate) fn note_all(&mut self, other: &Self) {
         self.0.extend(&other.0);
     }
 
-    /// A suffix that no database has: the present time, or a later second where clocks that run ahead of ours have used it.
+    /// A suffix that no database has: the current time, or a later second if clocks that run ahead have used it.
     pub(crate) fn next(&self, now: u64) -> String {
         let plausible = self.0.iter().copied().filter(|&taken| taken < now + AHEAD);
         let after_all = plausible.max().map_or(now, |last| now.max(last + 1));
@@ -47,14 +46,14 @@ impl TakenSuffixes {
     }
 }
 
-/// The time that a suffix stands for.
+/// The time of a suffix.
 fn seconds(suffix: &str) -> Option<u64> {
     let digits = suffix.strip_prefix('.')?;
     let is_time = digits.len() == 10 && digits.bytes().all(|b| b.is_ascii_digit());
     digits.parse().ok().filter(|_| is_time)
 }
 
-/// The present time in seconds since 1970.
+/// The current time in seconds since 1970.
 pub(crate) fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
 }

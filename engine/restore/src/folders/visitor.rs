@@ -1,4 +1,4 @@
-//! Writes the files of an archive into the staging folders as they pass by.
+//! Writes the files of an archive into the staging directories while the archive is read.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -28,7 +28,7 @@ pub(crate) struct WrittenFiles {
     pub(crate) shards: u64,
     pub(crate) views: u64,
     pub(crate) bytes: u64,
-    /// Files that got other checksums.
+    /// Files whose checksums were replaced.
     pub(crate) rewritten: u64,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Writer<'r> {
     views: AtomicU64,
     bytes: AtomicU64,
     rewritten: AtomicU64,
-    /// Whether whoever opens the files reads no checksum but MD5.
+    /// Whether the CouchDB that opens the files reads only MD5.
     only_md5: bool,
     later: Mutex<Vec<Later<'r>>>,
 }
@@ -56,16 +56,16 @@ pub(crate) struct Writer<'r> {
 struct Wanted<'p> {
     /// In the archive.
     file: DataFile,
-    /// Its path below the data folder in the archive.
+    /// Its path below the data directory in the archive.
     path: String,
-    /// The one that it gets, where that is another.
+    /// Its new path, if it changes.
     new_path: Option<String>,
     targets: &'p [u16],
     uuids: CopyUuids,
 }
 
 impl Wanted<'_> {
-    /// The path that it gets below the data folder.
+    /// Its path on the node, below the data directory.
     fn new_path(&self) -> &str {
         self.new_path.as_ref().unwrap_or(&self.path)
     }
@@ -103,7 +103,7 @@ impl<'r> Writer<'r> {
         name.strip_prefix(self.contents.root.as_str()).is_some_and(planned) || self.targets(name).is_some()
     }
 
-    /// What to do with an entry of the archive; `None` where it is not to be written.
+    /// What to do with an entry of the archive; `None` if it is not written.
     fn wanted(&self, name: &str) -> Result<Option<Wanted<'r>>> {
         let Some((file, path, targets)) = self.targets(name) else { return Ok(None) };
         let copies = if matches!(file, DataFile::Shard(_)) { targets.len() } else { 0 };
@@ -131,9 +131,9 @@ impl<'r> Writer<'r> {
         Some((file, path.to_owned(), targets))
     }
 
-    /// What was written, or what is damaged: then no node has all of it.
+    /// The written files, or the damage: then no node has all files.
     ///
-    /// Fails where a planned shard did not come by.
+    /// Fails if a planned shard was not in the archive.
     pub(crate) fn finish(self) -> Result<std::result::Result<WrittenFiles, Damage>> {
         let done = self.done.into_inner();
         if done != self.plan.shards.len() as u64 {
@@ -154,7 +154,7 @@ impl<'r> Writer<'r> {
         }))
     }
 
-    /// Proves a file; `false` where it is not to be written, because it, or another one, is damaged.
+    /// Checks a file; `false` if it is not written, because it or another file is damaged.
     fn proves(&self, wanted: &Wanted<'_>, content: &dyn ReadAt) -> Result<bool> {
         let proven = match &wanted.file {
             DataFile::Shard(shard) => self.proof.shard(shard, content),
@@ -164,7 +164,7 @@ impl<'r> Writer<'r> {
         Ok(proven.map_err(unusable_in_archive(&wanted.path))? && !self.proof.is_damaged())
     }
 
-    /// Fails where nobody waits for the end.
+    /// Fails if the user has interrupted the restore.
     fn go_on(&self) -> Result<()> {
         if self.reporter.is_interrupted() { Err(Failure::interrupted()) } else { Ok(()) }
     }
@@ -273,30 +273,30 @@ impl Visitor for Writer<'_> {
     }
 }
 
-/// A large file of an archive that can be read anywhere: streams get it after all others, since a tar stream wants to know
-/// its size before its first byte, and that depends on its end.
+/// A large file of an archive with random access. Streams get it after all other files, because a tar stream needs its size
+/// before its first byte, and the size depends on its end.
 struct Later<'p> {
     wanted: Wanted<'p>,
-    /// Numbers of the copies that go through streams.
+    /// Numbers of the copies that are sent through streams.
     streams: Vec<usize>,
     /// Its name in the archive.
     entry: String,
     size: u64,
-    /// Whether it is checked where it goes into a folder.
+    /// Whether it is checked while it is written into a directory.
     is_checked: bool,
 }
 
-/// A large file: written to all folders chunk by chunk, then given its end.
+/// A large file: written to all directories chunk by chunk, followed by its end.
 struct LargeFile<'w, 'r> {
     writer: &'w Writer<'r>,
     wanted: Wanted<'r>,
-    /// Numbers of the copies that go to folders, with their files and their paths for messages.
+    /// Numbers of the copies that go to directories, with their files and their paths for messages.
     files: Vec<(usize, File, PathBuf)>,
-    /// Numbers of the copies that go through streams.
+    /// Numbers of the copies that are sent through streams.
     streams: Vec<usize>,
     /// Keeps the file for the streams.
     spool: Option<File>,
-    /// What to count in the end; `None` where somebody else does.
+    /// What to count at the end; `None` if another place counts it.
     size: Option<u64>,
 }
 
@@ -343,7 +343,7 @@ impl LargeSink for LargeFile<'_, '_> {
 }
 
 impl LargeFile<'_, '_> {
-    /// Proves what has been written, which all copies have in common.
+    /// Checks the written data, which all copies have in common.
     fn is_proven(&self) -> Result<bool> {
         let (file, path) = match (self.files.first(), &self.spool) {
             (Some((_, file, path)), _) => (file, path.clone()),
@@ -356,7 +356,7 @@ impl LargeFile<'_, '_> {
     }
 }
 
-/// Where a copy differs from what was archived.
+/// How a copy differs from the archived file.
 struct End {
     keep: u64,
     bytes: Vec<u8>,
@@ -375,7 +375,7 @@ impl Writer<'_> {
         Ok(End { keep, bytes: Vec::new() })
     }
 
-    /// Sees to it that whoever opens a file can read the checksums in it.
+    /// Replaces checksums in a file if the CouchDB that opens it cannot read them.
     fn put_md5(&self, wanted: &Wanted<'_>, file: &File, at: &Path) -> Result<()> {
         if self.only_md5 && checksums::put_md5(&wanted.file, &wanted.path, file, at)? {
             self.rewritten.fetch_add(1, Ordering::Relaxed);
@@ -398,15 +398,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Sends the large files that streams have not got yet, to all nodes at once. Those that nobody has checked are checked
-    /// meanwhile: the way to the nodes is what takes the time.
+    /// Sends the large files that streams have not received yet, to all nodes at once. Files that are not checked yet are checked
+    /// at the same time, because the transfer is what takes the time.
     pub(crate) fn send_later(&self) -> Result<()> {
         let Some(files) = self.contents.source.files() else { return Ok(()) };
         let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
         let open = |file: &Later<'_>| -> Result<contents::AnySource> {
             let opened = files.open(&file.entry)?;
-            let opened =
-                opened.ok_or_else(|| Failure::bug(format!("{} is in the archive no more", file.entry)))?;
+            let opened = opened
+                .ok_or_else(|| Failure::bug(format!("{} is not in the archive any more", file.entry)))?;
             Ok(opened.content)
         };
         let to = |target: usize| -> Result<()> {

@@ -1,5 +1,5 @@
-//! Files of deleted databases that CouchDB has kept (`[couchdb] enable_database_recovery`): they may be somebody's last copy, so
-//! they do not go with the old data.
+//! Files of deleted databases that CouchDB has kept (`[couchdb] enable_database_recovery`): they may be the last copies, so they
+//! are not removed with the old data.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use outcome::Result;
 use super::stage::destination;
 use crate::preflight::holdings::is_soft_deleted;
 
-/// Moves them from old data, which is about to be removed, to the data in place. May be done again.
+/// Moves the files from the old data, which is about to be removed, to the data in place. Can be repeated.
 pub(super) fn keep(node: &Node, old: &Path) -> Result<()> {
     let from = old.join("shards");
     let mut by_folder: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -28,7 +28,7 @@ pub(super) fn keep(node: &Node, old: &Path) -> Result<()> {
     Ok(node.files.sync(&node.data)?)
 }
 
-/// Makes those of these folders below the data folder that are not there: the new data may have no such range.
+/// Creates the missing directories below the data directory: the new data may not have such a range.
 fn make_folders<'f>(node: &Node, folders: impl Iterator<Item = &'f String>) -> Result<()> {
     let mut missing: Vec<&str> = Vec::new();
     for folder in folders {

@@ -1,4 +1,4 @@
-//! Makes the shard maps through CouchDB's own interface, on one node; it tells the others.
+//! Creates the shard maps through CouchDB's own interface on one node, which replicates them to the others.
 
 use contents::Contents;
 use couchfile::ejson::write_json;
@@ -17,7 +17,7 @@ use crate::folders::plan::Plan;
 const BATCH: usize = 500;
 const DBS: &str = "/_node/_local/_dbs";
 
-/// Makes every map with the very revisions that the files would have. May be done again.
+/// Creates every map with the same revisions as the files would have. Can be repeated.
 pub(super) fn write(
     contents: &Contents,
     plan: &Plan,
@@ -25,7 +25,7 @@ pub(super) fn write(
     node: &Node,
     reporter: &dyn Reporter,
 ) -> Result<()> {
-    reporter.phase("making the shard maps", Some(plan.databases));
+    reporter.phase("creating the shard maps", Some(plan.databases));
     let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
     let mut batch: Vec<Value> = Vec::with_capacity(BATCH);
     let mut done = 0;

@@ -8,7 +8,7 @@ use cluster::identity::Identity;
 use contents::Contents;
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result, parallel};
+use outcome::{Code, Failure, Result, parallel};
 
 use super::options::{LiveOptions, LiveResult};
 use super::phases::Run;
@@ -59,8 +59,9 @@ impl PlannedRestore {
                 && free < *bytes
             {
                 return Err(Failure::refused(
+                    Code::new("CC-R33"),
                     format!(
-                        "{} has {} MiB free, the new data needs about {} MiB beside the old one",
+                        "{} has {} MiB free, but the new data needs about {} MiB next to the old data",
                         node.shown(),
                         free >> 20,
                         bytes >> 20
@@ -165,8 +166,9 @@ impl PlannedRestore {
             let staged = super::stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
                 if interrupted.load(Ordering::Relaxed) {
                     return Err(Failure::refused(
+                        Code::new("CC-R34"),
                         "interrupted before anything was replaced",
-                        "Give the same command again.",
+                        "Run the same command again.",
                     ));
                 }
                 Ok(staged)

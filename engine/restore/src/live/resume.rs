@@ -1,4 +1,4 @@
-//! Finishes a restore that was interrupted, or undoes it.
+//! Finishes an interrupted restore, or rolls it back.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use cluster::identity::Identity;
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::phases::Run;
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, undoing};
@@ -15,8 +15,8 @@ use crate::folders::proof::Damage;
 use crate::folders::{RestoreResult, Suffixes};
 use crate::swap::{self, Journal, NodeState, Situation};
 
-/// Finishes a restore that was interrupted on these nodes. Nothing is asked that the journals know; `options` say where the
-/// archive is, if that has changed, how long to wait, and whether the old data stays.
+/// Finishes an interrupted restore on these nodes with the choices in the journals. `options` give the path of the archive if it
+/// has changed, how long to wait, and whether to keep the old data.
 pub fn resume(
     options: &LiveOptions,
     archive: Option<std::path::PathBuf>,
@@ -31,7 +31,8 @@ pub fn resume(
     let archive = archive.unwrap_or_else(|| journal.archive.clone().into());
     if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
         return Err(Failure::refused(
-            format!("{} is not there, or is not the archive that is being restored", archive.display()),
+            Code::new("CC-R38"),
+            format!("{} does not exist or is not the archive that is being restored", archive.display()),
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
     }
@@ -58,8 +59,9 @@ pub fn resume(
     if states.iter().any(is_behind) {
         if is(&beyond) {
             return Err(Failure::refused(
-                "some nodes have the new data and others have been brought back to the old one",
-                "Bring all of them back with `couchcopy restore --roll-back`, then restore again.",
+                Code::new("CC-R39"),
+                "some nodes have the new data and others have been rolled back to the old data",
+                "Roll back all nodes with `couchcopy restore --roll-back NODE…`, then restore again.",
             ));
         }
         // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
@@ -103,7 +105,7 @@ pub fn resume(
     })
 }
 
-/// Brings the old data back on these nodes.
+/// Rolls back to the old data on these nodes.
 pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<String>> {
     let states = look(nodes)?;
     let journal = one_restore(nodes, &states)?;
@@ -113,7 +115,7 @@ pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<S
     Ok(journal.nodes)
 }
 
-/// What is known of every node: by its journal, else by itself where it runs.
+/// What is known about every node, from its journal or, if it runs, from the node itself.
 fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
     let known = |i: usize| states.get(i).and_then(|state| state.journal.as_ref()?.identity.clone());
     on_each(nodes, |i, node| Ok(known(i).unwrap_or_else(|| Identity::learn_if_running(&node.http))))
@@ -122,7 +124,7 @@ fn identities(nodes: &[Node], states: &[NodeState]) -> Vec<Identity> {
         .collect()
 }
 
-/// Looks at all nodes; those whose names nobody gave get the one in their journal.
+/// Inspects all nodes; nodes without a given name get the name in their journal.
 fn look(nodes: &mut [Node]) -> Result<Vec<NodeState>> {
     let states = on_all(nodes, |_, node| {
         let state = swap::look(node)?;
@@ -145,14 +147,16 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     let mut journals = states.iter().filter_map(|state| state.journal.as_ref());
     let Some(journal) = journals.next().cloned() else {
         return Err(Failure::refused(
-            "no restore is unfinished on these nodes",
-            "`couchcopy status NODE…` tells what each node has.",
+            Code::new("CC-R40"),
+            "there is no unfinished restore on these nodes",
+            "`couchcopy status NODE…` shows the state of each node.",
         ));
     };
     if journals.any(|other| other.id != journal.id) {
         return Err(Failure::refused(
+            Code::new("CC-R41"),
             "these nodes were part of different restores",
-            "Name the nodes of one cluster. `couchcopy status NODE…` tells what each node has.",
+            "Give the nodes of one cluster. `couchcopy status NODE…` shows the state of each node.",
         ));
     }
     let mut given: Vec<&str> = nodes.iter().filter_map(|node| node.id.name.as_deref()).collect();
@@ -161,18 +165,19 @@ fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journal> {
     wanted.sort_unstable();
     if given != wanted {
         return Err(Failure::refused(
+            Code::new("CC-R42"),
             format!(
-                "the restore is one of {}, and the nodes given are {}",
+                "the restore includes the nodes {}, but the given nodes are {}",
                 wanted.join(", "),
                 given.join(", ")
             ),
-            "Give all its nodes.",
+            "Give all nodes of the restore.",
         ));
     }
     Ok(journal)
 }
 
-/// Puts the nodes, and their states, in the order that the restore had them in.
+/// Sorts the nodes and their states into the order of the restore.
 fn in_order(nodes: &mut Vec<Node>, states: Vec<NodeState>, journal: &Journal) -> Vec<NodeState> {
     let position = |node: &Node| {
         let name = node.id.name.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Copies the new data beside the old one, on all nodes at once, while CouchDB runs.
+//! Copies the new data next to the old data, on all nodes at once, while CouchDB runs.
 
 use std::path::Path;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use cluster::on_all;
 use node::{FileEntry, FileKind, Modes, Node, Owner};
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{MapsBy, PlannedRestore};
 use crate::folders::destination::Destination;
@@ -16,15 +16,15 @@ use crate::folders::visitor::WrittenFiles;
 use crate::folders::write;
 use crate::swap::{self, Journal, Places, Situation};
 
-/// What came of staging.
+/// The result of staging.
 pub(super) enum Staged {
-    /// Everything is there, and proven; the journals as they are then.
+    /// Everything is copied and checked; the current journals.
     Proven(WrittenFiles, Vec<Journal>),
-    /// This is damaged in the archive. What was copied has to go.
+    /// Damage was found in the archive. The copied data has to be removed.
     Damaged(Damage),
 }
 
-/// Stages everything, and proves it.
+/// Stages everything and checks it.
 pub(super) fn stage(
     planned: &PlannedRestore,
     nodes: &[Node],
@@ -66,7 +66,7 @@ pub(super) fn stage(
     Ok(Staged::Proven(written, journals))
 }
 
-/// Where files below a folder of a node go; they get the owner and the group's permissions of its data.
+/// The destination of files below a directory of a node. They get the owner and the group permissions of its data.
 pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
     let Some(streams) = node.files.streams() else {
         return Staging::within(folder, &node.data).map(Destination::Folder);
@@ -91,14 +91,15 @@ fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
         return Ok(());
     }
     Err(Failure::incomplete(
+        Code::new("CC-R35"),
         format!(
-            "{} unpacked {} files of {} bytes, though {} of {} bytes were sent",
+            "{} unpacked {} files of {} bytes, but {} files of {} bytes were sent",
             node.shown(),
             arrived.0,
             arrived.1,
             sent.0,
             sent.1
         ),
-        "Look at that node's file system, and try again.",
+        "Check that node's file system, and try again.",
     ))
 }

@@ -1,7 +1,7 @@
-//! Whether CouchDB has stopped: data changes places only where nobody answers.
+//! Checks that CouchDB has stopped: data is swapped only if nothing answers.
 //!
-//! What a service plugin reports is not enough. The command behind it may end before CouchDB does or may control something
-//! else, and whatever watches over CouchDB may start it again.
+//! The report of a service plugin is not enough. Its command may end before CouchDB does or may control something else, and a
+//! supervisor of CouchDB may start it again.
 
 use std::time::{Duration, Instant};
 
@@ -13,36 +13,36 @@ use plugin_host::State;
 
 use crate::error::ChangeError;
 
-/// How long CouchDB may go on answering after it was stopped.
+/// How long CouchDB may continue to answer after it was stopped.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Between the first two looks; twice as long each time, up to the second.
+/// The pause between the first two checks, which doubles each time, and the longest pause.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// How long connections have to be refused where the service plugin cannot report whether CouchDB runs: the port is closed
-/// before the files are.
+/// How long connections have to be refused if the service plugin cannot report whether CouchDB runs: the port is closed before
+/// the files are.
 const UNKNOWN: Duration = Duration::from_secs(2);
 
-/// What one look found.
+/// The result of one check.
 enum Found {
-    /// Nobody answers, and the service plugin agrees.
+    /// Nothing answers, and the service plugin reports that CouchDB has stopped.
     Still,
-    /// Nobody answers, and the service plugin cannot report more.
+    /// Nothing answers, and the service plugin cannot report the state.
     Refused,
-    /// It runs, or it cannot be known that it does not.
+    /// CouchDB runs, or it is not certain that it has stopped.
     Runs(String),
 }
 
 /// Whether another CouchDB may answer at the node's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
-    /// No: new data is not put where nobody can see whether it is accepted.
+    /// No: new data is not put in place if its acceptance cannot be observed.
     Refused,
-    /// Yes, if the service plugin reports that the node has stopped: old data comes back all the same.
+    /// Yes, if the service plugin reports that the node has stopped: old data is restored even then.
     Tolerated,
 }
 
-/// Waits until CouchDB of a node that was stopped does not answer any more.
+/// Waits until CouchDB of a stopped node does not answer any more.
 ///
-/// Fails where it still does after half a minute.
+/// Fails if it still answers after half a minute.
 pub(super) fn wait(node: &Node, identity: &Identity, others: Others) -> Result<()> {
     let begun = Instant::now();
     let mut refused_since: Option<Instant> = None;
@@ -76,9 +76,9 @@ pub(super) fn wait(node: &Node, identity: &Identity, others: Others) -> Result<(
     }
 }
 
-/// Looks once more at all nodes that had stopped, before the next thing is done that they must not see.
+/// Checks all stopped nodes again before the next action that requires them to be stopped.
 ///
-/// Fails where somebody answers at any of their addresses.
+/// Fails if something answers at any of their addresses.
 pub(super) fn check(nodes: &[Node]) -> Result<()> {
     on_all(nodes, |_, node| match node.http.presence() {
         Presence::Answers(found) => Err(still_answers(node, format!("{found} again"))),
@@ -100,10 +100,10 @@ fn look(node: &Node, others: Others, who: &mut dyn FnMut() -> Who) -> Found {
     let state = node.service.status().unwrap_or(State::Unknown);
     match (state, nobody_sure) {
         (State::Stopped, _) => Found::Still,
-        (State::Running, _) => Found::Runs("its service runs again, as the plugin reports".into()),
+        (State::Running, _) => Found::Runs("its service runs again, according to the plugin".into()),
         (State::Unknown, None) => Found::Refused,
         (State::Unknown, Some(why)) => Found::Runs(format!(
-            "whether CouchDB runs cannot be seen: {why}, and the service plugin cannot report it"
+            "it is not known whether CouchDB runs: {why}, and the service plugin cannot report the state"
         )),
     }
 }

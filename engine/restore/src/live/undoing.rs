@@ -1,4 +1,4 @@
-//! Brings the old data back after an exchange that failed, and on request.
+//! Rolls back to the old data after a failed switch-over, and on request.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use cluster::identity::{Identity, Who, who_answers};
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::State;
 
 use super::removal::discard;
@@ -14,18 +14,17 @@ use super::standstill::Others;
 use super::{standstill, warn};
 use crate::swap::{self, NodeState, Places, Situation};
 
-/// How long nodes may take to answer after the old data is back, before that is told.
+/// How long nodes may take to answer after the roll back before that is reported.
 const BACK: Duration = Duration::from_secs(120);
-/// The same where another CouchDB answers, name and password are refused, or the service has stopped, which time does not change;
-/// and how long to wait before asking again then, for each refusal counts.
+/// How long to wait if another CouchDB answers, the name and password are refused, or the service has stopped, which waiting does
+/// not change; and the pause between queries then, because each refusal counts.
 const NEVER: (Duration, Duration) = (Duration::from_secs(6), Duration::from_secs(2));
-/// When service plugins are asked whether nodes that do not answer run at all.
+/// When service plugins are queried about nodes that do not answer.
 const ASK_SERVICE: Duration = Duration::from_secs(20);
-/// How long a node goes on being looked at that was told to stop, answered all the same and so was not started: it may stop
-/// late.
+/// How long a node is watched that still answered after its stop, and so was not started: it may stop late.
 const LATE: Duration = Duration::from_secs(2);
 
-/// What there was to undo.
+/// What was rolled back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Undone {
     /// Nothing: all nodes run on the data that they had.
@@ -36,15 +35,15 @@ pub(super) enum Undone {
 
 /// Brings the old data back on all nodes, starts those that do not run, and removes the rest.
 ///
-/// A node that cannot be looked at, or stopped where it may run on new data, keeps the others from being started: old and new
-/// data must not meet in one cluster. Their files are put back all the same.
+/// If a node cannot be inspected, or cannot be stopped while it may run on new data, the other nodes are not started: old and new
+/// data must not meet in one cluster. Their files are still put back.
 pub(super) fn undo(
     nodes: &[Node],
     identities: &[Identity],
     steps: &Steps<'_>,
     reporter: &dyn Reporter,
 ) -> Result<Undone> {
-    reporter.phase("bringing the old data back", None);
+    reporter.phase("rolling back to the old data", None);
     let states: Vec<Result<NodeState>> = on_each(nodes, |_, node| swap::look(node));
     let is_changed = |state: &Result<NodeState>| !matches!(state, Ok(state) if state.old_in_place());
     let anything_changed = states.iter().any(is_changed);
@@ -54,18 +53,20 @@ pub(super) fn undo(
         swap::check_journal(node, state)?;
         if state.situation == Situation::Removing {
             return Err(Failure::refused(
-                "the old data is being removed already: it cannot be brought back",
-                "`couchcopy clean` removes the rest of it.",
+                Code::new("CC-R36"),
+                "the old data is being removed already and cannot be restored",
+                "Run `couchcopy clean` to remove the rest of the old data.",
             ));
         }
         // While old data is in place somewhere, journals are everywhere; they go last.
         if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
             return Err(Failure::refused(
+                Code::new("CC-R37"),
                 format!(
-                    "{} has no old data any more, so that the other nodes' cannot be brought back",
+                    "{} has no old data any more, so the old data of the other nodes cannot be restored",
                     node.shown()
                 ),
-                "`couchcopy clean` removes the rest of it.",
+                "Run `couchcopy clean` to remove the rest of the old data.",
             ));
         }
     }
@@ -128,8 +129,8 @@ pub(super) fn undo(
     Ok(if nothing { Undone::Nothing } else { Undone::Something })
 }
 
-/// Waits until all nodes answer; tells where that takes too long. A node that was not started, since it answered, is started if it
-/// stops answering after all.
+/// Waits until all nodes answer, and reports it if that takes too long. A node that was not started because it answered is
+/// started if it stops answering.
 fn wait_until_back(
     nodes: &[Node],
     identities: &[Identity],

@@ -1,4 +1,4 @@
-//! How the nodes of a cluster see each other, and whether their shard maps are the same.
+//! Checks that the nodes of a cluster see each other, and that their shard maps are the same.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,16 +9,16 @@ use node::{Membership, Node, encode};
 
 use super::{Learned, Proofs};
 
-/// How many differences between shard maps are named.
+/// How many differences between shard maps are reported.
 const NAMED: usize = 4;
-/// Shard maps that differ are looked at once more after this time: a database may just have been made.
+/// Shard maps that differ are checked again after this time: a database may just have been created.
 const AGAIN: Duration = Duration::from_secs(1);
 
 fn list(names: &BTreeSet<String>) -> String {
     names.iter().cloned().collect::<Vec<_>>().join(", ")
 }
 
-/// Whether the nodes given are those of the cluster, and see each other.
+/// Checks that the given nodes are those of the cluster and see each other.
 pub(super) fn membership(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
     let names: BTreeSet<String> = nodes.iter().filter_map(|node| node.id.name.clone()).collect();
     for (node, of_node) in nodes.iter().zip(learned) {
@@ -28,9 +28,9 @@ pub(super) fn membership(nodes: &[Node], learned: &[Learned], proofs: &mut Proof
             proofs.problem(
                 node,
                 "membership",
-                format!("its seedlist names {}, which is not among the nodes given", list(&strangers)),
+                format!("its seedlist names {}, which is not among the given nodes", list(&strangers)),
                 "CouchDB adds the nodes of `[cluster] seedlist` to the cluster at every start. Give these nodes too, or remove \
-                 them from the seedlist of every node, and then from the cluster.",
+                 them from the seedlist of every node and then from the cluster.",
             );
         }
         if membership.cluster != names {
@@ -38,7 +38,7 @@ pub(super) fn membership(nodes: &[Node], learned: &[Learned], proofs: &mut Proof
                 node,
                 "membership",
                 format!(
-                    "its cluster is {}, and the nodes given are {}",
+                    "its cluster is {}, but the given nodes are {}",
                     list(&membership.cluster),
                     list(&names)
                 ),
@@ -66,18 +66,18 @@ pub(super) fn membership(nodes: &[Node], learned: &[Learned], proofs: &mut Proof
             "membership",
             found,
             if answering.is_empty() {
-                "Start the other nodes, and see that nothing keeps them from reaching each other (port 4369 and Erlang's \
+                "Start the other nodes, and check that nothing blocks the connections between them (port 4369 and Erlang's \
                  ports)."
             } else {
-                "Compare the cookies (-setcookie in vm.args), which have to be the same on all nodes, and see that nothing blocks \
-                 port 4369 and Erlang's ports between them. What was written meanwhile on either side is merged when they see \
+                "Compare the cookies (-setcookie in vm.args), which must be the same on all nodes, and check that nothing \
+                 blocks port 4369 and Erlang's ports between them. CouchDB merges the writes of both sides when the nodes see \
                  each other again."
             },
         );
     }
 }
 
-/// What to do where the cluster is not what was given.
+/// The remedy if the given nodes are not those of the cluster.
 fn remedy(node: &Node, membership: &Membership, names: &BTreeSet<String>) -> String {
     let mut remedy = String::from(
         "Give all nodes of the cluster: a node that keeps old data would mix it with the new data.",
@@ -95,16 +95,12 @@ fn remedy(node: &Node, membership: &Membership, names: &BTreeSet<String>) -> Str
     }
     let strangers: BTreeSet<String> = names.difference(&membership.cluster).cloned().collect();
     if !strangers.is_empty() {
-        let _ = write!(
-            remedy,
-            " {} do not belong to its cluster: add them, or leave them out.",
-            list(&strangers)
-        );
+        let _ = write!(remedy, " {} do not belong to its cluster: add them, or omit them.", list(&strangers));
     }
     remedy
 }
 
-/// Whether nodes that answer have the same shard maps.
+/// Checks that the nodes that answer have the same shard maps.
 pub(super) fn shard_maps(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
     let asked: Vec<maps::Asked<'_>> = nodes
         .iter()
@@ -133,7 +129,7 @@ pub(super) fn shard_maps(nodes: &[Node], learned: &[Learned], proofs: &mut Proof
         node,
         "shard maps",
         format!("the nodes do not have the same shard maps: {}{more}", shown.join("; ")),
-        "A restore replaces all of them. Before a backup, connect the nodes and let them settle: databases that only one node \
-         knows may be missing in it.",
+        "A restore replaces all shard maps. Before a backup, connect the nodes and let them settle: databases that only one \
+         node knows may be missing in the backup.",
     );
 }

@@ -1,5 +1,5 @@
-//! What lies below `shards` on the nodes, held against all their shard maps: files that no map names may be somebody's last
-//! copy.
+//! Compares the files below `shards` on the nodes with all their shard maps: files that no map names may be the last copies of
+//! databases.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -13,12 +13,12 @@ use outcome::{Failure, Result};
 use super::{Learned, Proofs};
 use crate::folders::suffix::TakenSuffixes;
 
-/// What a restore finds below `shards` of a node. Paths are relative to the data folder.
+/// What a restore finds below `shards` of a node. Paths are relative to the data directory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Holdings {
-    /// Suffixes that databases have, or had whose files are still there.
+    /// Suffixes of databases, including deleted databases whose files still exist.
     pub(crate) suffixes: TakenSuffixes,
-    /// Names with suffixes of the databases that the node's shard maps name.
+    /// Names of the databases in the node's shard maps, with their suffixes.
     pub(crate) databases: HashSet<Box<str>>,
     /// Files of deleted databases that CouchDB has kept.
     pub(crate) soft_deleted: Vec<String>,
@@ -26,12 +26,12 @@ pub(crate) struct Holdings {
     pub(crate) orphans: Vec<String>,
 }
 
-/// A database that is made or deleted while we look has a file and no map for a moment.
+/// Pause before a second check: a database that is just being created or deleted has a file but no map for a moment.
 const SETTLING: Duration = Duration::from_secs(2);
-/// Names in a message.
+/// The most names in a message.
 const TOLD: usize = 5;
 
-/// Looks at the files and shard maps of all nodes.
+/// Inspects the files and shard maps of all nodes.
 pub(super) fn look(nodes: &[Node]) -> Result<Vec<Holdings>> {
     let mut found = look_once(nodes)?;
     if found.iter().any(|of_node| !of_node.orphans.is_empty()) {
@@ -116,7 +116,7 @@ impl Holdings {
     }
 }
 
-/// Names the first of these.
+/// The first of these names.
 pub(crate) fn some_of(paths: &[String]) -> String {
     let mut text = paths.iter().take(TOLD).cloned().collect::<Vec<_>>().join(", ");
     if paths.len() > TOLD {
@@ -125,7 +125,7 @@ pub(crate) fn some_of(paths: &[String]) -> String {
     text
 }
 
-/// Looks, and says what a restore keeps and what it would remove.
+/// Inspects the files, and reports what a restore keeps and what it would remove.
 pub(super) fn prove(nodes: &[Node], learned: &mut [Learned], remove_orphans: bool, proofs: &mut Proofs) {
     // Where a node cannot be asked, that has been said.
     if learned.iter().any(|learned| learned.membership.is_none() || learned.free.is_none()) {
@@ -154,8 +154,8 @@ pub(super) fn prove(nodes: &[Node], learned: &mut [Learned], remove_orphans: boo
                 found.push_str(". The node's shard maps (_dbs.couch) name no database at all");
             }
             let remedy = format!(
-                "They may be the last copies of databases. Move them out of {} if anybody may want them, or give \
-                 --remove-orphans to have the restore remove them.",
+                "They may be the last copies of databases. Move them out of {} if they may be needed, or give --remove-orphans \
+                 to let the restore remove them.",
                 node.data.join("shards").display()
             );
             if remove_orphans {

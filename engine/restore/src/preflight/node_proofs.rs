@@ -1,4 +1,4 @@
-//! What is looked at on one node.
+//! The checks of one node.
 
 use std::path::PathBuf;
 
@@ -12,29 +12,30 @@ use crate::folders::{OLDEST_TARGET, only_md5};
 use crate::outside::{self, Views};
 use crate::swap::{self, Situation};
 
-/// A folder that is made and removed again, to see who may.
+/// A directory that is created and removed to check permissions.
 const TRIAL: &str = ".couchcopy-check";
-/// How often a node is asked for its name, each time on a connection of its own: a load balancer sends these to several nodes.
+/// How often a node is queried for its name, each time on a new connection: a load balancer distributes the connections over
+/// several nodes.
 const ASKED: usize = 4;
 
-/// Looks at everything of one node.
+/// Runs all checks of one node.
 pub(super) fn prove(node: &Node, allowed: Allowed) -> (Vec<Proof>, Learned) {
     let mut proofs = Proofs::default();
     let mut learned = Learned::default();
     if let Err(e) = of_http(node, allowed, &mut proofs, &mut learned) {
-        proofs.problem(node, "http", told(&e), e.remedy().unwrap_or_default());
+        proofs.problem(node, "http", describe(&e), e.remedy().unwrap_or_default());
     }
     of_service(node, &mut proofs);
     programs::prove(node, &mut proofs);
     if let Err(e) = of_files(node, &mut proofs, &mut learned) {
-        proofs.problem(node, "files", told(&e), e.remedy().unwrap_or_default());
+        proofs.problem(node, "files", describe(&e), e.remedy().unwrap_or_default());
     }
     stopped_way::prove(node, &mut proofs);
     (proofs.proofs, learned)
 }
 
 /// An error with its cause.
-pub(super) fn told(error: &NodeError) -> String {
+pub(super) fn describe(error: &NodeError) -> String {
     match std::error::Error::source(error) {
         Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
         _ => error.to_string(),
@@ -57,8 +58,8 @@ fn of_http(
         proofs.problem(
             node,
             "http",
-            "name and password of a server admin are not known",
-            "Write user:password@ in front of the host, or use --password-file or COUCHCOPY_PASSWORD.",
+            "the name and password of a server admin are not known",
+            "Give user:password@ before the host, or use --password-file or COUCHCOPY_PASSWORD.",
         );
         return Ok(());
     }
@@ -68,14 +69,14 @@ fn of_http(
             node,
             "version",
             format!("it runs CouchDB {version}"),
-            "Restore to CouchDB 3.1 or newer. Data of older versions can be saved all the same.",
+            "Restore to CouchDB 3.1 or newer. Backups of older versions are possible.",
         );
     } else if only_md5([&version]).is_some() {
         proofs.fine(
             node,
             "http",
             format!(
-                "CouchDB {version} answers at {}; a restore replaces checksums that it does not read (xxHash) by MD5",
+                "CouchDB {version} answers at {}; a restore replaces checksums that it cannot read (xxHash) by MD5",
                 node.http.url()
             ),
         );
@@ -88,7 +89,7 @@ fn of_http(
         proofs.warning(
             node,
             "http",
-            format!("it answers, and says that it is not up ({why}); a restore does not wait for it to be up afterwards"),
+            format!("it answers, but reports that it is not up ({why}); a restore does not wait for it to be up afterwards"),
             match why.as_str() {
                 "seeding" => "A host of `[cluster] seedlist` does not answer: correct the list, or start that host.",
                 _ => "It is in maintenance mode: `[couchdb] maintenance_mode` in its configuration.",
@@ -108,8 +109,8 @@ fn of_http(
                 names.len(),
                 names.into_iter().collect::<Vec<_>>().join(", ")
             ),
-            "That is a load balancer. Give the address of each node's own CouchDB: HOST:PORT, --url, or `url` in the cluster \
-             file.",
+            "That address is a load balancer. Give the address of each node's own CouchDB: HOST:PORT, --url, or `url` in the \
+             cluster file.",
         );
         return Ok(());
     }
@@ -119,7 +120,7 @@ fn of_http(
             node,
             "name",
             format!("the node at {} is {name}, not {given}", node.http.url()),
-            "Give the name that the node has, or leave it out.",
+            "Give the name that the node has, or omit the name.",
         ),
         _ => proofs.fine(node, "name", name.clone()),
     }
@@ -135,9 +136,9 @@ fn of_http(
     {
         proofs.problem(
             node,
-            "data folder",
+            "data directory",
             format!("its database_dir is {}, not {}", configured.display(), node.data.display()),
-            "Give that folder, as couchcopy sees it on the node. Inside a container it may have another name: then reach into \
+            "Give that directory as couchcopy sees it on the node. Inside a container it may have another path: then reach into \
              the container with --via.",
         );
     }
@@ -146,7 +147,7 @@ fn of_http(
     Ok(())
 }
 
-/// View indexes outside the data folder: those of the archive cannot be put there, and those that are there stay.
+/// Checks for view indexes outside the data directory: the archive's indexes cannot be restored there, and existing ones stay.
 fn of_views(node: &Node, allowed: Allowed, views: &Views, proofs: &mut Proofs) {
     let folder = match views {
         Views::Inside => return,
@@ -157,16 +158,16 @@ fn of_views(node: &Node, allowed: Allowed, views: &Views, proofs: &mut Proofs) {
         proofs.problem(
             node,
             "view indexes",
-            format!("its view_index_dir is {folder}: with --keep-suffix, indexes there that know a newer state stay wrong"),
-            "Leave out --keep-suffix.",
+            format!("its view_index_dir is {folder}: with --keep-suffix, indexes of a newer state there stay wrong"),
+            "Omit --keep-suffix.",
         );
     } else {
         proofs.warning(
             node,
             "view indexes",
-            format!("its view_index_dir is {folder}, not the data folder"),
-            "A restore leaves the archive's view indexes out, and CouchDB builds them again. To have them restored, set [couchdb] \
-             view_index_dir to the value of database_dir and restart the node first.",
+            format!("its view_index_dir is {folder}, not the data directory"),
+            "A restore leaves out the archive's view indexes, and CouchDB rebuilds them. To restore them, first set [couchdb] \
+             view_index_dir to the value of database_dir and restart the node.",
         );
     }
 }
@@ -178,16 +179,16 @@ fn of_service(node: &Node, proofs: &mut Proofs) {
         Ok(State::Stopped) => proofs.problem(
             node,
             "service",
-            format!("{plugin} says that it is stopped"),
-            "Start it, name the plugin and settings that control it (--service), or restore with --offline.",
+            format!("{plugin} reports that it is stopped"),
+            "Start it, give the plugin and settings that control it (--service), or restore with --offline.",
         ),
         Ok(State::Unknown) => proofs.warning(
             node,
             "service",
-            format!("{plugin} cannot say whether it runs"),
-            "See to it that it can stop and start CouchDB: `couchcopy service stop` and `start`.",
+            format!("{plugin} cannot report whether it runs"),
+            "Check that the plugin can stop and start CouchDB: `couchcopy service stop` and `couchcopy service start`.",
         ),
-        Err(e) => proofs.problem(node, "service", told(&e), e.remedy().unwrap_or_default()),
+        Err(e) => proofs.problem(node, "service", describe(&e), e.remedy().unwrap_or_default()),
     }
 }
 
@@ -195,21 +196,21 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
     let Some(entries) = node.files.list(&node.data)? else {
         proofs.problem(
             node,
-            "data folder",
-            format!("there is no folder {}", node.data.display()),
-            "Give the folder that `[couchdb] database_dir` names.",
+            "data directory",
+            format!("there is no directory {}", node.data.display()),
+            "Give the directory that `[couchdb] database_dir` names.",
         );
         return Ok(());
     };
     let Some(maps) = entries.iter().find(|entry| entry.name == "_dbs.couch") else {
         proofs.problem(
             node,
-            "data folder",
+            "data directory",
             format!(
-                "{} is not the data folder of a node that has run: it has no _dbs.couch",
+                "{} is not the data directory of a node that has run: it has no _dbs.couch",
                 node.data.display()
             ),
-            "Give the folder that `[couchdb] database_dir` names.",
+            "Give the directory that `[couchdb] database_dir` names.",
         );
         return Ok(());
     };
@@ -226,8 +227,8 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
         Some(made) if made.uid != maps.uid && made.uid != 0 => proofs.problem(
             node,
             "permissions",
-            format!("files belong to user {}, and couchcopy works there as user {}", maps.uid, made.uid),
-            "Run it as the user that owns CouchDB's data, or as root (--use-sudo).",
+            format!("files belong to user {}, but couchcopy runs there as user {}", maps.uid, made.uid),
+            "Run couchcopy as the user that owns CouchDB's data, or as root (--use-sudo).",
         ),
         Some(_) => proofs.fine(node, "permissions", format!("{} can be changed", node.data.display())),
         None => {}
@@ -242,13 +243,13 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
                 node,
                 "earlier restore",
                 "the data that an earlier restore replaced is still there",
-                "Remove it with `couchcopy clean`, or put it back with `couchcopy restore --roll-back`.",
+                "Remove it with `couchcopy clean`, or restore it with `couchcopy restore --roll-back`.",
             ),
             _ => proofs.problem(
                 node,
                 "earlier restore",
                 "an earlier restore is unfinished",
-                "Finish it with `couchcopy restore --resume`, or undo it with `couchcopy restore --roll-back`.",
+                "Finish it with `couchcopy restore --resume`, or roll it back with `couchcopy restore --roll-back`.",
             ),
         },
         Err(e) => proofs.problem(node, "earlier restore", e.to_string(), e.remedy().unwrap_or_default()),
@@ -256,8 +257,8 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
     Ok(())
 }
 
-/// What changes places has to be plain files and folders of one file system: a link or a mount would be moved without its
-/// content, or not at all, and what is behind it would stay for ever.
+/// Checks that only plain files and directories of one file system are swapped: a link or a mount would be moved without its
+/// content, or not at all, and the data behind it would stay.
 fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(), NodeError> {
     let mut odd = Vec::new();
     for entry in entries {
@@ -286,18 +287,18 @@ fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(
             continue;
         }
         let remedy = match oddity {
-            Oddity::Special => "Remove them, they are not CouchDB's.".to_owned(),
+            Oddity::Special => "Remove them: they do not belong to CouchDB.".to_owned(),
             _ => format!(
-                "A restore exchanges data by renaming within one file system. Stop CouchDB, move what is behind them to the place \
-                 where they are, or put the complete data folder ({}) on the other file system; start CouchDB and try \
+                "A restore swaps data by renaming within one file system. Stop CouchDB, replace the links and mounts by the \
+                 data behind them, or move the complete data directory ({}) to the other file system; start CouchDB and try \
                  again.",
                 node.data.display()
             ),
         };
         proofs.problem(
             node,
-            "data folder",
-            format!("there are {what} in it: {}", holdings::some_of(&paths)),
+            "data directory",
+            format!("it contains {what}: {}", holdings::some_of(&paths)),
             remedy,
         );
     }

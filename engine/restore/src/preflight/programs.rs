@@ -1,11 +1,11 @@
-//! Whether the commands that stop and start CouchDB can be run. After a stop it is too late to find out.
+//! Checks that the commands that stop and start CouchDB can be run. After a stop it is too late to find out.
 
 use node::Node;
 use plugin_host::Hindrance;
 
 use super::Proofs;
 
-/// Looks at the commands of a node's service plugin.
+/// Checks the commands of a node's service plugin.
 pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
     // Where the way to the node does not lead there, the service's status says so.
     let Ok(doubts) = node.service.doubts() else { return };
@@ -17,19 +17,19 @@ pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
                     "there is no program for `{}`, which {plugin} runs to {}",
                     doubt.command, doubt.purpose
                 ),
-                "Install it, correct its path (absolute paths are safest), or name the plugin and settings that control CouchDB: \
-                 --service.",
+                "Install it, correct its path (absolute paths are safest), or give the plugin and settings that control CouchDB \
+                 (--service).",
             ),
             Hindrance::NotExecutable => (
                 format!(
-                    "the program of `{}`, which {plugin} runs to {}, may not be run",
+                    "the program of `{}`, which {plugin} runs to {}, is not executable",
                     doubt.command, doubt.purpose
                 ),
-                "Make it executable (chmod +x) for the user that --via leads to, or be root: --use-sudo.",
+                "Make it executable (chmod +x) for the user that --via leads to, or use root (--use-sudo).",
             ),
             Hindrance::NotPermitted => (
                 format!("sudo does not permit `{}`, which {plugin} runs to {}", doubt.command, doubt.purpose),
-                "Add that command, with these very arguments, to the rule in sudoers, with NOPASSWD.",
+                "Add that command, with exactly these arguments, to the rule in sudoers, with NOPASSWD.",
             ),
         };
         if doubt.certain {

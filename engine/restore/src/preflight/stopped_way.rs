@@ -1,12 +1,12 @@
-//! Whether a node's files can be reached while CouchDB is stopped: some ways lead through CouchDB's container.
+//! Checks that a node's files can be reached while CouchDB is stopped: some access chains lead through CouchDB's container.
 
 use node::{Node, NodeError};
 use outcome::Advice;
 
 use super::Proofs;
-use super::node_proofs::told;
+use super::node_proofs::describe;
 
-/// Looks at the data folder the way that is taken while CouchDB is stopped, where that is another one.
+/// Checks the data directory through the access chain for a stopped CouchDB, if that chain differs.
 pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
     const SUBJECT: &str = "files while stopped";
     match seen(node) {
@@ -18,21 +18,21 @@ pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
             node,
             SUBJECT,
             format!(
-                "{} is not the same folder there: it has no _dbs.couch that way",
+                "{} is not the same directory while CouchDB is stopped: it has no _dbs.couch",
                 node.data.display()
             ),
-            "CouchDB's data has to be on a volume, and what stands in for its container has to mount that at the same place.",
+            "Put CouchDB's data on a volume, and mount that volume at the same path in the container that replaces CouchDB's.",
         ),
         Err(e) => proofs.problem(
             node,
             SUBJECT,
-            format!("the data folder cannot be reached while CouchDB is stopped: {}", told(&e)),
+            format!("the data directory cannot be reached while CouchDB is stopped: {}", describe(&e)),
             e.remedy().unwrap_or_default(),
         ),
     }
 }
 
-/// Whether the shard maps are seen that way; `None` where it is the same way.
+/// Whether the shard maps are visible through that access chain; `None` if it is the same chain.
 fn seen(node: &Node) -> Result<Option<bool>, NodeError> {
     let Some(files) = node.files.while_stopped()? else { return Ok(None) };
     let entries = files.list(&node.data)?;

@@ -1,29 +1,29 @@
-//! A selection, applied to the databases of an archive.
+//! A selection applied to the databases of an archive.
 
 use std::collections::HashMap;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use wildmatch::WildMatch;
 
 use super::{Rename, Selection};
 
-/// Names told of a list.
+/// The most names of a list in a message.
 const TOLD: usize = 5;
 
-/// The databases that are wanted. Memory: their names, unless all are wanted under their own.
+/// The selected databases. Memory: their names, unless all databases are selected under their own names.
 #[derive(Debug, Default)]
 pub(crate) struct Chosen {
-    /// New names by the names in the archive; `None`: everything as it is.
+    /// New names by the names in the archive; `None`: all databases under their own names.
     names: Option<HashMap<Box<str>, Box<str>>>,
-    /// Databases of the archive that are not wanted.
+    /// Databases of the archive that are not selected.
     pub(crate) not_chosen: u64,
 }
 
 impl Chosen {
-    /// Applies a selection to the names of an archive's databases, which are asked for where that is needed.
+    /// Applies a selection to the names of an archive's databases, which are read if they are needed.
     ///
-    /// Fails where a pattern matches nothing, nothing is left, a database to be renamed is not there or not chosen, or two
-    /// would have one name.
+    /// Fails if a pattern matches nothing, nothing is left, a database to be renamed does not exist or is not selected, or two
+    /// databases would have the same name.
     pub(crate) fn of(selection: &Selection, names: impl FnOnce() -> Result<Vec<String>>) -> Result<Self> {
         if selection.is_everything() {
             return Ok(Self::default());
@@ -41,24 +41,26 @@ impl Chosen {
         let not_chosen = (names.len() - chosen.len()) as u64;
         if chosen.is_empty() {
             return Err(Failure::refused(
-                format!("none of the {} databases of the archive is chosen", names.len()),
-                "Leave something for --except to leave. `couchcopy ls ARCHIVE` lists the databases.",
+                Code::new("CC-R15"),
+                format!("none of the {} databases of the archive is selected", names.len()),
+                "Change --only and --except so that at least one database remains. `couchcopy ls ARCHIVE` lists the databases.",
             ));
         }
         let mut renamed: HashMap<&str, &str> = HashMap::new();
         for Rename { from, to } in &selection.rename {
             let Some(name) = chosen.get_mut(from.as_str()) else {
-                let why =
-                    if names.contains(from) { "is not among those chosen" } else { "is not in the archive" };
+                let why = if names.contains(from) { "is not selected" } else { "is not in the archive" };
                 return Err(Failure::refused(
-                    format!("{from} is to be renamed {to}, but {why}"),
-                    "Give the whole name of a database; --only and --except go by the names in the archive. `couchcopy ls \
+                    Code::new("CC-R16"),
+                    format!("cannot rename {from} to {to}: {from} {why}"),
+                    "Give the complete name of a database. --only and --except use the names in the archive. `couchcopy ls \
                      ARCHIVE` lists them.",
                 ));
             };
             if renamed.insert(from, to).is_some_and(|before| before != to) {
                 return Err(Failure::refused(
-                    format!("{from} is to be renamed twice"),
+                    Code::new("CC-R17"),
+                    format!("--rename gives two new names for {from}"),
                     "Give each database one new name.",
                 ));
             }
@@ -70,8 +72,9 @@ impl Chosen {
                 let mut both = [other, from];
                 both.sort_unstable();
                 return Err(Failure::refused(
+                    Code::new("CC-R18"),
                     format!("{} and {} would both be named {to}", both[0], both[1]),
-                    "Give them different names, or leave one out with --except.",
+                    "Give the databases different names, or leave one out with --except.",
                 ));
             }
         }
@@ -79,7 +82,7 @@ impl Chosen {
         Ok(Self { names: Some(chosen), not_chosen })
     }
 
-    /// The name that a database of the archive gets; `None` where it is not wanted.
+    /// The new name of a database of the archive; `None` if it is not selected.
     pub(crate) fn name_of<'c>(&'c self, db: &'c str) -> Option<&'c str> {
         match &self.names {
             None => Some(db),
@@ -108,7 +111,7 @@ impl<'s> Patterns<'s> {
         self.patterns.iter().any(|(_, pattern)| pattern.matches(name))
     }
 
-    /// Refuses a pattern that matches none of these names: it is a mistake.
+    /// Refuses a pattern that matches none of these names.
     fn all_match(&self, names: &[String]) -> Result<()> {
         let idle: Vec<&str> = self
             .patterns
@@ -122,9 +125,10 @@ impl<'s> Patterns<'s> {
         }
         let told: Vec<String> = idle.iter().map(|text| format!("{} {text}", self.option)).collect();
         Err(Failure::refused(
+            Code::new("CC-R19"),
             format!("{} matches no database of the archive", told.join(", ")),
-            "A pattern has to match a whole name: * stands for any characters, / among them, ? for one. `couchcopy ls \
-             ARCHIVE` lists the databases. In a shell, patterns stand in quotes.",
+            "A pattern must match a complete name: * stands for any characters including /, ? for one character. `couchcopy ls \
+             ARCHIVE` lists the databases. In a shell, put patterns in quotes.",
         ))
     }
 }

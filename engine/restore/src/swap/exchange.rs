@@ -1,15 +1,15 @@
-//! The steps on one node. Each one may be taken again after it was cut in two.
+//! The steps of a swap on one node. Each step can be repeated after an interruption.
 
 use node::{FileEntry, FileKind, Node};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::journal::{Journal, Phase};
 use super::{NodeState, Places, Situation, UNDONE, is_replaced, look, lost, names, no_folder, old};
 
 impl Places {
-    /// Makes the folder and writes the first journal.
+    /// Creates the directory and writes the first journal.
     ///
-    /// Fails where a restore has left anything.
+    /// Fails if there are leftovers of a restore.
     pub(crate) fn begin(&self, node: &Node, journal: &Journal) -> Result<()> {
         node.files.create_folder(&self.folder)?;
         self.write(node, journal)?;
@@ -23,7 +23,7 @@ impl Places {
         Ok(node.files.write(&self.journal, &journal.to_bytes())?)
     }
 
-    /// Everything new is there and durable.
+    /// Records that all new data is copied and durable.
     pub(crate) fn staged(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         node.files.sync(&self.data)?;
         journal.new = names(node.files.list(&self.new)?);
@@ -32,7 +32,7 @@ impl Places {
         Ok(node.files.sync(&self.data)?)
     }
 
-    /// Writes down what is to change places. CouchDB may still run.
+    /// Records what will be swapped. CouchDB may still run.
     pub(crate) fn decide(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         let found = node.files.list(&self.data)?.ok_or_else(|| no_folder(node))?;
         journal.old = names(Some(found));
@@ -43,10 +43,10 @@ impl Places {
         Ok(node.files.sync(&self.data)?)
     }
 
-    /// Exchanges old and new data where nothing has been moved yet and CouchDB has been stopped. Little is asked, for this is the
-    /// time in which CouchDB is down.
+    /// Swaps old and new data if nothing has been moved yet and CouchDB has been stopped. It runs few commands, because CouchDB
+    /// is down during this time.
     ///
-    /// Fails before anything is moved where old data is not there any more, and afterwards where not all is where it should be.
+    /// Fails before anything is moved if old data is missing, and afterwards if not everything is where it should be.
     pub(crate) fn exchange(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         let mut found =
             node.files.list_all(&[&self.data, &self.new])?.into_iter().map(Option::unwrap_or_default);
@@ -54,22 +54,24 @@ impl Places {
         let in_place = names(Some(old.clone()));
         if let Some(lost) = lost(&journal.old, &in_place) {
             return Err(Failure::incomplete(
+                Code::new("CC-R47"),
                 format!(
-                    "{} of {} is not there any more, now that CouchDB is stopped; nothing has been moved",
+                    "{} of {} does not exist any more after CouchDB was stopped; nothing has been moved",
                     self.data.join(lost).display(),
                     node.shown()
                 ),
-                "Look at that folder and at the way to the node: what was there before must not be lost.",
+                "Check that directory and the access chain to the node: the old data must not be lost.",
             ));
         }
         if let Some(missing) = lost(&journal.new, &names(Some(new.clone()))) {
             return Err(Failure::incomplete(
+                Code::new("CC-R48"),
                 format!(
-                    "{} of {} is not there any more; nothing has been moved",
+                    "{} of {} does not exist any more; nothing has been moved",
                     self.new.join(missing).display(),
                     node.shown()
                 ),
-                "Look at that folder and at the way to the node, and restore again.",
+                "Check that directory and the access chain to the node, and restore again.",
             ));
         }
         // Made or removed since that was written: by a compaction of the shard maps, say.
@@ -89,7 +91,7 @@ impl Places {
         self.check_exchanged(node, journal, &new)
     }
 
-    /// Fails unless the new data is in place as it lay beside the old one, and the old one is aside.
+    /// Fails unless the complete new data is in place and the complete old data is in its directory.
     fn check_exchanged(&self, node: &Node, journal: &Journal, new: &[FileEntry]) -> Result<()> {
         let mut found =
             node.files.list_all(&[&self.data, &self.old])?.into_iter().map(Option::unwrap_or_default);
@@ -117,12 +119,13 @@ impl Places {
             return Ok(());
         }
         Err(Failure::incomplete(
-            format!("after the exchange on {}, {}", node.shown(), problems.join(" and ")),
-            "Look at these folders: somebody else changes them, or the file system lost something.",
+            Code::new("CC-R49"),
+            format!("after the swap on {}, {}", node.shown(), problems.join(" and ")),
+            "Check these directories: another program changes them, or the file system has lost data.",
         ))
     }
 
-    /// Moves the old data aside and the new data into place, what of it is not there yet.
+    /// Moves the old data out and the new data into place, as far as not done yet.
     pub(crate) fn forward(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         let journal = decided(node, &state)?;
@@ -147,18 +150,19 @@ impl Places {
             return Ok(());
         }
         Err(Failure::incomplete(
+            Code::new("CC-R50"),
             format!(
-                "after the exchange on {}, {} has {} instead of {}",
+                "after the swap on {}, {} has {} instead of {}",
                 node.shown(),
                 self.data.display(),
                 listed(&moved.in_place),
                 listed(&journal.new)
             ),
-            "Look at that folder, and run `couchcopy restore --roll-back NODE…`.",
+            "Check that directory, and run `couchcopy restore --roll-back NODE…`.",
         ))
     }
 
-    /// Moves the new data aside and the old data back, what of it is not there yet.
+    /// Moves the new data out and the old data back, as far as not done yet.
     pub(crate) fn backward(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         let Some(journal) = &state.journal else { return no_journal(node, &state) };
@@ -183,7 +187,7 @@ impl Places {
         self.write(node, &journal)
     }
 
-    /// Fails unless the old data is in place as it was before the exchange, as far as that was written down.
+    /// Fails unless the old data is in place as it was before the swap, as far as that was recorded.
     fn check_back(&self, node: &Node, journal: &Journal) -> Result<()> {
         let mut found = node.files.list_all(&[&self.data, &self.old])?.into_iter();
         let in_place = found.next().flatten().unwrap_or_default();
@@ -213,21 +217,22 @@ impl Places {
             return Ok(());
         }
         Err(Failure::incomplete(
+            Code::new("CC-R51"),
             format!(
-                "the old data of {} is not back as it was before the exchange: {}",
+                "the old data of {} is not as it was before the swap: {}",
                 node.shown(),
                 problems.join("; ")
             ),
             format!(
-                "Keep everything in {}, and do not start CouchDB there. Look at both folders; `couchcopy restore --roll-back \
-                 NODE…` tries again. If the data in place is right as it is, remove {} first.",
+                "Keep everything in {}, and do not start CouchDB there. Check both directories, then run `couchcopy restore \
+                 --roll-back NODE…` to try again. If the data in place is right, remove {} first.",
                 self.folder.display(),
                 self.journal.display()
             ),
         ))
     }
 
-    /// A folder below `undone` that holds nothing yet; it is made only where it is needed.
+    /// A new directory below `undone`, which is created only if it is needed.
     fn fresh_undone(&self, node: &Node, needed: bool) -> Result<std::path::PathBuf> {
         if !needed {
             return Ok(self.undone.clone());
@@ -240,22 +245,22 @@ impl Places {
         Ok(folder)
     }
 
-    /// Takes back that the new data was found good: from now on the folders tell again where the old data is.
+    /// Revokes the confirmation of the new data: from now on the directories show again where the old data is.
     pub(crate) fn reopened(&self, node: &Node) -> Result<()> {
         self.set_phase(node, Phase::Swapping)
     }
 
-    /// Writes down that the old data is to be removed. It cannot be brought back then.
+    /// Records that the old data is being removed. It cannot be restored afterwards.
     pub(crate) fn removing(&self, node: &Node) -> Result<()> {
         self.set_phase(node, Phase::Removing)
     }
 
-    /// Writes down that the new data is good.
+    /// Records that the new data is good.
     pub(crate) fn done(&self, node: &Node) -> Result<()> {
         self.set_phase(node, Phase::Done)
     }
 
-    /// Writes down that the old data is back. From now on what is left is good for nothing.
+    /// Records that the old data is back. From now on the leftovers are useless.
     pub(crate) fn undone(&self, node: &Node) -> Result<()> {
         self.set_phase(node, Phase::Undone)
     }
@@ -270,19 +275,20 @@ impl Places {
         Ok(node.files.sync(&self.data)?)
     }
 
-    /// Removes everything but what is in place. The journal goes last.
+    /// Removes everything except the data in place. The journal is removed last.
     pub(crate) fn remove(&self, node: &Node) -> Result<()> {
         let state = look(node)?;
         match state.journal.as_ref().map(|journal| journal.phase) {
             Some(Phase::Staging | Phase::Staged | Phase::Undone) if !state.in_old.is_empty() => {
                 return Err(Failure::refused(
+                    Code::new("CC-R52"),
                     format!(
-                        "old data ({}) still lies in {} of {}, though the old data should be in place",
+                        "old data ({}) is still in {} of {}, although it should be back in place",
                         listed(&state.in_old),
                         self.old.display(),
                         node.shown()
                     ),
-                    "Look at both folders, and move it back by hand if it belongs there.",
+                    "Check both directories, and move the old data back by hand if it belongs there.",
                 ));
             }
             Some(Phase::Done) => self.removing(node)?,
@@ -291,7 +297,7 @@ impl Places {
             Some(Phase::Staged) => self.set_phase(node, Phase::Undone)?,
             Some(Phase::Swapping) => {
                 return Err(Failure::bug(format!(
-                    "what is beside the data of {} was to be removed in the middle of a swap",
+                    "the files next to the data of {} were to be removed in the middle of a swap",
                     node.shown()
                 )));
             }
@@ -310,11 +316,11 @@ fn listed(names: &[String]) -> String {
 
 fn decided<'s>(node: &Node, state: &'s NodeState) -> Result<&'s Journal> {
     state.journal.as_ref().filter(|journal| journal.phase == Phase::Swapping).ok_or_else(|| {
-        Failure::bug(format!("the data of {} was to be swapped before that was decided", node.shown()))
+        Failure::bug(format!("the data of {} was to be swapped before that was recorded", node.shown()))
     })
 }
 
-/// Refuses to do anything where old data lies about and nothing tells why.
+/// Refuses to continue if there is old data without a journal.
 pub(crate) fn check_journal(node: &Node, state: &NodeState) -> Result<()> {
     if state.journal.is_none() && !state.in_old.is_empty() {
         return no_journal(node, state);
@@ -324,13 +330,14 @@ pub(crate) fn check_journal(node: &Node, state: &NodeState) -> Result<()> {
 
 fn no_journal<T>(node: &Node, state: &NodeState) -> Result<T> {
     Err(Failure::refused(
+        Code::new("CC-R53"),
         format!(
-            "the journal of a restore is missing on {}, though old data ({}) lies in {}",
+            "the journal of a restore is missing on {}, although there is old data ({}) in {}",
             node.shown(),
             state.in_old.join(", "),
             Places::of(node).old.display()
         ),
-        "Somebody has removed it. Look at the folder, and move its content back into the data folder by hand if it \
+        "Someone has removed the journal. Check the directory, and move its content back into the data directory by hand if it \
          belongs there.",
     ))
 }

@@ -1,4 +1,4 @@
-//! What a restore has decided on a node, written down there.
+//! The journal of a restore: its decisions, recorded on each node.
 
 use cluster::identity::Identity;
 use contents::FileProblem;
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::old::OldEntry;
 use crate::selection::Selection;
 
-/// The version of a journal about everything that is in an archive.
+/// The version of the journal of a complete archive.
 const VERSION: u32 = 1;
-/// That of one about a selection: who does not know of these must not finish it.
+/// The version of the journal of a selection: a couchcopy that does not know selections must not finish it.
 const OF_SELECTION: u32 = 2;
-/// That of one about databases that get a new suffix, likewise.
+/// The version of the journal of databases that get a new suffix.
 const OF_NEW_SUFFIX: u32 = 3;
-/// That of one that leaves out what was found damaged while it was staged.
+/// The version of the journal of a restore that leaves out damage found during staging.
 const OF_DAMAGED: u32 = 4;
 
-/// How far a restore has been decided on a node.
+/// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// New data is being copied beside the old data.
+    /// New data is being copied next to the old data.
     Staging,
-    /// It is there, whole and durable.
+    /// The new data is complete and durable.
     Staged,
-    /// CouchDB has been stopped; old and new data change places, or have.
+    /// CouchDB has been stopped; old and new data are being swapped, or have been.
     Swapping,
-    /// The new data was found good.
+    /// The new data is confirmed.
     Done,
     /// The old data is being removed.
     Removing,
@@ -39,69 +39,69 @@ pub enum Phase {
 pub struct Journal {
     /// Version of the journal's format.
     version: u32,
-    /// The same on all nodes of one restore.
+    /// The id of the restore, the same on all its nodes.
     pub id: String,
-    /// How far it has been decided.
+    /// The recorded phase.
     pub phase: Phase,
-    /// When it began, in universal time.
+    /// When the restore began, in UTC.
     pub begun: String,
-    /// The archive's path where couchcopy ran.
+    /// The archive's path on the machine where couchcopy ran.
     pub archive: String,
     /// The archive's length in bytes, to recognise it.
     pub archive_bytes: u64,
     /// Names of all nodes of the restore, in the order that places copies.
     pub nodes: Vec<String>,
-    /// The name of this one.
+    /// The name of this node.
     pub node: String,
-    /// How it was to be done.
+    /// The options of the restore.
     pub options: JournalOptions,
-    /// What tells this node's CouchDB from another one; it may be down when the restore is finished or undone.
+    /// What distinguishes this node's CouchDB from another one. It may be down when the restore is finished or rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// What stood in the data folder when CouchDB had been stopped.
+    /// The entries of the data directory after CouchDB had been stopped.
     #[serde(default)]
     pub old: Vec<String>,
-    /// How that looked then; empty before, and again when it was seen to be back.
+    /// The properties of these entries; empty before the stop, and again after a checked roll back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub old_data: Vec<OldEntry>,
-    /// What is to come in its place.
+    /// The entries that replace them.
     #[serde(default)]
     pub new: Vec<String>,
 }
 
-/// How a restore is to be done, as far as finishing it depends on it.
+/// The options that finishing a restore depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct JournalOptions {
-    /// Copies of every range, where the user said so.
+    /// Copies of every range, if the user gave a number.
     pub copies: Option<usize>,
-    /// Whether every copy got a fresh uuid.
+    /// Whether every copy got a new uuid.
     pub fresh_uuids: bool,
     /// Whether damaged databases are left out.
     pub skip_damaged: bool,
-    /// Whether shard maps are made through HTTP.
+    /// Whether shard maps are created through HTTP.
     pub maps_by_http: bool,
-    /// Which databases of the archive, and under which names.
+    /// Which databases of the archive are restored, and under which names.
     #[serde(default, skip_serializing_if = "Selection::is_everything")]
     pub selection: Selection,
-    /// Shards that were found damaged in the archive while it was staged; their databases are left out.
+    /// Shards that were found damaged during staging; their databases are left out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<FileProblem>,
-    /// View indexes that were found damaged and are left out: the shard's path, the signature, what is wrong.
+    /// View indexes that were found damaged and are left out: the shard's path, the signature, the damage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged_views: Vec<(String, String, String)>,
-    /// The suffix that databases get, where that is not the one in the archive.
+    /// The new suffix of the databases, if it differs from the archive's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_suffix: Option<String>,
     /// Whether files that belong to no database may be removed with the old data.
     #[serde(default)]
     pub remove_orphans: bool,
-    /// Whether there may be no databases to restore.
+    /// Whether the restore may have no databases.
     #[serde(default)]
     pub allow_empty: bool,
 }
 
 impl JournalOptions {
-    /// The first version that knows what is in here.
+    /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
         if !self.damaged.is_empty() {
             return OF_DAMAGED;
@@ -141,10 +141,10 @@ impl Journal {
     }
 
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is no journal: {e}"))?;
+        let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is not a journal: {e}"))?;
         if !(VERSION..=OF_DAMAGED).contains(&journal.version) {
             return Err(format!(
-                "is of version {}, this couchcopy knows {VERSION} to {OF_DAMAGED}",
+                "has version {}, but this couchcopy supports versions {VERSION} to {OF_DAMAGED}",
                 journal.version
             ));
         }

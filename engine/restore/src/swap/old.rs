@@ -1,4 +1,4 @@
-//! How the old data looked when CouchDB had been stopped: after a roll-back it has to look like that again.
+//! The properties of the old data after CouchDB had been stopped: a roll back has to restore them.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::is_replaced;
 
-/// The last bytes of a file that are compared: the last header of shard maps is among them.
+/// The last bytes of a file that are compared: they include the last header of shard maps.
 const END: u64 = 8 << 10;
 
-/// An entry of the data folder.
+/// An entry of the data directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldEntry {
     /// Its name.
     pub name: String,
     /// Regular files below it; 1 for a file.
     pub files: u64,
-    /// Their bytes.
+    /// Total size of these files in bytes.
     pub bytes: u64,
     /// CRC-32 of the last bytes of a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ impl std::fmt::Display for OldEntry {
     }
 }
 
-/// Looks at what a restore replaces, among the entries of a data folder.
+/// Records the entries of a data directory that a restore replaces.
 pub(super) fn look_at(node: &Node, data: &Path, entries: &[FileEntry]) -> Result<Vec<OldEntry>> {
     let mut seen = Vec::new();
     for FileEntry { name, kind, size, .. } in entries.iter().filter(|entry| is_replaced(&entry.name)) {
@@ -52,7 +52,7 @@ pub(super) fn look_at(node: &Node, data: &Path, entries: &[FileEntry]) -> Result
     Ok(seen)
 }
 
-/// How what is there differs from what was there.
+/// How the current entries differ from the recorded ones.
 pub(super) fn differences(was: &[OldEntry], is: &[OldEntry]) -> Vec<String> {
     let find = |list: &[OldEntry], name: &str| list.iter().find(|entry| entry.name == name).cloned();
     let mut told = Vec::new();

@@ -1,22 +1,22 @@
-//! What plugins do, told to the user.
+//! Reports to the user what plugins do.
 
 use std::sync::Arc;
 
 use outcome::report::{Notice, Reporter, Severity};
 use plugin_host::{Events, Output, RunError};
 
-/// Passes on what plugins say and run, for those who ask for details.
+/// Reports what plugins log and run, for detailed output.
 pub(super) struct ReportedEvents(pub(super) Arc<dyn Reporter + Send>);
 
 impl ReportedEvents {
-    fn tell(&self, text: String) {
+    fn report(&self, text: String) {
         self.0.notice(&Notice { severity: Severity::Info, text });
     }
 }
 
 impl Events for ReportedEvents {
     fn log(&self, plugin: &str, node: &str, text: &str) {
-        self.tell(format!("{plugin} on {node}: {text}"));
+        self.report(format!("{plugin} on {node}: {text}"));
     }
 
     fn ran(&self, plugin: &str, node: &str, command: &str, result: &Result<Output, RunError>) {
@@ -27,6 +27,6 @@ impl Events for ReportedEvents {
             },
             Err(RunError::NotPermitted(why) | RunError::NotFound(why) | RunError::Failed(why)) => why.clone(),
         };
-        self.tell(format!("{plugin} on {node} ran {command}: {outcome}"));
+        self.report(format!("{plugin} on {node} ran {command}: {outcome}"));
     }
 }

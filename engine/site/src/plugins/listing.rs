@@ -5,21 +5,21 @@ use std::path::PathBuf;
 use plugin_host::{Contract, Description, Grant, Grants, Origin, Plugin};
 use serde::Serialize;
 
-/// A plugin with all that is known of it.
+/// A plugin and what is known about it.
 #[derive(Debug, Clone, Serialize)]
 pub struct PluginListing {
-    /// What it says of itself.
+    /// The plugin's description of itself.
     #[serde(flatten)]
     pub description: Description,
-    /// What it was made for.
+    /// The kind of the plugin.
     pub contract: Contract,
-    /// Its file; `None` where it is built in.
+    /// The plugin's file; `None` if it is built in.
     pub file: Option<PathBuf>,
     /// BLAKE3 of the file.
     pub hash: String,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Whether it may have its commands run.
+    /// Whether the plugin's commands are granted.
     pub granted: bool,
 }
 
@@ -42,18 +42,18 @@ impl PluginListing {
 /// All plugins.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PluginList {
-    /// Those that can be loaded.
+    /// Plugins that can be loaded.
     pub plugins: Vec<PluginListing>,
-    /// Files that cannot.
+    /// Files that cannot be loaded.
     pub failures: Vec<PluginFailure>,
 }
 
-/// A file among the plugins that is none.
+/// A file among the plugins that cannot be loaded.
 #[derive(Debug, Clone, Serialize)]
 pub struct PluginFailure {
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What to do.
+    /// What the user can do about it.
     pub remedy: String,
 }
 
@@ -63,7 +63,7 @@ pub struct GrantListing {
     /// The grant.
     #[serde(flatten)]
     pub grant: Grant,
-    /// Whether it is in the configuration file, where the user has to take it out by hand.
+    /// Whether the grant is in the configuration file, from which the user has to remove it by hand.
     pub configured: bool,
 }
 

@@ -1,41 +1,42 @@
-//! Where a node's CouchDB is asked, and by whom.
+//! The HTTP address of a node's CouchDB, and the user for it.
 
 use std::path::PathBuf;
 
 use node::{Credentials, Endpoint};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::NodeId;
 
-/// Ports that CouchDB listens on unless it is told otherwise.
+/// CouchDB's default ports.
 const PORT: u16 = 5984;
 const TLS_PORT: u16 = 6984;
 
-/// What the user said about a node's HTTP interface.
+/// The user's settings for a node's HTTP interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HttpAddress {
-    /// Whether it speaks TLS.
+    /// Whether to use TLS.
     pub tls: bool,
-    /// Whether the user has said so, or that it does not: with a URL in place of a host.
+    /// Whether the user has decided about TLS by giving a URL instead of a host.
     pub scheme_given: bool,
-    /// Where it listens, if that is not the node's machine as the user named it.
+    /// The host where CouchDB listens, if it is not the node's machine as the user named it.
     pub host: Option<String>,
-    /// Its port, if it is not the usual one.
+    /// CouchDB's port, if it is not the default.
     pub port: Option<u16>,
     /// Name and password of a server admin.
     pub credentials: Option<Credentials>,
-    /// The name alone, where the user has given no password with it.
+    /// The name alone, if the user has given it without a password.
     pub user: Option<String>,
-    /// A PEM file of certificates that are trusted there beside those that this machine trusts.
+    /// A PEM file of certificates to trust in addition to those that this machine trusts.
     pub ca: Option<PathBuf>,
 }
 
 impl HttpAddress {
-    /// Reads `http://HOST[:PORT]`. Credentials do not belong there: a URL is shown.
+    /// Reads `http://HOST[:PORT]`. Credentials are refused, because URLs are printed.
     pub fn parse(url: &str) -> Result<Self> {
         let wrong = || {
             Failure::refused(
-                "a node's url has to be http://HOST[:PORT] or https://HOST[:PORT], without name and password",
-                "For example: http://10.0.0.1:5984. Name and password go into --user and COUCHCOPY_PASSWORD or \
+                Code::new("CC-S04"),
+                "a node's url must be http://HOST[:PORT] or https://HOST[:PORT], without a name and password",
+                "For example: http://10.0.0.1:5984. Give the name with --user, and the password in COUCHCOPY_PASSWORD or with \
                  --password-file.",
             )
         };
@@ -48,7 +49,7 @@ impl HttpAddress {
         Ok(Self { tls, scheme_given: true, host: Some(host.to_owned()), port, ..Self::default() })
     }
 
-    /// Where to connect to.
+    /// Host and port to connect to.
     pub fn endpoint(&self, id: &NodeId) -> Endpoint {
         let host = self.host.clone().or_else(|| id.host.clone()).unwrap_or_else(|| "127.0.0.1".into());
         let usual = if self.tls { TLS_PORT } else { PORT };
@@ -56,7 +57,7 @@ impl HttpAddress {
     }
 }
 
-/// Parts `http://` or `https://` from what follows; gives whether that is TLS, where one is there.
+/// Splits off `http://` or `https://`; returns whether it means TLS (`None` without a scheme) and the rest.
 pub fn split_scheme(url: &str) -> (Option<bool>, &str) {
     for (scheme, tls) in [("http://", false), ("https://", true)] {
         if let Some((before, rest)) = url.split_at_checked(scheme.len())
@@ -68,7 +69,7 @@ pub fn split_scheme(url: &str) -> (Option<bool>, &str) {
     (None, url)
 }
 
-/// Parts `HOST[:PORT]`; an IPv6 address stands in brackets where a port follows. `None` where that makes no sense.
+/// Splits `HOST[:PORT]`; an IPv6 address with a port must be in brackets. `None` if the text is not valid.
 pub fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     if let Some(rest) = place.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;

@@ -1,32 +1,33 @@
-//! Which plugins a node takes: what the user gives on the command line, then the cluster file, then what is usual.
+//! Which plugins a node uses: those of the command line, then those of the cluster file, then the defaults.
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::PluginReference;
 
 use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, NodeArgument, SiteNode};
 
-/// What the user said about plugins for all nodes of a command.
+/// The user's choice of plugins for all nodes of a command.
 #[derive(Debug, Clone, Default)]
 pub struct PluginChoice {
     /// The service plugin.
     pub service: Option<PluginReference>,
-    /// Ways to the nodes; empty where the user said nothing.
+    /// The access chain to the nodes; empty if the user gave none.
     pub via: Vec<PluginReference>,
-    /// couchcopy's `--couchdb-start` and `--couchdb-stop`.
+    /// The commands of `--couchdb-start` and `--couchdb-stop`.
     pub start_stop: Option<(String, String)>,
-    /// couchcopy's `--use-sudo`.
+    /// Whether `--use-sudo` is given.
     pub sudo: bool,
 }
 
 impl PluginChoice {
-    /// The service plugin that was chosen, if one was.
+    /// The service plugin that was chosen, if any.
     ///
-    /// Fails where it was chosen in two ways.
+    /// Fails if it was chosen in two ways.
     fn chosen_service(&self) -> Result<Option<PluginReference>> {
         match (&self.service, &self.start_stop) {
             (Some(_), Some(_)) => Err(Failure::refused(
-                "--service and --couchdb-start/--couchdb-stop both say how CouchDB is started and stopped",
-                "Give one of them.",
+                Code::new("CC-S06"),
+                "--service and --couchdb-start/--couchdb-stop contradict each other",
+                "Give either --service or --couchdb-start and --couchdb-stop.",
             )),
             (Some(service), None) => Ok(Some(service.clone())),
             (None, Some((start, stop))) => {
@@ -36,7 +37,7 @@ impl PluginChoice {
         }
     }
 
-    /// Ways to a node: those chosen, else `usual`; then sudo, where that is wished.
+    /// The access chain to a node: the chosen one, else `usual`; then sudo, if it was requested.
     fn ways(&self, usual: Vec<PluginReference>) -> Vec<PluginReference> {
         let mut via = if self.via.is_empty() { usual } else { self.via.clone() };
         if self.sudo && !via.iter().any(|way| way.name == "sudo") {
@@ -53,7 +54,7 @@ impl PluginChoice {
         Ok(SiteNode { via: self.ways(usual), id, data, service, http, config: Vec::new() })
     }
 
-    /// A node of a cluster file, with what the command line says instead.
+    /// A node of a cluster file, overridden by the command line.
     pub fn overrule(&self, node: SiteNode) -> Result<SiteNode> {
         Ok(SiteNode {
             service: self.chosen_service()?.unwrap_or(node.service),

@@ -1,9 +1,9 @@
-//! The nodes of a cluster in a TOML file: where each one is, how it is reached, how its service is controlled.
+//! The nodes of a cluster in a TOML file: where each node is, how it is reached, how its service is controlled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::{NodeId, PluginReference};
 use serde::Deserialize;
 
@@ -40,7 +40,7 @@ struct Node {
     host: Option<String>,
     data: Option<PathBuf>,
     url: Option<String>,
-    /// Certificates that are trusted at `url`.
+    /// Certificates to trust at `url`.
     ca: Option<PathBuf>,
     #[serde(default)]
     config: Folders,
@@ -48,7 +48,7 @@ struct Node {
     via: Option<Vec<Plugin>>,
 }
 
-/// One folder, or several.
+/// One directory, or several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Folders {
@@ -80,7 +80,7 @@ enum Value {
     Text(String),
     Flag(bool),
     Number(i64),
-    /// Words, for settings that are a command or several arguments.
+    /// A list of words, for settings that are a command or several arguments.
     Words(Vec<String>),
 }
 
@@ -90,8 +90,9 @@ impl ClusterFile {
         let text = std::fs::read_to_string(path).map_err(|e| Failure::io("read", path, e))?;
         Self::parse(&text).map_err(|problem| {
             Failure::refused(
-                format!("{} is no cluster file: {problem}", path.display()),
-                "docs/services.md shows what one looks like.",
+                Code::new("CC-S03"),
+                format!("{} is not a cluster file: {problem}", path.display()),
+                "See docs/services.md for an example.",
             )
         })
     }
@@ -133,14 +134,14 @@ impl ClusterFile {
                 via: via.into_iter().map(reference).collect::<Result<_, _>>().map_err(in_node)?,
             };
             if nodes.iter().any(|known| known.id.name.is_some() && known.id.name == node.id.name) {
-                return Err(format!("the node {which} is there twice"));
+                return Err(format!("the node {which} occurs twice"));
             }
             nodes.push(node);
         }
         Ok(Self { nodes })
     }
 
-    /// The node of that name or, where only one has it, host.
+    /// The node with this name or, if only one node is on it, this host.
     pub fn node(&self, name: &str) -> Option<&SiteNode> {
         self.nodes.iter().find(|node| node.id.name.as_deref() == Some(name)).or_else(|| {
             let mut on_host = self.nodes.iter().filter(|node| node.id.host.as_deref() == Some(name));
@@ -150,8 +151,8 @@ impl ClusterFile {
 }
 
 impl ClusterFile {
-    /// The node that an argument is about, by its name or host, with what the argument says of it instead of what the file does.
-    /// `None` where the file has none, or several on that host.
+    /// The node that an argument names by its node name or host, overridden by the argument. `None` if the file has no such node,
+    /// or several on that host.
     pub fn refined(&self, argument: &NodeArgument) -> Option<SiteNode> {
         let by_name = argument.id.name.as_deref().and_then(|name| {
             self.nodes
@@ -192,7 +193,7 @@ fn reference(plugin: Plugin) -> Result<PluginReference, String> {
                     Value::Flag(flag) => flag.to_string(),
                     Value::Number(number) => number.to_string(),
                     Value::Words(words) => plugin_host::join_words(&words)
-                        .ok_or_else(|| format!("the setting {name} holds a NUL"))?,
+                        .ok_or_else(|| format!("the setting {name} contains a NUL character"))?,
                 };
                 reference = reference.with(name, value);
             }

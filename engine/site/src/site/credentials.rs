@@ -1,19 +1,19 @@
-//! Where name and password of a server admin come from: the node argument, `COUCHCOPY_PASSWORD`, a file, netrc, a prompt.
+//! Where the name and password of a server admin come from: the node argument, `COUCHCOPY_PASSWORD`, a file, netrc, a prompt.
 
 use std::path::{Path, PathBuf};
 
 use node::Credentials;
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use super::{SiteNode, netrc};
 
-/// Whom to be where nobody says.
+/// The default user name.
 const USER: &str = "admin";
 
-/// Asks the user for the password of a name at a node.
+/// Asks the user for the password of a user name at a node.
 pub type AskPassword = Box<dyn Fn(&str, &str) -> Option<String>>;
 
-/// What there is beside the node arguments.
+/// Sources of credentials besides the node arguments.
 #[derive(Default)]
 pub struct CredentialSources {
     /// `--user`.
@@ -22,14 +22,14 @@ pub struct CredentialSources {
     pub password_file: Option<PathBuf>,
     /// `COUCHCOPY_PASSWORD`.
     pub password: Option<String>,
-    /// netrc's file, where there is one.
+    /// The netrc file, if there is one.
     pub netrc: Option<PathBuf>,
-    /// Asks; `None` where there is nobody to ask.
+    /// Asks the user; `None` if nobody can be asked.
     pub ask: Option<AskPassword>,
 }
 
 impl CredentialSources {
-    /// What the environment holds.
+    /// The sources that the environment provides.
     pub fn of_environment(user: Option<String>, password_file: Option<PathBuf>) -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let netrc = variable("NETRC")
@@ -39,7 +39,7 @@ impl CredentialSources {
         Self { user, password_file, password, netrc, ask: None }
     }
 
-    /// Gives every node without credentials those that the other sources tell; a node that none of them knows stays as it is.
+    /// Sets the credentials of every node that has none from the other sources. A node that no source knows stays without.
     pub fn complete(&self, nodes: &mut [SiteNode]) -> Result<()> {
         let password = match (&self.password_file, &self.password) {
             (Some(file), _) => Some(first_line(file)?),
@@ -77,8 +77,9 @@ fn first_line(file: &Path) -> Result<String> {
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(Failure::refused(
+            Code::new("CC-S05"),
             format!("the first line of {} is empty", file.display()),
-            "Write the password into its first line.",
+            "Write the password into the first line of the file.",
         ));
     }
     Ok(line.to_owned())

@@ -11,10 +11,10 @@ enum Token {
     BlankLine,
 }
 
-/// Parts a text into words. Blanks part them; a word that begins with `"` goes to the next `"`, and `\n`, `\r`, `\t`, `\"` and
-/// `\\` in it stand for one character. What follows a `#` at the beginning of a word, up to the line's end, is a comment.
+/// Splits a text into words at blanks. A word that begins with `"` ends at the next `"`, and `\n`, `\r`, `\t`, `\"` and `\\` in
+/// it stand for one character. Text from a `#` at the beginning of a word to the end of the line is a comment.
 ///
-/// `None` where a quote is left open.
+/// `None` if a quote is not closed.
 fn tokens(text: &str) -> Option<Vec<Token>> {
     let mut tokens = Vec::new();
     for line in text.lines() {
@@ -36,7 +36,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
     Some(tokens)
 }
 
-/// The word up to the closing quote, and what comes after it.
+/// The word up to the closing quote, and the text after it.
 fn unquoted(text: &str) -> Option<(String, &str)> {
     let mut word = String::new();
     let mut characters = text.char_indices();
@@ -55,8 +55,8 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// What a netrc says of a machine, `machine HOST login NAME password WORD` or `default …`; of the first entry that fits. `user` is
-/// the name that is wanted, where one is.
+/// The credentials that a netrc file has for a machine (`machine HOST login NAME password WORD` or `default …`), from the first
+/// entry that matches. `user` is the required name, if any.
 pub(super) fn lookup(text: &str, host: &str, user: Option<&str>) -> Option<Credentials> {
     let mut tokens = tokens(text)?.into_iter();
     let next_word = |tokens: &mut std::vec::IntoIter<Token>| {

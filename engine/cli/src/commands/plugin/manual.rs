@@ -1,7 +1,7 @@
 //! `couchcopy plugin run`: one call of a plugin.
 
 use clap::{Args, ValueEnum};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use plugin_host::{Command, Inherited, State};
 use site::plugins::ServiceAction;
 use site::{PluginChoice, PluginReference, SiteNode};
@@ -95,6 +95,7 @@ impl Run {
         };
         if !self.command.is_empty() {
             return Err(Failure::refused(
+                Code::new("CC-X13"),
                 "only `exec` and `connect` take words after --",
                 "Remove these words, or write `exec` or `connect` instead of start, stop or status.",
             ));
@@ -113,6 +114,7 @@ impl Run {
     fn execute(&self, node: &SiteNode, session: &Session) -> Result<Outcome> {
         let Some((program, arguments)) = self.command.split_first() else {
             return Err(Failure::refused(
+                Code::new("CC-X14"),
                 "there is no command to run",
                 "Write it after --, e.g. `couchcopy plugin run ssh exec db1 -- uname -n`.",
             ));
@@ -125,6 +127,7 @@ impl Run {
     fn connect(&self, node: &SiteNode, session: &Session) -> Result<Outcome> {
         let [port] = self.command.as_slice() else {
             return Err(Failure::refused(
+                Code::new("CC-X15"),
                 "there is no port to connect to, or more than one",
                 "Write it after --, e.g. `couchcopy plugin run ssh connect db1 -- localhost:5984`.",
             ));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use outcome::{Failure, Result, printable};
+use outcome::{Code, Failure, Result, printable};
 use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
@@ -36,7 +36,11 @@ impl Restore {
         };
         let sites = with_credentials(names, &self.access, &self.http, session)?;
         let Some(site) = sites.first() else {
-            return Err(Failure::refused("no node is named", "Put a node into the --cluster file."));
+            return Err(Failure::refused(
+                Code::new("CC-X04"),
+                "no node is named",
+                "Put a node into the --cluster file.",
+            ));
         };
         // The plugins have to live as long as a tunnel through them.
         let plugins = self.access.grants.plugins(session)?;

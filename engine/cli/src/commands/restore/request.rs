@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use restore::folders::Target;
 
 use super::Restore;
@@ -52,6 +52,7 @@ impl<'r> RestoreRequest<'r> {
     fn offline(first: Option<(&'r Path, &'r [String])>) -> Result<Self> {
         let Some((archive, targets)) = first.filter(|(_, targets)| !targets.is_empty()) else {
             return Err(Failure::refused(
+                Code::new("CC-X06"),
                 "an archive and at least one target are required",
                 "For example: couchcopy restore --offline backup.tar.gz /opt/couchdb/data,couchdb@127.0.0.1",
             ));
@@ -64,6 +65,7 @@ impl<'r> RestoreRequest<'r> {
         let (archive, nodes) = first.ok_or_else(|| no_archive("Name the archive, then one node."))?;
         if nodes.len() > 1 || nodes.is_empty() && !has_cluster_file {
             return Err(Failure::refused(
+                Code::new("CC-X11"),
                 format!("--db takes one node, but {} are named", nodes.len()),
                 "Name the archive, then any one node of the cluster, which knows the other nodes. For example: couchcopy restore \
                  --db shop backup.tar.gz admin:password@localhost:5984",
@@ -74,7 +76,7 @@ impl<'r> RestoreRequest<'r> {
 }
 
 fn no_archive(remedy: &str) -> Failure {
-    Failure::refused("no archive is named", remedy)
+    Failure::refused(Code::new("CC-X05"), "no archive is named", remedy)
 }
 
 #[cfg(test)]
