@@ -243,7 +243,9 @@ impl EntrySource for Odd {
                 buf.push(1);
                 Ok(Opened::Small { name: name.to_owned(), mtime: 0, facts: Facts::Other })
             }
-            Self::Fails => Err(outcome::Failure::refused("the disk is gone", "")),
+            Self::Fails => {
+                Err(outcome::Failure::refused(outcome::Code::new("CC-G00"), "the disk is gone", ""))
+            }
             Self::Panics => panic!("a source that panics"),
         }
     }
