@@ -85,7 +85,7 @@ impl ExitCode {
             Self::Archive => "the archive is damaged, cut short, or not an archive",
             Self::Refused => "refused: the request would be wrong or dangerous",
             Self::Data => "the data is damaged or incomplete",
-            Self::System => "the system did not allow to read or write",
+            Self::System => "the operating system refused to read or write",
             Self::Plugin => "a plugin failed, or cannot be loaded",
             Self::Node => "a node was not reached, or did not do what it was asked to do",
             Self::Interrupted => "interrupted (Ctrl-C)",
