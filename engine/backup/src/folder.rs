@@ -72,7 +72,7 @@ impl NodeFolder {
         self.name.clone().unwrap_or_else(|| self.display_name())
     }
 
-    /// The same for a file by its path below the folder.
+    /// The same for a file by its path below the directory.
     pub(super) fn file_display_name(&self, path: &str) -> String {
         self.origin.display_name(&self.path.join(path))
     }
@@ -121,7 +121,7 @@ fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirro
         return Err(Failure::refused(
             Code::new("CC-B03"),
             format!(
-                "{} is not the data folder of a CouchDB node: it has no {SHARD_MAPS}",
+                "{} is not the data directory of a CouchDB node: it has no {SHARD_MAPS}",
                 origin.display_name(path)
             ),
             "Give the directory that `[couchdb] database_dir` names in the node's configuration.",

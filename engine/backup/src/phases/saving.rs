@@ -48,7 +48,7 @@ pub(super) struct ShardsSaved<'o> {
 }
 
 impl<'o> Begun<'o> {
-    /// Brings the mirror up to date, if there is one, and saves the view indexes of the chosen copies.
+    /// Updates the mirror, if there is one, and saves the view indexes of the chosen copies.
     pub(super) fn save_views(mut self) -> Result<ViewsSaved<'o>> {
         let Planned { opened, plan, findings, .. } = &self.planned;
         let Opened { folders, reporter, .. } = opened;
@@ -56,7 +56,7 @@ impl<'o> Begun<'o> {
         findings.leave_out(left_out);
         let update = || mirror::update(folders, &views, &plan.shards, *reporter);
         if opened.mirror.is_some() {
-            timed(*reporter, "mirror up to date", update)?;
+            timed(*reporter, "mirror updated", update)?;
         } else {
             update()?;
         }
@@ -89,7 +89,7 @@ impl<'o> ViewsSaved<'o> {
 }
 
 impl<'o> MapsSaved<'o> {
-    /// Saves the shards; of those that are split meanwhile, the parts.
+    /// Saves the shards; of those that are split in the meantime, the parts.
     pub(super) fn save_shards(self) -> Result<ShardsSaved<'o>> {
         let Self(mut archive) = self;
         let shards = std::mem::take(&mut archive.planned.plan.shards);

@@ -9,11 +9,11 @@ use outcome::Failure;
 
 use crate::security::Securities;
 
-/// What the threads find out.
+/// What the threads find.
 #[derive(Default, Clone)]
 pub(crate) struct Findings {
     found: Arc<Mutex<Found>>,
-    /// The security objects of all shards that were looked into.
+    /// The security objects of all shards that were read.
     pub(crate) securities: Securities,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Found {
     pub(super) problems: Vec<FileProblem>,
     pub(super) damaged: Vec<FileProblem>,
     pub(super) damaged_copies: Vec<FileProblem>,
-    /// A file of a newer CouchDB, which was found to be one only after it had passed.
+    /// A file that was found to be of a newer CouchDB only after its transfer.
     pub(super) newer: Option<Failure>,
     pub(super) views: u64,
     pub(super) shards: u64,
@@ -36,7 +36,7 @@ impl Findings {
         what(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Shards that were split before they were read; each is told once.
+    /// Shards that were split before they were read; each is reported once.
     pub(crate) fn take_split(&self) -> BTreeSet<ShardName> {
         std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner).split)
     }
@@ -46,7 +46,7 @@ impl Findings {
         self.note(|found| found.problems.push(FileProblem { path, problem }));
     }
 
-    /// Fails where a file of a newer CouchDB has passed by.
+    /// Fails if a file of a newer CouchDB was transferred.
     pub(crate) fn refuse_newer(&self) -> Result<(), Failure> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.newer.take().map_or(Ok(()), Err)

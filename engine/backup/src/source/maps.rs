@@ -9,7 +9,7 @@ use super::DATA;
 use crate::maps::NewMaps;
 use crate::plan::Maps;
 
-/// The shard maps as they were opened at the beginning, or as they were written anew for the archive.
+/// The shard maps as they were opened at the beginning, or as they were rewritten for the archive.
 pub(crate) struct MapsSource<'p, 'f> {
     pub(crate) maps: &'p Maps<'f>,
     pub(crate) rewritten: Option<NewMaps>,
@@ -37,7 +37,7 @@ impl EntrySource for MapsSource<'_, '_> {
     }
 }
 
-/// The first `len` bytes of a file, in `buf` where they are few.
+/// The first `len` bytes of a file, in `buf` if they are few.
 fn whole<R: ReadAt + 'static>(
     name: String,
     mtime: u64,

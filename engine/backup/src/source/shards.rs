@@ -19,7 +19,7 @@ use crate::origin::Origin;
 use crate::plan::{Maps, PlannedShard};
 use crate::remote::{self, Absence, Fetched, Streams};
 
-/// A shard: of the first folder that has it whole.
+/// A shard, from the first data directory that has it complete.
 pub(crate) struct ShardSource<'p, 'f> {
     pub(crate) shard: PlannedShard,
     pub(crate) folders: &'p [NodeFolder],
@@ -27,29 +27,30 @@ pub(crate) struct ShardSource<'p, 'f> {
     pub(crate) latest: &'p LatestMaps,
     pub(crate) findings: &'p Findings,
     pub(crate) streams: &'p Streams,
-    /// Where more than headers is looked at.
+    /// The checker, if more than headers is read.
     pub(crate) checking: Option<&'p Checking>,
-    /// Where it was split off meanwhile: the number of the round in which it is saved.
+    /// The number of the round in which the shard is saved, if it was split off while the backup ran.
     pub(crate) round: Option<u8>,
 }
 
-/// A copy of a shard that can be saved. The bytes of a small one are in the caller's buffer.
+/// A copy of a shard that can be saved. The bytes of a small copy are in the caller's buffer.
 struct Copy {
     opened: Opened,
-    /// What is damaged in it, where that was looked for and found.
+    /// The damage of the copy, if it was checked and is damaged.
     damage: Option<Report>,
-    /// Its security object, where it was looked at.
+    /// Its security object, if it was read.
     security: KnownSecurity,
 }
 
-/// A security object, `null` for CouchDB's default, where it was looked at and could be read.
+/// A security object, `null` for CouchDB's default, if it was read.
 type KnownSecurity = Option<SecurityTerm>;
 
 /// A copy of a shard, or why that node has none.
 type Tried = Result<Copy, FileFailure>;
 
 impl ShardSource<'_, '_> {
-    /// The name of its entry. What was split off meanwhile comes behind all other shards, as names have to ascend.
+    /// The name of its entry. Shards that were split off while the backup ran come after all other shards, because names have to
+    /// ascend.
     fn name(&self) -> String {
         match self.round {
             None => format!("{DATA}{}", self.shard.path),
@@ -97,7 +98,7 @@ impl ShardSource<'_, '_> {
         }
     }
 
-    /// Checks what was read, where that is wanted.
+    /// Checks what was read, if requested.
     fn checked(
         &self,
         folder: &NodeFolder,
@@ -158,7 +159,7 @@ impl ShardSource<'_, '_> {
         Ok(Ok(Copy { opened, damage: None, security: None }))
     }
 
-    /// Notes what becomes of a shard for which a copy was found, after others that were damaged.
+    /// Records the result for a shard for which a copy was found, after others that were damaged.
     fn note_saved(
         &self,
         folder: &NodeFolder,
@@ -189,7 +190,7 @@ impl ShardSource<'_, '_> {
 }
 
 fn words(damage: &Report) -> String {
-    /// So many problems of a copy are told in words.
+    /// The most problems of a copy that are spelled out.
     const TOLD: usize = 5;
     damage.in_words(TOLD)
 }
@@ -198,7 +199,7 @@ impl EntrySource for ShardSource<'_, '_> {
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = &self.shard.path;
         let Some(DataFile::Shard(shard)) = DataFile::parse(path) else {
-            return Err(Failure::bug(format!("planned to save {path}, which is no shard")).into());
+            return Err(Failure::bug(format!("planned to save {path}, which is not a shard")).into());
         };
         let mut failures = Vec::new();
         let mut all_missing = true;
@@ -263,8 +264,8 @@ impl EntrySource for ShardSource<'_, '_> {
     }
 }
 
-/// Reads a shard out of the mirror. One that is missing there, or no whole database, has to be asked of its node, and is
-/// fetched anew by the next backup.
+/// Reads a shard from the mirror. A shard that is missing there, or is not a complete database, has to be read from its node, and
+/// is fetched again by the next backup.
 fn mirrored(path: &Path, buf: &mut Vec<u8>) -> Result<Option<Content<ShardHeader>>, Failure> {
     match file::read_settled_shard(path, buf) {
         Ok(content) => Ok(Some(content)),

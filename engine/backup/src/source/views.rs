@@ -11,7 +11,7 @@ use crate::folder::NodeFolder;
 use crate::plan::PlannedView;
 use crate::remote::{self, Absence, Fetched, Streams};
 
-/// A view index of the copy that was chosen.
+/// A view index of the chosen copy.
 pub(crate) struct ViewSource<'p> {
     pub(crate) view: PlannedView,
     pub(crate) folders: &'p [NodeFolder],
@@ -42,7 +42,7 @@ impl EntrySource for ViewSource<'_> {
             Err(FileFailure::Damaged(e)) => return left_out(&e.to_string()),
         };
         if hex::encode(&content.header.signature) != signature {
-            return left_out("its signature is not its name");
+            return left_out("its signature does not match its name");
         }
         // CouchDB trusts an index that is ahead of its database, and never indexes what then is added. Only a database
         // that was put back to an older state has such an index: this header is read after the index.
@@ -61,8 +61,8 @@ impl EntrySource for ViewSource<'_> {
 }
 
 impl ViewSource<'_> {
-    /// A view index that is not there: it was deleted with its design document, or swapped by a compaction this moment. On
-    /// another machine it may just not be readable.
+    /// A view index that does not exist: it was deleted with its design document, or is just being swapped by a compaction. On
+    /// another machine it may only be unreadable.
     fn missing(&self) -> Result<Opened, Failure> {
         let folder = &self.folders[usize::from(self.view.folder)];
         if let Some(files) = folder.origin.far()
@@ -76,9 +76,8 @@ impl ViewSource<'_> {
 
     /// A view index of another machine.
     ///
-    /// Its shard is read later, and there is no second look at it to hold the index against: an index that is ahead of its
-    /// database goes into the archive with the sequence that it has, and whoever restores leaves it out, going by what the
-    /// manifest says of both (`ViewFacts::unfit_for`).
+    /// Its shard is read later, and cannot be read a second time to compare the index with it: an index that is ahead of its
+    /// database is archived with its sequence, and a restore leaves it out, according to the manifest (`ViewFacts::unfit_for`).
     fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = self.view.path.clone();
         let findings = self.findings.clone();
@@ -99,7 +98,7 @@ impl ViewSource<'_> {
                 if hex::encode(&header.signature) == signature {
                     Ok(header)
                 } else {
-                    Err("its signature is not its name".into())
+                    Err("its signature does not match its name".into())
                 }
             });
             match header {

@@ -15,7 +15,7 @@ use crate::outside::{self, LeftBehind, Outside};
 use crate::swap::{Journal, JournalOptions};
 
 impl PlannedRestore {
-    /// What will be done.
+    /// Describes what the restore will do.
     pub fn describe(&self, nodes: &[Node]) -> PlanDescription {
         PlanDescription {
             archive: self.options.archive.clone(),
@@ -45,14 +45,15 @@ impl PlannedRestore {
         }
     }
 
-    /// What stays outside the data folders of replaced databases, by what is known of the node of this number.
+    /// The indexes of replaced databases that stay outside the data directory of the node with this number, as far as known.
     pub(super) fn left_behind(&self, outside: impl Fn(usize) -> Option<Outside>) -> Vec<LeftBehind> {
         let Some(suffix) = &self.plan.new_suffix else { return Vec::new() };
         let of = |(i, target): (usize, &Target)| Some(outside(i)?.left_behind(&target.node, suffix));
         self.restore.targets.iter().enumerate().filter_map(of).flatten().collect()
     }
 
-    /// The same, asked from the nodes, which run. Who does not answer now has nothing to say.
+    /// The indexes of replaced databases that stay outside the data directories, according to the running nodes. Nodes that do
+    /// not answer are skipped.
     pub(super) fn left_behind_on(&self, nodes: &[Node]) -> Vec<LeftBehind> {
         if self.plan.new_suffix.is_none() {
             return Vec::new();
@@ -77,7 +78,7 @@ impl PlannedRestore {
         })
     }
 
-    /// The journals that this restore begins with, by node.
+    /// The first journals of this restore, by node.
     pub(super) fn journals(&self) -> Result<Vec<Journal>> {
         let id = couchfile::writer::random_uuid().map_err(|e| unusable("no file", e))?;
         let archive =

@@ -81,7 +81,7 @@ impl<'r> Run<'r> {
             Ok(agreed) => return Ok(agreed),
             Err(error) => error,
         };
-        warn(self.reporter, format!("{error}; bringing the old data back"));
+        warn(self.reporter, format!("{error}; rolling back to the old data"));
         // This must not be interrupted.
         self.interrupted.store(false, Ordering::Relaxed);
         let source = Box::new(error);
@@ -127,7 +127,7 @@ impl<'r> Stopped<'r> {
     fn exchange(self) -> Result<Exchanged<'r>> {
         let Self { run, journals, half_moved, since } = self;
         let Run { nodes, steps, reporter, .. } = run;
-        reporter.phase("exchanging the data", None);
+        reporter.phase("swapping the data", None);
         standstill::check(nodes)?;
         on_all(nodes, |i, node| {
             if half_moved[i] {
@@ -139,7 +139,7 @@ impl<'r> Stopped<'r> {
             Ok(())
         })?;
         let in_place = Some(Instant::now());
-        reporter.timing("data exchanged", since.elapsed().as_secs_f64());
+        reporter.timing("data swapped", since.elapsed().as_secs_f64());
         standstill::check(nodes)?;
         Ok(Exchanged { run, in_place, stopped: since })
     }
@@ -172,7 +172,7 @@ impl<'r> Exchanged<'r> {
                 reporter.timing("service back", service_down);
                 if by_http && let Some(first) = nodes.first() {
                     maps_http::write(&planned.contents, &planned.plan, &planned.restore, first, reporter)?;
-                    steps.done("shard maps made", first);
+                    steps.done("shard maps created", first);
                 }
                 Ok(())
             },
@@ -185,18 +185,18 @@ impl<'r> Exchanged<'r> {
     }
 }
 
-/// What came of accepting the new data.
+/// The result of accepting the new data.
 pub(super) struct Accepted {
-    /// Whether every node has it written down; else resuming goes on.
+    /// Whether every node has recorded it; if not, `--resume` continues.
     pub(super) written_down: bool,
     /// Whether the old data is still there.
     pub(super) old_kept: bool,
 }
 
 impl Agreed<'_> {
-    /// Writes down that the new data is good, and removes the old one unless it is to be kept.
+    /// Records that the new data is good, and removes the old data unless it is to be kept.
     ///
-    /// Nothing is undone any more if that fails: the nodes agree on the new data, and the old one is only kept.
+    /// A failure does not roll back any more: the nodes agree on the new data, and the old data is only kept.
     pub(super) fn accept(&self, keep_old: bool) -> Accepted {
         let Run { nodes, steps, reporter, .. } = self.run;
         let agreement = &self.agreement;
@@ -212,8 +212,8 @@ impl Agreed<'_> {
             warn(
                 reporter,
                 format!(
-                    "all nodes agree on the new data, but that could not be written down: {error}. The old data is kept; \
-                     `couchcopy restore --resume` goes on, `couchcopy restore --roll-back` brings it back."
+                    "all nodes agree on the new data, but that could not be recorded: {error}. The old data is kept; `couchcopy \
+                     restore --resume` continues, `couchcopy restore --roll-back` restores the old data."
                 ),
             );
             return Accepted { written_down: false, old_kept: true };
@@ -228,10 +228,7 @@ impl Agreed<'_> {
         // The restore itself has succeeded.
         let old_kept = removed.is_err();
         if let Err(error) = removed {
-            warn(
-                reporter,
-                format!("the old data could not be removed: {error}. `couchcopy clean` tries again."),
-            );
+            warn(reporter, format!("cannot remove the old data: {error}. `couchcopy clean` tries again."));
         }
         Accepted { written_down: true, old_kept }
     }

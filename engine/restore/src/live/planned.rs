@@ -20,27 +20,27 @@ use crate::folders::{RestoreOptions, RestoreResult, Suffixes, Target, check_targ
 use crate::outside::Views;
 use crate::preflight::{Allowed, Learned, Proofs, prove_all};
 
-/// A restore that has been planned and proven, and has changed nothing yet.
+/// A restore that has been planned and checked, and has changed nothing yet.
 pub struct PlannedRestore {
     pub(super) options: LiveOptions,
     pub(super) contents: Contents,
     pub(super) plan: Plan,
-    /// What the offline restore would be told.
+    /// The options of the corresponding offline restore.
     pub(super) restore: RestoreOptions,
     pub(super) learned: Vec<Learned>,
-    /// What was found damaged while it was being staged, and is left out.
+    /// Damage that was found during staging; the damaged databases are left out.
     pub(super) damage: Damage,
-    /// Databases that the cluster has now; asked for only where not all of the archive is restored.
+    /// Databases that the cluster has now; queried only if not all databases of the archive are restored.
     pub(super) databases_now: Vec<String>,
-    /// What was found fine, and what not.
+    /// The results of the checks.
     pub proofs: Proofs,
 }
 
 impl PlannedRestore {
-    /// Plans a restore to these nodes, which are all of their cluster, and proves that it can be done. Nodes whose names were
-    /// not given get them.
+    /// Plans a restore to these nodes, which must be all nodes of their cluster, and checks that it would succeed. Sets the names
+    /// of nodes that were not given.
     pub fn make(options: &LiveOptions, nodes: &mut [Node], reporter: &dyn Reporter) -> Result<Self> {
-        reporter.phase("looking at the nodes", None);
+        reporter.phase("inspecting the nodes", None);
         let begun = Instant::now();
         let allowed = Allowed {
             remove_orphans: options.remove_orphans,
@@ -48,7 +48,7 @@ impl PlannedRestore {
         };
         let (proofs, learned) = prove_all(nodes, allowed)?;
         proofs.refuse()?;
-        reporter.timing("nodes looked at", begun.elapsed().as_secs_f64());
+        reporter.timing("nodes inspected", begun.elapsed().as_secs_f64());
         let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
         if !options.allow_empty {
             planned.plan.refuse_empty(planned.contents.name())?;
@@ -66,7 +66,7 @@ impl PlannedRestore {
                         free >> 20,
                         bytes >> 20
                     ),
-                    "Make room. The old data stays until the new one has been found good.",
+                    "Free some space. The old data is kept until the nodes agree on the new data.",
                 ));
             }
         }
@@ -78,7 +78,7 @@ impl PlannedRestore {
         Ok(Self { learned, databases_now, proofs, ..planned })
     }
 
-    /// Plans without looking at the nodes; `damage` is what is known to be damaged in the archive.
+    /// Plans without inspecting the nodes; `damage` is the known damage in the archive.
     pub(super) fn of_archive(
         options: &LiveOptions,
         damage: Damage,
@@ -146,10 +146,9 @@ impl PlannedRestore {
         self.plan.choose_suffix(&self.restore.suffixes, needed, &taken);
     }
 
-    /// Carries it out. Where that fails everything is as it was before, or the error says what is not.
+    /// Carries out the restore. If it fails, everything is as before, or the error reports what is not.
     ///
-    /// `interrupted` set during the wait ends the wait and leaves everything as it is then; set before that it undoes what was
-    /// done.
+    /// `interrupted` set during the wait ends the wait and leaves everything as it is; set before the wait it rolls back.
     pub fn carry_out(
         &mut self,
         nodes: &[Node],
@@ -216,9 +215,9 @@ impl PlannedRestore {
         })
     }
 
-    /// Plans again without what was found damaged.
+    /// Plans again without the damaged databases.
     ///
-    /// Fails where databases are damaged and are not to be left out.
+    /// Fails if databases are damaged and are not to be left out.
     pub(super) fn leave_out(&mut self, damage: Damage) -> Result<()> {
         damage.note_in(&mut self.contents);
         self.damage.shards.extend(damage.shards);
@@ -235,13 +234,13 @@ impl PlannedRestore {
         Ok(())
     }
 
-    /// What is known of every node, to recognise it when it is back.
+    /// What is known about every node, to recognise it after the restart.
     pub(super) fn identities(&self) -> Vec<Identity> {
         self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
     }
 }
 
-/// Like for an offline restore, but folders of different machines may have the same path.
+/// The targets as for an offline restore, except that directories of different machines may have the same path.
 fn check_names(targets: &[Target]) -> Result<()> {
     let apart = |(i, target): (usize, &Target)| Target {
         folder: PathBuf::from(format!("/{i}")),

@@ -8,10 +8,9 @@ use outcome::report::{Reporter, Steps};
 use super::{kept, warn};
 use crate::swap::{self, Places, Situation};
 
-/// Removes what was copied, after a failure that has replaced nothing; only what belongs to the restore of this id, if one
-/// is given.
+/// Removes the copied data after a failure that has replaced nothing; if an id is given, only the data of that restore.
 pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, reporter: &dyn Reporter) {
-    reporter.phase("removing what was copied", None);
+    reporter.phase("removing the copied data", None);
     for (node, removed) in nodes.iter().zip(on_each(nodes, |_, node| {
         // What another restore has there is its own business; it may be why this one failed.
         if let (Some(id), Some(journal)) = (id, Places::of(node).journal(node)?)
@@ -27,7 +26,7 @@ pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, repor
             warn(
                 reporter,
                 format!(
-                    "what was copied to {} is still there: {error}. `couchcopy restore --roll-back` removes it.",
+                    "the data copied to {} is still there: {error}. `couchcopy restore --roll-back` removes it.",
                     node.shown()
                 ),
             );
@@ -35,8 +34,8 @@ pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, repor
     }
 }
 
-/// Removes what is left of a restore on nodes. Before the first of them has lost its old data all have written down that it
-/// goes, so that nobody brings it back on the others.
+/// Removes the leftovers of a restore on nodes. All nodes record the removal before the first node loses its old data, so that a
+/// roll back on the other nodes is not possible.
 pub(crate) fn remove_all(nodes: &[Node], steps: &Steps<'_>, step: &str) -> Result<()> {
     on_all(nodes, |_, node| {
         if swap::look(node)?.situation == Situation::Done {

@@ -33,7 +33,7 @@ pub(super) enum Undone {
     Something,
 }
 
-/// Brings the old data back on all nodes, starts those that do not run, and removes the rest.
+/// Rolls back to the old data on all nodes, starts nodes that do not run, and removes the rest.
 ///
 /// If a node cannot be inspected, or cannot be stopped while it may run on new data, the other nodes are not started: old and new
 /// data must not meet in one cluster. Their files are still put back.
