@@ -3,6 +3,7 @@
 use miette::{MietteDiagnostic, MietteHandlerOpts, Report};
 use outcome::{Code, Failure, FailureKind};
 use serde::Serialize;
+use textwrap::WordSplitter::NoHyphenation;
 
 use crate::color::ColorChoice;
 use crate::output::{error_line, print};
@@ -228,7 +229,11 @@ fn print_text(error: &Failure, color: ColorChoice) {
     }
     let in_color = color.on_standard_error();
     // Without a hook, the form that miette chooses itself is printed.
-    let _ = miette::set_hook(Box::new(move |_| Box::new(MietteHandlerOpts::new().color(in_color).build())));
+    let _ = miette::set_hook(Box::new(move |_| {
+        // Options and paths stay in one piece, so that they can be copied.
+        let whole_words = MietteHandlerOpts::new().break_words(false).word_splitter(NoHyphenation);
+        Box::new(whole_words.color(in_color).build())
+    }));
     error_line(&format!("{:?}", Report::new(diagnostic)));
 }
 

@@ -12,14 +12,16 @@ use serde_json::Value;
 use super::run::{Targets, backup, expect, json, names, restore, run, source, text};
 
 /// Fails unless the command ends with this code, says all of `words` and what to do. Both as text and as JSON.
-fn refused(code: i32, kind: &str, arguments: &[&str], words: &[&str]) -> Result<()> {
-    let told = expect(code, arguments)?;
+fn refused(exit: i32, kind: &str, arguments: &[&str], words: &[&str]) -> Result<()> {
+    let told = expect(exit, arguments)?;
     assert_eq!(told.stdout, "", "{arguments:?}");
-    let error = json(code, arguments)?;
+    let error = json(exit, arguments)?;
     let error = error["error"].as_object().ok_or("no error")?;
     let keys: Vec<&str> = error.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["exit_code", "kind", "message", "causes", "remedy"], "{arguments:?}");
-    assert_eq!((&error["exit_code"], &error["kind"]), (&code.into(), &kind.into()), "{arguments:?}");
+    assert_eq!(keys, ["exit_code", "kind", "code", "message", "causes", "remedy"], "{arguments:?}");
+    let code = error["code"].as_str().ok_or("no code")?;
+    assert!(code.starts_with("CC-") && told.stderr.contains(code), "{arguments:?}: {code}: {}", told.stderr);
+    assert_eq!((&error["exit_code"], &error["kind"]), (&exit.into(), &kind.into()), "{arguments:?}");
     let remedy = error["remedy"].as_str().ok_or("no remedy")?;
     assert!(remedy.len() > 10, "{arguments:?}: {remedy}");
     let message = format!("{} {} {remedy}", error["message"], error["causes"]);
@@ -30,6 +32,10 @@ fn refused(code: i32, kind: &str, arguments: &[&str], words: &[&str]) -> Result<
         assert!(flat(&told.stderr).contains(&flat(word)), "{arguments:?}: {word}: {}", told.stderr);
     }
     assert!(flat(&told.stderr).contains(&flat(remedy)), "{arguments:?}: {}", told.stderr);
+    // Options can be copied.
+    for option in remedy.split_whitespace().filter(|word| word.starts_with("--")) {
+        assert!(told.stderr.contains(option), "{arguments:?}: {option}: {}", told.stderr);
+    }
     Ok(())
 }
 

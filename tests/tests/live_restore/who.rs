@@ -131,7 +131,7 @@ fn nodes_that_answer_and_do_not_see_each_other_are_named() -> Result<()> {
     let maps =
         proofs.iter().find(|proof| proof["subject"] == "shard maps").ok_or("nothing about shard maps")?;
     let found = maps["found"].as_str().unwrap_or_default();
-    assert!(found.contains(&format!("{second} has no shard map alone")), "{maps:#}");
+    assert!(found.contains(&format!("{second} does not have the shard map alone")), "{maps:#}");
     let archive = site.path("archive.tar.gz").display().to_string();
     let ended = site.couchcopy(&["backup", &archive])?;
     for text in

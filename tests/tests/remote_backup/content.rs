@@ -181,7 +181,9 @@ fn folders_that_are_none_are_refused() -> Result<()> {
     let Some(far) = Far::start()? else { return Ok(()) };
     let archive = far.path("none.tar.gz");
     let empty = tempfile::tempdir()?;
-    for (folder, word) in [(empty.path(), "_dbs.couch"), (Path::new("/nonexistent/couchcopy"), "no folder")] {
+    for (folder, word) in
+        [(empty.path(), "_dbs.couch"), (Path::new("/nonexistent/couchcopy"), "does not exist")]
+    {
         let ended = far.backup(&[far.node(folder)], &archive, &[])?;
         assert_eq!(ended.code, Some(5), "{ended:?}");
         assert!(ended.stderr.contains(word) && ended.stderr.contains(&far.sshd.host), "{ended:?}");
