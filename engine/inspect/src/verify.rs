@@ -172,7 +172,7 @@ fn check_maps<'s>(contents: &'s Contents, result: &mut VerifyResult) -> Result<M
         // What is wrong with the file itself is told by its check, too.
         Err(failure) => match failure.take::<UnusableFile>()? {
             UnusableFile { source, .. } if !source.is_io() => {
-                result.problem("_dbs.couch", source.to_string())
+                result.problem("_dbs.couch", source.to_string());
             }
             unread => return Err(unread.into()),
         },

@@ -107,7 +107,7 @@ fn databases_that_were_deleted() -> Result<()> {
     let flags: Vec<String> = names.iter().map(|name| format!("--db={name}")).collect();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let told = arena.restore(&archive, &[&["--dry-run"], &flags[..]].concat())?.success()?;
-    for words in ["plain: 1001 documents and 0 deleted ones", "2 ranges, 1 copy of each, partitioned"] {
+    for words in ["plain: 1001 documents and 0 deleted documents", "2 ranges, 1 copy of each, partitioned"] {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert_eq!(arena.http().ask("GET", "/plain", None)?.status, 404);

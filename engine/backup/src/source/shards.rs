@@ -68,13 +68,14 @@ impl ShardSource<'_, '_> {
                 Ok(read.and_then(|content| self.checked(folder, shard, content, buf)))
             }
             Origin::Streamed(_) => self.fetch(number, shard, buf),
-            Origin::Mirrored(_, mirror) => match self.mirrored(folder, mirror, shard, buf)? {
-                Some(found) => Ok(found),
-                None => {
+            Origin::Mirrored(_, mirror) => {
+                if let Some(found) = self.mirrored(folder, mirror, shard, buf)? {
+                    Ok(found)
+                } else {
                     buf.clear();
                     self.fetch(number, shard, buf)
                 }
-            },
+            }
         }
     }
 
@@ -199,7 +200,7 @@ impl EntrySource for ShardSource<'_, '_> {
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = &self.shard.path;
         let Some(DataFile::Shard(shard)) = DataFile::parse(path) else {
-            return Err(Failure::bug(format!("planned to save {path}, which is not a shard")).into());
+            return Err(Failure::bug(format!("planned to save {path}, which is not a shard")));
         };
         let mut failures = Vec::new();
         let mut all_missing = true;
@@ -224,10 +225,10 @@ impl EntrySource for ShardSource<'_, '_> {
                     }
                 }
                 Err(FileFailure::Unreadable(e)) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-                    return Err(Failure::io("read", folder.path.join(path), e).into());
+                    return Err(Failure::io("read", folder.path.join(path), e));
                 }
                 Err(FileFailure::Damaged(e @ CouchFileError::Newer { .. })) => {
-                    return Err(unusable(folder.file_display_name(path), e).into());
+                    return Err(unusable(folder.file_display_name(path), e));
                 }
                 Err(failure) => {
                     all_missing &= failure.is_missing();

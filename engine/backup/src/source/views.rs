@@ -37,7 +37,7 @@ impl EntrySource for ViewSource<'_> {
         };
         let content = match file::read_view(&near, buf) {
             Ok(content) => content,
-            Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => return Ok(self.missing()?),
+            Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => return self.missing(),
             Err(failure @ FileFailure::Unreadable(_)) => return left_out(&failure.to_string()),
             Err(FileFailure::Damaged(e)) => return left_out(&e.to_string()),
         };
@@ -84,8 +84,8 @@ impl ViewSource<'_> {
         let node = self.folders[usize::from(self.view.folder)].name.clone();
         let fetched = match self.streams.view(self.view.folder, &path, buf) {
             Ok(Some(fetched)) => fetched,
-            Ok(None) => return Ok(self.missing()?),
-            Err(Absence::Node(error)) => return Err(error.into()),
+            Ok(None) => return self.missing(),
+            Err(Absence::Node(error)) => return Err(error),
             Err(Absence::File(failure)) => {
                 findings.note(|found| found.views_left_out.push(format!("{path} ({failure})")));
                 return Ok(Opened::Skip);

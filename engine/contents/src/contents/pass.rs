@@ -71,7 +71,7 @@ impl Pass<'_> {
     /// What the entry is. Remembers its root, which must be the same for all entries.
     fn file(&self, entry: &EntryInfo<'_>) -> Result<Option<DataFile>, Failure> {
         if self.reporter.is_interrupted() {
-            return Err(Failure::interrupted().into());
+            return Err(Failure::interrupted());
         }
         self.with(|found| {
             found.files += 1;
@@ -181,7 +181,7 @@ struct SpooledMaps<'p> {
 
 impl LargeSink for SpooledMaps<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        Ok(self.spool.put(offset, bytes)?)
+        self.spool.put(offset, bytes)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {

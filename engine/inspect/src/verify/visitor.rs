@@ -51,7 +51,7 @@ impl<'s> Checker<'s> {
         let path = file.path();
         let failed = |e: CouchFileError| -> Failure {
             match e {
-                CouchFileError::Newer { .. } => unusable(format!("{path} of the archive"), e).into(),
+                CouchFileError::Newer { .. } => unusable(format!("{path} of the archive"), e),
                 e => ArchiveError::Content {
                     archive: self.contents.name().to_owned(),
                     entry: path.clone(),
@@ -144,7 +144,7 @@ struct Spooled<'c> {
 
 impl LargeSink for Spooled<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        Ok(self.spool.put(offset, bytes)?)
+        self.spool.put(offset, bytes)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {

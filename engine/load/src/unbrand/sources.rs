@@ -129,7 +129,7 @@ fn look<H>(
     match found {
         // The spool failed, which tells nothing of the file. What points beyond the file's end is the file's own damage.
         Err(CouchFileError::Io { source, .. }) if source.kind() != ErrorKind::UnexpectedEof => {
-            Err(Failure::io("read a file in", passed.content.folder(), source).into())
+            Err(Failure::io("read a file in", passed.content.folder(), source))
         }
         other => Ok(other),
     }

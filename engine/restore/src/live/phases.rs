@@ -66,12 +66,12 @@ pub(super) struct Agreed<'r> {
 
 impl<'r> Run<'r> {
     /// Goes through all phases that are left after staging.
-    pub(super) fn from_staged(self, journals: Vec<Journal>) -> Result<Agreed<'r>> {
+    pub(super) fn finish_staged(self, journals: Vec<Journal>) -> Result<Agreed<'r>> {
         Staged { run: self, journals }.stop()?.exchange()?.start()
     }
 
     /// Goes through the phases that are left after an exchange that an earlier run has finished.
-    pub(super) fn from_exchanged(self) -> Result<Agreed<'r>> {
+    pub(super) fn finish_exchanged(self) -> Result<Agreed<'r>> {
         Exchanged { run: self, in_place: None, stopped: Instant::now() }.start()
     }
 

@@ -188,7 +188,7 @@ impl PlannedRestore {
         };
         let identities = self.identities();
         let run = Run { planned: self, nodes, identities: &identities, steps: &steps, interrupted, reporter };
-        let agreed = run.or_roll_back(run.from_staged(journals))?;
+        let agreed = run.or_roll_back(run.finish_staged(journals))?;
         let seconds = begun.elapsed().as_secs_f64();
         let accepted = agreed.accept(self.options.keep_old);
         Ok(LiveResult {

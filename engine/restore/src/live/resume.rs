@@ -76,9 +76,9 @@ pub fn resume(
     let run = Run { planned: &planned, nodes, identities: &identities, steps: &steps, interrupted, reporter };
     let agreed = if is(&[Situation::Staged, Situation::Swapping]) {
         // One for each: a node without has been dealt with above.
-        run.from_staged(states.iter().filter_map(|state| state.journal.clone()).collect())
+        run.finish_staged(states.iter().filter_map(|state| state.journal.clone()).collect())
     } else {
-        run.from_exchanged()
+        run.finish_exchanged()
     };
     // What was found good before is not taken back any more.
     let agreed = if good { agreed? } else { run.or_roll_back(agreed)? };
