@@ -37,7 +37,7 @@ impl Leftovers {
             let mut found = Vec::new();
             list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
                 let is_planned = planned.get(path).is_some_and(|folders| folders.contains(&(number as u16)));
-                if !is_planned && let Some(key) = classify(path, number as u16, folders, plan) {
+                if !is_planned && let Some(key) = classify(path, folders, plan) {
                     found.push((key, (number as u16, path.to_owned(), size())));
                 }
             })?;
@@ -119,13 +119,8 @@ impl Leftovers {
     }
 }
 
-/// The kind of a file; `None` for a file that is saved or that no backup needs.
-fn classify(
-    path: &str,
-    number: u16,
-    folders: &[NodeFolder],
-    plan: &Plan<'_>,
-) -> Option<(LeftOutKind, String, String)> {
+/// The kind of a file that is not planned; `None` for one that no backup needs.
+fn classify(path: &str, folders: &[NodeFolder], plan: &Plan<'_>) -> Option<(LeftOutKind, String, String)> {
     let Some(below) = path.strip_prefix("shards/") else {
         return Some((LeftOutKind::OldDatabase, path.strip_suffix(".couch")?.to_owned(), String::new()));
     };
@@ -135,8 +130,7 @@ fn classify(
     }
     let Some(DataFile::Shard(ShardName { db, suffix, .. })) = DataFile::parse(path) else { return None };
     if plan.known.contains(format!("{db}{suffix}").as_str()) {
-        let is_planned = plan.is_planned(path, number);
-        let is_former = !is_planned && !plan.rings.contains_key(&db) && !plan.unreachable.contains(&db);
+        let is_former = !plan.rings.contains_key(&db) && !plan.unreachable.contains(&db);
         return is_former.then_some((LeftOutKind::FormerShards, db, suffix));
     }
     let losing = plan.disputed.get(&db).map_or(&[][..], |disputed| &disputed.losing);

@@ -221,14 +221,9 @@ impl<'f> Plan<'f> {
     }
 
     /// The planned shard with this path.
-    pub(super) fn shard(&self, path: &str) -> Option<&PlannedShard> {
+    fn shard(&self, path: &str) -> Option<&PlannedShard> {
         let found = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(path)).ok()?;
         self.shards.get(found)
-    }
-
-    /// Whether the file with this path is one of the copies of a planned shard.
-    pub(super) fn is_planned(&self, path: &str, folder: u16) -> bool {
-        self.shard(path).is_some_and(|shard| shard.folders.contains(&folder))
     }
 
     /// Chooses the copy of every shard that is not behind any other, and the ranges of databases whose shards are being split.

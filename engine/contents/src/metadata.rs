@@ -63,6 +63,9 @@ fn version_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Str
 }
 
 impl Metadata {
+    /// The largest file that is read, in bytes.
+    pub const LARGEST: u64 = 1 << 20;
+
     /// Metadata of a backup made now by this program.
     pub fn now(nodes: Vec<String>) -> Self {
         let date =

@@ -10,12 +10,10 @@ use couchfile::read_at::ReadAt;
 use outcome::Result;
 use outcome::report::Reporter;
 
+use crate::metadata::Metadata;
 use crate::root::Root;
 use crate::source::{FileEntry, Files, OpenFile, Source};
 use crate::spool::{Spool, SpoolPart};
-
-/// The largest `metadata.yaml` that is read, in bytes.
-const METADATA_MAX: u64 = 1 << 20;
 
 /// Bytes of memory of an open file.
 const OPEN_FILE: u64 = 2 << 10;
@@ -163,7 +161,7 @@ impl Pass<'_> {
 impl Visitor for Pass<'_> {
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
         if entry.name == METADATA {
-            if entry.size <= METADATA_MAX {
+            if entry.size <= Metadata::LARGEST {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.metadata = Some(content.to_vec());
             }

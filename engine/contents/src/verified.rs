@@ -1,7 +1,8 @@
 //! Which backups were verified on this machine and found intact.
 //!
 //! A restore checks every file before it replaces anything. If `couchcopy verify` has already done that for a backup with this
-//! manifest, no second check is needed, because everything that is read is compared with the hashes in the manifest again.
+//! manifest, no second check is needed, because everything that is read is compared with the hashes in the manifest again, or,
+//! of large files that go to other machines, with the checksums of the archive's members.
 
 use std::path::PathBuf;
 use std::{fs, io};

@@ -25,8 +25,6 @@ use crate::walk::{Flow, Walk};
 const OPEN_DATABASES: NonZeroUsize = NonZeroUsize::new(2048).unwrap();
 /// Bytes of their files that are kept in memory.
 const OPEN_BYTES: u64 = 32 << 20;
-/// The largest `metadata.yaml` that is read, in bytes.
-const METADATA_MAX: u64 = 1 << 20;
 /// The name of the file with the shard maps in errors.
 const MAPS: &str = "the shard maps (_dbs.couch)";
 
@@ -88,7 +86,7 @@ impl Snapshot {
 
     /// The databases in these files.
     pub fn of(files: FilesAtHand) -> Result<Arc<Self>> {
-        let metadata = files.read(METADATA, METADATA_MAX)?;
+        let metadata = files.read(METADATA, Metadata::LARGEST)?;
         let source = files.open(SHARD_MAPS)?.ok_or_else(|| contents::no_maps(files.name()))?;
         let maps = Database::open(source.content).map_err(|source| Error::Database {
             archive: files.name().to_owned(),

@@ -14,9 +14,6 @@ use crate::metadata::Metadata;
 use crate::record::BackupSummary;
 use crate::source::{FileEntry, Files, Source};
 
-/// The largest `metadata.yaml` that is read, in bytes.
-const METADATA_MAX: u64 = 1 << 20;
-
 /// The content of a backup's manifest.
 pub(super) struct Found {
     listed: Listed,
@@ -29,7 +26,7 @@ pub(super) struct Found {
 
 /// Reads the manifest of a backup.
 pub(super) fn list(backup: &str, files: &dyn Files) -> Result<Found> {
-    let metadata = files.read(METADATA, METADATA_MAX)?.as_deref().and_then(Metadata::from_yaml);
+    let metadata = files.read(METADATA, Metadata::LARGEST)?.as_deref().and_then(Metadata::from_yaml);
     let mut listed = Listed::of(files)?;
     let maps = match listed.maps.take() {
         Some(name) => files.open(&name)?,
