@@ -12,8 +12,7 @@ use couchcopy_tests::{Result, memory, random};
 use flate2::write::GzEncoder;
 use inspect::verify::{VerifyResult, verify};
 use outcome::report::Silent;
-use restore::folders::{RestoreOptions, Suffixes, Target, restore_offline};
-use restore::selection::Selection;
+use restore::folders::{RestoreOptions, Target, restore_offline};
 use scale_data::build;
 use scale_data::plan::{Attachments, Plan};
 use serde_json::Value;
@@ -118,14 +117,8 @@ impl Sample {
         let options = RestoreOptions {
             archive: place.archive.clone(),
             targets: vec![Target { folder: place.target.clone(), node: "new@127.0.8.2".into() }],
-            copies: None,
-            fresh_uuids: false,
-            suffixes: Suffixes::AsNeeded,
-            allow_empty: false,
-            skip_damaged: false,
-            selection: Selection::default(),
-            for_couchdb: None,
             threads: 1,
+            ..RestoreOptions::default()
         };
         let restored = restore_offline(&options, &Silent).is_ok();
         if restored {

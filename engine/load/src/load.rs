@@ -23,8 +23,8 @@ use folder::PrivateFolder;
 use node::{Credentials, Endpoint, Http, encode};
 use outcome::report::Reporter;
 use outcome::{Code, Failure, Result};
+use restore::RestoreChoices;
 use restore::folders::{Lasting, RestoreOptions, RestoreResult, Suffixes, Target, restore_folders};
-use restore::selection::Selection;
 use serde::Serialize;
 
 use crate::load::error::CouchDbEnded;
@@ -172,12 +172,13 @@ fn unpack(
     let restore = RestoreOptions {
         archive: options.archive.clone(),
         targets: vec![Target { folder: folder.data(), node: node.to_owned() }],
-        copies: Some(1),
-        fresh_uuids: false,
-        suffixes: Suffixes::Keep,
-        allow_empty: true,
-        skip_damaged: options.skip_damaged,
-        selection: Selection::default(),
+        choices: RestoreChoices {
+            copies: Some(1),
+            suffixes: Suffixes::Keep,
+            allow_empty: true,
+            skip_damaged: options.skip_damaged,
+            ..RestoreChoices::default()
+        },
         for_couchdb: couchdb.version(),
         threads: options.threads,
     };

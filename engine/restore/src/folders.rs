@@ -23,7 +23,8 @@ use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result, parallel};
 use serde::Serialize;
 
-use crate::selection::{Rename, Selection};
+use crate::RestoreChoices;
+use crate::selection::Rename;
 
 pub use checksums::OLDEST_TARGET;
 pub(crate) use checksums::only_md5;
@@ -33,25 +34,14 @@ pub use suffix::Suffixes;
 use suffix::TakenSuffixes;
 
 /// The options of an offline restore.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
     /// The archive.
     pub archive: PathBuf,
     /// The nodes.
     pub targets: Vec<Target>,
-    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
-    pub copies: Option<usize>,
-    /// Whether every copy gets a new uuid. This is needed if an older state returns on the same nodes; otherwise consumers of
-    /// changes feeds that saw a newer state miss changes.
-    pub fresh_uuids: bool,
-    /// Which suffix databases get. A new suffix is needed if every copy gets a new uuid.
-    pub suffixes: Suffixes,
-    /// Whether the archive may hold shards without any database.
-    pub allow_empty: bool,
-    /// Whether to leave out databases with damaged or missing shards. If not, the restore fails before anything is written.
-    pub skip_damaged: bool,
-    /// Which databases to restore, and under which names.
-    pub selection: Selection,
+    /// What the user chose.
+    pub choices: RestoreChoices,
     /// The oldest CouchDB that will open the files, if it is known: for versions before 3.4, checksums are replaced by MD5.
     pub for_couchdb: Option<Version>,
     /// Number of threads; 0: the number of cores.
@@ -136,8 +126,8 @@ pub fn restore_folders(
     let (plan, destinations, written) = loop {
         let begun = Instant::now();
         let mut plan = plan::Plan::make(&contents, options)?;
-        plan.choose_suffix(&options.suffixes, options.fresh_uuids, &TakenSuffixes::default());
-        if !options.allow_empty && plan.orphans > 0 {
+        plan.choose_suffix(&options.choices.suffixes, options.choices.fresh_uuids, &TakenSuffixes::default());
+        if !options.choices.allow_empty && plan.orphans > 0 {
             plan.refuse_empty(contents.name())?;
         }
         plan.tell(reporter);
@@ -189,7 +179,7 @@ pub fn restore_folders(
         left_out: plan.left_out,
         views_left_out: plan.views_left_out,
         not_chosen: plan.chosen.not_chosen,
-        renamed: options.selection.rename.clone(),
+        renamed: options.choices.selection.rename.clone(),
         files_rewritten: written.rewritten,
         new_suffix: plan.new_suffix,
     })

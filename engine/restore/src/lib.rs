@@ -4,6 +4,7 @@
 //! single databases into one. [`selection`] chooses databases, [`preflight`] checks nodes before anything changes, [`swap`] swaps
 //! old and new data, [`status`] shows and removes what restores have left on nodes.
 
+mod choices;
 pub mod databases;
 pub mod folders;
 pub mod live;
@@ -15,4 +16,5 @@ pub mod swap;
 mod error;
 pub mod outside;
 
+pub use choices::RestoreChoices;
 pub use error::ChangeError;

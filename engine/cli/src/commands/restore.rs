@@ -10,6 +10,7 @@ mod values;
 use clap::Args;
 use node::Version;
 use outcome::Result;
+use restore::RestoreChoices;
 use restore::folders::Suffixes;
 
 use crate::exit::Outcome;
@@ -230,5 +231,17 @@ impl Restore {
             RestoreRequest::Resume { archive, nodes } => self.resume(archive, nodes, session),
             RestoreRequest::Replace { archive, nodes } => self.replace(archive, nodes, session),
         }
+    }
+
+    /// What was chosen about the restored data.
+    fn choices(&self) -> Result<RestoreChoices> {
+        Ok(RestoreChoices {
+            copies: self.data.copies.map(usize::from),
+            fresh_uuids: self.data.fresh_uuids,
+            suffixes: self.data.suffixes(),
+            allow_empty: self.selection.allow_empty,
+            skip_damaged: self.selection.skip_damaged,
+            selection: self.selection.selection()?,
+        })
     }
 }

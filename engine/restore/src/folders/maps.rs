@@ -40,7 +40,7 @@ pub(crate) fn write(
     let mut writer = DatabaseWriter::new(out, Settings::new(uuid()?, node)).map_err(failed)?;
     contents.maps.convert(
         parallel::threads(options.threads),
-        |document| rewritten(document, plan, &nodes, options.copies),
+        |document| rewritten(document, plan, &nodes, options.choices.copies),
         |document| match document? {
             Some(document) => writer.add(&document).map_err(failed),
             None => Ok(()),

@@ -62,7 +62,7 @@ impl Plan {
     /// archive.
     pub(crate) fn make(contents: &Contents, options: &RestoreOptions) -> Result<Self> {
         let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
-        let chosen = Chosen::of(&options.selection, || present(contents))?;
+        let chosen = Chosen::of(&options.choices.selection, || present(contents))?;
         let summary = contents.summary.iter();
         plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
         plan.skipped.extend(contents.deleted_meanwhile().iter().cloned());
@@ -78,7 +78,7 @@ impl Plan {
             let Some(name) = chosen.name_of(&id) else { return Ok(None) };
             let map = map.map_err(|problem| unreadable(&id, &problem))?;
             let skip = contents.deleted_meanwhile().contains(&map.db);
-            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, options.copies, &numbers)))
+            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, options.choices.copies, &numbers)))
         };
         contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
             let Some(planned) = planned? else { return Ok(()) };
@@ -87,12 +87,12 @@ impl Plan {
             Ok(())
         })?;
         // Of a selection nobody expects that it is everything.
-        if options.selection.is_everything() {
+        if options.choices.selection.is_everything() {
             plan.deleted_meanwhile = contents.deleted_meanwhile().to_vec();
             plan.orphans = contents.shards.len() as u64 - mapped;
         }
         plan.chosen = chosen;
-        if !plan.left_out.is_empty() && !options.skip_damaged {
+        if !plan.left_out.is_empty() && !options.choices.skip_damaged {
             return Err(damaged(&plan.left_out));
         }
         Ok(plan)

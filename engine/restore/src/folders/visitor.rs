@@ -108,7 +108,7 @@ impl<'r> Writer<'r> {
         let Some((file, path, targets)) = self.targets(name) else { return Ok(None) };
         let copies = if matches!(file, DataFile::Shard(_)) { targets.len() } else { 0 };
         // Whoever follows the database of the old name must not take this one for it.
-        let keep_first = !self.options.fresh_uuids && !self.plan.is_renamed(&file);
+        let keep_first = !self.options.choices.fresh_uuids && !self.plan.is_renamed(&file);
         let uuids = CopyUuids::new(copies, keep_first).map_err(unusable_in_archive(&path))?;
         let new_path = self.plan.renamed(&file).map(|file| file.path());
         Ok(Some(Wanted { file, path, new_path, targets, uuids }))

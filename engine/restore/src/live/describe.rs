@@ -23,7 +23,7 @@ impl PlannedRestore {
             databases: self.plan.databases,
             left_out: self.plan.left_out.len() as u64,
             selection: self.describe_selection(),
-            fresh_uuids: self.restore.fresh_uuids,
+            fresh_uuids: self.restore.choices.fresh_uuids,
             md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
             new_suffix: self.plan.new_suffix.clone(),
             left_behind: self.left_behind(|i| self.learned.get(i).map(|learned| learned.outside.clone())),
@@ -63,7 +63,7 @@ impl PlannedRestore {
     }
 
     pub(super) fn describe_selection(&self) -> Option<SelectionDescription> {
-        let selection = &self.options.selection;
+        let selection = &self.options.choices.selection;
         if selection.is_everything() {
             return None;
         }
@@ -84,17 +84,18 @@ impl PlannedRestore {
         let archive =
             std::path::absolute(&self.options.archive).unwrap_or_else(|_| self.options.archive.clone());
         let length = std::fs::metadata(&archive).map_or(0, |found| found.len());
+        let chosen = &self.restore.choices;
         let options = JournalOptions {
-            copies: self.options.copies,
-            fresh_uuids: self.restore.fresh_uuids,
-            skip_damaged: self.options.skip_damaged,
+            copies: chosen.copies,
+            fresh_uuids: chosen.fresh_uuids,
+            skip_damaged: chosen.skip_damaged,
             maps_by_http: self.options.maps == MapsBy::Http,
-            selection: self.options.selection.clone(),
+            selection: chosen.selection.clone(),
             damaged: self.damage.shards.clone(),
             damaged_views: self.damage.views.clone(),
             new_suffix: self.plan.new_suffix.clone(),
             remove_orphans: self.options.remove_orphans,
-            allow_empty: self.options.allow_empty,
+            allow_empty: chosen.allow_empty,
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
         let archive = (archive.display().to_string(), length);

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use cluster::agreement::{Agreement, WaitOptions};
 use serde::Serialize;
 
-use crate::folders::{RestoreResult, Suffixes};
+use crate::RestoreChoices;
+use crate::folders::RestoreResult;
 use crate::outside::LeftBehind;
 use crate::selection::Selection;
 
@@ -24,21 +25,11 @@ pub enum MapsBy {
 pub struct LiveOptions {
     /// The archive.
     pub archive: PathBuf,
-    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
-    pub copies: Option<usize>,
-    /// Whether every copy gets a new uuid. This is implied if the name of one of the nodes is in the archive.
-    pub fresh_uuids: bool,
-    /// Which suffix databases get. By default, a new suffix is chosen if every copy gets a new uuid, if the nodes hold a database
-    /// with the same name and suffix, or if their view indexes are outside the data directory.
-    pub suffixes: Suffixes,
+    /// What the user chose. A new uuid for every copy is implied if the name of one of the nodes is in the archive, or if the
+    /// nodes hold a database with the same name and suffix.
+    pub choices: RestoreChoices,
     /// Whether files below `shards` that belong to no database may be removed with the old data.
     pub remove_orphans: bool,
-    /// Whether an archive without databases may replace everything.
-    pub allow_empty: bool,
-    /// Whether to leave out databases with damaged or missing shards.
-    pub skip_damaged: bool,
-    /// Which databases to restore, and under which names. The cluster loses all other databases.
-    pub selection: Selection,
     /// Number of threads; 0: the number of cores.
     pub threads: usize,
     /// How shard maps are written to the nodes.

@@ -44,13 +44,13 @@ impl PlannedRestore {
         let begun = Instant::now();
         let allowed = Allowed {
             remove_orphans: options.remove_orphans,
-            keep_suffix: options.suffixes == Suffixes::Keep,
+            keep_suffix: options.choices.suffixes == Suffixes::Keep,
         };
         let (proofs, learned) = prove_all(nodes, allowed)?;
         proofs.refuse()?;
         reporter.timing("nodes inspected", begun.elapsed().as_secs_f64());
         let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
-        if !options.allow_empty {
+        if !options.choices.allow_empty {
             planned.plan.refuse_empty(planned.contents.name())?;
         }
         planned.know_targets(&learned);
@@ -70,7 +70,7 @@ impl PlannedRestore {
                 ));
             }
         }
-        let databases_now = match nodes.first().filter(|_| !options.selection.is_everything()) {
+        let databases_now = match nodes.first().filter(|_| !options.choices.selection.is_everything()) {
             Some(first) => first.http.databases()?,
             None => Vec::new(),
         };
@@ -99,21 +99,17 @@ impl PlannedRestore {
         let mut restore = RestoreOptions {
             archive: options.archive.clone(),
             targets,
-            copies: options.copies,
-            fresh_uuids: options.fresh_uuids,
-            suffixes: options.suffixes.clone(),
-            allow_empty: options.allow_empty,
-            skip_damaged: options.skip_damaged,
-            selection: options.selection.clone(),
+            choices: options.choices.clone(),
             for_couchdb: None,
             threads: options.threads,
         };
         check_names(&restore.targets)?;
         let mut plan = Plan::make(&contents, &restore)?;
         // What is finished goes on with what was chosen; else that depends on the nodes.
-        plan.choose_suffix(&options.suffixes, false, &TakenSuffixes::default());
+        plan.choose_suffix(&options.choices.suffixes, false, &TakenSuffixes::default());
         // Consumers may have seen a newer state on the very same node; see docs/couch-format.md, 7.4.
-        restore.fresh_uuids |= restore.targets.iter().any(|target| plan.sources.contains(&target.node));
+        restore.choices.fresh_uuids |=
+            restore.targets.iter().any(|target| plan.sources.contains(&target.node));
         reporter.timing("restore planned", begun.elapsed().as_secs_f64());
         Ok(Self {
             options: options.clone(),
@@ -136,14 +132,14 @@ impl PlannedRestore {
             has_same |= self.plan.with_suffixes.iter().any(|database| holdings.databases.contains(database));
         }
         // It may be newer there, whatever the nodes are called.
-        self.restore.fresh_uuids |= has_same;
+        self.restore.choices.fresh_uuids |= has_same;
         let views_elsewhere = learned.iter().any(|learned| learned.outside.views != Views::Inside);
         if views_elsewhere {
             // CouchDB does not look for them where they would be.
             self.plan.views.clear();
         }
-        let needed = self.restore.fresh_uuids || views_elsewhere;
-        self.plan.choose_suffix(&self.restore.suffixes, needed, &taken);
+        let needed = self.restore.choices.fresh_uuids || views_elsewhere;
+        self.plan.choose_suffix(&self.restore.choices.suffixes, needed, &taken);
     }
 
     /// Carries out the restore. If it fails, everything is as before, or the error reports what is not.
@@ -201,14 +197,14 @@ impl PlannedRestore {
                 left_out: self.plan.left_out.clone(),
                 views_left_out: self.plan.views_left_out.clone(),
                 not_chosen: self.plan.chosen.not_chosen,
-                renamed: self.options.selection.rename.clone(),
+                renamed: self.options.choices.selection.rename.clone(),
                 files_rewritten: written.rewritten,
                 new_suffix: self.plan.new_suffix.clone(),
             },
             left_behind: self.left_behind_on(nodes),
             service_down: agreed.service_down,
             agreement: agreed.agreement,
-            fresh_uuids: self.restore.fresh_uuids,
+            fresh_uuids: self.restore.choices.fresh_uuids,
             seconds,
             written_down: accepted.written_down,
             old_kept: accepted.old_kept,
@@ -224,7 +220,7 @@ impl PlannedRestore {
         self.damage.views.extend(damage.views);
         let (before, learned) = (std::mem::take(&mut self.plan), std::mem::take(&mut self.learned));
         self.plan = Plan::make(&self.contents, &self.restore)?;
-        if !self.options.allow_empty {
+        if !self.options.choices.allow_empty {
             self.plan.refuse_empty(self.contents.name())?;
         }
         self.know_targets(&learned);

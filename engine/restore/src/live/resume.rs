@@ -11,8 +11,8 @@ use outcome::{Code, Failure, Result};
 
 use super::phases::Run;
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, undoing};
+use crate::folders::RestoreResult;
 use crate::folders::proof::Damage;
-use crate::folders::{RestoreResult, Suffixes};
 use crate::swap::{self, Journal, NodeState, Situation};
 
 /// Finishes an interrupted restore on these nodes with the choices in the journals. `options` give the path of the archive if it
@@ -39,13 +39,8 @@ pub fn resume(
     let identities = identities(nodes, &states);
     let options = LiveOptions {
         archive,
-        copies: journal.options.copies,
-        fresh_uuids: journal.options.fresh_uuids,
-        suffixes: journal.options.new_suffix.clone().map_or(Suffixes::Keep, Suffixes::Chosen),
+        choices: journal.options.choices(),
         remove_orphans: journal.options.remove_orphans,
-        allow_empty: journal.options.allow_empty,
-        skip_damaged: journal.options.skip_damaged,
-        selection: journal.options.selection.clone(),
         maps: if journal.options.maps_by_http { MapsBy::Http } else { MapsBy::File },
         ..options.clone()
     };
@@ -91,14 +86,14 @@ pub fn resume(
             bytes: planned.plan.bytes.iter().sum(),
             left_out: planned.plan.left_out.clone(),
             not_chosen: planned.plan.chosen.not_chosen,
-            renamed: planned.options.selection.rename.clone(),
+            renamed: planned.options.choices.selection.rename.clone(),
             new_suffix: planned.plan.new_suffix.clone(),
             ..RestoreResult::default()
         },
         left_behind: planned.left_behind_on(nodes),
         service_down: agreed.service_down,
         agreement: agreed.agreement,
-        fresh_uuids: planned.restore.fresh_uuids,
+        fresh_uuids: planned.restore.choices.fresh_uuids,
         seconds,
         written_down: accepted.written_down,
         old_kept: accepted.old_kept,

@@ -5,6 +5,8 @@ use contents::FileProblem;
 use serde::{Deserialize, Serialize};
 
 use super::old::OldEntry;
+use crate::RestoreChoices;
+use crate::folders::Suffixes;
 use crate::selection::Selection;
 
 /// The version of the journal of a complete archive.
@@ -101,6 +103,18 @@ pub struct JournalOptions {
 }
 
 impl JournalOptions {
+    /// The choices that the restore goes on with.
+    pub fn choices(&self) -> RestoreChoices {
+        RestoreChoices {
+            copies: self.copies,
+            fresh_uuids: self.fresh_uuids,
+            suffixes: self.new_suffix.clone().map_or(Suffixes::Keep, Suffixes::Chosen),
+            allow_empty: self.allow_empty,
+            skip_damaged: self.skip_damaged,
+            selection: self.selection.clone(),
+        }
+    }
+
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
         if !self.damaged.is_empty() {

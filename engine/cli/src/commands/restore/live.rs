@@ -76,13 +76,8 @@ impl Restore {
     fn live_options(&self, archive: PathBuf, session: &Session) -> Result<LiveOptions> {
         Ok(LiveOptions {
             archive,
-            copies: self.data.copies.map(usize::from),
-            fresh_uuids: self.data.fresh_uuids,
-            suffixes: self.data.suffixes(),
+            choices: self.choices()?,
             remove_orphans: self.data.remove_orphans,
-            allow_empty: self.selection.allow_empty,
-            skip_damaged: self.selection.skip_damaged,
-            selection: self.selection.selection()?,
             threads: session.threads(),
             maps: self.data.maps.into(),
             keep_old: self.data.keep_old,

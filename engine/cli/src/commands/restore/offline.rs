@@ -24,12 +24,7 @@ impl Restore {
         let options = RestoreOptions {
             archive: archive.to_owned(),
             targets,
-            copies: self.data.copies.map(usize::from),
-            fresh_uuids: self.data.fresh_uuids,
-            suffixes: self.data.suffixes(),
-            allow_empty: self.selection.allow_empty,
-            skip_damaged: self.selection.skip_damaged,
-            selection: self.selection.selection()?,
+            choices: self.choices()?,
             for_couchdb: self.mode.for_couchdb.clone(),
             threads: session.threads(),
         };

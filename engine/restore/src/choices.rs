@@ -1,0 +1,23 @@
+//! What the user chooses about the restored data, whether the nodes run or not.
+
+use crate::folders::Suffixes;
+use crate::selection::Selection;
+
+/// Choices that every restore of complete nodes has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreChoices {
+    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
+    pub copies: Option<usize>,
+    /// Whether every copy gets a new uuid. This is needed if an older state returns on the same nodes; otherwise consumers of
+    /// changes feeds that saw a newer state miss changes. A restore of running nodes finds out itself whether it is needed.
+    pub fresh_uuids: bool,
+    /// Which suffix databases get. A new suffix is needed if every copy gets a new uuid, and if view indexes are outside the data
+    /// directory.
+    pub suffixes: Suffixes,
+    /// Whether an archive without databases may be restored, and with it replace everything.
+    pub allow_empty: bool,
+    /// Whether to leave out databases with damaged or missing shards. If not, the restore fails before anything is written.
+    pub skip_damaged: bool,
+    /// Which databases to restore, and under which names. Running nodes lose all other databases.
+    pub selection: Selection,
+}
