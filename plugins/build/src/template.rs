@@ -43,7 +43,7 @@ pub enum TemplateError {
         source: io::Error,
     },
     /// Something that cannot be, unless couchcopy is wrong.
-    #[error("couchcopy itself is at fault: the plugin SDK inside of it is damaged: {0}")]
+    #[error("internal error: the plugin SDK inside couchcopy is damaged: {0}")]
     Bug(String),
 }
 
