@@ -1,19 +1,21 @@
 //! Which files are saved, and from which node.
 
+mod views;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 use std::sync::OnceLock;
 
 use contents::{Choice, FileProblem, LeftOut, LeftOutKind, convert_in_order};
-use couchfile::data_dir::{DataFile, Range, ShardName};
+use couchfile::data_dir::{Range, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
 use couchfile::read_at::ReadAt;
 use couchfile::ring;
 use couchfile::shard_map::ShardMap;
-use node::{FileKind, FoundFile};
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result, parallel};
+use outcome::{Result, parallel};
+
+pub(super) use views::FoundViews;
 
 use crate::folder::{MapsBytes, NodeFolder};
 use crate::known::{self, Disputed};
@@ -336,54 +338,6 @@ impl<'f> Plan<'f> {
         names.extend(won.map(|(db, _)| db.clone()));
         Ok(names)
     }
-
-    /// The view indexes of the chosen copies.
-    pub(super) fn views(&self, folders: &[NodeFolder]) -> Result<FoundViews> {
-        let mut views = FoundViews::default();
-        for (number, folder) in folders.iter().enumerate() {
-            let found = match folder.origin.far() {
-                None => {
-                    let mut found = Vec::new();
-                    collect_views(&folder.path, ".shards", &mut found)?;
-                    found
-                }
-                Some(files) => remote::find_views(&**files, &folder.path)?,
-            };
-            for FoundFile { path, kind, .. } in found {
-                let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else {
-                    // Whatever a link leads to is not looked into.
-                    if kind == FileKind::Link {
-                        views.left_out.push(format!("{} (a symbolic link)", folder.file_display_name(&path)));
-                    }
-                    continue;
-                };
-                let shard_path = shard.path();
-                let Ok(i) = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(&shard_path)) else {
-                    continue;
-                };
-                if self.shards[i].folders.first() != Some(&(number as u16)) {
-                    continue;
-                }
-                match kind {
-                    FileKind::File => views.planned.push(PlannedView { path, folder: number as u16 }),
-                    FileKind::Folder => views.left_out.push(format!("{path} (a directory)")),
-                    FileKind::Link => views.left_out.push(format!("{path} (a symbolic link)")),
-                    FileKind::Other => views.left_out.push(format!("{path} (not a regular file)")),
-                }
-            }
-        }
-        views.planned.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(views)
-    }
-}
-
-/// The entries of a directory of view indexes.
-#[derive(Debug, Default)]
-pub(super) struct FoundViews {
-    /// The view indexes to be saved, in the order of their paths.
-    pub(super) planned: Vec<PlannedView>,
-    /// Entries that are named like view indexes, or may hold some, and cannot be saved, with the reason.
-    pub(super) left_out: Vec<String>,
 }
 
 /// Calls `each` with every shard map of a `_dbs.couch` that is not deleted, in the order of the databases' names.
@@ -403,37 +357,4 @@ pub(super) fn for_each_map<R: ReadAt>(
         })))
     };
     convert_in_order(maps, threads, "the shard maps (_dbs.couch)", read, each)
-}
-
-/// Everything below `.shards` that is not a directory, and directories that are named like a view index. Directories may vanish
-/// in the meantime.
-fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Result<()> {
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let path = root.join(&folder);
-        let entries = match std::fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(Failure::io("list", path, e)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(|e| Failure::io("list", &path, e))?;
-            let Ok(kind) = entry.file_type() else { continue };
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let below = format!("{folder}/{name}");
-            let kind = match kind {
-                kind if kind.is_file() => FileKind::File,
-                kind if kind.is_dir() => FileKind::Folder,
-                kind if kind.is_symlink() => FileKind::Link,
-                _ => FileKind::Other,
-            };
-            let is_index = matches!(DataFile::parse(&below), Some(DataFile::View { .. }));
-            if kind == FileKind::Folder && !is_index {
-                folders.push(below);
-            } else {
-                found.push(FoundFile { path: below, kind, size: 0 });
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,8 @@
 //! A database of an archive: its shards put together.
 
+mod changes;
+mod local;
+
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::str::FromStr;
@@ -10,7 +13,6 @@ use contents::{AnySource, OpenFile};
 use couchfile::btree::{Fault, Key, TreeKind};
 use couchfile::data_dir::{Range, ShardName, document_hash};
 use couchfile::database::Database;
-use couchfile::document::{self, LocalDocument};
 use couchfile::error::CouchFileError;
 use couchfile::json::Json;
 use couchfile::ring;
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::document::Document;
 use crate::error::{Error, Result};
-use crate::iterators::{InOrder, ShardChanges};
+use crate::iterators::InOrder;
 use crate::lanes::Lanes;
 use crate::since::Since;
 use crate::snapshot::Snapshot;
@@ -259,148 +261,6 @@ impl SnapshotDatabase {
         Ok(count)
     }
 
-    /// Number of documents that changed after `since`. Fast for any number of documents.
-    pub fn changes_after(&self, since: &Since) -> Result<u64> {
-        let mut count = 0u64;
-        for (number, file) in self.files()?.into_iter().enumerate() {
-            let until = |seq| file.reduce_before(TreeKind::Seq, Key::Seq(seq)).map(|before| before.count);
-            let failed = |e| self.damaged(number, e);
-            let all = until(u64::MAX).map_err(failed)?;
-            let before = until(since.of(number).saturating_add(1)).map_err(failed)?;
-            count = count.saturating_add(all.saturating_sub(before));
-        }
-        Ok(count)
-    }
-
-    /// Calls `each` once with every document that changed after `since`, in the order of the changes within each shard, and with
-    /// the sequence reached. Shards come one after the other: changes of different shards have no order in CouchDB either. If
-    /// descending, everything comes in the opposite order and `since` is ignored.
-    pub fn changes<E: From<Error>>(
-        &self,
-        since: &Since,
-        descending: bool,
-        mut each: impl FnMut(&Document<'_>, &Since) -> Result<Flow, E>,
-    ) -> Result<(), E> {
-        let files = self.files()?;
-        let mut reached = Since((0..files.len()).map(|number| since.of(number)).collect());
-        if descending {
-            reached.0 = files.iter().map(|file| file.header().update_seq).collect();
-            for (number, file) in files.iter().enumerate().rev() {
-                let failed = |e| self.damaged(number, e);
-                let mut cursor = file.cursor_back(TreeKind::Seq, None).map_err(failed)?;
-                while let Some(entry) = cursor.next_entry().map_err(failed)? {
-                    let document =
-                        Document::from_seq_tree(file, entry.key, entry.value.to_vec()).map_err(failed)?;
-                    reached.0[number] = document.seq();
-                    if each(&document, &reached)? == Flow::Stop {
-                        return Ok(());
-                    }
-                }
-                reached.0[number] = 0;
-            }
-            return Ok(());
-        }
-        for (number, file) in files.iter().enumerate() {
-            for document in self.shard_changes(number, since.of(number))? {
-                let document = document?;
-                reached.0[number] = document.seq();
-                if each(&document, &reached)? == Flow::Stop {
-                    return Ok(());
-                }
-            }
-            reached.0[number] = reached.0[number].max(file.header().update_seq);
-        }
-        Ok(())
-    }
-
-    /// The documents of one shard that changed after `since`, in the order of the changes.
-    pub fn shard_changes(&self, number: usize, since: u64) -> Result<ShardChanges<'_>> {
-        let file = self.file(number)?;
-        let cursor = file
-            .cursor_from(TreeKind::Seq, Key::Seq(since.saturating_add(1)))
-            .map_err(|e| self.damaged(number, e))?;
-        Ok(ShardChanges::new(self, number, file, cursor, false))
-    }
-
-    /// The documents of one shard that changed after `since`, skipping damaged nodes of the tree and damaged entries, which come
-    /// as errors among the documents ([`Error::is_damage`]).
-    pub fn shard_changes_around_damage(&self, number: usize) -> Result<ShardChanges<'_>> {
-        let file = self.file(number)?;
-        let cursor = file.cursor_around_damage(TreeKind::Seq).map_err(|e| self.damaged(number, e))?;
-        Ok(ShardChanges::new(self, number, file, cursor, true))
-    }
-
-    /// Looks up a local document; `id` begins with `_local/`.
-    pub fn local(&self, id: &str) -> Result<Option<Json>> {
-        for number in self.shards_of(id) {
-            let file = self.file(number)?;
-            let found =
-                file.local_document(id.as_bytes(), local_value).map_err(|e| self.damaged(number, e))?;
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Calls `each` with the local documents of a walk over their ids. CouchDB's own are among them, see
-    /// [`Self::is_internal_local`].
-    pub fn locals<E: From<Error>>(
-        &self,
-        walk: &Walk,
-        mut each: impl FnMut(&str, Json) -> Result<Flow, E>,
-    ) -> Result<(), E> {
-        let files = self.files()?;
-        let failed = |(number, e)| self.damaged(number, e);
-        let mut lanes = Lanes::new(files.iter().copied(), TreeKind::Local, walk).map_err(failed)?;
-        while let Some(entry) = lanes.next().map_err(failed)? {
-            let raw = couchfile::btree::Entry { key: Key::Bytes(&entry.key), value: &entry.value };
-            let document = LocalDocument::from_entry(&raw)
-                .map_err(|e| CouchFileError::Invalid(e.to_string()))
-                .and_then(|doc| local_value(&doc))
-                .map_err(|e| self.damaged(entry.lane, e))?;
-            if each(&String::from_utf8_lossy(&entry.key), document)? == Flow::Stop {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Calls `each` with all local documents, and with an error for each damaged one.
-    pub fn locals_around_damage<E: From<Error>>(
-        &self,
-        mut each: impl FnMut(Result<(&str, Json)>) -> Result<Flow, E>,
-    ) -> Result<(), E> {
-        let failed = |(number, e)| self.damaged(number, e);
-        // Shards that cannot be opened are told of where documents are read.
-        let (files, _) = self.readable_files()?;
-        let mut lanes = Lanes::around_damage(files, TreeKind::Local, &Walk::default()).map_err(failed)?;
-        loop {
-            let next = lanes.next().map_err(failed)?;
-            for (number, fault) in lanes.take_faults() {
-                if each(Err(self.lost(number, "local documents", fault)))? == Flow::Stop {
-                    return Ok(());
-                }
-            }
-            let Some(entry) = next else { return Ok(()) };
-            let raw = couchfile::btree::Entry { key: Key::Bytes(&entry.key), value: &entry.value };
-            let id = String::from_utf8_lossy(&entry.key);
-            let document = LocalDocument::from_entry(&raw)
-                .map_err(|e| CouchFileError::Invalid(format!("{id}: {e}")))
-                .and_then(|doc| local_value(&doc))
-                .map_err(|e| self.damaged(entry.lane, e));
-            if each(document.map(|document| (&*id, document)))? == Flow::Stop {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Whether a local document belongs to CouchDB itself (internal replication, purges of view indexes) and has no meaning
-    /// elsewhere.
-    pub fn is_internal_local(id: &str) -> bool {
-        id.starts_with(couchfile::internal_replication::PREFIX) || id.starts_with("_local/purge-")
-    }
-
     /// Shards that may hold a document: first the shard that its hash selects, then the others, in case a custom hash was used.
     fn shards_of(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
         let hash = document_hash(id.as_bytes(), self.map.is_partitioned());
@@ -484,10 +344,4 @@ fn counted(snapshot: &Snapshot, map: ShardMap, others: &[Range]) -> Result<Shard
         Some(ring) => map.with_ranges(&ring),
         None => map,
     })
-}
-
-fn local_value(doc: &LocalDocument<'_>) -> couchfile::error::Result<Json> {
-    let mut text = Vec::new();
-    document::local_json(doc, &mut text)?;
-    Json::parse(&text).map_err(|e| CouchFileError::Invalid(e.to_string()))
 }

@@ -1,8 +1,8 @@
 //! Writes the files of an archive into the staging directories while the archive is read.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+mod large;
+mod later;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,10 +11,13 @@ use contents::{Contents, DatabaseLimits};
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
-use couchfile::read_at::{FileBytes, ReadAt};
+use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
 use outcome::report::Reporter;
 use outcome::{Failure, Result, parallel};
+
+use large::LargeFile;
+use later::Later;
 
 use super::destination::Destination;
 use super::plan::Plan;
@@ -270,177 +273,5 @@ impl Visitor for Writer<'_> {
             spool = Some(tempfile::tempfile().map_err(failed)?);
         }
         Ok(Some(Box::new(LargeFile { writer: self, wanted, files, streams, spool, size: Some(entry.size) })))
-    }
-}
-
-/// A large file of an archive with random access. Streams get it after all other files, because a tar stream needs its size
-/// before its first byte, and the size depends on its end.
-struct Later<'p> {
-    wanted: Wanted<'p>,
-    /// Numbers of the copies that are sent through streams.
-    streams: Vec<usize>,
-    /// Its name in the archive.
-    entry: String,
-    size: u64,
-    /// Whether it is checked while it is written into a directory.
-    is_checked: bool,
-}
-
-/// A large file: written to all directories chunk by chunk, followed by its end.
-struct LargeFile<'w, 'r> {
-    writer: &'w Writer<'r>,
-    wanted: Wanted<'r>,
-    /// Numbers of the copies that go to directories, with their files and their paths for messages.
-    files: Vec<(usize, File, PathBuf)>,
-    /// Numbers of the copies that are sent through streams.
-    streams: Vec<usize>,
-    /// Keeps the file for the streams.
-    spool: Option<File>,
-    /// What to count at the end; `None` if another place counts it.
-    size: Option<u64>,
-}
-
-impl LargeSink for LargeFile<'_, '_> {
-    fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.writer.go_on()?;
-        for (_, file, path) in &self.files {
-            file.write_all_at(bytes, offset).map_err(|e| Failure::io("write", path, e))?;
-        }
-        if let Some(spool) = &self.spool {
-            spool
-                .write_all_at(bytes, offset)
-                .map_err(|e| Failure::io("write a file in", std::env::temp_dir(), e))?;
-        }
-        Ok(())
-    }
-
-    fn finish(&self, _: &archive::Hash) -> Result<()> {
-        if !self.is_proven()? {
-            if let Some(size) = self.size {
-                self.writer.count(&self.wanted, size);
-            }
-            return Ok(());
-        }
-        for (number, file, path) in &self.files {
-            let io = |e| Failure::io("write", path, e);
-            self.writer.put_md5(&self.wanted, file, path)?;
-            let bytes = file.try_clone().and_then(FileBytes::new).map_err(io)?;
-            let end = self.writer.end_of(&self.wanted, *number, &bytes)?;
-            file.set_len(end.keep).and_then(|()| file.write_all_at(&end.bytes, end.keep)).map_err(io)?;
-        }
-        if let Some(spool) = &self.spool {
-            let bytes = spool.try_clone().and_then(FileBytes::new);
-            let bytes = bytes.map_err(|e| Failure::io("read a file in", std::env::temp_dir(), e))?;
-            for &number in &self.streams {
-                self.writer.send(&self.wanted, number, &bytes)?;
-            }
-        }
-        if let Some(size) = self.size {
-            self.writer.count(&self.wanted, size);
-        }
-        Ok(())
-    }
-}
-
-impl LargeFile<'_, '_> {
-    /// Checks the written data, which all copies have in common.
-    fn is_proven(&self) -> Result<bool> {
-        let (file, path) = match (self.files.first(), &self.spool) {
-            (Some((_, file, path)), _) => (file, path.clone()),
-            (None, Some(spool)) => (spool, std::env::temp_dir()),
-            (None, None) => return Ok(true),
-        };
-        let bytes = file.try_clone().and_then(FileBytes::new);
-        let bytes = bytes.map_err(|e| Failure::io("read", path, e))?;
-        self.writer.proves(&self.wanted, &bytes)
-    }
-}
-
-/// How a copy differs from the archived file.
-struct End {
-    keep: u64,
-    bytes: Vec<u8>,
-}
-
-impl Writer<'_> {
-    /// The end of a copy of a large file.
-    fn end_of(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<End> {
-        let failed = unusable_in_archive(&wanted.path);
-        if let DataFile::Shard(name) = &wanted.file {
-            let database = Database::open(bytes).map_err(&failed)?;
-            let tail = shard::tail(&database, self.copy(name, wanted, number)).map_err(&failed)?;
-            return Ok(End { keep: tail.keep, bytes: tail.bytes });
-        }
-        let keep = ViewIndex::open(bytes).map_err(&failed)?.header_end;
-        Ok(End { keep, bytes: Vec::new() })
-    }
-
-    /// Replaces checksums in a file if the CouchDB that opens it cannot read them.
-    fn put_md5(&self, wanted: &Wanted<'_>, file: &File, at: &Path) -> Result<()> {
-        if self.only_md5 && checksums::put_md5(&wanted.file, &wanted.path, file, at)? {
-            self.rewritten.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
-        let destination = &self.destinations[usize::from(wanted.targets[number])];
-        let copy = |bytes: &dyn ReadAt| {
-            let end = self.end_of(wanted, number, bytes)?;
-            destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
-        };
-        if !self.only_md5 {
-            return copy(bytes);
-        }
-        let bytes = checksums::with_md5(&wanted.file, &wanted.path, bytes)?;
-        copy(&bytes)?;
-        self.rewritten.fetch_add(u64::from(bytes.replaced() > 0), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Sends the large files that streams have not received yet, to all nodes at once. Files that are not checked yet are checked
-    /// at the same time, because the transfer is what takes the time.
-    pub(crate) fn send_later(&self) -> Result<()> {
-        let Some(files) = self.contents.source.files() else { return Ok(()) };
-        let later = std::mem::take(&mut *self.later.lock().unwrap_or_else(PoisonError::into_inner));
-        let open = |file: &Later<'_>| -> Result<contents::AnySource> {
-            let opened = files.open(&file.entry)?;
-            let opened = opened
-                .ok_or_else(|| Failure::bug(format!("{} is not in the archive any more", file.entry)))?;
-            Ok(opened.content)
-        };
-        let to = |target: usize| -> Result<()> {
-            for file in &later {
-                if self.proof.is_damaged() {
-                    return Ok(());
-                }
-                let number =
-                    file.streams.iter().find(|&&number| usize::from(file.wanted.targets[number]) == target);
-                let Some(&number) = number else { continue };
-                self.send(&file.wanted, number, &open(file)?)?;
-            }
-            Ok(())
-        };
-        let check = || -> Result<()> {
-            for file in later.iter().filter(|file| !file.is_checked) {
-                self.go_on()?;
-                self.proves(&file.wanted, &open(file)?)?;
-            }
-            Ok(())
-        };
-        let (sent, checked) = std::thread::scope(|scope| {
-            let checking = scope.spawn(check);
-            let sent = parallel::all_at_once(self.destinations, |target, _| to(target));
-            (sent, checking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        checked?;
-        // Of a damaged file the end cannot be made, perhaps: that it is damaged says more.
-        if !self.proof.is_damaged() {
-            sent.into_iter().collect::<Result<()>>()?;
-        }
-        for file in &later {
-            self.count(&file.wanted, file.size);
-        }
-        Ok(())
     }
 }
