@@ -1,6 +1,7 @@
 //! Opens an archive, and reads one that has a table of contents.
 
 mod cache;
+mod chunks;
 mod entries;
 mod entry_reader;
 mod index;
@@ -8,6 +9,7 @@ mod indexed;
 pub(crate) mod members;
 mod recent;
 mod shared;
+mod verifying;
 mod visit;
 
 use std::fs::File;
@@ -22,6 +24,7 @@ use crate::sequential::SequentialArchive;
 pub use entries::Entries;
 pub use entry_reader::EntryReader;
 pub use indexed::IndexedArchive;
+pub use verifying::VerifyingReader;
 
 /// An open archive.
 pub enum Archive {

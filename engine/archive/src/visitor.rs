@@ -27,7 +27,7 @@ pub trait Visitor: Sync {
     /// order, several at once.
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<(), Failure>;
 
-    /// Opens a sink for a large entry; `None` if it is not wanted. Called on any thread, several at
+    /// Opens a sink for a large entry; `None` if it is not wanted: then its content is not read, and not verified either. Called on any thread, several at
     /// once; without a table of contents on one, in the order of the archive.
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure>;
 }

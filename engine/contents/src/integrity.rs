@@ -10,7 +10,7 @@ use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
 
 /// Files of at least this size, in bytes, are checked by several threads.
-const LARGE: u64 = 8 << 20;
+pub const LARGE: u64 = 8 << 20;
 
 /// Checks files, large files on several threads.
 #[derive(Debug)]
@@ -35,9 +35,9 @@ impl Checker {
         facts: Option<&Facts>,
     ) -> Result<Report, CouchFileError> {
         let checked = Database::open(content).and_then(|database| {
-            let helpers = if content.len() >= LARGE { self.take() } else { 0 };
-            let report = check::check_with(&database, placement, helpers);
-            self.spare.fetch_add(helpers, Ordering::Relaxed);
+            let spare = if content.len() >= LARGE { self.take() } else { 0 };
+            let report = check::check_with(&database, placement, spare + 1);
+            self.spare.fetch_add(spare, Ordering::Relaxed);
             let mut report = report?;
             for problem in disagreements(facts, &database)? {
                 report.problem_count += 1;

@@ -34,7 +34,7 @@ pub use record::{
     BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
 };
-pub use source::{FileEntry, Files, OpenFile, Source, Visited, open};
+pub use source::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited, open};
 pub use spool::{Spool, SpoolPart};
 pub use spooled::{SpooledFile, SpooledFiles};
 pub use unusable::{UnusableFile, unusable};

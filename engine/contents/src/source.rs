@@ -6,6 +6,7 @@ mod sequential;
 use std::path::Path;
 
 use archive::{Archive, Facts, Hash, IndexedArchive, Visitor};
+use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::Result;
 use sequential::Sequential;
@@ -39,7 +40,8 @@ pub trait Source: Send + Sync {
         visitor: &dyn Visitor,
     ) -> Result<Visited>;
 
-    /// Hands every file to the visitor as [`Self::visit`] does, and also checks every byte of the backup.
+    /// Hands every file to the visitor as [`Self::visit`] does, and also checks every byte of the backup, except for the content of
+    /// large files that the visitor does not take: these can be verified with [`Files::open_to_verify`].
     fn verify(&self, threads: usize, visitor: &dyn Visitor) -> Result<()>;
 
     /// The backup as an archive whose compressed members can be copied unchanged; `None` if it is not such an archive.
@@ -65,6 +67,13 @@ pub trait Files: Send + Sync {
     /// Opens a file for reading at any offset; `None` if there is no file of this name.
     fn open(&self, name: &str) -> Result<Option<OpenFile>>;
 
+    /// Opens a large file that the visitor of [`Source::verify`] has left out, to be verified while it is read; `None` if there is no
+    /// large file of this name, or if files are verified before they can be opened.
+    fn open_to_verify(&self, name: &str) -> Result<Option<Box<dyn FileToVerify>>> {
+        let _ = name;
+        Ok(None)
+    }
+
     /// The content of a file of at most `limit` bytes; `None` if there is no file of this name.
     fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>>;
 }
@@ -88,6 +97,14 @@ pub struct OpenFile {
     pub content: AnySource,
     /// Bytes of memory that the file takes while it is open.
     pub memory: u64,
+}
+
+/// A large file that is open for reading, and verified on the way.
+pub trait FileToVerify: ReadAt {
+    /// Reads what has not been read, on so many threads, and compares the content with the hash that the backup records.
+    ///
+    /// Fails if it differs, or if a part could not be read, now or before.
+    fn finish(&self, threads: usize) -> Result<()>;
 }
 
 /// What a visit finds out about the complete backup.

@@ -13,10 +13,12 @@ mod key;
 mod node;
 mod reduction;
 mod split;
+mod subtrees;
 
 pub(crate) use counting::reduce_before;
 pub(crate) use reduction::flag;
 pub(crate) use split::split_keys;
+pub(crate) use subtrees::{Subtree, subtrees};
 
 pub use backwards::BackwardCursor;
 pub use cursor::{Cursor, Entry};

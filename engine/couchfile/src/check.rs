@@ -6,6 +6,7 @@
 
 mod bodies;
 mod documents;
+mod in_parts;
 mod report;
 
 use crate::btree::TreeKind;
@@ -31,18 +32,18 @@ pub struct Placement {
 ///
 /// Fails only if bytes cannot be read at all; damage is recorded in the report.
 pub fn check<R: ReadAt>(database: &Database<R>, placement: Option<Placement>) -> Result<Report> {
-    check_with(database, placement, 0)
+    check_with(database, placement, 1)
 }
 
-/// Checks a file with `helpers` more threads, which read bodies and attachments.
+/// Checks a file on up to `threads` threads: each takes subtrees with the bodies and attachments of their documents.
 pub fn check_with<R: ReadAt>(
     database: &Database<R>,
     placement: Option<Placement>,
-    helpers: usize,
+    threads: usize,
 ) -> Result<Report> {
     let mut report = Report::default();
     settings(database, &mut report)?;
-    documents::check(database, placement, helpers, &mut report)?;
+    documents::check(database, placement, threads, &mut report)?;
     local_tree(database, &mut report)?;
     purge_trees(database, &mut report)?;
     Ok(report)

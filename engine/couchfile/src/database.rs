@@ -3,7 +3,7 @@
 mod opening;
 
 use crate::blocks::Blocks;
-use crate::btree::{BackwardCursor, Cursor, Entry, Key, Reduction, Sizes, TreeKind, reduce_before};
+use crate::btree::{BackwardCursor, Cursor, Entry, Key, Reduction, Sizes, Subtree, TreeKind, reduce_before};
 use crate::checksum::md5;
 use crate::compression::TermBytes;
 use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
@@ -112,6 +112,17 @@ impl<R: ReadAt> Database<R> {
     /// A cursor over one of the trees, in key order, that goes around damaged nodes; see [`Cursor::skipping`].
     pub fn cursor_around_damage(&self, kind: TreeKind) -> Result<Cursor<'_, R>> {
         Cursor::skipping(&self.blocks, kind, self.root(kind))
+    }
+
+    /// Cuts one of the trees into at least `wanted` parts, to be checked by several threads, each with [`Self::cursor_over`];
+    /// there are fewer if the tree is small. `None` if the tree cannot be cut because it is damaged near its root.
+    pub(crate) fn subtrees(&self, kind: TreeKind, wanted: usize) -> Result<Option<Vec<Subtree>>> {
+        crate::btree::subtrees(&self.blocks, kind, self.root(kind), wanted)
+    }
+
+    /// A cursor over a part of one of the trees; see [`Cursor::over`].
+    pub(crate) fn cursor_over(&self, kind: TreeKind, part: &Subtree) -> Result<Cursor<'_, R>> {
+        Cursor::over(&self.blocks, kind, part)
     }
 
     /// A cursor as [`Self::cursor_around_damage`] gives it, before the first entry whose key is not less than `from`.

@@ -97,6 +97,7 @@ pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Ve
     let begun = Instant::now();
     let visitor = visitor::Checker::new(&contents, &mapped, result, threads, reporter);
     contents.source.verify(threads, &visitor)?;
+    visitor.check_large(threads)?;
     reporter.timing("files checked", begun.elapsed().as_secs_f64());
     let mut result = visitor.into_result();
     check_views(&contents, &mut result);

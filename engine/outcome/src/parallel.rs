@@ -14,18 +14,35 @@ pub fn for_each<T: Sync, E: Send>(
     items: &[T],
     work: impl Fn(usize, &T) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
-    const BATCH: usize = 32;
+    for_each_batch(threads, 32, items, work)
+}
+
+/// As [`for_each`], for items that each take long.
+pub fn for_each_large<T: Sync, E: Send>(
+    threads: usize,
+    items: &[T],
+    work: impl Fn(usize, &T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    for_each_batch(threads, 1, items, work)
+}
+
+fn for_each_batch<T: Sync, E: Send>(
+    threads: usize,
+    batch: usize,
+    items: &[T],
+    work: impl Fn(usize, &T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
     let next = AtomicUsize::new(0);
     let failures: Vec<Option<(usize, E)>> = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads.max(1))
             .map(|_| {
                 scope.spawn(|| {
                     loop {
-                        let start = next.fetch_add(BATCH, Ordering::Relaxed);
+                        let start = next.fetch_add(batch, Ordering::Relaxed);
                         if start >= items.len() {
                             return None;
                         }
-                        let end = (start + BATCH).min(items.len());
+                        let end = (start + batch).min(items.len());
                         for (i, item) in items[start..end].iter().enumerate() {
                             if let Err(error) = work(start + i, item) {
                                 // The others stop at their next batch.

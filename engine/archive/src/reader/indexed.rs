@@ -8,7 +8,8 @@ use super::entries::Entries;
 use super::entry_reader::EntryReader;
 use super::index::BlockIndex;
 use super::shared::Shared;
-use crate::entry::Entry;
+use super::verifying::VerifyingReader;
+use crate::entry::{Entry, Location};
 use crate::error::{ArchiveError, Result};
 use crate::toc::Toc;
 
@@ -69,10 +70,15 @@ impl IndexedArchive {
     ///
     /// Made for many names in any order: an index of the blocks of the manifest that were read is kept.
     pub fn open(&self, name: &str) -> Result<Option<EntryReader>> {
+        self.indexed(name)?.map(|entry| self.open_entry(&entry)).transpose()
+    }
+
+    /// The data entry of this name without its facts, out of the index.
+    fn indexed(&self, name: &str) -> Result<Option<Entry>> {
         let block = self.inner.block_of(name);
         let entries = || Entries::of_block(Arc::clone(&self.inner), block).without_facts();
         let index = self.inner.indexes.get(block, || BlockIndex::new(entries()))?;
-        index.find(name).map(|entry| self.open_entry(&entry)).transpose()
+        Ok(index.find(name))
     }
 
     /// The content of an entry of at most `limit` bytes, its tar header and hash verified.
@@ -103,5 +109,16 @@ impl IndexedArchive {
     /// by its own checksum, when it is read.
     pub fn open_entry(&self, entry: &Entry) -> Result<EntryReader> {
         EntryReader::open(&self.inner, entry)
+    }
+
+    /// Opens the large data entry of this name to be read completely, which verifies its hash on the way; `None` if there is none
+    /// or it is a small one.
+    pub fn open_to_verify(&self, name: &str) -> Result<Option<VerifyingReader>> {
+        match self.indexed(name)? {
+            Some(entry) if matches!(entry.at, Location::Large { .. }) => {
+                VerifyingReader::open(&self.inner, &entry).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! An archive with a table of contents.
 
-use archive::{Entry, IndexedArchive, Visitor};
+use archive::{Entry, IndexedArchive, VerifyingReader, Visitor};
 use outcome::Result;
 
-use super::{FileEntry, Files, OpenFile, Source, Visited};
+use super::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited};
 
 /// Name of the data directory in the archives that couchcopy writes.
 const ROOT: &str = "data/";
@@ -91,11 +91,21 @@ impl Files for Indexed {
         Ok(Some(OpenFile { content: Box::new(reader), memory }))
     }
 
+    fn open_to_verify(&self, name: &str) -> Result<Option<Box<dyn FileToVerify>>> {
+        Ok(self.archive.open_to_verify(name)?.map(|reader| Box::new(reader) as Box<dyn FileToVerify>))
+    }
+
     fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         match self.archive.find(name)? {
             Some(entry) => Ok(Some(self.archive.read(&entry, limit)?)),
             None => Ok(None),
         }
+    }
+}
+
+impl FileToVerify for VerifyingReader {
+    fn finish(&self, threads: usize) -> Result<()> {
+        Ok(VerifyingReader::finish(self, threads)?)
     }
 }
 

@@ -7,6 +7,7 @@ use super::frame::{Frame, claimed_entries};
 use super::key::Key;
 use super::node::{self, MAX_DEPTH};
 use super::reduction::{Reduction, TreeKind};
+use super::subtrees::Subtree;
 use crate::blocks::{self, Blocks};
 use crate::error::{CouchFileError, Result, TermError};
 use crate::header::TreeState;
@@ -95,6 +96,14 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
     ) -> Result<Self> {
         let mut cursor = Self::skipping(blocks, kind, root)?;
         cursor.from = Some(from);
+        Ok(cursor)
+    }
+
+    /// A cursor over a part of a tree, which goes around damaged nodes and compares reductions and sizes, too.
+    pub(crate) fn over(blocks: &'f Blocks<R>, kind: TreeKind, part: &Subtree) -> Result<Self> {
+        let mut cursor = Self::skipping(blocks, kind, None)?.checking();
+        cursor.last_key.clone_from(&part.after);
+        cursor.descend_or_skip(part.state.clone(), part.last_key.clone(), part.below)?;
         Ok(cursor)
     }
 

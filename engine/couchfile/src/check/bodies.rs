@@ -1,6 +1,6 @@
 //! Bodies and attachments, each with a checksum of its own.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use super::report::Report;
@@ -11,8 +11,9 @@ use crate::error::Result;
 use crate::read_at::ReadAt;
 use crate::revtree::Revision;
 
-/// Entries of the sequence tree that one helper takes at a time, at most, and bytes of them.
-const ENTRIES: usize = 256;
+/// Entries of the sequence tree that one thread takes at a time, at most, and bytes of them. A tree that is not cut into parts has
+/// few documents, which may have large attachments.
+const ENTRIES: usize = 4;
 const BYTES: usize = 256 << 10;
 
 /// Some entries of the sequence tree, one behind the other.
@@ -49,27 +50,32 @@ impl Batch {
 /// Where the walk of the sequence tree hands documents for their bodies to be checked.
 pub(super) type Hand<'h> = dyn FnMut(&DocInfo<'_>, &[u8], &mut Report) -> Result<()> + 'h;
 
-/// Does the walk, and has `helpers` other threads check the bodies of what it hands over; without any it checks them itself.
+/// Does the walk, and has other threads check the bodies of what it hands over, so that `threads` threads work; of one thread it
+/// checks them itself.
 pub(super) fn walk_with<R: ReadAt, T>(
     database: &Database<R>,
-    helpers: usize,
+    threads: usize,
     report: &mut Report,
     walk: impl FnOnce(&mut Report, &mut Hand<'_>) -> Result<T>,
 ) -> Result<T> {
-    if helpers == 0 {
+    if threads < 2 {
         return walk(report, &mut |doc, _, report| of_document(database, doc, report));
     }
-    let (sender, batches) = sync_channel::<Batch>(2 * helpers);
+    let (sender, batches) = sync_channel::<Batch>(2 * threads);
     let batches = Mutex::new(batches);
     std::thread::scope(|scope| {
         let batches = &batches;
-        let workers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| help(database, batches))).collect();
+        let workers: Vec<_> = (1..threads).map(|_| scope.spawn(|| help(database, batches))).collect();
         let mut batch = Batch::default();
-        let mut hand = |doc: &DocInfo<'_>, value: &[u8], _: &mut Report| {
+        let mut hand = |doc: &DocInfo<'_>, value: &[u8], report: &mut Report| {
             batch.add(doc.seq, value);
             if batch.is_full() {
-                // Helpers take everything until the end.
-                let _ = sender.send(std::mem::take(&mut batch));
+                match sender.try_send(std::mem::take(&mut batch)) {
+                    // They are busy.
+                    Err(TrySendError::Full(batch)) => batch.check(database, report)?,
+                    // They take everything until the end.
+                    Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+                }
             }
             Ok(())
         };

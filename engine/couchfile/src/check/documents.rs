@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::bodies::{self, Hand};
 use super::report::Report;
-use super::{Placement, note, quoted};
+use super::{Placement, in_parts, note, quoted};
 use crate::btree::{Cursor, Fault, Key, LostKeys, TreeKind};
 use crate::data_dir;
 use crate::database::Database;
@@ -20,6 +20,11 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
+    fn merge(&mut self, other: &Self) {
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.count += other.count;
+    }
+
     pub(super) fn add(&mut self, parts: &[&[u8]], seq: u64) {
         let mut bytes = seq.to_be_bytes().to_vec();
         for part in parts {
@@ -53,6 +58,19 @@ impl Walked {
         self.treeless += u64::from(doc.revisions.is_none());
     }
 
+    /// Puts together what was found in the parts of a tree.
+    fn merge(parts: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        for part in parts {
+            all.full.merge(&part.full);
+            all.bare.merge(&part.bare);
+            all.short += part.short;
+            all.treeless += part.treeless;
+            all.lost.extend(part.lost);
+        }
+        all
+    }
+
     fn has_lost(&self, key: &Key<'_>) -> bool {
         self.lost.iter().any(|lost| lost.contains(key))
     }
@@ -75,13 +93,32 @@ impl Walked {
 pub(super) fn check<R: ReadAt>(
     database: &Database<R>,
     placement: Option<Placement>,
-    helpers: usize,
+    threads: usize,
     report: &mut Report,
 ) -> Result<()> {
-    let by_seq = bodies::walk_with(database, helpers, report, |report, hand| {
-        seq_tree(database, placement, report, hand)
-    })?;
-    let by_id = id_tree(database, &by_seq, report)?;
+    let by_seq = Walked::merge(match in_parts::cut(database, TreeKind::Seq, threads)? {
+        None => bodies::walk_with(database, threads, report, |report, hand| {
+            let cursor = database.cursor_around_damage(TreeKind::Seq)?.checking();
+            Ok(vec![seq_tree(database, placement, cursor, report, hand)?])
+        })?,
+        parts => {
+            in_parts::walk(database, TreeKind::Seq, parts.as_deref(), threads, report, |cursor, report| {
+                let mut hand = |doc: &DocInfo<'_>, _: &[u8], report: &mut Report| {
+                    bodies::of_document(database, doc, report)
+                };
+                seq_tree(database, placement, cursor, report, &mut hand)
+            })?
+        }
+    });
+    let parts = in_parts::cut(database, TreeKind::Id, threads)?;
+    let by_id = Walked::merge(in_parts::walk(
+        database,
+        TreeKind::Id,
+        parts.as_deref(),
+        threads,
+        report,
+        |cursor, report| id_tree(database, cursor, &by_seq, report),
+    )?);
     if !by_id.lost.is_empty() {
         return name_lost_ids(database, &by_id, report);
     }
@@ -92,18 +129,14 @@ pub(super) fn check<R: ReadAt>(
     Ok(())
 }
 
-fn cursor<R: ReadAt>(database: &Database<R>, kind: TreeKind) -> Result<Cursor<'_, R>> {
-    Ok(database.cursor_around_damage(kind)?.checking())
-}
-
 fn seq_tree<R: ReadAt>(
     database: &Database<R>,
     placement: Option<Placement>,
+    mut cursor: Cursor<'_, R>,
     report: &mut Report,
     hand: &mut Hand<'_>,
 ) -> Result<Walked> {
     let mut walked = Walked::default();
-    let mut cursor = cursor(database, TreeKind::Seq)?;
     while let Some(entry) = cursor.next_entry()? {
         let doc = match DocInfo::from_seq_tree(&entry) {
             Ok(doc) => doc,
@@ -138,9 +171,13 @@ fn seq_tree<R: ReadAt>(
     Ok(walked)
 }
 
-fn id_tree<R: ReadAt>(database: &Database<R>, by_seq: &Walked, report: &mut Report) -> Result<Walked> {
+fn id_tree<R: ReadAt>(
+    database: &Database<R>,
+    mut cursor: Cursor<'_, R>,
+    by_seq: &Walked,
+    report: &mut Report,
+) -> Result<Walked> {
     let mut walked = Walked::default();
-    let mut cursor = cursor(database, TreeKind::Id)?;
     while let Some(entry) = cursor.next_entry()? {
         let doc = match DocInfo::from_id_tree(&entry) {
             Ok(doc) => doc,

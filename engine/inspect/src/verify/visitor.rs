@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use archive::{ArchiveError, Entry, EntryInfo, Facts, LargeSink, Visitor};
-use contents::{Contents, OpenFile, Spool, integrity, unusable};
+use archive::{ArchiveError, EntryInfo, Facts, LargeSink, Visitor};
+use contents::{Contents, Spool, integrity, unusable};
 use couchfile::check::Placement;
 use couchfile::data_dir::{DataFile, locate};
 use couchfile::error::CouchFileError;
@@ -19,6 +19,7 @@ pub(super) struct Checker<'s> {
     mapped: &'s Mapped<'s>,
     integrity: integrity::Checker,
     result: Mutex<(VerifyResult, u64, u64)>,
+    large: Mutex<Vec<LargeFile>>,
     reporter: &'s dyn Reporter,
 }
 
@@ -31,7 +32,14 @@ impl<'s> Checker<'s> {
         reporter: &'s dyn Reporter,
     ) -> Self {
         let integrity = integrity::Checker::new(parallel::threads(threads));
-        Self { contents, mapped, integrity, result: Mutex::new((result, 0, 0)), reporter }
+        Self {
+            contents,
+            mapped,
+            integrity,
+            result: Mutex::new((result, 0, 0)),
+            large: Mutex::default(),
+            reporter,
+        }
     }
 
     pub(super) fn into_result(self) -> VerifyResult {
@@ -105,33 +113,54 @@ impl Visitor for Checker<'_> {
     }
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
-        let Some((_, file)) = locate(entry.name) else { return Ok(None) };
-        if let Some(entry) = entry.entry {
-            return Ok(Some(Box::new(InPlace { checker: self, file, entry: entry.clone() })));
+        if self.contents.source.files().is_some() {
+            let facts = entry.entry.map_or(Facts::Other, |entry| entry.facts.clone());
+            let file = locate(entry.name).map(|(_, file)| file);
+            let large = LargeFile { name: entry.name.to_owned(), size: entry.size, file, facts };
+            self.large.lock().unwrap_or_else(PoisonError::into_inner).push(large);
+            return Ok(None);
         }
+        let Some((_, file)) = locate(entry.name) else { return Ok(None) };
         Ok(Some(Box::new(Spooled { checker: self, file, spool: Spool::new()? })))
     }
 }
 
-/// A large file of an archive with a table of contents: read once for its hash, then with random access for its trees.
-struct InPlace<'c> {
-    checker: &'c Checker<'c>,
-    file: DataFile,
-    entry: Entry,
+/// A large file of an archive with a table of contents. It is checked after all small ones, by reads at any offset that verify its
+/// hash on the way.
+struct LargeFile {
+    name: String,
+    size: u64,
+    /// `None` if it is not a file that CouchDB opens.
+    file: Option<DataFile>,
+    facts: Facts,
 }
 
-impl LargeSink for InPlace<'_> {
-    fn chunk(&self, _: u64, _: &[u8]) -> Result<()> {
-        Ok(())
+impl Checker<'_> {
+    /// Checks the large files that the visit has left out.
+    pub(super) fn check_large(&self, threads: usize) -> Result<()> {
+        let threads = parallel::threads(threads);
+        let large = std::mem::take(&mut *self.large.lock().unwrap_or_else(PoisonError::into_inner));
+        // All threads work on one file, or each on one of its own.
+        let (one_by_one, side_by_side): (Vec<_>, Vec<_>) =
+            large.into_iter().partition(|large| large.size >= integrity::LARGE);
+        for large in &one_by_one {
+            self.check_large_file(large, threads)?;
+        }
+        parallel::for_each_large(threads, &side_by_side, |_, large| self.check_large_file(large, 1))
     }
 
-    fn finish(&self, _: &archive::Hash) -> Result<()> {
-        let files = self.checker.contents.source.files();
-        let opened = files.map_or(Ok(None), |files| files.open(&self.entry.name))?;
-        let Some(OpenFile { content, .. }) = opened else {
-            return Err(Failure::bug(format!("{} is listed in the backup but is missing", self.entry.name)));
+    fn check_large_file(&self, large: &LargeFile, threads: usize) -> Result<()> {
+        let files = self.contents.source.files();
+        let content = files.map_or(Ok(None), |files| files.open_to_verify(&large.name))?;
+        let content = content
+            .ok_or_else(|| Failure::bug(format!("{} is listed in the backup but is missing", large.name)))?;
+        let checked = match &large.file {
+            Some(file) => self.check(file, Some(&large.facts), large.size, &content),
+            None => Ok(()),
         };
-        self.checker.check(&self.file, Some(&self.entry.facts), self.entry.size, &content)
+        // What is wrong with the archive itself explains what is wrong with the file.
+        content.finish(threads)?;
+        checked
     }
 }
 
