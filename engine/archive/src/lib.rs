@@ -51,6 +51,7 @@ pub use entry::{Entry, Location};
 pub use error::{ArchiveError, Result};
 pub use facts::Facts;
 pub use footer::{FOOTER_LENGTH, FORMAT_VERSION};
+pub use manifest::Documents;
 pub use names::{CONFIG, DBS, MANIFEST, METADATA, TOC};
 pub use reader::{Archive, Entries, EntryReader, IndexedArchive, VerifyingReader, open};
 pub use sequential::{SMALL_ENTRY_LIMIT, SequentialArchive, SequentialSummary};

@@ -1,5 +1,6 @@
 //! The manifest: one JSON line per entry, cut into blocks that decompress on their own.
 
+use crate::Facts;
 use crate::gzip::{Deflater, Kind};
 
 /// Size in bytes from which on a block is closed.
@@ -12,6 +13,17 @@ pub(crate) struct PendingLine {
     /// Where the place belongs in `text`.
     split: usize,
     name_length: usize,
+    /// Documents of a shard; zero for anything else, and for copied lines.
+    documents: Documents,
+}
+
+/// Documents of all shards of an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Documents {
+    /// Documents that exist.
+    pub live: u64,
+    /// Documents that are deleted.
+    pub deleted: u64,
 }
 
 impl PendingLine {
@@ -20,7 +32,7 @@ impl PendingLine {
         name: &str,
         size: u64,
         hash: &blake3::Hash,
-        facts: &crate::Facts,
+        facts: &Facts,
     ) -> Result<Self, serde_json::Error> {
         let mut text = Vec::with_capacity(name.len() + 512);
         text.extend_from_slice(b"{\"name\":");
@@ -39,7 +51,11 @@ impl PendingLine {
         }
         text.push(b'\n');
         text.shrink_to_fit();
-        Ok(Self { text, split, name_length })
+        let documents = match *facts {
+            Facts::Shard { docs, deleted, .. } => Documents { live: docs, deleted },
+            _ => Documents::default(),
+        };
+        Ok(Self { text, split, name_length, documents })
     }
 
     /// A line of another archive with a new place. Members that this version does not know stay in it.
@@ -68,7 +84,7 @@ impl PendingLine {
         });
         text.extend_from_slice(b"}\n");
         text.shrink_to_fit();
-        Ok(Self { text, split, name_length })
+        Ok(Self { text, split, name_length, documents: Documents::default() })
     }
 
     fn name_json(&self) -> &[u8] {
@@ -90,6 +106,7 @@ pub(crate) struct ManifestBuilder {
     first: String,
     pub(crate) closed: Vec<ClosedBlock>,
     pub(crate) entries: u64,
+    pub(crate) documents: Documents,
     hasher: blake3::Hasher,
 }
 
@@ -104,6 +121,8 @@ impl ManifestBuilder {
         self.open.extend_from_slice(at);
         self.open.extend_from_slice(tail);
         self.entries += 1;
+        self.documents.live = self.documents.live.saturating_add(line.documents.live);
+        self.documents.deleted = self.documents.deleted.saturating_add(line.documents.deleted);
         if self.open.len() >= BLOCK_SIZE {
             self.close(deflater);
         }

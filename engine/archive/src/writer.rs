@@ -13,6 +13,7 @@ use crate::error::{ArchiveError, Result};
 use crate::facts::Facts;
 use crate::footer::{self, Holds};
 use crate::gzip::Kind;
+use crate::manifest::Documents;
 use crate::names::{MANIFEST, METADATA, NameOrder, OrderError};
 use crate::tar::encode::{push_header, push_zeros};
 use crate::tar::padding;
@@ -173,9 +174,15 @@ impl<W: Write + Send> ArchiveWriter<W> {
     }
 
     /// Writes manifest, table of contents and footer, and flushes. `summary` goes into the table of contents.
-    pub fn finish(mut self, summary: serde_json::Value) -> Result<Written<W>> {
+    pub fn finish(self, summary: serde_json::Value) -> Result<Written<W>> {
+        self.finish_with(|_| summary)
+    }
+
+    /// As [`Self::finish`], with a summary that may say how many documents the shards have according to their facts.
+    pub fn finish_with(mut self, summary: impl FnOnce(Documents) -> serde_json::Value) -> Result<Written<W>> {
         self.guarded(|writer| {
             writer.flush_pack()?;
+            let summary = summary(writer.output.manifest.documents);
             writer.write_end(summary)
         })?;
         Ok(Written {

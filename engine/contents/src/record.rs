@@ -30,6 +30,12 @@ pub struct BackupSummary {
     pub shards: u64,
     /// View indexes saved.
     pub views: u64,
+    /// Documents of the databases; `None` if they have to be counted, because some of the shards in the archive do not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<u64>,
+    /// Documents that are deleted, as far as `documents` is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_documents: Option<u64>,
     /// Databases that were deleted after the shard maps were read: their maps are in the archive, some of their shards
     /// are not.
     pub deleted_meanwhile: Vec<String>,

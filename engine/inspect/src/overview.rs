@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use contents::{Contents, LeftOut, NodeConfiguration};
+use archive::METADATA;
+use contents::{BackupSummary, Contents, LeftOut, Metadata, NodeConfiguration, Source};
 use outcome::Result;
 use serde::Serialize;
 
@@ -91,6 +92,41 @@ pub struct ShardListing {
     pub problem: Option<String>,
     /// Signatures of its view indexes.
     pub views: Vec<String>,
+}
+
+/// The summary of a backup that its own record and `metadata.yaml` hold, without a look at anything else; `None` if they do not
+/// hold all of it.
+pub fn recorded(source: &dyn Source) -> Result<Option<Overview>> {
+    let Some(files) = source.files() else { return Ok(None) };
+    let Some(summary) = BackupSummary::of(files.record()) else { return Ok(None) };
+    let (Some(documents), Some(deleted)) = (summary.documents, summary.deleted_documents) else {
+        return Ok(None);
+    };
+    let metadata = files.read(METADATA, Metadata::LARGEST)?.as_deref().and_then(Metadata::from_yaml);
+    let Some(metadata) = metadata.filter(|metadata| !metadata.backup.source.nodes_names.is_empty()) else {
+        return Ok(None);
+    };
+    Ok(Some(Overview {
+        made_by: metadata.couchcopy.display_name(),
+        date: Some(metadata.backup.date).filter(|date| !date.is_empty()),
+        nodes: metadata.backup.source.nodes_names,
+        manifest: true,
+        databases: summary.databases,
+        shards: summary.shards,
+        views: summary.views,
+        documents,
+        deleted,
+        // They are not in the archive.
+        surplus_shards: 0,
+        content_bytes: files.content_bytes(),
+        problems: summary.problems.len() as u64,
+        deleted_meanwhile: summary.deleted_meanwhile,
+        created_meanwhile: summary.created_meanwhile,
+        left_out: summary.left_out,
+        config: summary.config,
+        // A backup of couchcopy has no other files.
+        ignored_files: 0,
+    }))
 }
 
 /// Makes a summary of an archive.

@@ -14,5 +14,6 @@ mod restored;
 mod run;
 mod selection;
 mod streams;
+mod summary;
 mod unbrand;
 mod verified;

@@ -155,8 +155,19 @@ impl ShardsSaved<'_> {
         choice::tell(&choices, *reporter);
         security::tell(&summary.security, *reporter);
 
-        let value = serde_json::to_value(&summary).map_err(|e| Failure::bug(e.to_string()))?;
-        let written = writer.finish(value)?;
+        let mut unwritable = None;
+        let all_count = summary.deleted_meanwhile.is_empty() && summary.split_meanwhile.is_empty();
+        let written = writer.finish_with(|documents| {
+            if all_count {
+                summary.documents = Some(documents.live);
+                summary.deleted_documents = Some(documents.deleted);
+            }
+            serde_json::to_value(&summary).unwrap_or_else(|e| {
+                unwritable = Some(Failure::bug(e.to_string()));
+                serde_json::Value::Null
+            })
+        })?;
+        unwritable.map_or(Ok(()), Err)?;
         output.commit(written.out)?;
         if let Some(mirror) = mirror {
             mirror.finish()?;

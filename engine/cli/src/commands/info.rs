@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use contents::Contents;
-use inspect::overview::{Overview, overview};
+use inspect::overview::{Overview, overview, recorded};
 use outcome::{Result, printable};
 
 use crate::exit::Outcome;
@@ -24,8 +24,12 @@ pub(crate) struct Info {
 impl Info {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let contents = Contents::open(&self.archive, session.threads(), session.reporter())?;
-        session.answer(&overview(&contents)?, text);
+        let source = contents::open(&self.archive)?;
+        let overview = match recorded(&*source)? {
+            Some(recorded) => recorded,
+            None => overview(&Contents::of(source, session.threads(), session.reporter())?)?,
+        };
+        session.answer(&overview, text);
         Ok(Outcome::Done)
     }
 }
