@@ -5,6 +5,8 @@
 //!
 //! Source: `couch_file.erl` (`make_blocks/2`, `remove_block_prefixes/2`, `assemble_file_chunk/1`).
 
+use std::cell::RefCell;
+
 use crate::checksum::{self, Checksum};
 use crate::compression::{self, TermBytes};
 use crate::error::{CouchFileError, Result};
@@ -38,8 +40,13 @@ pub fn written_len(pos: u64, n: u64) -> u64 {
     if (pos + len).is_multiple_of(BLOCK) { len + 1 } else { len }
 }
 
-/// Removes the prefix bytes from `raw`, which was read at offset `pos`.
-fn strip_prefixes(raw: &mut Vec<u8>, pos: u64) {
+thread_local! {
+    /// What [`Blocks::read_chunk`] reads into: most chunks are much smaller than what is read ahead.
+    static AHEAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Removes the prefix bytes from `raw`, which was read at offset `pos`; gives the number of bytes that are left.
+fn strip_prefixes(raw: &mut [u8], pos: u64) -> usize {
     let mut read = 0usize;
     let mut write = 0usize;
     while read < raw.len() {
@@ -53,7 +60,7 @@ fn strip_prefixes(raw: &mut Vec<u8>, pos: u64) {
         read += take;
         write += take;
     }
-    raw.truncate(write);
+    write
 }
 
 /// A chunk's payload and where it lies.
@@ -74,6 +81,13 @@ struct ChunkHead {
     checksummed: bool,
     /// Offset of the first payload byte, or of its prefix.
     payload: u64,
+}
+
+impl ChunkHead {
+    /// Bytes before the payload.
+    fn before(&self) -> usize {
+        4 + if self.checksummed { checksum::LEN } else { 0 }
+    }
 }
 
 /// The blocks of a file, up to a given end.
@@ -123,13 +137,30 @@ impl<R: ReadAt> Blocks<R> {
         Ok(raw)
     }
 
+    /// Hands over some of the payload bytes that begin at `pos`: as many as one read gives.
+    fn with_ahead<T>(&self, pos: u64, work: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let wanted = READ_AHEAD.min(self.end - pos);
+        // Taken out, not borrowed: what is read may itself be made of chunks.
+        let mut ahead = AHEAD.take();
+        ahead.resize(READ_AHEAD as usize, 0);
+        let raw = &mut ahead[..wanted as usize];
+        let read = self.source.read_exact_at(raw, pos);
+        let done = read.map(|()| {
+            let left = strip_prefixes(raw, pos);
+            work(&raw[..left])
+        });
+        AHEAD.set(ahead);
+        done.map_err(|source| CouchFileError::Io { offset: pos, wanted, source })
+    }
+
     /// Reads `n` payload bytes from offset `pos` on; gives them and the offset after the last one.
     ///
     /// Fails if they would reach beyond the end.
     pub fn read_payload(&self, pos: u64, n: u64, what: &'static str) -> Result<(Vec<u8>, u64)> {
         let end = self.payload_end(pos, n, what)?;
         let mut raw = self.read_raw(pos, end - pos)?;
-        strip_prefixes(&mut raw, pos);
+        let left = strip_prefixes(&mut raw, pos);
+        raw.truncate(left);
         Ok((raw, end))
     }
 
@@ -159,27 +190,31 @@ impl<R: ReadAt> Blocks<R> {
         if pos >= self.end {
             return Err(CouchFileError::damaged(what, pos, "the pointer leads beyond the file's data"));
         }
-        let ahead = READ_AHEAD.min(self.end - pos);
-        let mut raw = self.read_raw(pos, ahead)?;
-        strip_prefixes(&mut raw, pos);
-        let head = self.chunk_head(&raw, pos, what)?;
-        let sum_len = if head.checksummed { checksum::LEN } else { 0 };
-        let total = 4 + sum_len as u64 + head.len;
-        let (mut bytes, end) = if total <= raw.len() as u64 {
-            raw.truncate(total as usize);
-            (raw, pos + physical_len(pos, total))
-        } else {
-            self.read_payload(pos, total, what)?
+        let (head, sum, payload) = self.with_ahead(pos, |ahead| {
+            let head = self.chunk_head(ahead, pos, what)?;
+            let sum = ahead.get(4..).and_then(<[u8]>::first_chunk::<{ checksum::LEN }>).copied();
+            let payload = ahead.get(head.before()..).and_then(|rest| rest.get(..head.len as usize));
+            Ok((head, sum, payload.map(<[u8]>::to_vec)))
+        })??;
+        let total = head.before() as u64 + head.len;
+        let end = pos + physical_len(pos, total);
+        let (sum, payload) = match payload {
+            Some(payload) => (sum, payload),
+            None => {
+                let (mut bytes, _) = self.read_payload(pos, total, what)?;
+                let sum = bytes.get(4..).and_then(<[u8]>::first_chunk).copied();
+                bytes.drain(..head.before());
+                (sum, bytes)
+            }
         };
         let mut found = None;
         if head.checksummed {
-            found = checksum::recognise(&bytes[4..4 + sum_len], &bytes[4 + sum_len..]);
+            found = sum.and_then(|sum| checksum::recognise(&sum, &payload));
             if found.is_none() {
                 return Err(CouchFileError::damaged(what, pos, "its checksum is wrong"));
             }
         }
-        bytes.drain(..4 + sum_len);
-        Ok(Chunk { payload: bytes, checksum: found, end })
+        Ok(Chunk { payload, checksum: found, end })
     }
 
     fn chunk_head(&self, logical: &[u8], pos: u64, what: &'static str) -> Result<ChunkHead> {
@@ -216,7 +251,8 @@ impl<R: ReadAt> Blocks<R> {
             return Err(CouchFileError::damaged(what, pos, "the pointer leads beyond the file's data"));
         }
         let mut raw = self.read_raw(pos, 32.min(self.end - pos))?;
-        strip_prefixes(&mut raw, pos);
+        let left = strip_prefixes(&mut raw, pos);
+        raw.truncate(left);
         let head = self.chunk_head(&raw, pos, what)?;
         if head.checksummed {
             each(&self.read_chunk(pos, what)?.payload)?;

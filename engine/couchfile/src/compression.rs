@@ -34,6 +34,17 @@ impl TermBytes<'_> {
         Decoder::new(self.as_slice())
     }
 
+    /// The term's bytes, without the version byte.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.bytes {
+            Cow::Borrowed(bytes) => bytes[self.start..].to_vec(),
+            Cow::Owned(mut bytes) => {
+                bytes.drain(..self.start);
+                bytes
+            }
+        }
+    }
+
     /// A copy that borrows nothing.
     pub fn into_owned(self) -> TermBytes<'static> {
         TermBytes { bytes: Cow::Owned(self.bytes.into_owned()), start: self.start }

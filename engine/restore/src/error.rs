@@ -37,6 +37,18 @@ pub enum ChangeError {
         /// What was found.
         found: String,
     },
+    /// CouchDB of a node ran while its data was swapped, and it has not been stopped since. The old data is in place everywhere, and
+    /// the other nodes are not started.
+    #[error(
+        "the old data is back in place on every node, but CouchDB of {node}, which ran while its data was swapped, {found}: it may have \
+         files of the new data open, so the other nodes were not started"
+    )]
+    NeverStopped {
+        /// The node.
+        node: String,
+        /// What shows that it has not been stopped.
+        found: String,
+    },
     /// The nodes do not agree.
     #[error("the nodes {}: {}", if *.lasting { "cannot agree" } else { "did not agree in time" }, .differences.join("; "))]
     Disagreement {
@@ -53,7 +65,7 @@ impl Advice for ChangeError {
             Self::Undone { source } | Self::Unchanged { source } | Self::HalfDone { source, .. } => {
                 source.kind()
             }
-            Self::StillAnswers { .. } => FailureKind::Plugin,
+            Self::StillAnswers { .. } | Self::NeverStopped { .. } => FailureKind::Plugin,
             Self::Disagreement { .. } => FailureKind::Node,
         }
     }
@@ -63,6 +75,7 @@ impl Advice for ChangeError {
             Self::Undone { source } | Self::Unchanged { source } => source.code(),
             Self::HalfDone { .. } => Code::new("CC-R54"),
             Self::StillAnswers { .. } => Code::new("CC-R55"),
+            Self::NeverStopped { .. } => Code::new("CC-R58"),
             Self::Disagreement { lasting: true, .. } => Code::new("CC-R56"),
             Self::Disagreement { .. } => Code::new("CC-R57"),
         }
@@ -76,6 +89,14 @@ impl Advice for ChangeError {
                  reports \"Connection refused\" and continues to do so: a watchdog, a container's restart policy or a second \
                  service may start it again. Then give the plugin and settings that control it (--service), and try again."
             )),
+            Self::NeverStopped { node, .. } => Some(format!(
+                "End the process of CouchDB on {node} by hand and start it again. Then run `couchcopy restore --roll-back NODE…`, which \
+                 starts the other nodes. Afterwards find out why the service plugin did not stop it: a watchdog, a container's \
+                 restart policy or a second service."
+            )),
+            Self::HalfDone { undoing, .. } if matches!(undoing.get::<Self>(), Some(Self::NeverStopped { .. })) => {
+                undoing.remedy()
+            }
             Self::HalfDone { undoing, .. }
                 if matches!(undoing.get::<Self>(), Some(Self::StillAnswers { .. })) =>
             {

@@ -1,6 +1,7 @@
 //! CouchDB does not really stop, something starts it again, or another CouchDB takes its place.
 
 use std::fs;
+use std::net::TcpStream;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{Ended, Installation, Node, Place, Size};
@@ -90,11 +91,23 @@ fn a_couchdb_that_ran_while_its_data_changed_places_is_not_accepted() -> Result<
     control.lie(true)?;
     let ended = restore_with(&arena, &url, &format!("http://{}", forwarder.address))?;
     assert_eq!(ended.code, Some(8), "{ended:#?}");
-    told(&ended, &["has been running for", "but its data was swapped", "the old data is back in place"]);
+    let first = &arena.site.nodes[0];
+    told(
+        &ended,
+        &[
+            "has been running for",
+            "but its data was swapped",
+            "the old data is back in place on every node",
+            "the other nodes were not started",
+            "--roll-back",
+        ],
+    );
+    // What the second has open is of both, and must not come to the first.
+    assert!(TcpStream::connect(first.url().trim_start_matches("http://")).is_err(), "{first:?} runs");
     control.lie(false)?;
-    // What it has open is of both.
     arena.site.control(1, "stop")?.success()?;
     arena.site.control(1, "start")?.success()?;
+    arena.couchcopy(&["restore", "-y", "--roll-back"], &[])?.success()?;
     arena.site.wait_until_up()?;
     arena.check_old()
 }

@@ -147,10 +147,8 @@ impl<'f, R: ReadAt> Cursor<'f, R> {
         let chunk = self.blocks.read_chunk(ptr, self.kind.name())?;
         let payload_len = 4 + chunk.payload.len() as u64 + if chunk.checksum.is_some() { 16 } else { 0 };
         let size = (blocks::physical_len(ptr, payload_len), blocks::written_len(ptr, payload_len));
-        let term = crate::compression::unpack(&chunk.payload)
-            .map_err(|why| self.damaged(ptr, why))?
-            .as_slice()
-            .to_vec();
+        let term =
+            crate::compression::unpack(&chunk.payload).map_err(|why| self.damaged(ptr, why))?.into_vec();
         let mut decoder = Decoder::new(&term);
         let (leaf, left) = node::head(&mut decoder).map_err(|e| self.damaged(ptr, e))?;
         let pos = decoder.position();

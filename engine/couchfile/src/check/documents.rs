@@ -26,7 +26,9 @@ impl Fingerprint {
     }
 
     pub(super) fn add(&mut self, parts: &[&[u8]], seq: u64) {
-        let mut bytes = seq.to_be_bytes().to_vec();
+        let length = parts.iter().map(|part| 8 + <[u8]>::len(part)).sum::<usize>();
+        let mut bytes = Vec::with_capacity(8 + length);
+        bytes.extend_from_slice(&seq.to_be_bytes());
         for part in parts {
             bytes.extend_from_slice(&ReadAt::len(part).to_be_bytes());
             bytes.extend_from_slice(part);

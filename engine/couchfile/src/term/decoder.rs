@@ -91,6 +91,12 @@ impl<'a> Decoder<'a> {
         Ok(taken)
     }
 
+    /// The bytes from the next token on.
+    #[inline]
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.pos..).unwrap_or_default()
+    }
+
     fn u8(&mut self) -> Result<u8, TermError> {
         Ok(self.take(1)?[0])
     }
@@ -205,6 +211,10 @@ impl<'a> Decoder<'a> {
 
     /// Passes over one complete term.
     pub fn skip(&mut self) -> Result<(), TermError> {
+        if let Some(end) = self.end_of_common_term() {
+            self.pos = end;
+            return Ok(());
+        }
         let mut left: usize = 1;
         while left > 0 {
             left -= 1;
@@ -221,6 +231,35 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
+    /// Where the next term ends, if it consists of what CouchDB's trees and documents consist of, and is complete.
+    fn end_of_common_term(&self) -> Option<usize> {
+        let long = |at: usize| -> Option<usize> {
+            Some(u32::from_be_bytes(*self.bytes.get(at..)?.first_chunk::<4>()?) as usize)
+        };
+        let short = |at: usize| self.bytes.get(at).copied().map(usize::from);
+        let (mut pos, mut left) = (self.pos, 1usize);
+        while left > 0 {
+            left -= 1;
+            let (length, below) = match *self.bytes.get(pos)? {
+                tag::NIL => (1, 0),
+                tag::SMALL_INTEGER => (2, 0),
+                tag::INTEGER => (5, 0),
+                tag::BINARY => (long(pos + 1)?.checked_add(5)?, 0),
+                tag::SMALL_TUPLE => (2, short(pos + 1)?),
+                tag::LIST => (5, long(pos + 1)?.checked_add(1)?),
+                tag::SMALL_ATOM | tag::SMALL_ATOM_UTF8 => (2 + short(pos + 1)?, 0),
+                _ => return None,
+            };
+            pos = pos.checked_add(length)?;
+            left = left.checked_add(below)?;
+            // Each term that is to come has one byte at least.
+            if left > self.bytes.len().checked_sub(pos)? {
+                return None;
+            }
+        }
+        Some(pos)
+    }
+
     /// Passes over one complete term and returns its bytes.
     pub fn raw(&mut self) -> Result<&'a [u8], TermError> {
         let start = self.pos;
@@ -229,7 +268,14 @@ impl<'a> Decoder<'a> {
     }
 
     /// A tuple's head; gives its size.
+    #[inline]
     pub fn tuple(&mut self) -> Result<usize, TermError> {
+        if let [tag::SMALL_TUPLE, n, rest @ ..] = self.rest()
+            && usize::from(*n) <= rest.len()
+        {
+            self.pos += 2;
+            return Ok(usize::from(*n));
+        }
         let at = self.pos;
         match self.token()? {
             Token::Tuple(n) => Ok(n),
@@ -294,7 +340,14 @@ impl<'a> Decoder<'a> {
     }
 
     /// A binary.
+    #[inline]
     pub fn binary(&mut self) -> Result<&'a [u8], TermError> {
+        if let [tag::BINARY, a, b, c, d, rest @ ..] = self.rest()
+            && let Some(bytes) = rest.get(..u32::from_be_bytes([*a, *b, *c, *d]) as usize)
+        {
+            self.pos += 5 + bytes.len();
+            return Ok(bytes);
+        }
         let at = self.pos;
         match self.token()? {
             Token::Binary(bytes) => Ok(bytes),
@@ -312,7 +365,19 @@ impl<'a> Decoder<'a> {
     }
 
     /// An integer from 0 to 2^63-1.
+    #[inline]
     pub fn uint(&mut self) -> Result<u64, TermError> {
+        match self.rest() {
+            [tag::SMALL_INTEGER, value, ..] => {
+                self.pos += 2;
+                return Ok(u64::from(*value));
+            }
+            [tag::INTEGER, a, b, c, d, ..] if *a < 0x80 => {
+                self.pos += 5;
+                return Ok(u64::from(u32::from_be_bytes([*a, *b, *c, *d])));
+            }
+            _ => {}
+        }
         let at = self.pos;
         match self.token()? {
             Token::Int(value) => u64::try_from(value).map_err(|_| TermError { at, what: "negative integer" }),

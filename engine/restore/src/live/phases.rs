@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use cluster::agreement::{self, Agreement, Expected};
 use cluster::identity::Identity;
-use cluster::on_all;
+use cluster::{ClusterError, on_all};
 use node::Node;
 use outcome::Result;
 use outcome::report::{Reporter, Steps};
@@ -85,7 +85,11 @@ impl<'r> Run<'r> {
         // This must not be interrupted.
         self.interrupted.store(false, Ordering::Relaxed);
         let source = Box::new(error);
-        match undoing::undo(self.nodes, self.identities, self.steps, self.reporter) {
+        let ran = match source.get::<ClusterError>() {
+            Some(ClusterError::RanMeanwhile { node, .. }) => Some(node.clone()),
+            _ => None,
+        };
+        match undoing::undo(self.nodes, self.identities, ran.as_deref(), self.steps, self.reporter) {
             Ok(Undone::Something) => Err(ChangeError::Undone { source }.into()),
             Ok(Undone::Nothing) => Err(ChangeError::Unchanged { source }.into()),
             Err(undoing) => Err(ChangeError::HalfDone { source, undoing: Box::new(undoing) }.into()),

@@ -61,7 +61,7 @@ pub fn resume(
         }
         // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
         let steps = Steps::new(reporter);
-        undoing::undo(nodes, &identities, &steps, reporter)?;
+        undoing::undo(nodes, &identities, None, &steps, reporter)?;
         return PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter);
     }
     let damage =
@@ -106,7 +106,7 @@ pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<S
     let journal = one_restore(nodes, &states)?;
     let states = in_order(nodes, states, &journal);
     let identities = identities(nodes, &states);
-    undoing::undo(nodes, &identities, &Steps::new(reporter), reporter)?;
+    undoing::undo(nodes, &identities, None, &Steps::new(reporter), reporter)?;
     Ok(journal.nodes)
 }
 

@@ -12,6 +12,7 @@ use plugin_host::State;
 use super::removal::discard;
 use super::standstill::Others;
 use super::{standstill, warn};
+use crate::error::ChangeError;
 use crate::swap::{self, NodeState, Places, Situation};
 
 /// How long nodes may take to answer after the roll back before that is reported.
@@ -36,10 +37,12 @@ pub(super) enum Undone {
 /// Rolls back to the old data on all nodes, starts nodes that do not run, and removes the rest.
 ///
 /// If a node cannot be inspected, or cannot be stopped while it may run on new data, the other nodes are not started: old and new
-/// data must not meet in one cluster. Their files are still put back.
+/// data must not meet in one cluster. Their files are still put back. The same holds if CouchDB of the node `ran`, which ran while
+/// its data was swapped, turns out not to have been stopped for the roll back either.
 pub(super) fn undo(
     nodes: &[Node],
     identities: &[Identity],
+    ran: Option<&str>,
     steps: &Steps<'_>,
     reporter: &dyn Reporter,
 ) -> Result<Undone> {
@@ -95,6 +98,7 @@ pub(super) fn undo(
         }
         Ok(())
     });
+    let in_place = Instant::now();
     let mut failed: Option<Failure> = None;
     for (result, state) in put_back.into_iter().zip(&states) {
         if let Err(error) = result
@@ -108,7 +112,16 @@ pub(super) fn undo(
     {
         return Err(error);
     }
+    let alone = ran.and_then(|ran| nodes.iter().position(|node| node.shown() == ran));
+    if let Some(i) = alone {
+        nodes[i].service.start()?;
+        steps.done("started again", &nodes[i]);
+        was_stopped(&nodes[i], &identities[i], in_place)?;
+    }
     let started = on_all(nodes, |i, node| {
+        if alone == Some(i) {
+            return Ok(true);
+        }
         // What runs on the data that it had needs no start, and its plugin may be what does not work.
         let start = anything_changed || who_answers(node, &identities[i]) != Who::Itself;
         if start {
@@ -127,6 +140,26 @@ pub(super) fn undo(
     discard(nodes, None, steps, reporter);
     let nothing = !anything_changed && started.iter().all(|started| !started);
     Ok(if nothing { Undone::Nothing } else { Undone::Something })
+}
+
+/// Fails unless CouchDB of a node, which was told to start, began after its old data was `in_place`.
+fn was_stopped(node: &Node, identity: &Identity, in_place: Instant) -> Result<()> {
+    let begun = Instant::now();
+    let found = loop {
+        let answer = match who_answers(node, identity) {
+            Who::Itself => node.http.uptime().map_err(|error| error.to_string()),
+            Who::Nobody(why) | Who::Rejects(why) => Err(why),
+            Who::Another(found) => Err(format!("at {} {found} answers in its place", node.http.url())),
+        };
+        match answer {
+            // Taken after the answer: the time since is rather too long than too short.
+            Ok(uptime) if uptime <= in_place.elapsed() => return Ok(()),
+            Ok(uptime) => break format!("has been running for {} s", uptime.as_secs()),
+            Err(why) if begun.elapsed() > BACK => break format!("does not answer ({why})"),
+            Err(_) => std::thread::sleep(Duration::from_millis(200)),
+        }
+    };
+    Err(ChangeError::NeverStopped { node: node.shown(), found }.into())
 }
 
 /// Waits until all nodes answer, and reports it if that takes too long. A node that was not started because it answered is
