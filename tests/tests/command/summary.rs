@@ -40,7 +40,7 @@ fn of_one_node_without_one_file() -> Result<()> {
     let (cluster, dir) = (fixtures::single_node()?, tempfile::tempdir()?);
     let folder = cluster.folders()[0].to_owned();
     let shards = fixtures::files_ending(&folder, ".couch")?;
-    let lost = shards.iter().find(|path| path.contains("/conflicts.")).ok_or("no shard of conflicts")?;
+    let lost = shards.iter().find(|path| path.contains("shards/")).ok_or("no shard")?;
     std::fs::remove_file(folder.join(lost))?;
     let archive = dir.path().join("a.tar.gz");
     backup(3, &[&folder], &archive)?;

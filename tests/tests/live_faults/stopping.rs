@@ -91,25 +91,24 @@ fn a_couchdb_that_ran_while_its_data_changed_places_is_not_accepted() -> Result<
     control.lie(true)?;
     let ended = restore_with(&arena, &url, &format!("http://{}", forwarder.address))?;
     assert_eq!(ended.code, Some(8), "{ended:#?}");
-    let first = &arena.site.nodes[0];
-    told(
-        &ended,
-        &[
-            "has been running for",
-            "but its data was swapped",
-            "the old data is back in place on every node",
-            "the other nodes were not started",
-            "--roll-back",
-        ],
-    );
+    told(&ended, &["has been running for", "but its data was swapped", "--roll-back"]);
     // What the second has open is of both, and must not come to the first.
+    let first = &arena.site.nodes[0];
     assert!(TcpStream::connect(first.url().trim_start_matches("http://")).is_err(), "{first:?} runs");
     control.lie(false)?;
     arena.site.control(1, "stop")?.success()?;
     arena.site.control(1, "start")?.success()?;
-    arena.couchcopy(&["restore", "-y", "--roll-back"], &[])?.success()?;
-    arena.site.wait_until_up()?;
-    arena.check_old()
+    if ended.stderr.contains("rolling back failed too: the old data is back in place on every node") {
+        told(&ended, &["the other nodes were not started"]);
+        arena.couchcopy(&["restore", "-y", "--roll-back"], &[])?.success()?;
+        arena.site.wait_until_up()?;
+        return arena.check_old();
+    }
+    // The first came up on the new data before the second was found to run, and the second wrote some of it into the old data,
+    // which it had open all the time.
+    told(&ended, &["rolling back failed too", "_dbs.couch of", "instead of _dbs.couch of"]);
+    assert!(!ended.stderr.contains("is back in place"), "{ended:#?}");
+    Ok(())
 }
 
 /// Something starts it again as soon as it has stopped, and the service plugin cannot say whether it runs.

@@ -81,18 +81,23 @@ pub(super) fn undo(
         }
         Ok(())
     })?;
-    let put_back = on_each(nodes, |i, node| {
-        let known = match &states[i] {
-            Ok(state) => state,
+    // All before any: what still runs on new data writes into the old data of a node that was never stopped, and the comparison
+    // that follows has to see that.
+    let stopped: Vec<Result<bool>> = on_each(nodes, |i, node| {
+        let in_place = match &states[i] {
+            Ok(state) => state.old_in_place(),
             // The first look may have met a connection that broke this moment.
-            Err(_) => &swap::look(node)?,
+            Err(_) => swap::look(node)?.old_in_place(),
         };
         if anything_changed {
             node.service.stop()?;
             standstill::wait(node, &identities[i], Others::Tolerated)?;
             steps.done("stopped again", node);
         }
-        if !known.old_in_place() {
+        Ok(in_place)
+    });
+    let put_back = on_each(nodes, |i, node| {
+        if let Ok(false) = stopped[i] {
             Places::of(node).backward(node)?;
             steps.done("put back", node);
         }
@@ -100,8 +105,8 @@ pub(super) fn undo(
     });
     let in_place = Instant::now();
     let mut failed: Option<Failure> = None;
-    for (result, state) in put_back.into_iter().zip(&states) {
-        if let Err(error) = result
+    for ((stopped, put_back), state) in stopped.into_iter().zip(put_back).zip(&states) {
+        if let Err(error) = stopped.and(put_back)
             && (is_changed(state) || failed.is_none())
         {
             failed = Some(error);
