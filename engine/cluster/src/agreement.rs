@@ -70,6 +70,8 @@ pub struct Agreement {
     pub opened_each: bool,
     /// Seconds until every node answered.
     pub up_after: f64,
+    /// Seconds until all nodes answered, saw each other and had the same shard maps: from then on they serve every database.
+    pub serving_after: f64,
     /// Seconds until all conditions were met.
     pub agreed_after: f64,
     /// Pairs of copies that internal replication still had to process at the end.
@@ -79,6 +81,13 @@ pub struct Agreement {
     /// Whether the wait ended early because waiting longer would not have changed the result.
     #[serde(skip)]
     pub lasting: bool,
+}
+
+impl Agreement {
+    /// [`Self::serving_after`], counted from the beginning of what took `seconds` and ended with the wait.
+    pub fn serving(&self, seconds: f64) -> f64 {
+        (seconds - (self.agreed_after - self.serving_after)).max(0.0)
+    }
 }
 
 /// The result of one check.
@@ -240,7 +249,8 @@ pub fn wait(
                 || maps_wait.until("equal shard maps on all nodes", || {
                     Ok(maps::agree(nodes, promised.databases()))
                 })?;
-            reporter.timing("shard maps compared", maps_wait.seconds());
+            maps_wait.result.serving_after = maps_wait.seconds();
+            reporter.timing("shard maps compared", maps_wait.result.serving_after);
             Ok::<bool, Failure>(agree)
         });
         let opened = counts::wait(&mut wait, nodes, &names, promised, options.open_for);
@@ -252,6 +262,7 @@ pub fn wait(
         wait.result.differences = maps_wait.result.differences;
         return Ok(wait.result);
     }
+    wait.result.serving_after = maps_wait.result.serving_after;
     if !opened? {
         return Ok(wait.result);
     }

@@ -37,7 +37,7 @@ pub fn check(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// Whether a database of that name means something to CouchDB itself, like `_users`.
+/// Whether a database of that name is a system database, such as `_users`.
 pub fn is_system(name: &str) -> bool {
     match name.rsplit_once('/') {
         None => SYSTEM.contains(&name),

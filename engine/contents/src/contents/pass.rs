@@ -134,7 +134,7 @@ fn shard_facts(size: u64, content: &dyn ReadAt) -> Result<ShardFacts, CouchFileE
     Ok(ShardFacts {
         size,
         seq: database.header().update_seq,
-        // Not worth failing for: where it cannot be had, views count as ahead and are built anew.
+        // Not worth a failure: without it, views count as ahead of their database, and CouchDB rebuilds them.
         purge_seq: database.purge_seq().unwrap_or(0),
         docs,
         deleted,

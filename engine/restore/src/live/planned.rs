@@ -202,6 +202,7 @@ impl PlannedRestore {
                 new_suffix: self.plan.new_suffix.clone(),
             },
             left_behind: self.left_behind_on(nodes),
+            serving: agreed.agreement.serving(seconds),
             service_down: agreed.service_down,
             agreement: agreed.agreement,
             fresh_uuids: self.restore.choices.fresh_uuids,

@@ -91,6 +91,7 @@ pub fn resume(
             ..RestoreResult::default()
         },
         left_behind: planned.left_behind_on(nodes),
+        serving: agreed.agreement.serving(seconds),
         service_down: agreed.service_down,
         agreement: agreed.agreement,
         fresh_uuids: planned.restore.choices.fresh_uuids,

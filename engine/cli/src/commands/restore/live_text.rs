@@ -92,8 +92,9 @@ fn agreed_text(text: &mut String, result: &LiveResult) {
     let agreement = &result.agreement;
     let _ = writeln!(
         text,
-        "All nodes agree. CouchDB was down for {:.1} s of {:.1} s.",
-        result.service_down, result.seconds
+        "All nodes agree, {:.1} s after the restore began. CouchDB was down for {:.1} s; all databases were available again after \
+         {:.1} s.",
+        result.seconds, result.service_down, result.serving
     );
     if agreement.opened_each {
         text.push_str("Every database opens on every node with all its documents.\n");
