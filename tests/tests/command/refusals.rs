@@ -326,6 +326,8 @@ fn results_as_json_and_as_text() -> Result<()> {
         "databases",
         "shards",
         "views",
+        "documents",
+        "deleted_documents",
         "deleted_meanwhile",
         "created_meanwhile",
         "views_left_out",

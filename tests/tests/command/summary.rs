@@ -39,7 +39,7 @@ fn of_one_node() -> Result<()> {
 fn of_one_node_without_one_file() -> Result<()> {
     let (cluster, dir) = (fixtures::single_node()?, tempfile::tempdir()?);
     let folder = cluster.folders()[0].to_owned();
-    let shards = fixtures::files_ending(&folder, ".couch")?;
+    let shards = fixtures::files_ending(&folder, "couch")?;
     let lost = shards.iter().find(|path| path.contains("shards/")).ok_or("no shard")?;
     std::fs::remove_file(folder.join(lost))?;
     let archive = dir.path().join("a.tar.gz");
