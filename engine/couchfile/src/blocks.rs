@@ -198,14 +198,13 @@ impl<R: ReadAt> Blocks<R> {
         })??;
         let total = head.before() as u64 + head.len;
         let end = pos + physical_len(pos, total);
-        let (sum, payload) = match payload {
-            Some(payload) => (sum, payload),
-            None => {
-                let (mut bytes, _) = self.read_payload(pos, total, what)?;
-                let sum = bytes.get(4..).and_then(<[u8]>::first_chunk).copied();
-                bytes.drain(..head.before());
-                (sum, bytes)
-            }
+        let (sum, payload) = if let Some(payload) = payload {
+            (sum, payload)
+        } else {
+            let (mut bytes, _) = self.read_payload(pos, total, what)?;
+            let sum = bytes.get(4..).and_then(<[u8]>::first_chunk).copied();
+            bytes.drain(..head.before());
+            (sum, bytes)
         };
         let mut found = None;
         if head.checksummed {

@@ -49,12 +49,10 @@ pub(crate) fn subtrees<R: ReadAt>(
                 Ok(Children::Subtrees(children)) if below.len() + children.len() <= MOST => {
                     below.extend(children);
                 }
-                Ok(Children::Subtrees(_)) => return Ok(Some(level)),
                 // All leaves are on one level. If they are not, the levels above the first leaf are still a cut.
-                Ok(Children::Entries) => return Ok(Some(level)),
-                Ok(Children::Wrong) => return Ok(None),
+                Ok(Children::Subtrees(_) | Children::Entries) => return Ok(Some(level)),
                 Err(e) if e.is_io() => return Err(e),
-                Err(_) => return Ok(None),
+                Ok(Children::Wrong) | Err(_) => return Ok(None),
             }
         }
         level = below;
