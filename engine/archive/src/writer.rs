@@ -175,14 +175,17 @@ impl<W: Write + Send> ArchiveWriter<W> {
 
     /// Writes manifest, table of contents and footer, and flushes. `summary` goes into the table of contents.
     pub fn finish(self, summary: serde_json::Value) -> Result<Written<W>> {
-        self.finish_with(|_| summary)
+        self.finish_with(|_| Ok(summary))
     }
 
     /// As [`Self::finish`], with a summary that may say how many documents the shards have according to their facts.
-    pub fn finish_with(mut self, summary: impl FnOnce(Documents) -> serde_json::Value) -> Result<Written<W>> {
+    pub fn finish_with(
+        mut self,
+        summary: impl FnOnce(Documents) -> serde_json::Result<serde_json::Value>,
+    ) -> Result<Written<W>> {
         self.guarded(|writer| {
             writer.flush_pack()?;
-            let summary = summary(writer.output.manifest.documents);
+            let summary = summary(writer.output.manifest.documents).map_err(unwritable_toc)?;
             writer.write_end(summary)
         })?;
         Ok(Written {
@@ -249,15 +252,17 @@ impl<W: Write + Send> ArchiveWriter<W> {
             output.compress_and_write(&zeros)?;
         }
 
-        let content = toc
-            .encode(output.mtime)
-            .map_err(|error| ArchiveError::io(NEW_ARCHIVE, "write the table of contents", error.into()))?;
+        let content = toc.encode(output.mtime).map_err(unwritable_toc)?;
         let offset = output.progress.archive_bytes;
         let length = output.compress_and_write(&content)?;
         let holds = if self.order.has_config() { Holds::Config } else { Holds::Data };
         output.write(&footer::encode(holds, offset, length))?;
         output.out.flush().map_err(|error| ArchiveError::io(NEW_ARCHIVE, "write its last bytes", error))
     }
+}
+
+fn unwritable_toc(error: serde_json::Error) -> ArchiveError {
+    ArchiveError::io(NEW_ARCHIVE, "write the table of contents", error.into())
 }
 
 /// Lets an entry in, or says why it may not come here.

@@ -84,9 +84,10 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// [`Self::serving_after`], counted from the beginning of what took `seconds` and ended with the wait.
-    pub fn serving(&self, seconds: f64) -> f64 {
-        (seconds - (self.agreed_after - self.serving_after)).max(0.0)
+    /// [`Self::serving_after`], counted from the beginning of what took `seconds` and ended with the wait; `None` if the nodes do not
+    /// agree.
+    pub fn serving(&self, seconds: f64) -> Option<f64> {
+        self.agreed.then_some(seconds - (self.agreed_after - self.serving_after))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether the CouchDB that answers at a node's address is that node.
 
+use std::time::{Duration, Instant};
+
 use node::{Http, Node, NodeError};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,15 @@ impl Identity {
     fn differ(known: Option<&String>, found: Option<&String>) -> bool {
         matches!((known, found), (Some(known), Some(found)) if known != found)
     }
+}
+
+/// Whether the CouchDB that answers at a node's address was running at a moment: if so, for how long it has been running, and how
+/// long ago the moment was.
+pub fn was_running(node: &Node, moment: Instant) -> Result<Option<(Duration, Duration)>, NodeError> {
+    let uptime = node.http.uptime()?;
+    // Taken after the answer: the time since is rather too long than too short.
+    let since = moment.elapsed();
+    Ok((uptime > since).then_some((uptime, since)))
 }
 
 /// Finds out which CouchDB answers at the address of a node. Only known properties of the node are compared.

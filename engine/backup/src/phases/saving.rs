@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use archive::{ArchiveWriter, Progress};
 use contents::{EarlyWriteBack, Metadata, PartialFile};
+use outcome::Result;
 use outcome::report::timed;
-use outcome::{Failure, Result};
 
 use super::opened::Opened;
 use super::planned::Planned;
@@ -155,19 +155,14 @@ impl ShardsSaved<'_> {
         choice::tell(&choices, *reporter);
         security::tell(&summary.security, *reporter);
 
-        let mut unwritable = None;
         let all_count = summary.deleted_meanwhile.is_empty() && summary.split_meanwhile.is_empty();
         let written = writer.finish_with(|documents| {
             if all_count {
                 summary.documents = Some(documents.live);
                 summary.deleted_documents = Some(documents.deleted);
             }
-            serde_json::to_value(&summary).unwrap_or_else(|e| {
-                unwritable = Some(Failure::bug(e.to_string()));
-                serde_json::Value::Null
-            })
+            serde_json::to_value(&summary)
         })?;
-        unwritable.map_or(Ok(()), Err)?;
         output.commit(written.out)?;
         if let Some(mirror) = mirror {
             mirror.finish()?;

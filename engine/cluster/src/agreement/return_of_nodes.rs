@@ -7,7 +7,7 @@ use outcome::Result;
 use plugin_host::State;
 
 use super::Look;
-use crate::identity::{Identity, Who, who_answers};
+use crate::identity::{Identity, Who, was_running, who_answers};
 use crate::{ClusterError, on_each};
 
 /// How often a service plugin is queried about a CouchDB that does not answer.
@@ -105,15 +105,15 @@ impl Seen {
                 Who::Rejects(reason) => return self.rejected(node, reason),
             }
             if let Some(exchanged) = exchanged {
-                let uptime = match node.http.uptime() {
-                    Ok(uptime) => uptime,
+                match was_running(node, exchanged) {
+                    Ok(None) => {}
+                    Ok(Some((uptime, since))) => {
+                        let (uptime, exchanged) = (uptime.as_secs(), since.as_secs());
+                        return Err(
+                            ClusterError::RanMeanwhile { node: node.shown(), uptime, exchanged }.into()
+                        );
+                    }
                     Err(error) => return Ok(Some(error.to_string())),
-                };
-                // Taken after the answer: the time since is rather too long than too short.
-                let since = exchanged.elapsed();
-                if uptime > since {
-                    let (uptime, exchanged) = (uptime.as_secs(), since.as_secs());
-                    return Err(ClusterError::RanMeanwhile { node: node.shown(), uptime, exchanged }.into());
                 }
             }
             self.recognised = true;

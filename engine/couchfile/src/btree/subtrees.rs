@@ -1,4 +1,4 @@
-//! Cuts a tree into subtrees that several threads check at once.
+//! Cuts a tree into subtrees that several threads walk over at once.
 
 use std::cmp::Ordering;
 

@@ -53,8 +53,8 @@ pub struct LiveResult {
     /// Seconds from the first stop command until all nodes answered again.
     pub service_down: f64,
     /// Seconds from the beginning until all nodes served every database: they answered, saw each other and had the same shard maps.
-    /// After that, couchcopy only looks whether they do.
-    pub serving: f64,
+    /// After that, couchcopy only looks whether they do. `None` if the wait was interrupted.
+    pub serving: Option<f64>,
     /// The total duration in seconds, without the removal of the old data.
     pub seconds: f64,
     /// Whether every node has recorded that the new data is good; if not, `--resume` continues.

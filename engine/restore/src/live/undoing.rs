@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::identity::{Identity, Who, who_answers};
+use cluster::identity::{Identity, Who, was_running, who_answers};
 use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
@@ -152,14 +152,13 @@ fn was_stopped(node: &Node, identity: &Identity, in_place: Instant) -> Result<()
     let begun = Instant::now();
     let found = loop {
         let answer = match who_answers(node, identity) {
-            Who::Itself => node.http.uptime().map_err(|error| error.to_string()),
+            Who::Itself => was_running(node, in_place).map_err(|error| error.to_string()),
             Who::Nobody(why) | Who::Rejects(why) => Err(why),
             Who::Another(found) => Err(format!("at {} {found} answers in its place", node.http.url())),
         };
         match answer {
-            // Taken after the answer: the time since is rather too long than too short.
-            Ok(uptime) if uptime <= in_place.elapsed() => return Ok(()),
-            Ok(uptime) => break format!("has been running for {} s", uptime.as_secs()),
+            Ok(None) => return Ok(()),
+            Ok(Some((uptime, _))) => break format!("has been running for {} s", uptime.as_secs()),
             Err(why) if begun.elapsed() > BACK => break format!("does not answer ({why})"),
             Err(_) => std::thread::sleep(Duration::from_millis(200)),
         }

@@ -94,7 +94,9 @@ fn agreed_text(text: &mut String, result: &LiveResult) {
         text,
         "All nodes agree, {:.1} s after the restore began. CouchDB was down for {:.1} s; all databases were available again after \
          {:.1} s.",
-        result.seconds, result.service_down, result.serving
+        result.seconds,
+        result.service_down,
+        result.serving.unwrap_or(result.seconds)
     );
     if agreement.opened_each {
         text.push_str("Every database opens on every node with all its documents.\n");
