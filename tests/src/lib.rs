@@ -6,6 +6,7 @@ pub mod containers;
 pub mod content;
 pub mod copies;
 pub mod far;
+pub mod fault_proxy;
 pub mod faults;
 pub mod fixtures;
 pub mod growth;
@@ -15,6 +16,7 @@ pub mod live;
 pub mod managers;
 pub mod manifest;
 pub mod memory;
+pub mod object_servers;
 pub mod random;
 pub mod transport;
 

@@ -68,7 +68,7 @@ impl Sample {
         let archive = dir.path().join("whole.tar.gz");
         let options = BackupOptions {
             folders: vec![FolderArgument::local(data.clone(), None)],
-            archive: archive.clone(),
+            archive: archive.as_path().into(),
             overwrite: false,
             level: 1,
             threads: 1,
@@ -79,7 +79,7 @@ impl Sample {
             accept_empty_maps: false,
         };
         assert!(backup(&options, &Silent)?.is_complete());
-        let verified = verify(&archive, 1, &Silent)?;
+        let verified = verify(&archive.as_path().into(), 1, &Silent)?;
         assert!(verified.is_whole() && verified.documents == DOCS && verified.attachments == DOCS);
         Ok(Self {
             bytes: fs::read(&archive)?,
@@ -102,7 +102,7 @@ impl Sample {
     /// Verifies bytes. Fails where a wrong archive passes as whole; tells whether it did pass.
     fn verify(&self, bytes: &[u8], place: &Place) -> Result<bool> {
         fs::write(&place.archive, bytes)?;
-        match verify(&place.archive, 1, &Silent) {
+        match verify(&place.archive.as_path().into(), 1, &Silent) {
             Ok(result) if result.is_whole() => {
                 assert_eq!(compare(&self.verified, &facts(&result)?), [""; 0]);
                 Ok(true)
@@ -115,7 +115,7 @@ impl Sample {
     /// restored.
     fn restore(&self, place: &Place) -> Result<bool> {
         let options = RestoreOptions {
-            archive: place.archive.clone(),
+            archive: place.archive.as_path().into(),
             targets: vec![Target { folder: place.target.clone(), node: "new@127.0.8.2".into() }],
             threads: 1,
             ..RestoreOptions::default()

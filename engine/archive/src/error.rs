@@ -177,7 +177,7 @@ impl ArchiveError {
 impl Advice for ArchiveError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Io { .. } => FailureKind::System,
+            Self::Io { source, .. } => carried(source).map_or(FailureKind::System, Failure::kind),
             Self::Visit(failure) => failure.kind(),
             _ => FailureKind::Archive,
         }
@@ -185,7 +185,7 @@ impl Advice for ArchiveError {
 
     fn code(&self) -> Code {
         match self {
-            Self::Io { .. } => Code::new("CC-A01"),
+            Self::Io { source, .. } => carried(source).map_or(Code::new("CC-A01"), Failure::code),
             Self::NotGzip { .. } => Code::new("CC-A02"),
             Self::Truncated { .. } => Code::new("CC-A03"),
             Self::DamagedMember { .. } => Code::new("CC-A04"),
@@ -204,7 +204,10 @@ impl Advice for ArchiveError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } => io_remedy(Path::new(""), source),
+            Self::Io { source, .. } => match carried(source) {
+                Some(failure) => failure.remedy(),
+                None => io_remedy(Path::new(""), source),
+            },
             Self::Visit(failure) => failure.remedy(),
             Self::NewerVersion { .. } => Some("Use a newer couchcopy for this archive.".into()),
             _ => Some(
@@ -220,4 +223,9 @@ impl Advice for ArchiveError {
             other => Failure::new(other),
         }
     }
+}
+
+/// The failure that a source of bytes reports: it knows more than that reading failed.
+fn carried(error: &io::Error) -> Option<&Failure> {
+    error.get_ref()?.downcast_ref()
 }

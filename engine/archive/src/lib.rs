@@ -53,7 +53,7 @@ pub use facts::Facts;
 pub use footer::{FOOTER_LENGTH, FORMAT_VERSION};
 pub use manifest::Documents;
 pub use names::{CONFIG, DBS, MANIFEST, METADATA, TOC};
-pub use reader::{Archive, Entries, EntryReader, IndexedArchive, VerifyingReader, open};
+pub use reader::{Archive, Entries, EntryReader, IndexedArchive, VerifyingReader, open, open_source};
 pub use sequential::{SMALL_ENTRY_LIMIT, SequentialArchive, SequentialSummary};
 pub use toc::{ManifestBlock, Toc};
 pub use visitor::{EntryInfo, LargeSink, Visitor};

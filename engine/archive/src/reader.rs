@@ -49,11 +49,15 @@ pub fn open(path: &Path) -> Result<Archive> {
     if !file.metadata().map_err(io("look at it"))?.is_file() {
         return Ok(Archive::Sequential(SequentialArchive::from_reader(Box::new(file), &name)));
     }
-    let source: Arc<dyn ReadAt> = Arc::new(FileBytes::new(file).map_err(io("look at it"))?);
-    if let Some(indexed) = IndexedArchive::from_source(Arc::clone(&source), &name)? {
+    open_source(Arc::new(FileBytes::new(file).map_err(io("look at it"))?), &name)
+}
+
+/// Opens the archive that is in `source`, as [`open`] does; `name` is what errors call it.
+pub fn open_source(source: Arc<dyn ReadAt>, name: &str) -> Result<Archive> {
+    if let Some(indexed) = IndexedArchive::from_source(Arc::clone(&source), name)? {
         return Ok(Archive::Indexed(indexed));
     }
-    let sequential = SequentialArchive::from_source(source, &name);
+    let sequential = SequentialArchive::from_source(source, name);
     sequential.check_start()?;
     Ok(Archive::Sequential(sequential))
 }

@@ -8,6 +8,7 @@ use couchfile::check::{Placement, Report};
 use couchfile::data_dir::ShardName;
 use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 use outcome::{Failure, Result};
+use store::Place;
 
 use crate::file::{self, Content, FileFailure};
 use crate::remote::Passing;
@@ -23,10 +24,11 @@ pub(super) struct Checking {
 }
 
 impl Checking {
-    pub(super) fn new(threads: usize, archive: &Path) -> Self {
-        let folder = match archive.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
+    pub(super) fn new(threads: usize, archive: &Place) -> Self {
+        let folder = match archive.path().map(Path::parent) {
+            Some(Some(folder)) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            Some(_) => PathBuf::from("."),
+            None => std::env::temp_dir(),
         };
         Self { checker: Checker::new(threads), folder }
     }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use contents::{BackupSummary, Choice};
 use node::{Http, NodeFiles};
 use serde::Serialize;
+use store::Place;
 
 /// The options of a backup.
 #[derive(Clone)]
 pub struct BackupOptions {
     /// Data directories of the nodes of one cluster.
     pub folders: Vec<FolderArgument>,
-    /// The path of the new archive.
-    pub archive: PathBuf,
+    /// The place of the new archive.
+    pub archive: Place,
     /// Whether to replace an existing archive (only when the new one is complete).
     pub overwrite: bool,
     /// Compression level, 0 (fastest) to 12 (smallest).

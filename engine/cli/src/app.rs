@@ -6,6 +6,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 use crate::color::ColorChoice;
 use crate::commands::Command;
 use crate::exit::{self, ExitCode};
+use crate::flags::store::{KeyFlags, StoreFlags};
 use crate::session::{Session, SessionOptions};
 use crate::text::progress::Detail;
 
@@ -37,6 +38,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct GlobalOptions {
+    #[command(flatten)]
+    store: StoreFlags,
+
+    #[command(flatten)]
+    keys: KeyFlags,
+
     /// Print results and errors as JSON on standard output.
     #[arg(long, global = true, display_order = 1000)]
     json: bool,
@@ -130,6 +137,8 @@ impl GlobalOptions {
             events: self.events,
             color: self.color,
             definition: Arguments::command,
+            store: self.store.clone(),
+            keys: self.keys.clone(),
         })
     }
 }

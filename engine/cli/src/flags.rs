@@ -6,3 +6,4 @@ pub(crate) mod grants;
 pub(crate) mod http;
 pub(crate) mod nodes;
 pub(crate) mod selection;
+pub(crate) mod store;

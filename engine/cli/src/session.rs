@@ -1,19 +1,22 @@
 //! One run of a command: its global options, and the one place where results are printed and questions are asked.
 
 use std::io::{IsTerminal, Write as _, stderr, stdin};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use outcome::{Code, Failure, Result};
 use serde::Serialize;
+use store::{Location, Place, Stores};
 
 use crate::color::ColorChoice;
 use crate::exit::Outcome;
+use crate::flags::store::{KeyFlags, RecipientFlags, StoreFlags};
 use crate::text::progress::{Detail, Terminal};
 use crate::{interrupt, output};
 
 /// The global options, as the command line names them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct SessionOptions {
     /// Number of threads; 0: as many as there are cores.
     pub(crate) threads: usize,
@@ -27,19 +30,24 @@ pub(crate) struct SessionOptions {
     pub(crate) color: ColorChoice,
     /// How the command line is defined, for the manual.
     pub(crate) definition: fn() -> clap::Command,
+    /// How stores are reached.
+    pub(crate) store: StoreFlags,
+    /// The keys of encrypted archives.
+    pub(crate) keys: KeyFlags,
 }
 
 /// What every command gets.
 pub(crate) struct Session {
     options: SessionOptions,
     reporter: Arc<Terminal>,
+    stores: OnceLock<Stores>,
 }
 
 impl Session {
     pub(crate) fn new(options: SessionOptions) -> Self {
         let in_color = options.color.on_standard_error();
         let reporter = Terminal::new(options.detail, options.events, in_color);
-        Self { options, reporter: Arc::new(reporter) }
+        Self { options, reporter: Arc::new(reporter), stores: OnceLock::new() }
     }
 
     /// Number of threads; 0: as many as there are cores.
@@ -50,6 +58,53 @@ impl Session {
     /// Whether results are JSON.
     pub(crate) fn json(&self) -> bool {
         self.options.json
+    }
+
+    /// Something in a store, on this machine or in a pipe.
+    pub(crate) fn place(&self, location: &Location) -> Result<Place> {
+        self.place_of_cluster(location, None)
+    }
+
+    /// The same, if the command has a cluster file, which may say how stores are reached.
+    pub(crate) fn place_of_cluster(&self, location: &Location, cluster: Option<&Path>) -> Result<Place> {
+        self.place_with(location, cluster, None)
+    }
+
+    /// Something that is written, encrypted for these recipients if there are any.
+    pub(crate) fn new_place(
+        &self,
+        location: &Location,
+        cluster: Option<&Path>,
+        recipients: &RecipientFlags,
+    ) -> Result<Place> {
+        self.place_with(location, cluster, Some(recipients))
+    }
+
+    fn place_with(
+        &self,
+        location: &Location,
+        cluster: Option<&Path>,
+        recipients: Option<&RecipientFlags>,
+    ) -> Result<Place> {
+        let stores = match self.stores.get() {
+            Some(stores) => stores.clone(),
+            None => {
+                let stores = Stores::new(self.options.store.settings(cluster)?);
+                self.stores.get_or_init(|| stores).clone()
+            }
+        };
+        let keys = self.options.keys.keys(recipients)?;
+        Ok(Place::new(location.clone(), stores).with_keys(Arc::new(keys)))
+    }
+
+    /// Prints a summary on standard error, because standard output holds something else.
+    pub(crate) fn summary_aside<T: Serialize + ?Sized>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        self.reporter.end();
+        if self.options.json {
+            output::error_line(json_text(value).trim_end());
+        } else if !self.is_quiet() {
+            output::error_line(text(value).trim_end());
+        }
     }
 
     /// How the command line is defined.

@@ -7,12 +7,12 @@ mod ring;
 mod tail;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::OnceLock;
 
 use couchfile::data_dir::Range;
 use outcome::report::Reporter;
 use outcome::{Code, Failure, Result};
+use store::Place;
 
 use crate::facts::{ShardFacts, ViewFacts};
 use crate::maps::ArchivedMaps;
@@ -48,8 +48,8 @@ pub struct Contents {
 
 impl Contents {
     /// Opens a backup and finds out what it holds: from its manifest, or in one pass if it has none.
-    pub fn open(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
-        Self::of(source::open(path)?, threads, reporter)
+    pub fn open(place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
+        Self::of(source::open(place)?, threads, reporter)
     }
 
     /// Finds out what a backup holds.

@@ -13,7 +13,6 @@ pub mod integrity;
 mod maps;
 mod metadata;
 mod ordered;
-mod partial_file;
 mod record;
 mod root;
 mod source;
@@ -29,7 +28,6 @@ pub use headers::{IndexHeader, SMALL, SecurityTerm, ShardHeader, index_header, s
 pub use maps::{ArchivedMaps, MapDocument, map_document, moved, shard_map_of, unchanged, unreadable};
 pub use metadata::{Backup, Metadata, Program};
 pub use ordered::convert_in_order;
-pub use partial_file::{EarlyWriteBack, PartialFile};
 pub use record::{
     BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,

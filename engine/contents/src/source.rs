@@ -3,13 +3,12 @@
 mod indexed;
 mod sequential;
 
-use std::path::Path;
-
-use archive::{Archive, Facts, Hash, IndexedArchive, Visitor};
+use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, SequentialArchive, Visitor};
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
-use outcome::Result;
+use outcome::{Common, Failure, Result};
 use sequential::Sequential;
+use store::{Opened, Place};
 
 use crate::AnySource;
 
@@ -119,9 +118,27 @@ pub struct Visited {
 /// Opens a backup.
 ///
 /// Fails if the file cannot be read, is not an archive, or was written by a newer couchcopy.
-pub fn open(path: &Path) -> Result<Box<dyn Source>> {
-    Ok(match archive::open(path)? {
+pub fn open(place: &Place) -> Result<Box<dyn Source>> {
+    let name = place.to_string();
+    let (archive, identity) = match place.open().map_err(|failure| unreadable(&name, failure))? {
+        Opened::Ranges { source, identity } => (archive::open_source(source, &name)?, identity),
+        Opened::Stream(stream) => {
+            (Archive::Sequential(SequentialArchive::from_reader(stream, &name)), String::new())
+        }
+    };
+    Ok(match archive {
         Archive::Indexed(archive) => Box::new(Indexed::new(archive)),
-        Archive::Sequential(archive) => Box::new(Sequential::new(archive, path)),
+        Archive::Sequential(archive) => Box::new(Sequential::new(archive, &identity)),
     })
+}
+
+/// The error of an archive that the system does not open.
+fn unreadable(archive: &str, failure: Failure) -> Failure {
+    match failure.take::<Common>() {
+        Ok(Common::Io { doing, source, .. }) => {
+            ArchiveError::Io { archive: archive.to_owned(), doing: format!("{doing} it"), source }.into()
+        }
+        Ok(other) => other.into(),
+        Err(failure) => failure,
+    }
 }

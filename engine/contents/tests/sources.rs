@@ -12,6 +12,10 @@ use couchfile::read_at::ReadAt;
 use outcome::report::Silent;
 use outcome::{Failure, FailureKind};
 
+fn place(path: impl AsRef<Path>) -> store::Place {
+    path.as_ref().into()
+}
+
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 const DESCRIPTION: &[u8] = b"backup:\n  date: '2026-11-22T13:47:46Z'\n";
@@ -131,7 +135,7 @@ fn visited(source: &dyn Source, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Resul
 #[test]
 fn a_visit_brings_every_file_once_and_whole() -> Result {
     for_each_kind(|make| {
-        let source = contents::open(&make(0)?)?;
+        let source = contents::open(&place(make(0)?))?;
         let mut expected = files(0);
         expected.insert(METADATA.to_owned(), DESCRIPTION.to_vec());
         assert_eq!(visited(&*source, &|_| true)?, expected);
@@ -145,7 +149,7 @@ fn a_visit_brings_every_file_once_and_whole() -> Result {
 #[test]
 fn a_visit_brings_only_what_is_wanted() -> Result {
     for_each_kind(|make| {
-        let source = contents::open(&make(0)?)?;
+        let source = contents::open(&place(make(0)?))?;
         let found = visited(&*source, &|name| name.ends_with("80000000-ffffffff/large.1795355234.couch"))?;
         let mut expected = files(0);
         expected.retain(|path, _| path == "shards/80000000-ffffffff/large.1795355234.couch");
@@ -157,7 +161,7 @@ fn a_visit_brings_only_what_is_wanted() -> Result {
 #[test]
 fn each_file_can_be_read_at_any_place() -> Result {
     for_each_kind(|make| {
-        let at_hand = FilesAtHand::of(contents::open(&make(0)?)?, 2, &|_| true, &Silent)?;
+        let at_hand = FilesAtHand::of(contents::open(&place(make(0)?))?, 2, &|_| true, &Silent)?;
         assert_eq!(at_hand.read(METADATA, 1 << 20)?.as_deref(), Some(DESCRIPTION));
         for (path, content) in files(0) {
             let file = at_hand.open(&path)?.ok_or("it is not there")?.content;
@@ -180,7 +184,7 @@ fn each_file_can_be_read_at_any_place() -> Result {
 #[test]
 fn a_large_file_is_verified_while_it_is_read() -> Result {
     for_each_kind(|make| {
-        let source = contents::open(&make(0)?)?;
+        let source = contents::open(&place(make(0)?))?;
         let Some(by_name) = source.files() else { return Ok(()) };
         for (path, content) in files(0).into_iter().filter(|(path, _)| path.contains("/large.")) {
             let name = format!("{}{path}", by_name.root());
@@ -200,10 +204,10 @@ fn a_large_file_is_verified_while_it_is_read() -> Result {
 fn a_backup_is_known_again_and_told_from_others() -> Result {
     for_each_kind(|make| {
         let (one, other) = (make(0)?, make(1)?);
-        let source = contents::open(&one)?;
+        let source = contents::open(&place(&one))?;
         assert_eq!(source.name(), one.display().to_string());
-        assert_eq!(source.identity(), contents::open(&one)?.identity());
-        assert_ne!(source.identity(), contents::open(&other)?.identity());
+        assert_eq!(source.identity(), contents::open(&place(&one))?.identity());
+        assert_ne!(source.identity(), contents::open(&place(&other))?.identity());
         Ok(())
     })
 }
@@ -224,7 +228,8 @@ impl Visitor for Refuses {
 #[test]
 fn a_visitors_failure_comes_back_as_it_is() -> Result {
     for_each_kind(|make| {
-        let failure = contents::open(&make(0)?)?.visit(2, &|_| true, &Refuses).err().ok_or("it went on")?;
+        let failure =
+            contents::open(&place(make(0)?))?.visit(2, &|_| true, &Refuses).err().ok_or("it went on")?;
         assert_eq!(failure.kind(), FailureKind::Interrupted);
         Ok(())
     })
@@ -237,8 +242,8 @@ fn a_cut_backup_fails() -> Result {
         let length = std::fs::metadata(&path)?.len();
         File::options().write(true).open(&path)?.set_len(length / 2)?;
         // Without its end, an archive with a table of contents is read as one without.
-        let failed =
-            contents::open(&path).and_then(|source| source.visit(2, &|_| true, &Collector::default()));
+        let failed = contents::open(&place(&path))
+            .and_then(|source| source.visit(2, &|_| true, &Collector::default()));
         assert_eq!(failed.err().map(|failure| failure.kind()), Some(FailureKind::Archive));
         Ok(())
     })

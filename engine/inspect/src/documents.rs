@@ -5,12 +5,12 @@ mod get;
 mod list;
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result};
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
+use store::Place;
 
 pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
 pub use get::{GetOptions, get};
@@ -20,30 +20,30 @@ pub use list::{ListOptions, ListStyle, list};
 ///
 /// An archive without a table of contents is read once from beginning to end, and the reporter shows that.
 pub fn open(
-    path: &Path,
+    place: &Place,
     only: Option<Vec<String>>,
     threads: usize,
     reporter: &dyn Reporter,
 ) -> Result<Arc<Snapshot>> {
     let options = OpenOptions { threads, only };
     let report = |what: &str| {
-        reporter.notice(&Notice { severity: Severity::Info, text: format!("{}: {what}", path.display()) });
+        reporter.notice(&Notice { severity: Severity::Info, text: format!("{}: {what}", place) });
     };
-    Ok(Snapshot::open(path, &options, &report)?)
+    Ok(Snapshot::open(place, &options, &report)?)
 }
 
 /// Opens one database of an archive.
 fn open_database(
-    path: &Path,
+    place: &Place,
     db: &str,
     threads: usize,
     reporter: &dyn Reporter,
 ) -> Result<Arc<SnapshotDatabase>> {
-    let snapshot = open(path, Some(vec![db.to_owned()]), threads, reporter)?;
+    let snapshot = open(place, Some(vec![db.to_owned()]), threads, reporter)?;
     snapshot.database(db)?.ok_or_else(|| {
         Failure::refused(
             Code::new("CC-C08"),
-            format!("{} holds no database {db}", path.display()),
+            format!("{} holds no database {db}", place),
             "`couchcopy ls ARCHIVE` lists the databases.",
         )
     })

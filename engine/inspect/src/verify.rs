@@ -3,7 +3,6 @@
 mod visitor;
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::time::Instant;
 
 use contents::{Contents, Counted, FileProblem, UnusableFile};
@@ -11,6 +10,7 @@ use couchfile::check::Report;
 use outcome::Result;
 use outcome::report::{Notice, Reporter, Severity};
 use serde::Serialize;
+use store::Place;
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -79,9 +79,9 @@ impl VerifyResult {
 /// Verifies an archive.
 ///
 /// Fails if the archive itself (gzip, tar, hashes) is damaged; damage inside its files is in the result.
-pub fn verify(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
+pub fn verify(place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
     let begun = Instant::now();
-    let contents = Contents::open(path, threads, reporter)?;
+    let contents = Contents::open(place, threads, reporter)?;
     reporter.timing("archive contents read", begun.elapsed().as_secs_f64());
     let mut result = VerifyResult {
         manifest: contents.is_indexed(),

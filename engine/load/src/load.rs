@@ -32,6 +32,7 @@ use crate::load::error::CouchDbEnded;
 pub use installation::Installation;
 use process::Process;
 use settings::Settings;
+use store::Place;
 
 /// The default name of the server admin.
 const ADMIN: &str = "admin";
@@ -45,7 +46,7 @@ const RUNNING: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// Directory of the installed CouchDB; `None`: couchcopy searches for it.
     pub couchdb: Option<PathBuf>,
     /// The directory in which the private directory is created.

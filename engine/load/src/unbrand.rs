@@ -11,11 +11,12 @@ mod sources;
 use std::path::PathBuf;
 
 use archive::{Facts, IndexedArchive, Progress, Replacement, WriterOptions};
-use contents::{ArchivedMaps, BackupSummary, FileProblem, Metadata, PartialFile, Program, no_maps, unusable};
+use contents::{ArchivedMaps, BackupSummary, FileProblem, Metadata, Program, no_maps, unusable};
 use couchfile::writer::random_uuid;
 use outcome::report::Reporter;
 use outcome::{Result, parallel};
 use serde::Serialize;
+use store::{Output, Place};
 
 /// Random characters in the name of a node.
 const RANDOM: usize = 10;
@@ -24,9 +25,9 @@ const RANDOM: usize = 10;
 #[derive(Debug, Clone)]
 pub struct UnbrandOptions {
     /// The archive, which is not changed.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// The new archive.
-    pub new: PathBuf,
+    pub new: Place,
     /// Whether to replace an existing archive (only when the new one is complete).
     pub overwrite: bool,
     /// Compression level of what is compressed again, 0 (fastest) to 12 (smallest).
@@ -67,7 +68,7 @@ impl UnbrandResult {
 
 /// Makes the archive. Its path names a complete archive or the previous file at any time.
 pub fn unbrand(options: &UnbrandOptions, reporter: &dyn Reporter) -> Result<UnbrandResult> {
-    let output = PartialFile::create(&options.new, options.overwrite)?;
+    let output = options.new.create(options.overwrite)?;
     let node = node_name()?;
     let source = contents::open(&options.archive)?;
     match source.members() {
@@ -108,7 +109,7 @@ fn copy(
     archive: &IndexedArchive,
     node: String,
     options: &UnbrandOptions,
-    output: PartialFile,
+    output: Output,
     reporter: &dyn Reporter,
 ) -> Result<UnbrandResult> {
     let summary = BackupSummary::of(&archive.toc().summary).unwrap_or_default();
@@ -140,12 +141,12 @@ fn copy(
     let written = archive::rewrite(
         archive,
         replacements,
-        output.writer()?,
+        output.begin(archive.toc().bytes)?,
         writer_options(options),
         archive.toc().summary.clone(),
         &told,
     )?;
-    output.commit(written.out)?;
+    written.out.commit()?;
     let BackupSummary { problems, views_left_out, .. } = summary;
     Ok(UnbrandResult {
         node,

@@ -102,7 +102,7 @@ impl PlannedDatabases {
             let source = snapshot.database(&names.from)?.ok_or_else(|| {
                 Failure::refused(
                     Code::new("CC-C08"),
-                    format!("{} holds no database {}", options.archive.display(), names.from),
+                    format!("{} holds no database {}", options.archive, names.from),
                     "`couchcopy ls ARCHIVE` lists the databases.",
                 )
             })?;

@@ -30,6 +30,7 @@ pub use checksums::OLDEST_TARGET;
 pub(crate) use checksums::only_md5;
 use destination::Destination;
 use staging::Staging;
+use store::Place;
 pub use suffix::Suffixes;
 use suffix::TakenSuffixes;
 
@@ -37,7 +38,7 @@ use suffix::TakenSuffixes;
 #[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// The nodes.
     pub targets: Vec<Target>,
     /// What the user chose.

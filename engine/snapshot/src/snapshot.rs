@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +13,7 @@ use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use lru::LruCache;
 use outcome::report::Silent;
+use store::Place;
 
 use crate::database::SnapshotDatabase;
 use crate::document::Document;
@@ -71,8 +71,8 @@ impl Snapshot {
     ///
     /// A backup that can only be read from beginning to end is read once, and its shards are kept in a temporary file; `report`
     /// is called before that.
-    pub fn open(path: &Path, options: &OpenOptions, report: &dyn Fn(&str)) -> Result<Arc<Self>> {
-        let source = contents::open(path)?;
+    pub fn open(place: &Place, options: &OpenOptions, report: &dyn Fn(&str)) -> Result<Arc<Self>> {
+        let source = contents::open(place)?;
         if source.files().is_none() {
             report("reading the complete archive once: it has no table of contents");
         }

@@ -61,7 +61,7 @@ fn indexed(tar: &str) -> Result<tempfile::NamedTempFile> {
 }
 
 fn open(path: &Path) -> Result<Arc<Snapshot>> {
-    Ok(Snapshot::open(path, &OpenOptions::default(), &|_| {})?)
+    Ok(Snapshot::open(&path.into(), &OpenOptions::default(), &|_| {})?)
 }
 
 fn leaves(document: &Document<'_>) -> Result<Value> {
@@ -212,7 +212,7 @@ fn archives_of_the_python_couchcopy_and_of_tar() -> Result<()> {
     for name in ["couchcopy-0.2.4.tar.gz", "single-node.tar.gz"] {
         let told = std::sync::Mutex::new(0);
         let tell = |_: &str| *told.lock().unwrap() += 1;
-        let snapshot = Snapshot::open(&data(name), &OpenOptions::default(), &tell)?;
+        let snapshot = Snapshot::open(&data(name).into(), &OpenOptions::default(), &tell)?;
         assert!(!snapshot.is_indexed());
         assert_eq!(*told.lock().unwrap(), 1);
         check(&snapshot, oracle("single-node.json.gz")?, false)?;
@@ -223,7 +223,7 @@ fn archives_of_the_python_couchcopy_and_of_tar() -> Result<()> {
 #[test]
 fn of_a_foreign_archive_only_what_is_wanted_is_kept() -> Result<()> {
     let options = OpenOptions { only: Some(vec!["atts".into()]), ..OpenOptions::default() };
-    let snapshot = Snapshot::open(&data("couchcopy-0.2.4.tar.gz"), &options, &|_| {})?;
+    let snapshot = Snapshot::open(&data("couchcopy-0.2.4.tar.gz").into(), &options, &|_| {})?;
     let expected = oracle("single-node.json.gz")?;
     assert_eq!(read(&*snapshot.database("atts")?.ok_or("no database")?)?, expected["atts"]);
     let other = snapshot.database("plain")?.ok_or("no database")?.info();
@@ -233,16 +233,16 @@ fn of_a_foreign_archive_only_what_is_wanted_is_kept() -> Result<()> {
 
 #[test]
 fn what_is_no_backup_of_one_node_is_refused() {
-    let several = Snapshot::open(&data("four-nodes-n2.tar.gz"), &OpenOptions::default(), &|_| {});
+    let several = Snapshot::open(&data("four-nodes-n2.tar.gz").into(), &OpenOptions::default(), &|_| {});
     let several = several.err().map(|error| (error.kind(), error.to_string()));
     assert!(
         matches!(&several, Some((FailureKind::Refused, text)) if text.contains("several data directories")),
         "{several:?}"
     );
-    let none = Snapshot::open(&data("couch-files.tar.gz"), &OpenOptions::default(), &|_| {});
+    let none = Snapshot::open(&data("couch-files.tar.gz").into(), &OpenOptions::default(), &|_| {});
     assert!(none.is_err());
-    assert!(Snapshot::open(Path::new("/nowhere"), &OpenOptions::default(), &|_| {}).is_err());
-    assert!(Snapshot::open(&data("README.md"), &OpenOptions::default(), &|_| {}).is_err());
+    assert!(Snapshot::open(&Path::new("/nowhere").into(), &OpenOptions::default(), &|_| {}).is_err());
+    assert!(Snapshot::open(&data("README.md").into(), &OpenOptions::default(), &|_| {}).is_err());
 }
 
 #[test]

@@ -12,13 +12,14 @@ use serde_json::Value;
 use super::run::{backup, json, plan, text};
 
 fn counted(archive: &Path) -> Result<Overview> {
-    Ok(overview(&Contents::open(archive, 2, &Silent)?)?)
+    Ok(overview(&Contents::open(&archive.into(), 2, &Silent)?)?)
 }
 
 /// Fails unless the record, the count and the command agree; gives the command's answer.
 fn agree(archive: &Path) -> Result<Value> {
     let counted = serde_json::to_value(counted(archive)?)?;
-    let recorded = recorded(&*contents::open(archive)?)?.ok_or("the archive does not record everything")?;
+    let recorded =
+        recorded(&*contents::open(&archive.into())?)?.ok_or("the archive does not record everything")?;
     assert_eq!(serde_json::to_value(recorded)?, counted);
     let answered = json(0, &["info", text(archive)])?;
     assert_eq!(answered, counted);

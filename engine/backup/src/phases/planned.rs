@@ -1,13 +1,15 @@
 //! It is decided what is saved. Nothing is written yet.
 
 use archive::{ArchiveWriter, Facts, WriterOptions};
-use contents::{Choice, ClusterRecord, Metadata, PartialFile};
+use contents::{Choice, ClusterRecord, Metadata};
 use outcome::Result;
+use store::Output;
 
 use super::opened::Opened;
 use super::saving::Begun;
 use crate::leftovers::Leftovers;
-use crate::plan::Plan;
+use crate::origin::Origin;
+use crate::plan::{Plan, PlannedShard};
 use crate::source::Findings;
 
 /// What is saved, of which node, and what is not.
@@ -24,17 +26,31 @@ pub(super) struct Planned<'o> {
 }
 
 impl<'o> Planned<'o> {
+    /// About how many bytes will be saved, as far as it is known, if the output wants to know.
+    fn expected_bytes(&self, output: &Output) -> u64 {
+        if !output.wants_size() {
+            return 0;
+        }
+        let size = |shard: &PlannedShard| {
+            let folder = self.opened.folders.get(usize::from(*shard.folders.first()?))?;
+            let path = matches!(folder.origin, Origin::Local).then(|| folder.path.join(&shard.path))?;
+            std::fs::metadata(path).ok().map(|facts| facts.len())
+        };
+        self.plan.shards.iter().filter_map(size).sum()
+    }
+
     /// Begins the archive: it has its description and the nodes' configuration files.
-    pub(super) fn begin(self, output: PartialFile) -> Result<Begun<'o>> {
+    pub(super) fn begin(self, output: Output) -> Result<Begun<'o>> {
         let Opened { options, threads, folders, config, .. } = self.opened;
         let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
         let writer_options = WriterOptions { level: options.level, threads: *threads };
-        let mut writer = ArchiveWriter::new(output.writer()?, writer_options);
+        let expected = self.expected_bytes(&output);
+        let mut writer = ArchiveWriter::new(output.begin(expected)?, writer_options);
         let now = jiff::Timestamp::now().as_second().unsigned_abs();
         writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
         for file in &config.files {
             writer.add_bytes(&file.entry, now, file.facts.clone(), &file.content)?;
         }
-        Ok(Begun { planned: self, output, writer, metadata, now })
+        Ok(Begun { planned: self, writer, metadata, now })
     }
 }

@@ -3,13 +3,13 @@
 //! A view index is read before its shard, so that its sequence cannot be beyond the shard's.
 
 use std::collections::BTreeMap;
-use std::io::BufWriter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use archive::{ArchiveWriter, Progress};
-use contents::{EarlyWriteBack, Metadata, PartialFile};
+use contents::Metadata;
 use outcome::Result;
 use outcome::report::timed;
+use store::Writing;
 
 use super::opened::Opened;
 use super::planned::Planned;
@@ -27,8 +27,7 @@ use crate::{choice, maps, mirror, security};
 /// An archive that has no data yet.
 pub(super) struct Begun<'o> {
     pub(super) planned: Planned<'o>,
-    pub(super) output: PartialFile,
-    pub(super) writer: ArchiveWriter<BufWriter<EarlyWriteBack>>,
+    pub(super) writer: ArchiveWriter<Writing>,
     pub(super) metadata: Metadata,
     /// When it was begun, in seconds since 1970.
     pub(super) now: u64,
@@ -124,7 +123,7 @@ impl<'o> MapsSaved<'o> {
 impl ShardsSaved<'_> {
     /// Records how the backup went, and gives the archive its name.
     pub(super) fn finish(self) -> Result<BackupResult> {
-        let Self { archive: Begun { planned, output, writer, metadata, .. }, split } = self;
+        let Self { archive: Begun { planned, writer, metadata, .. }, split } = self;
         let Planned { opened, plan, findings, choices, leftovers, cluster } = planned;
         let Opened { reporter, threads, folders, config, mirror, .. } = opened;
         findings.refuse_newer()?;
@@ -163,7 +162,7 @@ impl ShardsSaved<'_> {
             }
             serde_json::to_value(&summary)
         })?;
-        output.commit(written.out)?;
+        written.out.commit()?;
         if let Some(mirror) = mirror {
             mirror.finish()?;
         }

@@ -1,7 +1,8 @@
 //! `couchcopy backup`.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use backup::{BackupOptions, BackupResult, FolderArgument, backup};
@@ -9,6 +10,7 @@ use clap::Args;
 use outcome::{Result, printable};
 use site::SiteNode;
 use site::plugins::Plugins;
+use store::Location;
 
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
@@ -120,14 +122,18 @@ impl Backup {
         // The plugins have to live as long as the nodes.
         let (options, _plugins) = self.options(session)?;
         let result = backup(&options, session.reporter())?;
-        session.summary(&result, |result| text(result, &options.archive));
+        let text = |result: &BackupResult| text(result, &options.archive.to_string());
+        match options.archive.location() {
+            Location::Standard => session.summary_aside(&result, text),
+            _ => session.summary(&result, text),
+        }
         Ok(Outcome::of(result.is_complete()))
     }
 
     /// The nodes, and the archive to make.
-    fn places(&self) -> (&[String], &Path) {
+    fn places(&self) -> (&[String], &str) {
         // The parser refuses an empty list.
-        self.places.split_last().map_or((&[], Path::new("")), |(archive, nodes)| (nodes, Path::new(archive)))
+        self.places.split_last().map_or((&[], ""), |(archive, nodes)| (nodes, archive.as_str()))
     }
 
     fn options(&self, session: &Session) -> Result<(BackupOptions, Option<Plugins>)> {
@@ -157,7 +163,11 @@ impl Backup {
         let saved = &self.saved;
         let options = BackupOptions {
             folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
-            archive: archive.to_owned(),
+            archive: session.new_place(
+                &Location::parse(OsStr::new(archive))?,
+                self.access.cluster.as_deref(),
+                &self.archive_file.recipients,
+            )?,
             overwrite: self.archive_file.overwrite,
             level: self.archive_file.level,
             threads: session.threads(),
@@ -171,11 +181,11 @@ impl Backup {
     }
 }
 
-fn text(result: &BackupResult, archive: &Path) -> String {
+fn text(result: &BackupResult, archive: &str) -> String {
     let summary = &result.summary;
     let mut text = format!(
         "{}: {}, {}, {}; {} in {}\n",
-        archive.display(),
+        archive,
         count(summary.databases, "database", "databases"),
         count(summary.shards, "shard", "shards"),
         count(summary.views, "view index", "view indexes"),

@@ -1,11 +1,11 @@
 //! `couchcopy cat`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use outcome::Result;
+use store::Location;
 
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::output;
 use crate::session::Session;
 
@@ -16,8 +16,8 @@ use crate::session::Session;
     couchcopy cat backup.tar.gz \\\n    config,couchdb@127.0.0.1,opt,couchdb,etc,local.ini")]
 pub(crate) struct Cat {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 
     /// The file's name in the archive.
     ///
@@ -31,7 +31,8 @@ impl Cat {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         let mut out = std::io::stdout();
-        let written = inspect::cat::cat(&self.archive, &self.name, session.threads(), &mut out);
+        let written =
+            inspect::cat::cat(&session.place(&self.archive)?, &self.name, session.threads(), &mut out);
         output::unless_closed(written).map(|()| Outcome::Done)
     }
 }

@@ -1,13 +1,13 @@
 //! `couchcopy dump`.
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
 use inspect::documents::{self, DumpFormat, DumpOptions};
 use outcome::Result;
+use store::Location;
 
 use crate::completion;
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::session::Session;
 
 /// Print all documents of a database in an archive, one JSON document per line.
@@ -19,8 +19,8 @@ use crate::session::Session;
     couchrestore --attachments --db orders")]
 pub(crate) struct Dump {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 
     /// The database.
     #[arg(value_name = "DB", add = completion::databases())]
@@ -78,8 +78,9 @@ impl Dump {
         };
         let (threads, reporter) = (session.threads(), session.reporter());
         let mut damaged = 0;
+        let archive = session.place(&self.archive)?;
         session.stream(|out| {
-            let dumped = documents::dump(&self.archive, &self.db, &options, threads, reporter, out)?;
+            let dumped = documents::dump(&archive, &self.db, &options, threads, reporter, out)?;
             damaged = dumped.damaged;
             Ok(())
         })?;

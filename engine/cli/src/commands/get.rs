@@ -1,14 +1,15 @@
 //! `couchcopy get`.
 
 use std::io::{IsTerminal, stdout};
-use std::path::PathBuf;
 
 use clap::Args;
 use inspect::documents::{self, GetOptions};
 use outcome::Result;
+use store::Location;
 
 use crate::completion;
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::session::Session;
 
 /// Print one document of an archive, or one of its attachments.
@@ -23,8 +24,8 @@ use crate::session::Session;
 )]
 pub(crate) struct Get {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 
     /// The database.
     #[arg(value_name = "DB", add = completion::databases())]
@@ -69,8 +70,7 @@ impl Get {
             pretty: !session.json() && stdout().is_terminal(),
         };
         let (threads, reporter) = (session.threads(), session.reporter());
-        session.stream(|out| {
-            documents::get(&self.archive, &self.db, &self.doc, &options, threads, reporter, out)
-        })
+        let archive = session.place(&self.archive)?;
+        session.stream(|out| documents::get(&archive, &self.db, &self.doc, &options, threads, reporter, out))
     }
 }

@@ -1,14 +1,15 @@
 //! `couchcopy info`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use contents::Contents;
 use inspect::overview::{Overview, overview, recorded};
 use outcome::{Result, printable};
+use store::Location;
 
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::configuration;
 use crate::text::sizes::{bytes, count};
@@ -17,14 +18,14 @@ use crate::text::sizes::{bytes, count};
 #[derive(Debug, Args)]
 pub(crate) struct Info {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 }
 
 impl Info {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let source = contents::open(&self.archive)?;
+        let source = contents::open(&session.place(&self.archive)?)?;
         let overview = match recorded(&*source)? {
             Some(recorded) => recorded,
             None => overview(&Contents::of(source, session.threads(), session.reporter())?)?,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use load::load::{LoadOptions, Loaded, load};
 use outcome::Result;
+use store::Location;
 
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::problems::left_out;
 use crate::text::sizes::count;
@@ -29,8 +31,8 @@ use crate::text::sizes::count;
 )]
 pub(crate) struct Load {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 
     /// Directory of the installed CouchDB [default: COUCHDB_HOME, /opt/couchdb, or the `couchdb` in PATH].
     #[arg(long, value_name = "DIR")]
@@ -71,7 +73,7 @@ impl Load {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         session.reporter().stop_when(session.watch_interrupt("stopping CouchDB …")?);
-        let options = self.options(session.threads());
+        let options = self.options(session)?;
         let mut complete = true;
         load(&options, session.reporter(), &mut |loaded| {
             complete = loaded.left_out.is_empty();
@@ -80,9 +82,9 @@ impl Load {
         Ok(Outcome::of(complete))
     }
 
-    fn options(&self, threads: usize) -> LoadOptions {
-        LoadOptions {
-            archive: self.archive.clone(),
+    fn options(&self, session: &Session) -> Result<LoadOptions> {
+        Ok(LoadOptions {
+            archive: session.place(&self.archive)?,
             couchdb: self.couchdb.clone(),
             temporary: self.tmp_dir.clone(),
             keep: self.keep,
@@ -90,8 +92,8 @@ impl Load {
             admin: self.admin(),
             cors: self.cors,
             skip_damaged: self.skip_damaged,
-            threads,
-        }
+            threads: session.threads(),
+        })
     }
 
     /// Name and password of the server admin, as far as the user chose them.

@@ -1,16 +1,17 @@
 //! `couchcopy ls`.
 
 use std::io::{IsTerminal, stdout};
-use std::path::PathBuf;
 
 use clap::Args;
 use contents::Contents;
 use inspect::documents::{self, ListOptions, ListStyle};
 use inspect::overview::{self, DatabaseListing};
 use outcome::{Code, Failure, Result};
+use store::Location;
 
 use crate::completion;
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::listing;
 
@@ -22,8 +23,8 @@ use crate::text::listing;
     couchcopy ls backup.tar.gz orders --shards")]
 pub(crate) struct Ls {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 
     /// The database whose documents are listed.
     ///
@@ -66,7 +67,7 @@ impl Ls {
                 let database = databases.first().ok_or_else(|| {
                     Failure::refused(
                         Code::new("CC-C08"),
-                        format!("{} holds no database {db}", self.archive.display()),
+                        format!("{} holds no database {db}", self.archive),
                         "`couchcopy ls ARCHIVE` lists the databases of an archive.",
                     )
                 })?;
@@ -78,7 +79,7 @@ impl Ls {
     }
 
     fn databases(&self, only: Option<&str>, session: &Session) -> Result<Vec<DatabaseListing>> {
-        let contents = Contents::open(&self.archive, session.threads(), session.reporter())?;
+        let contents = Contents::open(&session.place(&self.archive)?, session.threads(), session.reporter())?;
         overview::databases(&contents, only)
     }
 
@@ -95,6 +96,7 @@ impl Ls {
             },
         };
         let (threads, reporter) = (session.threads(), session.reporter());
-        session.stream(|out| documents::list(&self.archive, db, &options, threads, reporter, out))
+        let archive = session.place(&self.archive)?;
+        session.stream(|out| documents::list(&archive, db, &options, threads, reporter, out))
     }
 }

@@ -225,11 +225,11 @@ impl Restore {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         match RestoreRequest::parse(self)? {
-            RestoreRequest::Offline { archive, targets } => self.write_folders(archive, targets, session),
-            RestoreRequest::Databases { archive, nodes } => self.restore_databases(archive, nodes, session),
+            RestoreRequest::Offline { archive, targets } => self.write_folders(&archive, targets, session),
+            RestoreRequest::Databases { archive, nodes } => self.restore_databases(&archive, nodes, session),
             RestoreRequest::RollBack { nodes } => self.roll_back(nodes, session),
-            RestoreRequest::Resume { archive, nodes } => self.resume(archive, nodes, session),
-            RestoreRequest::Replace { archive, nodes } => self.replace(archive, nodes, session),
+            RestoreRequest::Resume { archive, nodes } => self.resume(archive.as_ref(), nodes, session),
+            RestoreRequest::Replace { archive, nodes } => self.replace(&archive, nodes, session),
         }
     }
 

@@ -10,8 +10,10 @@ use inspect::documents;
 use outcome::{Code, Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options};
+use store::Location;
 
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::output::error_line;
 use crate::session::Session;
 
@@ -37,8 +39,8 @@ const PASSWORD_VARIABLE: &str = "COUCHCOPY_SERVE_PASSWORD";
 )]
 pub(crate) struct Serve {
     /// The archives.
-    #[arg(required = true, value_name = "ARCHIVE")]
-    archives: Vec<PathBuf>,
+    #[arg(required = true, value_name = "ARCHIVE", value_parser = location())]
+    archives: Vec<Location>,
 
     /// Port to listen on; 0 takes any free port.
     #[arg(long, default_value_t = 5984, value_name = "PORT")]
@@ -93,8 +95,9 @@ impl Serve {
             ));
         }
         let only = (!self.only.is_empty()).then(|| self.only.clone());
-        let open =
-            |path: &PathBuf| documents::open(path, only.clone(), session.threads(), session.reporter());
+        let open = |archive: &Location| {
+            documents::open(&session.place(archive)?, only.clone(), session.threads(), session.reporter())
+        };
         let options = Options {
             bind: self.bind,
             port: self.port,

@@ -7,9 +7,11 @@ use clap::Args;
 use load::unbrand::{UnbrandOptions, UnbrandResult, unbrand};
 use outcome::Result;
 use outcome::report::Reporter as _;
+use store::Location;
 
 use crate::exit::Outcome;
 use crate::flags::archive_file::ArchiveFileFlags;
+use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::problems::problems;
 use crate::text::sizes::{bytes, count};
@@ -28,12 +30,12 @@ use crate::text::sizes::{bytes, count};
 )]
 pub(crate) struct Unbrand {
     /// The archive to read; it is not changed.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 
     /// The archive to make. It gets its name when it is complete.
-    #[arg(value_name = "NEW")]
-    new: PathBuf,
+    #[arg(value_name = "NEW", value_parser = location())]
+    new: Location,
 
     #[command(flatten)]
     archive_file: ArchiveFileFlags,
@@ -49,8 +51,8 @@ impl Unbrand {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         let options = UnbrandOptions {
-            archive: self.archive.clone(),
-            new: self.new.clone(),
+            archive: session.place(&self.archive)?,
+            new: session.new_place(&self.new, None, &self.archive_file.recipients)?,
             overwrite: self.archive_file.overwrite,
             level: self.archive_file.level,
             threads: session.threads(),
@@ -66,7 +68,7 @@ impl Unbrand {
     fn text(&self, result: &UnbrandResult) -> String {
         let mut text = format!(
             "{}: {} of {}; {} in {}\n",
-            self.new.display(),
+            self.new,
             count(result.databases, "database", "databases"),
             result.node,
             bytes(result.content_bytes),

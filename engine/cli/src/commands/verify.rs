@@ -1,13 +1,14 @@
 //! `couchcopy verify`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use inspect::verify::{VerifyResult, verify};
 use outcome::Result;
+use store::Location;
 
 use crate::exit::Outcome;
+use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::problems::{list, problems};
 use crate::text::sizes::{bytes, count};
@@ -22,14 +23,14 @@ use crate::text::sizes::{bytes, count};
 )]
 pub(crate) struct Verify {
     /// The archive.
-    #[arg(value_name = "ARCHIVE")]
-    archive: PathBuf,
+    #[arg(value_name = "ARCHIVE", value_parser = location())]
+    archive: Location,
 }
 
 impl Verify {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let result = verify(&self.archive, session.threads(), session.reporter())?;
+        let result = verify(&session.place(&self.archive)?, session.threads(), session.reporter())?;
         session.summary(&result, text);
         Ok(Outcome::of(result.is_whole()))
     }

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::store::RecipientFlags;
+
 /// Options of every command that makes an archive.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Archive")]
@@ -13,4 +15,7 @@ pub(crate) struct ArchiveFileFlags {
     /// Compression level: 0 is fastest, 12 makes the smallest archive.
     #[arg(long, default_value_t = archive::DEFAULT_LEVEL, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(0..=12))]
     pub(crate) level: i32,
+
+    #[command(flatten)]
+    pub(crate) recipients: RecipientFlags,
 }

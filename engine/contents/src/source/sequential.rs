@@ -1,8 +1,5 @@
 //! An archive without a table of contents: it can only be read from beginning to end.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use archive::{EntryInfo, LargeSink, SequentialArchive, Visitor};
 use outcome::Result;
 
@@ -15,8 +12,8 @@ pub(super) struct Sequential {
 }
 
 impl Sequential {
-    pub(super) fn new(archive: SequentialArchive, path: &Path) -> Self {
-        Self { archive, identity: identity_of(path) }
+    pub(super) fn new(archive: SequentialArchive, identity: &str) -> Self {
+        Self { archive, identity: identity_of(identity) }
     }
 }
 
@@ -69,8 +66,7 @@ impl Visitor for Wanted<'_> {
     }
 }
 
-/// Identifies a backup without a manifest by the length and time of the file.
-fn identity_of(path: &Path) -> String {
-    let facts = std::fs::metadata(path).map(|m| (m.len(), m.mtime(), m.mtime_nsec(), m.ino()));
-    blake3::hash(format!("{facts:?}").as_bytes()).to_hex().to_string()
+/// Identifies a backup without a manifest by what its store says about it: length and time.
+fn identity_of(facts: &str) -> String {
+    blake3::hash(facts.as_bytes()).to_hex().to_string()
 }

@@ -1,7 +1,6 @@
 //! Writes all documents of a database as lines of JSON.
 
 use std::io::Write;
-use std::path::Path;
 
 use contents::{UnusableFile, unusable};
 use couchfile::document::{AttachmentForm, JsonOptions};
@@ -10,6 +9,7 @@ use couchfile::revtree::Revision;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result, with_causes};
 use snapshot::{Document, Flow, SnapshotDatabase, Walk};
+use store::Place;
 
 use super::{document_name, open_database, write};
 
@@ -58,14 +58,14 @@ pub struct DumpResult {
 /// Writes the documents of a database in the order of their ids. Damaged documents are reported and left out. Memory: one
 /// document or one line.
 pub fn dump(
-    path: &Path,
+    place: &Place,
     db: &str,
     options: &DumpOptions,
     threads: usize,
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<DumpResult> {
-    let database = open_database(path, db, threads, reporter)?;
+    let database = open_database(place, db, threads, reporter)?;
     let mut damage = Damage { reporter, count: 0 };
     // Where a shard cannot be opened, how many there are is not known.
     let total = match database.info() {

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io::Write;
-use std::path::Path;
 
 use contents::unusable;
 use couchfile::document::{AttachmentForm, JsonOptions};
@@ -13,6 +12,7 @@ use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result};
 use serde_json::{Value, json};
 use snapshot::{Document, SnapshotDatabase};
+use store::Place;
 
 use super::{document_name, open_database, write};
 
@@ -37,7 +37,7 @@ pub struct GetOptions {
 ///
 /// Fails if the document, revision or attachment does not exist; the remedy lists what exists.
 pub fn get(
-    path: &Path,
+    place: &Place,
     db: &str,
     id: &str,
     options: &GetOptions,
@@ -45,7 +45,7 @@ pub fn get(
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let database = open_database(path, db, threads, reporter)?;
+    let database = open_database(place, db, threads, reporter)?;
     if id.starts_with("_local/") {
         let found = database.local(id)?.ok_or_else(|| no_document(&database, id))?;
         return put(&found.to_vec(), options.pretty, out);

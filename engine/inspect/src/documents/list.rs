@@ -1,12 +1,12 @@
 //! Lists the documents of a database in an archive.
 
 use std::io::Write;
-use std::path::Path;
 
 use contents::unusable;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
 use snapshot::{Document, Flow, Walk};
+use store::Place;
 
 use super::{document_name, open_database, write};
 
@@ -49,14 +49,14 @@ struct Row {
 
 /// Writes a list of documents in the order of their ids, and the figures of the database. Memory: one document.
 pub fn list(
-    path: &Path,
+    place: &Place,
     db: &str,
     options: &ListOptions,
     threads: usize,
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let database = open_database(path, db, threads, reporter)?;
+    let database = open_database(place, db, threads, reporter)?;
     let info = database.info()?;
     let created = info.created.and_then(|seconds| {
         let time = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;

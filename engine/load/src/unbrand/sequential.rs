@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use archive::{ArchiveWriter, Facts, Progress};
-use contents::{
-    ArchivedMaps, BackupSummary, Files, Metadata, PartialFile, Source, SpooledFile, SpooledFiles, no_maps,
-};
+use contents::{ArchivedMaps, BackupSummary, Files, Metadata, Source, SpooledFile, SpooledFiles, no_maps};
 use couchfile::data_dir::{DataFile, ShardName};
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
+use store::Output;
 
 use super::sources::{Findings, MapsSource, ShardSource, ViewSource};
 use super::{UnbrandOptions, UnbrandResult, described, maps, now, writer_options};
@@ -19,7 +18,7 @@ pub(super) fn write(
     source: &dyn Source,
     node: String,
     options: &UnbrandOptions,
-    output: PartialFile,
+    output: Output,
     reporter: &dyn Reporter,
 ) -> Result<UnbrandResult> {
     reporter.phase("reading the archive (it has no table of contents)", None);
@@ -27,6 +26,7 @@ pub(super) fn write(
     let summary = BackupSummary::of(spooled.record()).unwrap_or_default();
     let old_metadata = spooled.metadata.take().as_deref().and_then(Metadata::from_yaml);
     let (ignored, files) = (spooled.ignored, spooled.files.len() as u64);
+    let bytes = spooled.content_bytes();
     let Sorted { maps: old_maps, shards, views } = Sorted::of(spooled);
 
     let old_maps = old_maps.ok_or_else(|| no_maps(source.name()))?;
@@ -36,7 +36,7 @@ pub(super) fn write(
     let maps = maps::write(&old_maps, &node, &summary.deleted_meanwhile, options)?;
 
     let metadata = described(old_metadata, &node);
-    let mut writer = ArchiveWriter::new(output.writer()?, writer_options(options));
+    let mut writer = ArchiveWriter::new(output.begin(bytes)?, writer_options(options));
     writer.add_bytes(archive::METADATA, now(), Facts::Metadata, metadata.to_yaml().as_bytes())?;
     let findings = Findings::default();
     let count = maps.count;
@@ -81,7 +81,7 @@ pub(super) fn write(
     };
     let value = serde_json::to_value(&summary).map_err(|e| Failure::bug(e.to_string()))?;
     let written = writer.finish(value)?;
-    output.commit(written.out)?;
+    written.out.commit()?;
     Ok(UnbrandResult {
         node,
         databases: count,

@@ -1,8 +1,7 @@
 //! The options, the plan and the result of a restore of databases.
 
-use std::path::PathBuf;
-
 use serde::Serialize;
+use store::Place;
 
 use super::security::SecurityResult;
 use crate::selection::Rename;
@@ -11,7 +10,7 @@ use crate::selection::Rename;
 #[derive(Debug, Clone)]
 pub struct DatabasesOptions {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// The databases and their new names.
     pub databases: Vec<Rename>,
     /// Copies of every range of new databases; `None`: as many as in the archive, limited by the number of nodes.
@@ -28,7 +27,7 @@ pub struct DatabasesOptions {
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabasesDescription {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// When the archive was made, according to the archive.
     pub made: Option<String>,
     /// The URL of CouchDB.

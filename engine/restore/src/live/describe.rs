@@ -81,9 +81,8 @@ impl PlannedRestore {
     /// The first journals of this restore, by node.
     pub(super) fn journals(&self) -> Result<Vec<Journal>> {
         let id = couchfile::writer::random_uuid().map_err(|e| unusable("no file", e))?;
-        let archive =
-            std::path::absolute(&self.options.archive).unwrap_or_else(|_| self.options.archive.clone());
-        let length = std::fs::metadata(&archive).map_or(0, |found| found.len());
+        let archive = self.options.archive.absolute();
+        let length = archive.length()?.unwrap_or_default();
         let chosen = &self.restore.choices;
         let options = JournalOptions {
             copies: chosen.copies,
@@ -98,7 +97,7 @@ impl PlannedRestore {
             allow_empty: chosen.allow_empty,
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
-        let archive = (archive.display().to_string(), length);
+        let archive = (archive.to_string(), length);
         let begin = |name: &String| {
             Journal::begin(id.clone(), archive.clone(), names.clone(), name.clone(), options.clone())
         };

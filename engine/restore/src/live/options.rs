@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cluster::agreement::{Agreement, WaitOptions};
 use serde::Serialize;
+use store::Place;
 
 use crate::RestoreChoices;
 use crate::folders::RestoreResult;
@@ -24,7 +25,7 @@ pub enum MapsBy {
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// What the user chose. A new uuid for every copy is implied if the name of one of the nodes is in the archive, or if the
     /// nodes hold a database with the same name and suffix.
     pub choices: RestoreChoices,
@@ -70,7 +71,7 @@ pub struct LiveResult {
 #[derive(Debug, Clone, Serialize)]
 pub struct PlanDescription {
     /// The archive.
-    pub archive: PathBuf,
+    pub archive: Place,
     /// When the archive was made, according to the archive.
     pub made: Option<String>,
     /// Databases of the archive that will be restored.

@@ -8,6 +8,7 @@ use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
 use outcome::{Code, Failure, Result};
+use store::Place;
 
 use super::phases::Run;
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, undoing};
@@ -19,7 +20,7 @@ use crate::swap::{self, Journal, NodeState, Situation};
 /// has changed, how long to wait, and whether to keep the old data.
 pub fn resume(
     options: &LiveOptions,
-    archive: Option<std::path::PathBuf>,
+    archive: Option<Place>,
     nodes: &mut Vec<Node>,
     interrupted: &AtomicBool,
     reporter: &dyn Reporter,
@@ -28,11 +29,14 @@ pub fn resume(
     let states = look(nodes)?;
     let journal = one_restore(nodes, &states)?;
     let states = in_order(nodes, states, &journal);
-    let archive = archive.unwrap_or_else(|| journal.archive.clone().into());
-    if std::fs::metadata(&archive).map_or(0, |found| found.len()) != journal.archive_bytes {
+    let archive = match archive {
+        Some(archive) => archive,
+        None => options.archive.same_stores(&journal.archive)?,
+    };
+    if archive.length()?.unwrap_or_default() != journal.archive_bytes {
         return Err(Failure::refused(
             Code::new("CC-R38"),
-            format!("{} does not exist or is not the archive that is being restored", archive.display()),
+            format!("{} does not exist or is not the archive that is being restored", archive),
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
     }

@@ -44,7 +44,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 
 /// An archive of the fixtures.
 pub(crate) fn archive(name: &str) -> Arc<Snapshot> {
-    Snapshot::open(&fixture(name), &OpenOptions::default(), &|_| {}).unwrap()
+    Snapshot::open(&fixture(name).into(), &OpenOptions::default(), &|_| {}).unwrap()
 }
 
 /// Options that serve archives and nothing else.

@@ -23,6 +23,9 @@ struct File {
     defaults: Defaults,
     #[serde(default)]
     node: Vec<Node>,
+    /// How stores are reached, which is read where a store is used.
+    #[serde(default, rename = "store")]
+    _store: toml::Table,
 }
 
 #[derive(Default, Deserialize)]

@@ -1,13 +1,13 @@
 //! Restores of single databases into a running cluster (`--db`).
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use outcome::{Code, Failure, Result, printable};
 use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
+use store::Location;
 
 use super::Restore;
 use crate::cluster::with_credentials;
@@ -22,12 +22,12 @@ impl Restore {
     /// Restores the databases that `--db` names.
     pub(super) fn restore_databases(
         &self,
-        archive: &Path,
+        archive: &Location,
         names: &[String],
         session: &Session,
     ) -> Result<Outcome> {
         let options = DatabasesOptions {
-            archive: archive.to_owned(),
+            archive: session.place_of_cluster(archive, self.access.cluster.as_deref())?,
             databases: self.databases.db.iter().map(|text| parse_database(text)).collect::<Result<_>>()?,
             copies: self.data.copies.map(usize::from),
             merge: self.databases.merge,
@@ -68,7 +68,7 @@ fn names(from: &str, to: &str) -> String {
 fn plan_text(plan: &DatabasesDescription) -> String {
     let mut text = format!(
         "{}{}, into the cluster at {}:\n",
-        plan.archive.display(),
+        plan.archive,
         plan.made.as_ref().map_or_else(String::new, |made| format!(" of {made}")),
         plan.url
     );

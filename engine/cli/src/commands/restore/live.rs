@@ -1,12 +1,12 @@
 //! Restores of running nodes: a new one, one that goes on, one that is undone.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster::agreement::WaitOptions;
 use outcome::Result;
 use restore::live::{LiveOptions, LiveResult, PlannedRestore, resume, roll_back};
 use serde::Serialize;
+use store::{Location, Place};
 
 use super::Restore;
 use super::live_text::{plan_text, result_text};
@@ -22,8 +22,8 @@ struct RolledBack {
 
 impl Restore {
     /// Replaces the data of the nodes.
-    pub(super) fn replace(&self, archive: &Path, names: &[String], session: &Session) -> Result<Outcome> {
-        let options = self.live_options(archive.to_owned(), session)?;
+    pub(super) fn replace(&self, archive: &Location, names: &[String], session: &Session) -> Result<Outcome> {
+        let options = self.live_options(archive, session)?;
         let mut cluster = self.connect(names, session)?;
         let interrupted = session.interruptible()?;
         let mut planned = PlannedRestore::make(&options, &mut cluster.nodes, session.reporter())?;
@@ -40,15 +40,15 @@ impl Restore {
     /// Finishes an interrupted restore.
     pub(super) fn resume(
         &self,
-        archive: Option<&Path>,
+        archive: Option<&Location>,
         names: &[String],
         session: &Session,
     ) -> Result<Outcome> {
         // The operation replaces the archive in these options by the given one, or by the one that the nodes have recorded.
-        let options = self.live_options(PathBuf::new(), session)?;
+        let options = self.live_options(&Location::default(), session)?;
         let mut cluster = self.connect(names, session)?;
         let interrupted = session.interruptible()?;
-        let archive = archive.map(Path::to_owned);
+        let archive = archive.map(|archive| self.place(archive, session)).transpose()?;
         let result = resume(&options, archive, &mut cluster.nodes, interrupted, session.reporter())?;
         Ok(finished(&result, session))
     }
@@ -73,9 +73,13 @@ impl Restore {
         Cluster::connect(names, &self.access, &self.http, session)
     }
 
-    fn live_options(&self, archive: PathBuf, session: &Session) -> Result<LiveOptions> {
+    fn place(&self, archive: &Location, session: &Session) -> Result<Place> {
+        session.place_of_cluster(archive, self.access.cluster.as_deref())
+    }
+
+    fn live_options(&self, archive: &Location, session: &Session) -> Result<LiveOptions> {
         Ok(LiveOptions {
-            archive,
+            archive: self.place(archive, session)?,
             choices: self.choices()?,
             remove_orphans: self.data.remove_orphans,
             threads: session.threads(),

@@ -17,7 +17,7 @@ const FILES_SHOWN: usize = 5;
 pub(super) fn plan_text(plan: &PlanDescription) -> String {
     let mut text = format!(
         "{}{}: {}",
-        plan.archive.display(),
+        plan.archive,
         plan.made.as_ref().map_or_else(String::new, |made| format!(" of {made}")),
         count(plan.databases, "database", "databases"),
     );

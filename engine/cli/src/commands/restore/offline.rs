@@ -1,11 +1,11 @@
 //! Restores into data directories of nodes that are not running.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use outcome::Result;
 use restore::folders::{RestoreOptions, RestoreResult, Target, restore_offline};
 use restore::selection::Rename;
+use store::Location;
 
 use super::Restore;
 use crate::exit::Outcome;
@@ -17,12 +17,12 @@ impl Restore {
     /// Writes the data directories.
     pub(super) fn write_folders(
         &self,
-        archive: &Path,
+        archive: &Location,
         targets: Vec<Target>,
         session: &Session,
     ) -> Result<Outcome> {
         let options = RestoreOptions {
-            archive: archive.to_owned(),
+            archive: session.place(archive)?,
             targets,
             choices: self.choices()?,
             for_couchdb: self.mode.for_couchdb.clone(),

@@ -1,9 +1,10 @@
 //! What a restore is asked to do, read from its arguments.
 
-use std::path::Path;
+use std::ffi::OsStr;
 
 use outcome::{Code, Failure, Result};
 use restore::folders::Target;
+use store::Location;
 
 use super::Restore;
 use crate::node_argument;
@@ -12,21 +13,21 @@ use crate::node_argument;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RestoreRequest<'r> {
     /// Write data directories of nodes that are not running.
-    Offline { archive: &'r Path, targets: Vec<Target> },
+    Offline { archive: Location, targets: Vec<Target> },
     /// Restore single databases into a running cluster, through one of its nodes.
-    Databases { archive: &'r Path, nodes: &'r [String] },
+    Databases { archive: Location, nodes: &'r [String] },
     /// Restore the data that an earlier restore has replaced.
     RollBack { nodes: &'r [String] },
     /// Finish an interrupted restore of this archive, or of the archive that the nodes have recorded.
-    Resume { archive: Option<&'r Path>, nodes: &'r [String] },
+    Resume { archive: Option<Location>, nodes: &'r [String] },
     /// Replace the data of running nodes.
-    Replace { archive: &'r Path, nodes: &'r [String] },
+    Replace { archive: Location, nodes: &'r [String] },
 }
 
 impl<'r> RestoreRequest<'r> {
     pub(super) fn parse(command: &'r Restore) -> Result<Self> {
         let (mode, words) = (&command.mode, command.arguments.as_slice());
-        let first = words.split_first().map(|(archive, rest)| (Path::new(archive), rest));
+        let first = words.split_first();
         if mode.offline {
             return Self::offline(first);
         }
@@ -35,10 +36,14 @@ impl<'r> RestoreRequest<'r> {
         }
         if mode.roll_back || mode.resume {
             // The archive may be omitted. A node is not the path of a file.
-            let (archive, nodes) = match first {
-                Some((archive, rest)) if archive.is_file() => (Some(archive), rest),
-                _ => (None, words),
-            };
+            let (archive, nodes) =
+                match first.map(|(archive, rest)| (Location::parse(OsStr::new(archive)), rest)) {
+                    Some((Ok(Location::Path(path)), rest)) if path.is_file() => {
+                        (Some(Location::Path(path)), rest)
+                    }
+                    Some((Ok(Location::Object(object)), rest)) => (Some(Location::Object(object)), rest),
+                    _ => (None, words),
+                };
             return Ok(if mode.roll_back {
                 Self::RollBack { nodes }
             } else {
@@ -46,10 +51,10 @@ impl<'r> RestoreRequest<'r> {
             });
         }
         let (archive, nodes) = first.ok_or_else(|| no_archive("Name the archive, then the nodes."))?;
-        Ok(Self::Replace { archive, nodes })
+        Ok(Self::Replace { archive: Location::parse(OsStr::new(archive))?, nodes })
     }
 
-    fn offline(first: Option<(&'r Path, &'r [String])>) -> Result<Self> {
+    fn offline(first: Option<(&'r String, &'r [String])>) -> Result<Self> {
         let Some((archive, targets)) = first.filter(|(_, targets)| !targets.is_empty()) else {
             return Err(Failure::refused(
                 Code::new("CC-X06"),
@@ -58,10 +63,10 @@ impl<'r> RestoreRequest<'r> {
             ));
         };
         let targets = targets.iter().map(|text| node_argument::target(text)).collect::<Result<_>>()?;
-        Ok(Self::Offline { archive, targets })
+        Ok(Self::Offline { archive: Location::parse(OsStr::new(archive))?, targets })
     }
 
-    fn databases(first: Option<(&'r Path, &'r [String])>, has_cluster_file: bool) -> Result<Self> {
+    fn databases(first: Option<(&'r String, &'r [String])>, has_cluster_file: bool) -> Result<Self> {
         let (archive, nodes) = first.ok_or_else(|| no_archive("Name the archive, then one node."))?;
         if nodes.len() > 1 || nodes.is_empty() && !has_cluster_file {
             return Err(Failure::refused(
@@ -71,7 +76,7 @@ impl<'r> RestoreRequest<'r> {
                  --db shop backup.tar.gz admin:password@localhost:5984",
             ));
         }
-        Ok(Self::Databases { archive, nodes })
+        Ok(Self::Databases { archive: Location::parse(OsStr::new(archive))?, nodes })
     }
 }
 
@@ -98,13 +103,13 @@ mod tests {
 
     #[test]
     fn the_kind_of_restore_follows_from_the_options() {
-        let (archive, nodes) = (Path::new("a.tar.gz"), owned(&["n1", "n2"]));
+        let (archive, nodes) = (Location::Path("a.tar.gz".into()), owned(&["n1", "n2"]));
         let command = restore(&["a.tar.gz", "n1", "n2"]);
         let parsed = RestoreRequest::parse(&command).unwrap();
-        assert_eq!(parsed, RestoreRequest::Replace { archive, nodes: &nodes });
+        assert_eq!(parsed, RestoreRequest::Replace { archive: archive.clone(), nodes: &nodes });
         let command = restore(&["--db", "shop", "a.tar.gz", "n1"]);
         let parsed = RestoreRequest::parse(&command).unwrap();
-        assert_eq!(parsed, RestoreRequest::Databases { archive, nodes: &nodes[..1] });
+        assert_eq!(parsed, RestoreRequest::Databases { archive: archive.clone(), nodes: &nodes[..1] });
         let command = restore(&["--offline", "a.tar.gz", "/d,couchdb@a"]);
         let targets = vec![Target { folder: PathBuf::from("/d"), node: "couchdb@a".into() }];
         assert_eq!(RestoreRequest::parse(&command).unwrap(), RestoreRequest::Offline { archive, targets });
@@ -121,7 +126,10 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let command = restore(&["--resume", file, "n1", "n2"]);
         let parsed = RestoreRequest::parse(&command).unwrap();
-        assert_eq!(parsed, RestoreRequest::Resume { archive: Some(Path::new(file)), nodes: &nodes });
+        assert_eq!(
+            parsed,
+            RestoreRequest::Resume { archive: Some(Location::Path(file.into())), nodes: &nodes }
+        );
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! How archives in stores are reached, and the keys of encrypted ones.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use encryption::{Identities, Recipients};
+use outcome::{Code, Failure, Result};
+use serde::Deserialize;
+use store::{Keys, Location, Rate, Settings};
+
+/// Options of every command that reads or writes an archive.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Stores")]
+pub(crate) struct StoreFlags {
+    /// TOML file with a table [store]: endpoint, region and the like of a store.
+    ///
+    /// Without it, [store] in the --cluster file is used. What neither sets comes from the environment variables of the stores'
+    /// own tools: AWS_REGION, AWS_ENDPOINT_URL, AWS_PROFILE, GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME, …
+    #[arg(long, global = true, value_name = "FILE", display_order = 990, hide_short_help = true)]
+    store_config: Option<PathBuf>,
+
+    /// Send and receive at most RATE bytes a second to and from a store, for example 20M.
+    #[arg(long, global = true, value_name = "RATE", display_order = 991, hide_short_help = true)]
+    limit_rate: Option<Rate>,
+
+    /// Make at most N requests a second to a store.
+    #[arg(long, global = true, value_name = "N", display_order = 992, hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..))]
+    limit_requests: Option<u32>,
+}
+
+/// Options by which encrypted archives are read.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Encryption")]
+pub(crate) struct KeyFlags {
+    /// File with a private key that decrypts the archive. Can be repeated.
+    ///
+    /// A file that `age-keygen` made, or a private key of ssh (ed25519 or RSA). Only its owner may have access to it.
+    #[arg(long, global = true, value_name = "FILE", display_order = 980, hide_short_help = true)]
+    identity: Vec<PathBuf>,
+
+    /// File with the passphrase of the archive in its first line.
+    ///
+    /// A backup is encrypted with it, any other command decrypts with it. Only its owner may have access to it.
+    #[arg(long, global = true, value_name = "FILE", display_order = 981, hide_short_help = true)]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl KeyFlags {
+    /// The keys to read with, and those to write for these recipients.
+    pub(crate) fn keys(&self, writing: Option<&RecipientFlags>) -> Result<Keys> {
+        let recipients = match writing {
+            Some(flags) => {
+                Recipients::gather(&flags.recipient, &flags.recipients_file, self.passphrase_file.as_deref())?
+            }
+            None => Recipients::default(),
+        };
+        let passphrase = self.passphrase_file.as_deref();
+        Ok(Keys { identities: Identities::gather(&self.identity, passphrase)?, recipients })
+    }
+}
+
+/// Options of every command that makes an archive that can be encrypted.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Encryption")]
+pub(crate) struct RecipientFlags {
+    /// Encrypt the archive for this public key of age (age1…) or ssh. Can be repeated.
+    ///
+    /// The archive is in the format of age: `age -d -i KEY backup.tar.gz.age | tar xz` opens it without couchcopy.
+    #[arg(long, value_name = "KEY")]
+    recipient: Vec<String>,
+
+    /// File with public keys for which the archive is encrypted, one per line. Can be repeated.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    recipients_file: Vec<PathBuf>,
+}
+
+/// A file with a table [store]; everything else in it is for others.
+#[derive(Deserialize)]
+struct StoreFile {
+    #[serde(default)]
+    store: Settings,
+}
+
+impl StoreFlags {
+    /// The settings, with those in this cluster file if no other file is named.
+    pub(crate) fn settings(&self, cluster: Option<&Path>) -> Result<Settings> {
+        let file = self.store_config.as_deref().or(cluster);
+        let mut settings = file.map(read).transpose()?.unwrap_or_default();
+        settings.limit_rate = self.limit_rate.or(settings.limit_rate);
+        settings.limit_requests = self.limit_requests.or(settings.limit_requests);
+        Ok(settings)
+    }
+}
+
+fn read(file: &Path) -> Result<Settings> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::io("read", file, error))?;
+    let parsed: StoreFile = toml::from_str(&text).map_err(|error| {
+        Failure::refused(
+            Code::new("CC-O21"),
+            format!("{}: the table [store] cannot be used: {}", file.display(), error.message()),
+            "docs/stores.md lists the keys of [store].",
+        )
+    })?;
+    Ok(parsed.store)
+}
+
+/// Reads a location from an argument.
+pub(crate) fn location() -> impl TypedValueParser<Value = Location> {
+    OsStringValueParser::new().try_map(|text: OsString| Location::parse(&text))
+}

@@ -1,0 +1,284 @@
+//! Requests to one bucket.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt as _, PutMode, PutOptions};
+use tokio::runtime::Runtime;
+
+use crate::connect::Client;
+use crate::error::{Said, StoreError, is_temporary, said};
+use crate::limits::Limiter;
+use crate::location::{ObjectLocation, Service};
+use crate::runtime::runtime;
+use crate::settings::Settings;
+
+/// How often an answer whose body was cut is asked for again.
+const CUT_RETRIES: u32 = 6;
+const CUT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The result of a request.
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// An object as a store lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The key.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// Identifies the content, if the store says so.
+    pub etag: Option<String>,
+    /// When it was written, by the store's clock, in seconds since 1970.
+    pub modified: i64,
+}
+
+impl From<ObjectMeta> for Object {
+    fn from(meta: ObjectMeta) -> Self {
+        Self {
+            key: meta.location.to_string(),
+            size: meta.size,
+            etag: meta.e_tag,
+            modified: meta.last_modified.timestamp(),
+        }
+    }
+}
+
+/// A bucket of a store.
+#[derive(Clone)]
+pub struct Bucket {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    service: Service,
+    name: String,
+    pub(crate) client: Client,
+    pub(crate) runtime: &'static Runtime,
+    bytes: Option<Limiter>,
+    requests: Option<Limiter>,
+}
+
+impl Bucket {
+    /// Prepares requests to a bucket. None is made.
+    pub(crate) fn connect(service: Service, name: &str, settings: &Settings) -> Result<Self> {
+        let failed = |said| StoreError::new(format!("{}://{name}", service.scheme()), "connect", said);
+        let runtime = runtime().map_err(|error| failed(Said::Other(error.to_string())))?;
+        let client = {
+            let _inside = runtime.enter();
+            Client::new(service, name, settings).map_err(failed)?
+        };
+        let bytes = settings.limit_rate.map(|rate| Limiter::new(rate.bytes() as f64));
+        let requests = settings.limit_requests.map(|n| Limiter::new(f64::from(n.max(1))));
+        Ok(Self {
+            inner: Arc::new(Inner { service, name: name.to_owned(), client, runtime, bytes, requests }),
+        })
+    }
+
+    /// The service.
+    pub fn service(&self) -> Service {
+        self.inner.service
+    }
+
+    /// Where an object of this bucket lies.
+    pub fn location(&self, key: &str) -> ObjectLocation {
+        ObjectLocation { service: self.inner.service, bucket: self.inner.name.clone(), key: key.to_owned() }
+    }
+
+    /// An object's facts; `None` if there is no such object.
+    pub fn head(&self, key: &str) -> Result<Option<Object>> {
+        match self.run(async { self.head_marked(key).await }) {
+            Ok((object, _)) => Ok(Some(object)),
+            Err(Said::NoObject) => Ok(None),
+            Err(said) => Err(self.error(key, "look at it", said)),
+        }
+    }
+
+    /// An object's content of at most `limit` bytes; `None` if there is no such object.
+    pub fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some(object) = self.head(key)? else { return Ok(None) };
+        if object.size > limit {
+            let text =
+                format!("it has {} bytes, more than the {limit} that may be read at once", object.size);
+            return Err(self.error(key, "read it", Said::Other(text)));
+        }
+        if object.size == 0 {
+            return Ok(Some(Vec::new()));
+        }
+        let bytes = self.run(self.range(key, GetRange::Bounded(0..object.size), object.etag.as_deref()));
+        bytes.map(|(_, bytes)| Some(bytes.to_vec())).map_err(|said| self.error(key, "read it", said))
+    }
+
+    /// Writes a small object that is not there yet. An object with the same content counts as written: an answer may have been
+    /// lost. Fails with [`Said::Exists`] if there is another.
+    pub fn put_once(&self, key: &str, content: &[u8]) -> Result<()> {
+        self.run(self.put(key, Bytes::copy_from_slice(content), PutMode::Create))
+            .map_err(|said| self.error(key, "write it", said))
+    }
+
+    /// All objects whose keys begin with this folder, or with this key.
+    pub fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        self.run(async {
+            self.wait(1, 0).await;
+            let path = path(prefix)?;
+            let mut found = self.inner.client.objects.list(Some(&path));
+            let mut objects = Vec::new();
+            while let Some(meta) = found.next().await {
+                objects.push(Object::from(meta.map_err(|error| said(&error))?));
+            }
+            Ok(objects)
+        })
+        .map_err(|said| self.error(prefix, "list the objects", said))
+    }
+
+    /// Deletes objects. Returns those that were not deleted, with the reason; an object that is not there counts as deleted.
+    pub fn delete(&self, keys: &[String]) -> Result<Vec<(String, StoreError)>> {
+        let paths = keys.iter().map(|key| path(key)).collect::<Result<Vec<_>, Said>>();
+        let paths = paths.map_err(|said| self.error("", "delete objects", said))?;
+        Ok(self.run(async {
+            self.wait(1, 0).await;
+            let asked: BoxStream<'static, object_store::Result<Path>> =
+                futures_util::stream::iter(paths.into_iter().map(Ok)).boxed();
+            let mut answers = self.inner.client.objects.delete_stream(asked);
+            let mut refused = Vec::new();
+            let mut number = 0;
+            while let Some(answer) = answers.next().await {
+                let key = keys.get(number).cloned().unwrap_or_default();
+                number += 1;
+                match answer.map_err(|error| said(&error)) {
+                    Ok(_) | Err(Said::NoObject) => {}
+                    Err(said) => {
+                        let error = self.error(&key, "delete it", said);
+                        refused.push((key, error));
+                    }
+                }
+            }
+            refused
+        }))
+    }
+
+    /// Waits for an answer on this thread.
+    pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.inner.runtime.block_on(future)
+    }
+
+    pub(crate) fn error(&self, key: &str, doing: impl Into<String>, said: Said) -> StoreError {
+        StoreError::new(self.location(key), doing, said)
+    }
+
+    /// Waits until so many requests and bytes are within the limits.
+    pub(crate) async fn wait(&self, requests: u32, bytes: u64) {
+        let now = Instant::now();
+        let requests = self.inner.requests.as_ref().map(|limit| limit.delay(f64::from(requests), now));
+        let bytes =
+            self.inner.bytes.as_ref().filter(|_| bytes > 0).map(|limit| limit.delay(bytes as f64, now));
+        let delay = requests.unwrap_or_default().max(bytes.unwrap_or_default());
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// An object's facts, and the mark that its writer gave it.
+    pub(crate) async fn head_marked(&self, key: &str) -> Result<(Object, Option<String>), Said> {
+        self.wait(1, 0).await;
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let found =
+            self.inner.client.objects.get_opts(&path(key)?, options).await.map_err(|error| said(&error))?;
+        let mark = found.attributes.get(&crate::upload::mark()).map(|value| value.as_ref().to_owned());
+        Ok((found.meta.into(), mark))
+    }
+
+    /// Reads a range of an object, of the version with this ETag. An answer that was cut is asked for again.
+    pub(crate) async fn range(
+        &self,
+        key: &str,
+        range: GetRange,
+        etag: Option<&str>,
+    ) -> Result<(Object, Bytes), Said> {
+        let path = path(key)?;
+        let mut attempt = 0;
+        loop {
+            let options = GetOptions {
+                range: Some(range.clone()),
+                if_match: etag.map(str::to_owned),
+                ..GetOptions::default()
+            };
+            let expected = match &range {
+                GetRange::Bounded(range) => range.end.saturating_sub(range.start),
+                GetRange::Suffix(length) => *length,
+                GetRange::Offset(_) => 0,
+            };
+            self.wait(1, expected).await;
+            let answer =
+                self.inner.client.objects.get_opts(&path, options).await.map_err(|error| said(&error))?;
+            let object = Object::from(answer.meta.clone());
+            let wanted = answer.range.end.saturating_sub(answer.range.start);
+            if let GetRange::Bounded(asked) = &range
+                && answer.range != *asked
+            {
+                return Err(Said::Other(format!(
+                    "the answer has bytes {:?} in place of {asked:?}",
+                    answer.range
+                )));
+            }
+            let failed = match collect(answer.into_stream(), wanted).await {
+                Ok(bytes) if bytes.len() as u64 == wanted => return Ok((object, bytes)),
+                Ok(bytes) => Said::Short { got: bytes.len() as u64, wanted },
+                Err(said) => said,
+            };
+            if attempt >= CUT_RETRIES || !is_temporary(&failed) {
+                return Err(failed);
+            }
+            tokio::time::sleep(CUT_BACKOFF * 2_u32.pow(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Writes an object at once.
+    pub(crate) async fn put(&self, key: &str, content: Bytes, mode: PutMode) -> Result<(), Said> {
+        self.wait(1, content.len() as u64).await;
+        let path = path(key)?;
+        let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
+        let written = self.inner.client.objects.put_opts(&path, content.clone().into(), options).await;
+        match written.map_err(|error| said(&error)) {
+            Ok(_) => Ok(()),
+            // It may be ours: a repeated request finds what the first one wrote, whose answer was lost.
+            Err(Said::Exists | Said::Changed) if matches!(mode, PutMode::Create) => {
+                let there = self.inner.client.objects.get(&path).await.map_err(|error| said(&error))?;
+                let is_ours = there.meta.size == content.len() as u64
+                    && collect(there.into_stream(), content.len() as u64).await? == content;
+                if is_ours { Ok(()) } else { Err(Said::Exists) }
+            }
+            Err(said) => Err(said),
+        }
+    }
+}
+
+async fn collect(
+    mut stream: BoxStream<'static, object_store::Result<Bytes>>,
+    expected: u64,
+) -> Result<Bytes, Said> {
+    let mut all = BytesMut::new();
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| said(&error))?;
+        if all.is_empty() && piece.len() as u64 == expected {
+            return Ok(piece);
+        }
+        if (all.len() as u64).saturating_add(piece.len() as u64) > expected {
+            return Err(Said::Other(format!(
+                "the answer has more than the {expected} bytes that were asked for"
+            )));
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(all.freeze())
+}
+
+/// A key as the client takes it.
+pub(crate) fn path(key: &str) -> Result<Path, Said> {
+    Path::parse(key).map_err(|error| Said::Settings(format!("the key cannot be used: {error}")))
+}

@@ -1,0 +1,220 @@
+//! Something that can be read or written, and how it is reached.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use couchfile::read_at::FileBytes;
+use outcome::{Code, Failure, Lock, Result};
+
+use crate::bucket::Bucket;
+use crate::error::{Said, StoreError};
+use crate::keys::Keys;
+use crate::location::{Location, ObjectLocation, Service};
+use crate::opened::Opened;
+use crate::output::{Output, Reserved, Target};
+use crate::partial_file::PartialFile;
+use crate::reader::ObjectReader;
+use crate::settings::Settings;
+
+/// How stores are reached, and the connections to them.
+#[derive(Clone, Default)]
+pub struct Stores {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    settings: Settings,
+    buckets: Mutex<HashMap<(Service, String), Bucket>>,
+}
+
+impl Stores {
+    /// Reaches stores with these settings. No request is made.
+    pub fn new(settings: Settings) -> Self {
+        Self { inner: Arc::new(Inner { settings, buckets: Mutex::default() }) }
+    }
+
+    /// The bucket of an object. No request is made.
+    pub fn bucket(&self, object: &ObjectLocation) -> Result<Bucket, StoreError> {
+        let key = (object.service, object.bucket.clone());
+        if let Some(bucket) = self.inner.buckets.locked().get(&key) {
+            return Ok(bucket.clone());
+        }
+        let bucket = Bucket::connect(object.service, &object.bucket, &self.inner.settings)?;
+        self.inner.buckets.locked().insert(key, bucket.clone());
+        Ok(bucket)
+    }
+}
+
+/// Something that can be read or written, and how it is reached.
+#[derive(Clone, Default)]
+pub struct Place {
+    location: Location,
+    stores: Stores,
+    keys: Arc<Keys>,
+}
+
+impl Place {
+    /// A location that is reached like this.
+    pub fn new(location: Location, stores: Stores) -> Self {
+        Self { location, stores, keys: Arc::default() }
+    }
+
+    /// The same place with these keys.
+    #[must_use]
+    pub fn with_keys(self, keys: Arc<Keys>) -> Self {
+        Self { keys, ..self }
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The path, if it is a file.
+    pub fn path(&self) -> Option<&Path> {
+        self.location.path()
+    }
+
+    /// The same place for a process in another directory.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        match &self.location {
+            Location::Path(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                Self { location: Location::Path(path), ..self.clone() }
+            }
+            Location::Standard | Location::Object(_) => self.clone(),
+        }
+    }
+
+    /// Its bytes; `None` if it is not there or is a pipe.
+    pub fn length(&self) -> Result<Option<u64>> {
+        match &self.location {
+            Location::Standard => Ok(None),
+            Location::Path(path) => match std::fs::metadata(path) {
+                Ok(facts) => Ok(Some(facts.len()).filter(|_| facts.is_file())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Failure::io("look at", path, error)),
+            },
+            Location::Object(object) => {
+                Ok(self.stores.bucket(object)?.head(&object.key)?.map(|object| object.size))
+            }
+        }
+    }
+
+    /// The bucket, and the key or prefix in it; `None` if it is not in a store.
+    pub fn bucket(&self) -> Result<Option<(Bucket, String)>> {
+        match &self.location {
+            Location::Standard | Location::Path(_) => Ok(None),
+            Location::Object(object) => Ok(Some((self.stores.bucket(object)?, object.key.clone()))),
+        }
+    }
+
+    /// The place of this name, reached in the same way.
+    pub fn same_stores(&self, name: &str) -> Result<Self> {
+        Ok(Self { location: Location::parse(std::ffi::OsStr::new(name))?, ..self.clone() })
+    }
+
+    /// Opens it for reading, and decrypts it if it is encrypted.
+    pub fn open(&self) -> Result<Opened> {
+        self.keys.decrypt(self.open_as_it_is()?, &self.to_string())
+    }
+
+    fn open_as_it_is(&self) -> Result<Opened> {
+        match &self.location {
+            Location::Standard => Ok(Opened::Stream(Box::new(io::stdin()))),
+            Location::Path(path) => open_file(path),
+            Location::Object(object) => {
+                if object.key.is_empty() || object.key.ends_with('/') {
+                    return Err(no_key(object));
+                }
+                let reader = ObjectReader::open(&self.stores.bucket(object)?, &object.key)?;
+                let facts = reader.object();
+                let identity = format!("{} {} {:?}", facts.size, facts.modified, facts.etag);
+                Ok(Opened::Ranges { source: Arc::new(reader), identity })
+            }
+        }
+    }
+
+    /// Reserves it for writing. Refuses what exists already, unless it may be overwritten.
+    pub fn create(&self, overwrite: bool) -> Result<Output> {
+        Ok(Output { target: self.target(overwrite)?, name: self.to_string(), keys: Arc::clone(&self.keys) })
+    }
+
+    fn target(&self, overwrite: bool) -> Result<Target> {
+        match &self.location {
+            Location::Standard if io::IsTerminal::is_terminal(&io::stdout()) => Err(Failure::refused(
+                Code::new("CC-O18"),
+                "standard output is a terminal",
+                "Redirect standard output to a file or a program, or give the path of the archive.",
+            )),
+            Location::Standard => Ok(Target::Standard),
+            Location::Path(path) => Ok(Target::File(PartialFile::create(path, overwrite)?)),
+            Location::Object(object) => {
+                if object.key.is_empty() || object.key.ends_with('/') {
+                    return Err(no_key(object));
+                }
+                let bucket = self.stores.bucket(object)?;
+                if !overwrite && bucket.head(&object.key)?.is_some() {
+                    return Err(StoreError::new(object, "write it", Said::Exists).into());
+                }
+                Ok(Target::Object(Box::new(Reserved { bucket, key: object.key.clone(), overwrite })))
+            }
+        }
+    }
+}
+
+fn no_key(object: &ObjectLocation) -> Failure {
+    let folder = object.to_string();
+    Failure::refused(
+        Code::new("CC-O19"),
+        format!("{folder} names no object"),
+        format!("Give the complete key, for example {}/backup.tar.gz.", folder.trim_end_matches('/')),
+    )
+}
+
+fn open_file(path: &Path) -> Result<Opened> {
+    use std::os::unix::fs::MetadataExt as _;
+    let failed = |error| Failure::io("open", path, error);
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let facts = file.metadata().map_err(failed)?;
+    if !facts.is_file() {
+        return Ok(Opened::Stream(Box::new(file)));
+    }
+    let identity = format!("{:?}", (facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ino()));
+    Ok(Opened::Ranges { source: Arc::new(FileBytes::new(file).map_err(failed)?), identity })
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Self {
+        Self::new(Location::Path(path), Stores::default())
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        path.to_owned().into()
+    }
+}
+
+impl serde::Serialize for Place {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.location)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.location.fmt(f)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.location.fmt(f)
+    }
+}
