@@ -220,6 +220,11 @@ impl Advice for ArchiveError {
     fn into_failure(self) -> Failure {
         match self {
             Self::Visit(failure) => failure,
+            Self::Io { archive, doing, source } => match source.downcast::<Failure>() {
+                // It names the place itself.
+                Ok(failure) => failure,
+                Err(source) => Failure::new(Self::Io { archive, doing, source }),
+            },
             other => Failure::new(other),
         }
     }

@@ -38,12 +38,6 @@ pub(crate) struct Arguments {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct GlobalOptions {
-    #[command(flatten)]
-    store: StoreFlags,
-
-    #[command(flatten)]
-    keys: KeyFlags,
-
     /// Print results and errors as JSON on standard output.
     #[arg(long, global = true, display_order = 1000)]
     json: bool,
@@ -94,6 +88,13 @@ struct GlobalOptions {
     /// Print the version.
     #[arg(short = 'V', long, action = ArgAction::Version, display_order = 1007)]
     version: Option<bool>,
+
+    // Last, since what comes after a group would get its heading.
+    #[command(flatten)]
+    store: StoreFlags,
+
+    #[command(flatten)]
+    keys: KeyFlags,
 }
 
 fn after_long_help() -> String {

@@ -3,7 +3,7 @@
 mod indexed;
 mod sequential;
 
-use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, SequentialArchive, Visitor};
+use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, Visitor};
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::{Common, Failure, Result};
@@ -120,12 +120,8 @@ pub struct Visited {
 /// Fails if the file cannot be read, is not an archive, or was written by a newer couchcopy.
 pub fn open(place: &Place) -> Result<Box<dyn Source>> {
     let name = place.to_string();
-    let (archive, identity) = match place.open().map_err(|failure| unreadable(&name, failure))? {
-        Opened::Ranges { source, identity } => (archive::open_source(source, &name)?, identity),
-        Opened::Stream(stream) => {
-            (Archive::Sequential(SequentialArchive::from_reader(stream, &name)), String::new())
-        }
-    };
+    let Opened { source, identity } = place.open().map_err(|failure| unreadable(&name, failure))?;
+    let archive = archive::open_source(source, &name)?;
     Ok(match archive {
         Archive::Indexed(archive) => Box::new(Indexed::new(archive)),
         Archive::Sequential(archive) => Box::new(Sequential::new(archive, &identity)),

@@ -47,7 +47,7 @@ impl Advice for EncryptionError {
             Self::NoRecipients { .. } => Code::new("CC-K18"),
             Self::TooManyRecipients { .. } => Code::new("CC-K19"),
             Self::Abandoned { .. } => Code::new("CC-K20"),
-            Self::Bug(_) => Code::new("CC-G01"),
+            Self::Bug(what) => Failure::bug(*what).code(),
         }
     }
 

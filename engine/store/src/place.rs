@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::io::{self, IsTerminal as _, Seek as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +49,9 @@ impl Stores {
         Ok(bucket)
     }
 }
+
+/// What messages call standard input.
+const STANDARD_INPUT: &str = "standard input";
 
 /// Something that can be read or written, and how it is reached.
 #[derive(Clone, Default)]
@@ -126,7 +130,7 @@ impl Place {
 
     fn open_as_it_is(&self) -> Result<Opened> {
         match &self.location {
-            Location::Standard => Ok(Opened::Stream(Box::new(io::stdin()))),
+            Location::Standard => open_standard_input(),
             Location::Path(path) => open_file(path),
             Location::Object(object) => {
                 if object.key.is_empty() || object.key.ends_with('/') {
@@ -135,7 +139,7 @@ impl Place {
                 let reader = ObjectReader::open(&self.stores.bucket(object)?, &object.key)?;
                 let facts = reader.object();
                 let identity = format!("{} {} {:?}", facts.size, facts.modified, facts.etag);
-                Ok(Opened::Ranges { source: Arc::new(reader), identity })
+                Ok(Opened { source: Arc::new(reader), identity })
             }
         }
     }
@@ -147,7 +151,7 @@ impl Place {
 
     fn target(&self, overwrite: bool) -> Result<Target> {
         match &self.location {
-            Location::Standard if io::IsTerminal::is_terminal(&io::stdout()) => Err(Failure::refused(
+            Location::Standard if io::stdout().is_terminal() => Err(Failure::refused(
                 Code::new("CC-O18"),
                 "standard output is a terminal",
                 "Redirect standard output to a file or a program, or give the path of the archive.",
@@ -177,16 +181,58 @@ fn no_key(object: &ObjectLocation) -> Failure {
     )
 }
 
+/// A file that standard input was redirected from is read by ranges, as if it was named.
+fn open_standard_input() -> Result<Opened> {
+    let failed = |error| Failure::io("read", STANDARD_INPUT, error);
+    let mut input = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+    let is_at_start = input.stream_position().is_ok_and(|position| position == 0);
+    if is_at_start && input.metadata().map_err(failed)?.is_file() {
+        return Ok(Opened {
+            source: Arc::new(FileBytes::new(input).map_err(failed)?),
+            identity: String::new(),
+        });
+    }
+    if io::stdin().is_terminal() {
+        return Err(Failure::refused(
+            Code::new("CC-O23"),
+            "standard input is a terminal",
+            "Redirect standard input from a file or a program, or give the path of the archive.",
+        ));
+    }
+    spool(input, STANDARD_INPUT)
+}
+
+/// Keeps what comes from a pipe in a temporary file without a name, as it came: encrypted if it is encrypted. Whoever reads a
+/// backup reads it more than once.
+fn spool(mut from: impl io::Read, name: &str) -> Result<Opened> {
+    let folder = std::env::temp_dir();
+    let mut file =
+        tempfile::tempfile_in(&folder).map_err(|error| Failure::io("create a file in", &folder, error))?;
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => break,
+            Ok(length) => file
+                .write_all(piece.get(..length).unwrap_or_default())
+                .map_err(|error| Failure::io("write to a temporary file in", &folder, error))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::io("read", name, error)),
+        }
+    }
+    let source = FileBytes::new(file).map_err(|error| Failure::io("read", &folder, error))?;
+    Ok(Opened { source: Arc::new(source), identity: String::new() })
+}
+
 fn open_file(path: &Path) -> Result<Opened> {
     use std::os::unix::fs::MetadataExt as _;
     let failed = |error| Failure::io("open", path, error);
     let file = std::fs::File::open(path).map_err(failed)?;
     let facts = file.metadata().map_err(failed)?;
     if !facts.is_file() {
-        return Ok(Opened::Stream(Box::new(file)));
+        return spool(file, &path.display().to_string());
     }
     let identity = format!("{:?}", (facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ino()));
-    Ok(Opened::Ranges { source: Arc::new(FileBytes::new(file).map_err(failed)?), identity })
+    Ok(Opened { source: Arc::new(FileBytes::new(file).map_err(failed)?), identity })
 }
 
 impl From<PathBuf> for Place {

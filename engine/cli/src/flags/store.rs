@@ -1,10 +1,11 @@
 //! How archives in stores are reached, and the keys of encrypted ones.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
 use encryption::{Identities, Recipients};
 use outcome::{Code, Failure, Result};
 use serde::Deserialize;
@@ -108,5 +109,24 @@ fn read(file: &Path) -> Result<Settings> {
 
 /// Reads a location from an argument.
 pub(crate) fn location() -> impl TypedValueParser<Value = Location> {
-    OsStringValueParser::new().try_map(|text: OsString| Location::parse(&text))
+    LocationParser
+}
+
+/// Unlike the parsers of clap, it does not repeat an argument that it refuses: a URL may hold a password.
+#[derive(Clone)]
+struct LocationParser;
+
+impl TypedValueParser for LocationParser {
+    type Value = Location;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Location, clap::Error> {
+        Location::parse(value).map_err(|error| {
+            clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n")).with_cmd(command)
+        })
+    }
 }

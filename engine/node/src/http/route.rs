@@ -80,7 +80,10 @@ fn builder(
     address: Option<SocketAddr>,
     keeps: bool,
 ) -> Result<reqwest::ClientBuilder, String> {
-    let mut builder = reqwest::Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy();
+    // Fails only if it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder =
+        reqwest::Client::builder().timeout(ANSWER).connect_timeout(CONNECT).no_proxy().http1_only();
     if !keeps {
         builder = builder.pool_max_idle_per_host(0);
     }

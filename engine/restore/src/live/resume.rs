@@ -8,7 +8,7 @@ use cluster::{on_all, on_each};
 use node::Node;
 use outcome::report::{Reporter, Steps};
 use outcome::{Code, Failure, Result};
-use store::Place;
+use store::{Location, Place};
 
 use super::phases::Run;
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, undoing};
@@ -33,6 +33,13 @@ pub fn resume(
         Some(archive) => archive,
         None => options.archive.same_stores(&journal.archive)?,
     };
+    if *archive.location() == Location::Standard {
+        return Err(Failure::refused(
+            Code::new("CC-R59"),
+            "the archive of the interrupted restore came from standard input, which cannot be read again",
+            "Give the archive as a file or in a store: couchcopy restore --resume ARCHIVE NODE…",
+        ));
+    }
     if archive.length()?.unwrap_or_default() != journal.archive_bytes {
         return Err(Failure::refused(
             Code::new("CC-R38"),
