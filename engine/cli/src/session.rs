@@ -86,15 +86,14 @@ impl Session {
         cluster: Option<&Path>,
         recipients: Option<&RecipientFlags>,
     ) -> Result<Place> {
-        let stores = match self.stores.get() {
-            Some(stores) => stores.clone(),
-            None => {
-                let stores = Stores::new(self.options.store.settings(cluster)?);
-                self.stores.get_or_init(|| stores).clone()
-            }
+        let stores = if let Some(stores) = self.stores.get() {
+            stores
+        } else {
+            let stores = Stores::new(self.options.store.settings(cluster)?);
+            self.stores.get_or_init(|| stores)
         };
         let keys = self.options.keys.keys(recipients)?;
-        Ok(Place::new(location.clone(), stores).with_keys(Arc::new(keys)))
+        Ok(Place::new(location.clone(), stores.clone()).with_keys(Arc::new(keys)))
     }
 
     /// Prints a summary on standard error, because standard output holds something else.

@@ -27,7 +27,7 @@ pub fn open(
 ) -> Result<Arc<Snapshot>> {
     let options = OpenOptions { threads, only };
     let report = |what: &str| {
-        reporter.notice(&Notice { severity: Severity::Info, text: format!("{}: {what}", place) });
+        reporter.notice(&Notice { severity: Severity::Info, text: format!("{place}: {what}") });
     };
     Ok(Snapshot::open(place, &options, &report)?)
 }
@@ -43,7 +43,7 @@ fn open_database(
     snapshot.database(db)?.ok_or_else(|| {
         Failure::refused(
             Code::new("CC-C08"),
-            format!("{} holds no database {db}", place),
+            format!("{place} holds no database {db}"),
             "`couchcopy ls ARCHIVE` lists the databases.",
         )
     })

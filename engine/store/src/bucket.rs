@@ -66,7 +66,7 @@ pub(crate) struct Inner {
 impl Bucket {
     /// Prepares requests to a bucket. None is made.
     pub(crate) fn connect(service: Service, name: &str, settings: &Settings) -> Result<Self> {
-        let failed = |said| StoreError::new(format!("{}://{name}", service.scheme()), "connect", said);
+        let failed = |said| StoreError::new(&format!("{}://{name}", service.scheme()), "connect", said);
         let runtime = runtime().map_err(|error| failed(Said::Other(error.to_string())))?;
         let client = {
             let _inside = runtime.enter();
@@ -167,7 +167,7 @@ impl Bucket {
     }
 
     pub(crate) fn error(&self, key: &str, doing: impl Into<String>, said: Said) -> StoreError {
-        StoreError::new(self.location(key), doing, said)
+        StoreError::new(&self.location(key), doing, said)
     }
 
     /// Waits until so many requests and bytes are within the limits.

@@ -80,7 +80,7 @@ pub enum Said {
 }
 
 impl StoreError {
-    pub(crate) fn new(place: impl ToString, doing: impl Into<String>, said: Said) -> Self {
+    pub(crate) fn new(place: &impl ToString, doing: impl Into<String>, said: Said) -> Self {
         Self { place: place.to_string(), doing: doing.into(), said }
     }
 }
@@ -272,10 +272,11 @@ fn brief(text: &str) -> String {
     }
     let words: Vec<&str> = text
         .split_whitespace()
-        .map(|word| match word.contains("://") {
-            true => word.split(['?', '#']).next().unwrap_or_default(),
-            false => word,
-        })
+        .map(
+            |word| {
+                if word.contains("://") { word.split(['?', '#']).next().unwrap_or_default() } else { word }
+            },
+        )
         .collect();
     short(&words.join(" "), LONGEST).to_owned()
 }
@@ -315,7 +316,7 @@ mod tests {
             ("error sending request for url (http://h/?X=1): tcp connect error".to_owned(), "CC-O13"),
             ("Error performing PUT http://169.254.169.254/latest/api/token".to_owned(), "CC-O04"),
         ] {
-            let error = StoreError::new("s3://b/k", "read it", said(&generic(&text)));
+            let error = StoreError::new(&"s3://b/k", "read it", said(&generic(&text)));
             assert_eq!(error.code().to_string(), expected, "{text}");
         }
     }

@@ -22,12 +22,14 @@ const BLOCK: u64 = 256 << 10;
 const TAIL: u64 = 1536 << 10;
 /// The most blocks in one request that runs ahead of a reader.
 const WINDOW: u64 = 32;
-/// Blocks that are kept: 48 MiB.
-const KEPT: usize = 192;
+/// Bytes of a read that goes past the blocks, and of the requests that it makes: a quarter of what is kept.
+const MUCH: u64 = 8 << 20;
+/// Blocks that are kept: 32 MiB.
+const KEPT: usize = 128;
 /// Readers in order that are followed at once.
 const STREAMS: usize = 16;
-/// The most blocks that are asked for ahead at once: 32 MiB.
-const AHEAD: usize = 128;
+/// The most blocks that are asked for ahead at once: 16 MiB.
+const AHEAD: usize = 64;
 
 /// An object that is open for reading.
 pub(crate) struct ObjectReader {
@@ -197,6 +199,21 @@ impl Shared {
         });
     }
 
+    /// Reads more than is ever kept, past the blocks.
+    fn read_much(&self, mut buf: &mut [u8], mut offset: u64) -> Result<(), Said> {
+        while !buf.is_empty() {
+            let length = buf.len().min(MUCH as usize);
+            let (now, later) = buf.split_at_mut(length);
+            let range = GetRange::Bounded(offset..offset + length as u64);
+            let (_, bytes) =
+                self.bucket.run(self.bucket.range(&self.object.key, range, self.object.etag.as_deref()))?;
+            now.copy_from_slice(&bytes);
+            offset += length as u64;
+            buf = later;
+        }
+        Ok(())
+    }
+
     /// A block, once it is here.
     fn block(self: &Arc<Self>, number: u64) -> Result<Bytes, Said> {
         let mut state = self.state.locked();
@@ -211,7 +228,9 @@ impl Shared {
             let runs = state.ask(number, number + 1);
             if !runs.is_empty() {
                 drop(state);
-                runs.into_iter().for_each(|run| self.fetch(run));
+                for run in runs {
+                    self.fetch(run);
+                }
                 state = self.state.locked();
                 continue;
             }
@@ -230,6 +249,13 @@ impl ReadAt for ObjectReader {
         let Some(last_byte) = (offset + buf.len() as u64).checked_sub(1).filter(|_| !buf.is_empty()) else {
             return Ok(());
         };
+        let failed = |said| {
+            let doing = format!("read {} bytes at {offset}", last_byte - offset + 1);
+            io::Error::from(self.shared.bucket.error(&self.shared.object.key, doing, said))
+        };
+        if buf.len() as u64 > MUCH {
+            return self.shared.read_much(buf, offset).map_err(failed);
+        }
         let (first, last) = (offset / BLOCK, last_byte / BLOCK);
         let blocks = self.len().div_ceil(BLOCK);
         let runs = {
@@ -246,14 +272,13 @@ impl ReadAt for ObjectReader {
                 None => state.ask(first, last + 1),
             }
         };
-        runs.into_iter().for_each(|run| self.shared.fetch(run));
+        for run in runs {
+            self.shared.fetch(run);
+        }
         let mut rest = buf;
         let mut at = offset;
         for number in first..=last {
-            let block = self.shared.block(number).map_err(|said| {
-                let doing = format!("read {} bytes at {offset}", last_byte - offset + 1);
-                io::Error::from(self.shared.bucket.error(&self.shared.object.key, doing, said))
-            })?;
+            let block = self.shared.block(number).map_err(failed)?;
             let skip = (at - number * BLOCK) as usize;
             let here = block.get(skip..).unwrap_or_default();
             let length = here.len().min(rest.len());

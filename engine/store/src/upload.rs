@@ -111,13 +111,12 @@ impl Upload {
         if let Some(said) = self.failed.take() {
             return Err(self.error("write it", said));
         }
-        let done = match self.begun.is_some() {
-            true => self.complete(),
-            false => {
-                let content = Bytes::from(std::mem::take(&mut self.buffer));
-                let mode = if self.overwrite { PutMode::Overwrite } else { PutMode::Create };
-                self.bucket.run(self.bucket.put(&self.key, content, mode))
-            }
+        let done = if self.begun.is_some() {
+            self.complete()
+        } else {
+            let content = Bytes::from(std::mem::take(&mut self.buffer));
+            let mode = if self.overwrite { PutMode::Overwrite } else { PutMode::Create };
+            self.bucket.run(self.bucket.put(&self.key, content, mode))
         };
         done.map_err(|said| self.error("complete it", said))?;
         self.begun = None;

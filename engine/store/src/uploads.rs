@@ -42,7 +42,8 @@ struct Page {
 #[serde(rename_all = "PascalCase")]
 struct Upload {
     key: String,
-    upload_id: String,
+    #[serde(rename = "UploadId")]
+    id: String,
     #[serde(default)]
     initiated: String,
 }
@@ -106,7 +107,7 @@ impl Bucket {
             let last = (page.next_key_marker, page.next_upload_id_marker);
             found.extend(page.upload.into_iter().map(|upload| Unfinished {
                 key: upload.key,
-                id: upload.upload_id,
+                id: upload.id,
                 begun: upload.initiated,
             }));
             if !page.is_truncated || last.0.is_empty() || after.as_ref() == Some(&last) {
@@ -143,7 +144,7 @@ mod tests {
         .unwrap();
         assert!(page.is_truncated);
         let keys: Vec<_> =
-            page.upload.iter().map(|upload| (upload.key.as_str(), upload.upload_id.as_str())).collect();
+            page.upload.iter().map(|upload| (upload.key.as_str(), upload.id.as_str())).collect();
         assert_eq!(keys, [("a", "1"), ("k", "2")]);
     }
 }

@@ -1,5 +1,7 @@
 //! `couchcopy clean`.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use outcome::{Code, Failure, Result};
@@ -89,10 +91,11 @@ impl Clean {
             };
             if !cleaned.kept.is_empty() {
                 let n = count(cleaned.kept.len() as u64, "unfinished upload", "unfinished uploads");
-                text.push_str(&format!(
+                let _ = write!(
+                    text,
                     "kept {n} that began in the last {} hours (--unfinished-for)\n",
                     self.unfinished_for
-                ));
+                );
             }
             text
         });

@@ -43,7 +43,7 @@ pub fn resume(
     if archive.length()?.unwrap_or_default() != journal.archive_bytes {
         return Err(Failure::refused(
             Code::new("CC-R38"),
-            format!("{} does not exist or is not the archive that is being restored", archive),
+            format!("{archive} does not exist or is not the archive that is being restored"),
             "Give the archive of the interrupted restore: couchcopy restore --resume ARCHIVE NODE…",
         ));
     }
