@@ -91,9 +91,9 @@ impl Clean {
             };
             if !cleaned.kept.is_empty() {
                 let n = count(cleaned.kept.len() as u64, "unfinished upload", "unfinished uploads");
-                let _ = write!(
+                let _ = writeln!(
                     text,
-                    "kept {n} that began in the last {} hours (--unfinished-for)\n",
+                    "kept {n} that began in the last {} hours (--unfinished-for)",
                     self.unfinished_for
                 );
             }
