@@ -39,7 +39,7 @@ impl Couchcopy {
             }
         }
         // No test asks a machine's own identity.
-        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/nonexistent");
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", "/dev/null");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
