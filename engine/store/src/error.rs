@@ -198,11 +198,9 @@ pub(crate) fn said(error: &object_store::Error) -> Said {
         "SlowDown" | "ServiceUnavailable" | "ServerBusy" | "InternalError" => return Said::Busy(brief),
         _ => {}
     }
-    let lower = text.to_ascii_lowercase();
+    let lower = without_keys(&text).to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
-    if has(&["object lock", "object is locked", "worm", "retention policy"]) {
-        return Said::Locked(brief);
-    }
+    let is_locked = || has(&["object lock", "object is locked", "worm", "retention policy"]);
     match error {
         object_store::Error::NotFound { .. }
             if has(&["bucket does not exist", "container does not exist"]) =>
@@ -212,6 +210,9 @@ pub(crate) fn said(error: &object_store::Error) -> Said {
         object_store::Error::NotFound { .. } => Said::NoObject,
         object_store::Error::AlreadyExists { .. } => Said::Exists,
         object_store::Error::Precondition { .. } => Said::Changed,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Generic { .. } if is_locked() => {
+            Said::Locked(brief)
+        }
         object_store::Error::PermissionDenied { .. } => Said::Denied(brief),
         object_store::Error::Unauthenticated { .. } => Said::Credentials(brief),
         _ if has(&["169.254.169.254", "metadata.google.internal", "/metadata/", "credential"]) => {
@@ -251,6 +252,20 @@ fn chain(error: &dyn Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// The text without what a user has chosen: a key may hold any word. Addresses of identities stay.
+fn without_keys(text: &str) -> String {
+    let is_chosen =
+        |word: &&str| word.contains('/') && !word.contains("169.254.169.254") && !word.contains("metadata");
+    let mut words: Vec<&str> = text.split_whitespace().filter(|word| !is_chosen(word)).collect();
+    // "Object at location KEY not found", "for path KEY:".
+    for place in ["location", "path"] {
+        if let Some(at) = words.iter().position(|word| *word == place).filter(|at| at + 1 < words.len()) {
+            words.remove(at + 1);
+        }
+    }
+    words.join(" ")
 }
 
 /// What a store says in a few words. Addresses lose their query, which may hold a signature, and of a longer answer only code and
@@ -319,6 +334,22 @@ mod tests {
             let error = StoreError::new(&"s3://b/k", "read it", said(&generic(&text)));
             assert_eq!(error.code().to_string(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_is_not_taken_for_an_answer() {
+        let missing = |path: &str| object_store::Error::NotFound { path: path.into(), source: "404".into() };
+        assert_eq!(said(&missing("bookworm.tar.gz")), Said::NoObject);
+        let denied =
+            |path: &str| object_store::Error::PermissionDenied { path: path.into(), source: "403".into() };
+        assert!(matches!(said(&denied("bookworm.tar.gz")), Said::Denied(_)));
+        assert!(matches!(said(&denied("old/bookworm.tar.gz")), Said::Denied(_)));
+        let odd = generic("unexpected answer of http://host/bucket/connection-timeout.tar.gz");
+        assert!(matches!(said(&odd), Said::Other(_)));
+        let locked = generic(
+            "status code: 403: <Error><Code>AccessDenied</Code><Message>Object is WORM protected</Message></Error>",
+        );
+        assert!(matches!(said(&locked), Said::Locked(_)));
     }
 
     #[test]
