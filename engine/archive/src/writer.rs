@@ -63,6 +63,18 @@ pub struct Progress {
     pub archive_bytes: u64,
 }
 
+impl Progress {
+    /// What was added since `before`, which [`ArchiveWriter::added`] gave. 0 as long as what was added before is not written yet.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            entries: self.entries.saturating_sub(before.entries),
+            content_bytes: self.content_bytes.saturating_sub(before.content_bytes),
+            archive_bytes: self.archive_bytes.saturating_sub(before.archive_bytes),
+        }
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written<W> {
@@ -171,6 +183,17 @@ impl<W: Write + Send> ArchiveWriter<W> {
             }
             .run(sources)
         })
+    }
+
+    /// What has been added. Unlike the progress that [`Self::add_all`] reports, it includes small entries that wait for others, which
+    /// one member will hold.
+    pub fn added(&self) -> Progress {
+        let waiting = self.pack.sizes();
+        Progress {
+            entries: self.output.progress.entries + waiting.len() as u64,
+            content_bytes: self.output.progress.content_bytes + waiting.sum::<u64>(),
+            ..self.output.progress
+        }
     }
 
     /// Writes manifest, table of contents and footer, and flushes. `summary` goes into the table of contents.

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use archive::{ArchiveError, IndexedArchive, Location};
 use common::{Contents, Counting, bytes, metadata, write};
 use couchfile::read_at::ReadAt;
@@ -30,7 +32,9 @@ fn what_is_read_is_the_content_whatever_is_read() {
         let content = bytes(9, size);
         let archive = open(archive(&content));
         for (threads, reads) in [(1, 0), (1, 5), (3, 1000)] {
-            let reader = archive.open_to_verify(NAME).unwrap().unwrap();
+            let verified = AtomicU64::new(0);
+            let count = |bytes| _ = verified.fetch_add(bytes, Ordering::Relaxed);
+            let reader = archive.open_to_verify(NAME, &count).unwrap().unwrap();
             assert_eq!(ReadAt::len(&reader), size as u64);
             std::thread::scope(|scope| {
                 for thread in 0..threads {
@@ -46,6 +50,7 @@ fn what_is_read_is_the_content_whatever_is_read() {
                 }
             });
             reader.finish(threads).unwrap();
+            assert_eq!(verified.into_inner(), size as u64, "every byte is reported once");
         }
     }
 }
@@ -53,8 +58,8 @@ fn what_is_read_is_the_content_whatever_is_read() {
 #[test]
 fn small_and_missing_entries_are_none() {
     let archive = open(archive(&bytes(9, 3 * CHUNK)));
-    assert!(archive.open_to_verify("data/_dbs.couch").unwrap().is_none());
-    assert!(archive.open_to_verify("data/shards/x").unwrap().is_none());
+    assert!(archive.open_to_verify("data/_dbs.couch", &|_| {}).unwrap().is_none());
+    assert!(archive.open_to_verify("data/shards/x", &|_| {}).unwrap().is_none());
 }
 
 /// Every chunk is decompressed once if it is read in order.
@@ -66,7 +71,7 @@ fn the_archive_is_read_once() {
     let members = header + chunks.iter().map(|length| u64::from(*length)).sum::<u64>();
     archive.open(NAME).unwrap();
     source.take_count();
-    let reader = archive.open_to_verify(NAME).unwrap().unwrap();
+    let reader = archive.open_to_verify(NAME, &|_| {}).unwrap().unwrap();
     let mut buf = vec![0; 100];
     for at in (0..30 * CHUNK).step_by(300) {
         reader.read_exact_at(&mut buf, at as u64).unwrap();
@@ -86,7 +91,7 @@ fn damage_is_found_in_what_is_read_and_in_what_is_not() {
         damaged[(offset + u64::from(length) / 2) as usize] ^= 4;
         offset += u64::from(length);
         for read in [false, true] {
-            let reader = open(damaged.clone()).open_to_verify(NAME).unwrap().unwrap();
+            let reader = open(damaged.clone()).open_to_verify(NAME, &|_| {}).unwrap().unwrap();
             if read {
                 let mut buf = [0; 10];
                 let error = reader.read_exact_at(&mut buf, (index * CHUNK) as u64).unwrap_err();
@@ -132,7 +137,7 @@ fn content_with_another_hash_is_refused() {
             let mut mixed = intact.clone();
             let (at, taken) = (offsets.0 as usize, offsets.1 as usize);
             mixed[at..at + length as usize].copy_from_slice(&swapped[taken..taken + length as usize]);
-            let reader = open(mixed).open_to_verify(NAME).unwrap().unwrap();
+            let reader = open(mixed).open_to_verify(NAME, &|_| {}).unwrap().unwrap();
             let error = reader.finish(1).unwrap_err();
             assert!(error.to_string().contains("hash"), "{index}: {error}");
             return;

@@ -27,29 +27,45 @@ pub(super) struct Leftovers {
     piles: BTreeMap<(LeftOutKind, String, String), Vec<Found>>,
 }
 
+/// The files of all nodes.
+pub(super) struct Listing {
+    /// Those that belong to no saved database.
+    pub(super) leftovers: Leftovers,
+    /// Bytes of the planned copies of all shards, if the files of all nodes can be listed.
+    pub(super) shard_bytes: Option<u64>,
+}
+
 impl Leftovers {
     /// Lists the files of all nodes and keeps those that are not in the plan.
-    pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Self> {
+    pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Listing> {
         // Most files are planned, and need no more than one look.
         let planned: HashMap<&str, &[u16]> =
             plan.shards.iter().map(|shard| (shard.path.as_str(), &*shard.folders)).collect();
-        let find = |number: usize, folder: &NodeFolder| -> Result<Vec<_>> {
-            let mut found = Vec::new();
-            list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
-                let is_planned = planned.get(path).is_some_and(|folders| folders.contains(&(number as u16)));
-                if !is_planned && let Some(key) = classify(path, folders, plan) {
+        let find = |number: usize, folder: &NodeFolder| -> Result<(Vec<_>, Option<u64>)> {
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            let is_listed = list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
+                let holders = planned.get(path).copied().unwrap_or_default();
+                if holders.first() == Some(&(number as u16)) {
+                    bytes += size();
+                }
+                if !holders.contains(&(number as u16))
+                    && let Some(key) = classify(path, folders, plan)
+                {
                     found.push((key, (number as u16, path.to_owned(), size())));
                 }
             })?;
-            Ok(found)
+            Ok((found, is_listed.then_some(bytes)))
         };
         let mut piles: BTreeMap<_, Vec<Found>> = BTreeMap::new();
+        let mut shard_bytes = Some(0);
         for found in parallel::all_at_once(folders, find) {
-            for (key, file) in found? {
+            let (found, bytes) = found?;
+            shard_bytes = shard_bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
+            for (key, file) in found {
                 piles.entry(key).or_default().push(file);
             }
         }
-        Ok(Self { piles })
+        Ok(Listing { leftovers: Self { piles }, shard_bytes })
     }
 
     /// Fails if the shard maps name no database although there are shards: the maps were lost, and an empty archive would look
@@ -169,17 +185,18 @@ fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
 /// Receives a file's path below the data directory and a function that returns its size in bytes.
 type Each<'e> = dyn FnMut(&str, &dyn Fn() -> u64) + 'e;
 
-/// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it.
-fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<()> {
+/// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it. `false` if they cannot be listed.
+fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<bool> {
     let Some(files) = folder.origin.far() else {
         walk(&folder.path, "shards", each)?;
-        return walk_beside(&folder.path, &mut |path, size| {
+        walk_beside(&folder.path, &mut |path, size| {
             if path.ends_with(ENDING) {
                 each(path, size);
             }
-        });
+        })?;
+        return Ok(true);
     };
-    let Some(streams) = files.streams() else { return Ok(()) };
+    let Some(streams) = files.streams() else { return Ok(false) };
     let mut add = |below: &str, only_databases: bool| -> Result<()> {
         let listed = streams.find(&folder.path.join(below))?;
         let wanted = listed.into_iter().filter(|file| {
@@ -201,7 +218,7 @@ fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<()> {
     for entry in beside.filter(|entry| is_old_database(&entry.name)) {
         each(&entry.name, &|| entry.size);
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Whether a directory next to `shards` may hold databases of CouchDB 1.x with a `/` in their names.

@@ -17,11 +17,10 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::node::NodeFiles;
-use outcome::report::Reporter;
+use outcome::report::{Counter, Reporter};
 use outcome::{Code, Failure, Result, parallel, sync_folder};
 
 use crate::folder::NodeFolder;
@@ -199,12 +198,8 @@ pub(super) fn update(
         }
     }
     reporter.phase("updating the mirror", Some(total));
-    let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-    let step = |more_files: u64, more_bytes: u64| {
-        let files = files.fetch_add(more_files, Ordering::Relaxed) + more_files;
-        let bytes = bytes.fetch_add(more_bytes, Ordering::Relaxed) + more_bytes;
-        reporter.advance(files, bytes);
-    };
+    let progress = Counter::new(reporter);
+    let step = |files, bytes| progress.add(files, bytes);
     parallel::all_at_once(folders, |number, folder| -> Result<()> {
         let Some(mirror) = folder.origin.mirror() else { return Ok(()) };
         let (views, shards) = (&of_views[number], &of_shards[number]);

@@ -67,9 +67,14 @@ pub trait Files: Send + Sync {
     fn open(&self, name: &str) -> Result<Option<OpenFile>>;
 
     /// Opens a large file that the visitor of [`Source::verify`] has left out, to be verified while it is read; `None` if there is no
-    /// large file of this name, or if files are verified before they can be opened.
-    fn open_to_verify(&self, name: &str) -> Result<Option<Box<dyn FileToVerify>>> {
-        let _ = name;
+    /// large file of this name, or if files are verified before they can be opened. `progress` is called with numbers of bytes that
+    /// are verified: in the end, with all bytes of the file.
+    fn open_to_verify<'p>(
+        &self,
+        name: &str,
+        progress: &'p (dyn Fn(u64) + Sync),
+    ) -> Result<Option<Box<dyn FileToVerify + 'p>>> {
+        let _ = (name, progress);
         Ok(None)
     }
 

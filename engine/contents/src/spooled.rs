@@ -8,7 +8,7 @@ use archive::{EntryInfo, Facts, LargeSink, METADATA, Visitor};
 use couchfile::data_dir::DataFile;
 use couchfile::read_at::ReadAt;
 use outcome::Result;
-use outcome::report::Reporter;
+use outcome::report::{Counter, Reporter};
 
 use crate::metadata::Metadata;
 use crate::root::Root;
@@ -57,7 +57,7 @@ impl SpooledFiles {
             backup: source.name(),
             wanted,
             state: Mutex::default(),
-            reporter,
+            progress: Counter::new(reporter),
         };
         let visited = source.visit(threads, &|_| true, &pass)?;
         let state = pass.state.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -124,8 +124,6 @@ struct State {
     root: Root,
     /// Where the spool ends.
     end: u64,
-    seen: u64,
-    bytes: u64,
 }
 
 struct Pass<'a> {
@@ -133,16 +131,13 @@ struct Pass<'a> {
     backup: &'a str,
     wanted: &'a (dyn Fn(&DataFile) -> bool + Sync),
     state: Mutex<State>,
-    reporter: &'a dyn Reporter,
+    progress: Counter<'a>,
 }
 
 impl Pass<'_> {
     /// Reserves space for a file in the spool; returns its offset there. `None` if the file is not wanted.
     fn place(&self, entry: &EntryInfo<'_>) -> Result<Option<u64>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.seen += 1;
-        state.bytes += entry.size;
-        self.reporter.advance(state.seen, state.bytes);
         let Some(file) = state.root.file(self.backup, entry.name)? else {
             state.ignored += 1;
             return Ok(None);
@@ -167,6 +162,7 @@ impl Visitor for Pass<'_> {
             }
             return Ok(());
         }
+        self.progress.add(1, entry.size);
         if let Some(offset) = self.place(entry)? {
             self.spool.put(offset, content)?;
         }
@@ -174,20 +170,25 @@ impl Visitor for Pass<'_> {
     }
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>> {
-        let Some(begin) = self.place(entry)? else { return Ok(None) };
-        Ok(Some(Box::new(Large { spool: &self.spool, begin })))
+        let Some(begin) = self.place(entry)? else {
+            self.progress.add(1, entry.size);
+            return Ok(None);
+        };
+        self.progress.add(1, 0);
+        Ok(Some(Box::new(Large { pass: self, begin })))
     }
 }
 
 /// A large file on its way into the spool.
-struct Large<'s> {
-    spool: &'s Spool,
+struct Large<'p> {
+    pass: &'p Pass<'p>,
     begin: u64,
 }
 
 impl LargeSink for Large<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.spool.put(self.begin.saturating_add(offset), bytes)
+        self.pass.progress.add(0, bytes.len() as u64);
+        self.pass.spool.put(self.begin.saturating_add(offset), bytes)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {

@@ -188,14 +188,17 @@ fn a_large_file_is_verified_while_it_is_read() -> Result {
         let Some(by_name) = source.files() else { return Ok(()) };
         for (path, content) in files(0).into_iter().filter(|(path, _)| path.contains("/large.")) {
             let name = format!("{}{path}", by_name.root());
-            let file = by_name.open_to_verify(&name)?.ok_or("it is not there")?;
+            let file = by_name.open_to_verify(&name, &|_| {})?.ok_or("it is not there")?;
             let mut piece = vec![0; 100_000];
             file.read_exact_at(&mut piece, 1 << 20)?;
             assert_eq!(piece, content[1 << 20..][..piece.len()], "{path}");
             file.finish(2)?;
         }
-        assert!(by_name.open_to_verify(&format!("{}_dbs.couch", by_name.root()))?.is_none(), "it is small");
-        assert!(by_name.open_to_verify("other")?.is_none());
+        assert!(
+            by_name.open_to_verify(&format!("{}_dbs.couch", by_name.root()), &|_| {})?.is_none(),
+            "it is small"
+        );
+        assert!(by_name.open_to_verify("other", &|_| {})?.is_none());
         Ok(())
     })
 }

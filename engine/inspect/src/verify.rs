@@ -93,7 +93,7 @@ pub fn verify(place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<
     let mapped = check_maps(&contents, &mut result)?;
     reporter.timing("shard maps compared with the files", begun.elapsed().as_secs_f64());
     let total = contents.shards.len() + contents.views.values().map(Vec::len).sum::<usize>() + 1;
-    reporter.phase("verifying", Some(total as u64));
+    reporter.phase_of_bytes("verifying", Some(total as u64), Some(contents.content_bytes));
     let begun = Instant::now();
     let visitor = visitor::Checker::new(&contents, &mapped, result, threads, reporter);
     contents.source.verify(threads, &visitor)?;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use archive::{Facts, IndexedArchive, Progress, Replacement, WriterOptions};
 use contents::{ArchivedMaps, BackupSummary, FileProblem, Metadata, Program, no_maps, unusable};
+use couchfile::read_at::ReadAt;
 use couchfile::writer::random_uuid;
 use outcome::report::Reporter;
 use outcome::{Result, parallel};
@@ -113,15 +114,22 @@ fn copy(
     reporter: &dyn Reporter,
 ) -> Result<UnbrandResult> {
     let summary = BackupSummary::of(&archive.toc().summary).unwrap_or_default();
+    let mut replaced_bytes = 0;
     let old = match archive.find(archive::METADATA)? {
-        Some(entry) => Metadata::from_yaml(&archive.read(&entry, 1 << 20)?),
+        Some(entry) => {
+            replaced_bytes += entry.size;
+            Metadata::from_yaml(&archive.read(&entry, 1 << 20)?)
+        }
         None => None,
     };
     let entry = archive.find(archive::DBS)?.ok_or_else(|| no_maps(archive.name()))?;
+    replaced_bytes += entry.size;
     let old_maps = ArchivedMaps::new(Box::new(archive.open_entry(&entry)?))?;
     reporter.phase("rewriting the shard maps", None);
     let maps = maps::write(&old_maps, &node, &summary.deleted_meanwhile, options)?;
     let description = described(old, &node).to_yaml().into_bytes();
+    let new_bytes = maps.content.len() as u64 + description.len() as u64;
+    let bytes = archive.toc().bytes.saturating_sub(replaced_bytes).saturating_add(new_bytes);
     let replacements = vec![
         Replacement {
             name: archive::METADATA.to_owned(),
@@ -136,7 +144,7 @@ fn copy(
             data: Box::new(maps.content),
         },
     ];
-    reporter.phase("copying", Some(archive.toc().entries));
+    reporter.phase_of_bytes("copying", Some(archive.toc().entries), Some(bytes));
     let told = |progress: Progress| reporter.advance(progress.entries, progress.content_bytes);
     let written = archive::rewrite(
         archive,

@@ -29,10 +29,18 @@ pub enum Severity {
 
 /// Receives progress and notices. Called from several threads.
 pub trait Reporter: Sync {
-    /// A phase begins. `total` is the number of items that [`Reporter::advance`] will report, if it is known.
-    fn phase(&self, name: &str, total: Option<u64>);
+    /// A phase begins whose bytes are not known beforehand. `items` is the number of items that [`Reporter::advance`] will report,
+    /// if it is known.
+    fn phase(&self, name: &str, items: Option<u64>) {
+        self.phase_of_bytes(name, items, None);
+    }
 
-    /// Items and bytes of the current phase that are done, counted from its beginning.
+    /// A phase begins. `items` and `bytes` are the numbers that [`Reporter::advance`] will report at its end, as far as they are
+    /// known. Files that change in the meantime can make the phase end above or below them.
+    fn phase_of_bytes(&self, name: &str, items: Option<u64>, bytes: Option<u64>);
+
+    /// Items and bytes of the current phase that are done, counted from its beginning. Of a large item, bytes are reported while it
+    /// is worked on.
     fn advance(&self, items: u64, bytes: u64);
 
     /// A notice for the user.
@@ -59,6 +67,27 @@ pub fn timed<T>(reporter: &dyn Reporter, what: &str, work: impl FnOnce() -> T) -
     let done = work();
     reporter.timing(what, begun.elapsed().as_secs_f64());
     done
+}
+
+/// Counts what is done in a phase, whichever thread does it, and reports it.
+pub struct Counter<'r> {
+    reporter: &'r dyn Reporter,
+    items: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl<'r> Counter<'r> {
+    /// Counts from 0 and reports to `reporter`.
+    pub fn new(reporter: &'r dyn Reporter) -> Self {
+        Self { reporter, items: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    /// So many more items and bytes are done.
+    pub fn add(&self, items: u64, bytes: u64) {
+        let items = self.items.fetch_add(items, Ordering::Relaxed) + items;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.reporter.advance(items, bytes);
+    }
 }
 
 /// Counts the steps of a change, whichever node, database and thread they belong to, so that tests can end it after each.
@@ -89,7 +118,7 @@ impl<'r> Steps<'r> {
 pub struct Silent;
 
 impl Reporter for Silent {
-    fn phase(&self, _: &str, _: Option<u64>) {}
+    fn phase_of_bytes(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
     fn advance(&self, _: u64, _: u64) {}
     fn notice(&self, _: &Notice) {}
     fn timing(&self, _: &str, _: f64) {}

@@ -215,7 +215,7 @@ pub(crate) fn write(
         maps::write(contents, plan, options, destinations)?;
         reporter.timing("maps rewritten", begun.elapsed().as_secs_f64());
     }
-    reporter.phase("restoring", Some(plan.shards.len() as u64));
+    reporter.phase_of_bytes("restoring", Some(plan.shards.len() as u64), Some(plan.content_bytes));
     let begun = Instant::now();
     let writer = visitor::Writer::new(contents, plan, options, destinations, reporter);
     flusher::flushing(destinations, || contents.source.visit(threads, &|name| writer.wants(name), &writer))??;

@@ -96,8 +96,8 @@ impl SnapshotDatabase {
     }
 
     /// The same database with its files unpacked into temporary files without names, which are removed with it. `None` if
-    /// `go_on`, which is called after every MiB, ended the unpacking.
-    pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn() -> bool + Sync)) -> Result<Option<Self>> {
+    /// `go_on`, which is called with the number of bytes of every piece of 1 MiB that is unpacked, ended the unpacking.
+    pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn(u64) -> bool + Sync)) -> Result<Option<Self>> {
         let closed = |shard: &Shard| Shard { name: shard.name.clone(), file: OnceLock::new() };
         let copy = Self {
             snapshot: Arc::clone(&self.snapshot),

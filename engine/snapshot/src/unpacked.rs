@@ -16,13 +16,13 @@ use crate::error::Result;
 const PIECE: u64 = 1 << 20;
 
 /// Copies the file of each of `count` shards to a temporary file without a name and hands it to `take`, on as many threads as
-/// there are cores. `false` if `go_on`, which is called between two pieces, ended the copying.
+/// there are cores. `false` if `go_on`, which is called with the number of bytes of each copied piece, ended the copying.
 pub(crate) fn unpack(
     database: &SnapshotDatabase,
     count: usize,
     folder: &Path,
     take: &(dyn Fn(usize, Database<AnySource>) + Sync),
-    go_on: &(dyn Fn() -> bool + Sync),
+    go_on: &(dyn Fn(u64) -> bool + Sync),
 ) -> Result<bool> {
     let next = AtomicUsize::new(0);
     let work = || -> Result<bool> {
@@ -56,16 +56,13 @@ fn copy(
     database: &SnapshotDatabase,
     number: usize,
     folder: &Path,
-    go_on: &dyn Fn() -> bool,
+    go_on: &dyn Fn(u64) -> bool,
 ) -> Result<Option<Database<AnySource>>> {
     let from = database.file(number)?.source();
     let spool = Spool::within(folder)?;
     let mut piece = vec![0; PIECE.min(from.len()) as usize];
     let mut offset = 0;
     while offset < from.len() {
-        if !go_on() {
-            return Ok(None);
-        }
         let length = (from.len() - offset).min(PIECE);
         let piece = &mut piece[..length as usize];
         from.read_exact_at(piece, offset).map_err(|source| {
@@ -73,6 +70,9 @@ fn copy(
         })?;
         spool.put(offset, piece)?;
         offset += length;
+        if !go_on(length) {
+            return Ok(None);
+        }
     }
     let bytes: AnySource = Box::new(spool.content()?);
     Ok(Some(Database::open(bytes).map_err(|e| database.damaged(number, e))?))

@@ -50,11 +50,6 @@ impl Output {
         let encrypting = self.keys.recipients.encrypt(&self.name, kind)?;
         Ok(Writing(Content::Encrypted(Box::new(encrypting))))
     }
-
-    /// Whether [`Output::begin`] can use an estimate of the size.
-    pub fn wants_size(&self) -> bool {
-        matches!(self.target, Target::Object(_))
-    }
 }
 
 /// Something that is being written.

@@ -112,11 +112,16 @@ impl IndexedArchive {
     }
 
     /// Opens the large data entry of this name to be read completely, which verifies its hash on the way; `None` if there is none
-    /// or it is a small one.
-    pub fn open_to_verify(&self, name: &str) -> Result<Option<VerifyingReader>> {
+    /// or it is a small one. `progress` is called with the number of bytes of each chunk when the chunk is hashed: in the end, with
+    /// all bytes of the entry.
+    pub fn open_to_verify<'p>(
+        &self,
+        name: &str,
+        progress: &'p (dyn Fn(u64) + Sync),
+    ) -> Result<Option<VerifyingReader<'p>>> {
         match self.indexed(name)? {
             Some(entry) if matches!(entry.at, Location::Large { .. }) => {
-                VerifyingReader::open(&self.inner, &entry).map(Some)
+                VerifyingReader::open(&self.inner, &entry, progress).map(Some)
             }
             _ => Ok(None),
         }

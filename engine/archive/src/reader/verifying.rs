@@ -26,13 +26,15 @@ const SPARE: usize = 4;
 /// A chunk is hashed when it is read for the first time. [`Self::finish`] reads the chunks that nobody has read and compares the
 /// hash with the manifest's, so each chunk is decompressed once if reads that are close together in the file are close together
 /// in time.
-pub struct VerifyingReader {
+pub struct VerifyingReader<'p> {
     chunks: Chunks,
     blake3: blake3::Hash,
     kept: Mutex<Kept>,
     hashed: Mutex<Hashed>,
     /// The first error, which [`Self::finish`] returns.
     failure: Mutex<Option<ArchiveError>>,
+    /// Called with the bytes of each chunk when it is hashed.
+    progress: &'p (dyn Fn(u64) + Sync),
 }
 
 /// A chunk, once somebody has read it; `None` if that failed.
@@ -49,8 +51,12 @@ struct Hashed {
     hashes: ChunkHashes,
 }
 
-impl VerifyingReader {
-    pub(super) fn open(archive: &Arc<Shared>, entry: &Entry) -> Result<Self> {
+impl<'p> VerifyingReader<'p> {
+    pub(super) fn open(
+        archive: &Arc<Shared>,
+        entry: &Entry,
+        progress: &'p (dyn Fn(u64) + Sync),
+    ) -> Result<Self> {
         let chunks = Chunks::open(archive, entry)?;
         let begun = vec![false; chunks.count()];
         Ok(Self {
@@ -59,6 +65,7 @@ impl VerifyingReader {
             kept: Mutex::new(Kept { slots: Recent::new(KEPT), spare: Vec::new() }),
             hashed: Mutex::new(Hashed { begun, hashes: ChunkHashes::default() }),
             failure: Mutex::default(),
+            progress,
         })
     }
 
@@ -109,6 +116,7 @@ impl VerifyingReader {
         let hash =
             hash_chunk(offset, content).ok_or_else(|| self.chunks.contradiction("it has an empty chunk"))?;
         self.hashed.locked().hashes.add(index as u64, hash);
+        (self.progress)(content.len() as u64);
         Ok(())
     }
 
@@ -154,7 +162,7 @@ impl VerifyingReader {
     }
 }
 
-impl ReadAt for VerifyingReader {
+impl ReadAt for VerifyingReader<'_> {
     fn len(&self) -> u64 {
         self.chunks.size()
     }

@@ -39,6 +39,11 @@ impl Pack {
         full
     }
 
+    /// The sizes of the entries in the member.
+    pub(super) fn sizes(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.entries.iter().map(|entry| entry.size)
+    }
+
     /// Closes the member, if there is anything in it.
     pub(super) fn close(&mut self) -> Option<ClosedPack> {
         if self.entries.is_empty() {

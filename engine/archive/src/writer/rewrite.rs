@@ -160,7 +160,7 @@ impl<W: Write + Send> Rewriter<'_, W> {
         }
         self.writer.flush_pack()?;
         let new = self.writer.output.progress.archive_bytes;
-        self.copy(member.offset, member.length)?;
+        self.copy(member.offset, member.length, 0)?;
         for (entry, line) in member.entries {
             check_order(&mut self.writer.order, &entry.name)?;
             let Location::Packed { length, skip, .. } = entry.at else { continue };
@@ -218,27 +218,33 @@ impl<W: Write + Send> Rewriter<'_, W> {
         let length = chunks.iter().fold(header, |sum, length| sum.saturating_add(u64::from(*length)));
         self.advance(&entry.name, start, length)?;
         if self.replace(entry)? {
-            return self.writer.flush_pack();
+            self.writer.flush_pack()?;
+            (self.progress)(self.writer.output.progress);
+            return Ok(());
         }
         self.writer.flush_pack()?;
         check_order(&mut self.writer.order, &entry.name)?;
         let new = self.writer.output.progress.archive_bytes;
-        self.copy(start, length)?;
+        self.copy(start, length, entry.size)?;
         let at = Location::Large { start: new, header, chunks: chunks.clone() };
         self.note(entry, line, &at)?;
         (self.progress)(self.writer.output.progress);
         Ok(())
     }
 
-    /// Copies bytes of the archive as they are.
-    fn copy(&mut self, mut offset: u64, length: u64) -> Result<()> {
-        let end = offset.saturating_add(length);
+    /// Copies bytes of the archive as they are. Reports `size` bytes of content on the way, which are counted at the end.
+    fn copy(&mut self, start: u64, length: u64, size: u64) -> Result<()> {
+        let (mut offset, end) = (start, start.saturating_add(length));
         while offset < end {
             let piece = (end - offset).min(PIECE);
             self.buf.resize(piece as usize, 0);
             self.archive.inner.members.read_raw(offset, &mut self.buf)?;
             self.writer.output.write(&self.buf)?;
             offset += piece;
+            let passed = u128::from(size) * u128::from(offset - start) / u128::from(length.max(1));
+            let progress = self.writer.output.progress;
+            let content_bytes = progress.content_bytes.saturating_add(passed as u64);
+            (self.progress)(Progress { content_bytes, ..progress });
         }
         Ok(())
     }

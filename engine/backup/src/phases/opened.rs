@@ -7,7 +7,7 @@ use super::planned::Planned;
 use crate::asked::Asked;
 use crate::config::{self, Configuration};
 use crate::folder::{self, NodeFolder};
-use crate::leftovers::Leftovers;
+use crate::leftovers::{Leftovers, Listing};
 use crate::mirror::Mirror;
 use crate::options::BackupOptions;
 use crate::plan::Plan;
@@ -51,7 +51,8 @@ impl<'o> Opened<'o> {
         let is_quiet = || self.asked.is_quiet();
         let choices = plan.choose(folders, *threads, is_quiet, &findings.securities, *reporter)?;
         reporter.phase("looking for files that no shard map names", None);
-        let leftovers = timed(*reporter, "other files found", || Leftovers::find(folders, &plan))?;
+        let Listing { leftovers, shard_bytes } =
+            timed(*reporter, "other files found", || Leftovers::find(folders, &plan))?;
         if !self.options.accept_empty_maps {
             leftovers.refuse_empty_maps(&plan)?;
         }
@@ -60,6 +61,6 @@ impl<'o> Opened<'o> {
         } else {
             self.asked.record(&plan.database_names(*threads)?, self.options.limits, *reporter)
         };
-        Ok(Planned { opened: self, plan, findings, choices, leftovers, cluster })
+        Ok(Planned { opened: self, plan, findings, choices, leftovers, shard_bytes, cluster })
     }
 }

@@ -8,8 +8,7 @@ use store::Output;
 use super::opened::Opened;
 use super::saving::Begun;
 use crate::leftovers::Leftovers;
-use crate::origin::Origin;
-use crate::plan::{Plan, PlannedShard};
+use crate::plan::Plan;
 use crate::source::Findings;
 
 /// What is saved, of which node, and what is not.
@@ -21,30 +20,21 @@ pub(super) struct Planned<'o> {
     pub(super) choices: Vec<Choice>,
     /// Files that no shard map names.
     pub(super) leftovers: Leftovers,
+    /// About how many bytes the shards have, if it is known: CouchDB goes on writing.
+    pub(super) shard_bytes: Option<u64>,
     /// What the nodes report about their cluster.
     pub(super) cluster: Option<ClusterRecord>,
 }
 
 impl<'o> Planned<'o> {
-    /// About how many bytes will be saved, as far as it is known, if the output wants to know.
-    fn expected_bytes(&self, output: &Output) -> u64 {
-        if !output.wants_size() {
-            return 0;
-        }
-        let size = |shard: &PlannedShard| {
-            let folder = self.opened.folders.get(usize::from(*shard.folders.first()?))?;
-            let path = matches!(folder.origin, Origin::Local).then(|| folder.path.join(&shard.path))?;
-            std::fs::metadata(path).ok().map(|facts| facts.len())
-        };
-        self.plan.shards.iter().filter_map(size).sum()
-    }
-
     /// Begins the archive: it has its description and the nodes' configuration files.
     pub(super) fn begin(self, output: Output) -> Result<Begun<'o>> {
         let Opened { options, threads, folders, config, .. } = self.opened;
         let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
         let writer_options = WriterOptions { level: options.level, threads: *threads };
-        let expected = self.expected_bytes(&output);
+        // Files of other machines may grow for hours until they are here: the parts of an upload then had better grow, too.
+        let is_local = folders.iter().all(|folder| folder.origin.is_local());
+        let expected = self.shard_bytes.filter(|_| is_local).unwrap_or_default();
         let mut writer = ArchiveWriter::new(output.begin(expected)?, writer_options);
         let now = jiff::Timestamp::now().as_second().unsigned_abs();
         writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;

@@ -3,12 +3,11 @@
 //! A view index is read before its shard, so that its sequence cannot be beyond the shard's.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use archive::{ArchiveWriter, Progress};
 use contents::Metadata;
 use outcome::Result;
-use outcome::report::timed;
+use outcome::report::{Reporter, timed};
 use store::Writing;
 
 use super::opened::Opened;
@@ -51,7 +50,7 @@ impl<'o> Begun<'o> {
     pub(super) fn save_views(mut self) -> Result<ViewsSaved<'o>> {
         let Planned { opened, plan, findings, .. } = &self.planned;
         let Opened { folders, reporter, .. } = opened;
-        let FoundViews { planned: views, left_out } = plan.views(folders)?;
+        let FoundViews { planned: views, bytes, left_out } = plan.views(folders)?;
         findings.leave_out(left_out);
         let update = || mirror::update(folders, &views, &plan.shards, *reporter);
         if opened.mirror.is_some() {
@@ -59,18 +58,17 @@ impl<'o> Begun<'o> {
         } else {
             update()?;
         }
-        reporter.phase("saving view indexes", Some(views.len() as u64));
-        let before = 1 + opened.config.files.len() as u64;
+        reporter.phase_of_bytes("saving view indexes", Some(views.len() as u64), Some(bytes));
         let writer = &mut self.writer;
+        let advance = advance(writer, *reporter);
         timed(*reporter, "view indexes saved", || -> Result<()> {
             let wanted = views.iter().map(|view| (view.folder, view.path.as_str()));
             let streams = Streams::start(folders, wanted)?;
             let sources =
                 views.into_iter().map(|view| ViewSource { view, folders, findings, streams: &streams });
-            add_all(writer, sources, &streams, *reporter, &|progress| {
-                reporter.advance(progress.entries.saturating_sub(before), progress.content_bytes);
-            })
+            add_all(writer, sources, &streams, *reporter, &advance)
         })?;
+        advance(writer.added());
         Ok(ViewsSaved(self))
     }
 }
@@ -92,16 +90,12 @@ impl<'o> MapsSaved<'o> {
     pub(super) fn save_shards(self) -> Result<ShardsSaved<'o>> {
         let Self(mut archive) = self;
         let shards = std::mem::take(&mut archive.planned.plan.shards);
-        let Planned { opened, plan, findings, .. } = &archive.planned;
+        let Planned { opened, plan, findings, shard_bytes, .. } = &archive.planned;
         let Opened { options, reporter, threads, folders, .. } = opened;
-        reporter.phase("saving shards", Some(shards.len() as u64));
+        reporter.phase_of_bytes("saving shards", Some(shards.len() as u64), *shard_bytes);
         let checking = options.check.then(|| Checking::new(*threads, &options.archive));
-        let first = AtomicU64::new(u64::MAX);
-        let advance = |progress: Progress| {
-            first.fetch_min(progress.entries, Ordering::Relaxed);
-            let start = first.load(Ordering::Relaxed);
-            reporter.advance(progress.entries - start, progress.content_bytes);
-        };
+        let writer = &mut archive.writer;
+        let advance = advance(writer, *reporter);
         let saving = Saving {
             folders,
             plan,
@@ -110,12 +104,12 @@ impl<'o> MapsSaved<'o> {
             reporter: *reporter,
             advance: &advance,
         };
-        let writer = &mut archive.writer;
         let split = timed(*reporter, "shards saved", || {
             let latest = LatestMaps::default();
             saving.save(writer, shards, &latest, None)?;
             saving.save_split(writer, &latest)
         })?;
+        advance(writer.added());
         Ok(ShardsSaved { archive, split })
     }
 }
@@ -124,7 +118,7 @@ impl ShardsSaved<'_> {
     /// Records how the backup went, and gives the archive its name.
     pub(super) fn finish(self) -> Result<BackupResult> {
         let Self { archive: Begun { planned, writer, metadata, .. }, split } = self;
-        let Planned { opened, plan, findings, choices, leftovers, cluster } = planned;
+        let Planned { opened, plan, findings, choices, leftovers, cluster, .. } = planned;
         let Opened { reporter, threads, folders, config, mirror, .. } = opened;
         findings.refuse_newer()?;
         let security = findings.securities.clone().disagreeing();
@@ -172,5 +166,17 @@ impl ShardsSaved<'_> {
             content_bytes: written.content_bytes,
             archive_bytes: written.archive_bytes,
         })
+    }
+}
+
+/// Reports how far the archive is, from what it holds now on.
+fn advance<'r>(
+    writer: &ArchiveWriter<Writing>,
+    reporter: &'r dyn Reporter,
+) -> impl Fn(Progress) + Sync + use<'r> {
+    let before = writer.added();
+    move |progress| {
+        let new = progress.since(before);
+        reporter.advance(new.entries, new.content_bytes);
     }
 }

@@ -23,7 +23,7 @@ impl Plan<'_> {
                 }
                 Some(files) => remote::find_views(&**files, &folder.path)?,
             };
-            for FoundFile { path, kind, .. } in found {
+            for FoundFile { path, kind, size } in found {
                 let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else {
                     // Whatever a link leads to is not looked into.
                     if kind == FileKind::Link {
@@ -39,7 +39,10 @@ impl Plan<'_> {
                     continue;
                 }
                 match kind {
-                    FileKind::File => views.planned.push(PlannedView { path, folder: number as u16 }),
+                    FileKind::File => {
+                        views.bytes += size;
+                        views.planned.push(PlannedView { path, folder: number as u16 });
+                    }
                     FileKind::Folder => views.left_out.push(format!("{path} (a directory)")),
                     FileKind::Link => views.left_out.push(format!("{path} (a symbolic link)")),
                     FileKind::Other => views.left_out.push(format!("{path} (not a regular file)")),
@@ -56,6 +59,8 @@ impl Plan<'_> {
 pub(crate) struct FoundViews {
     /// The view indexes to be saved, in the order of their paths.
     pub(crate) planned: Vec<PlannedView>,
+    /// Bytes of these files.
+    pub(crate) bytes: u64,
     /// Entries that are named like view indexes, or may hold some, and cannot be saved, with the reason.
     pub(crate) left_out: Vec<String>,
 }
@@ -86,7 +91,8 @@ fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Resul
             if kind == FileKind::Folder && !is_index {
                 folders.push(below);
             } else {
-                found.push(FoundFile { path: below, kind, size: 0 });
+                let size = entry.metadata().map_or(0, |found| found.len());
+                found.push(FoundFile { path: below, kind, size });
             }
         }
     }

@@ -3,18 +3,13 @@
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use outcome::report::{Notice, Reporter, Severity};
-use serde::Serialize;
 
-use super::sizes::bytes;
+use super::bar::{Bar, Extent};
+use super::events::{Event, Events};
 use crate::color::Tone;
 use crate::output::error_line;
-
-/// The least time between two events that report how far a phase is.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// How much is printed besides results and errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,28 +26,17 @@ pub(crate) enum Detail {
 pub(crate) struct Terminal {
     detail: Detail,
     in_color: bool,
-    /// When the last progress was reported, if progress is reported as events.
-    events: Option<Mutex<Option<Instant>>>,
-    bar: Mutex<ProgressBar>,
+    /// Prints everything as events, if events are wanted.
+    events: Option<Events>,
+    bar: Mutex<Bar>,
     /// Set when the user wants to stop an operation that may stop at any time.
     interrupted: OnceLock<&'static AtomicBool>,
 }
 
-/// A line for programs.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'e> {
-    Phase { name: &'e str, total: Option<u64> },
-    Progress { items: u64, bytes: u64 },
-    Step { number: u64, what: &'e str },
-    Timing { what: &'e str, seconds: f64 },
-    Notice(&'e Notice),
-}
-
 impl Terminal {
     pub(crate) fn new(detail: Detail, events: bool, in_color: bool) -> Self {
-        let bar = Mutex::new(ProgressBar::hidden());
-        Self { detail, in_color, events: events.then(Mutex::default), bar, interrupted: OnceLock::new() }
+        let bar = Mutex::new(Bar::hidden());
+        Self { detail, in_color, events: events.then(Events::default), bar, interrupted: OnceLock::new() }
     }
 
     /// Stops the running operation when the flag is set.
@@ -61,12 +45,15 @@ impl Terminal {
         let _ = self.interrupted.set(interrupted);
     }
 
-    /// Removes the bar.
+    /// Removes the bar, or prints the last progress as an event.
     pub(crate) fn end(&self) {
-        self.bar().finish_and_clear();
+        if let Some(events) = &self.events {
+            events.end();
+        }
+        self.bar().end();
     }
 
-    fn bar(&self) -> MutexGuard<'_, ProgressBar> {
+    fn bar(&self) -> MutexGuard<'_, Bar> {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,56 +68,28 @@ impl Terminal {
 
     /// Prints an event if events are wanted; returns whether they are.
     fn event(&self, event: &Event<'_>) -> bool {
-        if self.events.is_some()
-            && let Ok(line) = serde_json::to_string(event)
-        {
-            error_line(&line);
+        if let Some(events) = &self.events {
+            events.print(event);
         }
         self.events.is_some()
-    }
-
-    /// How the bar looks. Escapes of color in it take no columns.
-    fn template(&self, is_total_known: bool) -> String {
-        if is_total_known {
-            let bar = Tone::Progress.paint("{bar:30}", self.in_color);
-            format!("{{msg}} [{bar}] {{pos}}/{{len}} {{prefix}} {{per_sec:.0}}, {{elapsed}}, {{eta}} left")
-        } else {
-            let spinner = Tone::Progress.paint("{spinner}", self.in_color);
-            format!("{spinner} {{msg}} {{pos}} {{prefix}} {{elapsed}}")
-        }
     }
 }
 
 impl Reporter for Terminal {
-    fn phase(&self, name: &str, total: Option<u64>) {
-        let is_reported = self.event(&Event::Phase { name, total });
+    fn phase_of_bytes(&self, name: &str, items: Option<u64>, bytes: Option<u64>) {
+        let is_reported = self.event(&Event::Phase { name, total: items, total_bytes: bytes });
         if is_reported || self.detail == Detail::Quiet || !std::io::stderr().is_terminal() {
             return;
         }
-        let target = ProgressDrawTarget::stderr_with_hz(10);
-        let bar = ProgressBar::with_draw_target(total, target);
-        if let Ok(style) = ProgressStyle::with_template(&self.template(total.is_some())) {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_message(name.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(200));
-        let before = std::mem::replace(&mut *self.bar(), bar);
-        before.finish_and_clear();
+        let mut bar = self.bar();
+        bar.end();
+        *bar = Bar::new(name, Extent { items, bytes }, self.in_color);
     }
 
-    fn advance(&self, items: u64, content_bytes: u64) {
-        if let Some(last) = &self.events {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.is_none_or(|last| last.elapsed() >= PAUSE) {
-                *last = Some(Instant::now());
-                self.event(&Event::Progress { items, bytes: content_bytes });
-            }
-            return;
-        }
-        let bar = self.bar();
-        if !bar.is_hidden() {
-            bar.set_prefix(bytes(content_bytes));
-            bar.set_position(items);
+    fn advance(&self, items: u64, bytes: u64) {
+        match &self.events {
+            Some(events) => events.advance(items, bytes),
+            None => self.bar().advance(items, bytes),
         }
     }
 

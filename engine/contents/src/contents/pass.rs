@@ -8,7 +8,7 @@ use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
-use outcome::report::Reporter;
+use outcome::report::{Counter, Reporter};
 use outcome::{Failure, Result};
 
 use super::tail::Tail;
@@ -27,7 +27,12 @@ use crate::unusable::unusable;
 /// Reads the complete backup once.
 pub(super) fn read(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Contents> {
     reporter.phase("reading the archive (it has no table of contents)", None);
-    let pass = Pass { found: Mutex::new(Found::default()), backup: source.name(), reporter };
+    let pass = Pass {
+        found: Mutex::new(Found::default()),
+        backup: source.name(),
+        reporter,
+        progress: Counter::new(reporter),
+    };
     let visited = source.visit(threads, &|_| true, &pass)?;
     let found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let maps = found.maps.ok_or_else(|| no_maps(source.name()))?;
@@ -53,14 +58,13 @@ struct Found {
     views: HashMap<Box<str>, Vec<ViewFacts>>,
     maps: Option<AnySource>,
     ignored: u64,
-    files: u64,
-    bytes: u64,
 }
 
 struct Pass<'r> {
     found: Mutex<Found>,
     backup: &'r str,
     reporter: &'r dyn Reporter,
+    progress: Counter<'r>,
 }
 
 impl Pass<'_> {
@@ -74,9 +78,6 @@ impl Pass<'_> {
             return Err(Failure::interrupted());
         }
         self.with(|found| {
-            found.files += 1;
-            found.bytes += entry.size;
-            self.reporter.advance(found.files, found.bytes);
             let file = found.root.file(self.backup, entry.name)?;
             if file.is_none() {
                 found.ignored += u64::from(!entry.name.starts_with(archive::CONFIG));
@@ -149,6 +150,7 @@ impl Visitor for Pass<'_> {
             self.with(|found| found.metadata = Metadata::from_yaml(content));
             return Ok(());
         }
+        self.progress.add(1, entry.size);
         match self.file(entry)? {
             Some(DataFile::ShardMaps) => {
                 let copy: AnySource = Box::new(content.to_vec());
@@ -165,8 +167,12 @@ impl Visitor for Pass<'_> {
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         let size = entry.size;
+        self.progress.add(1, 0);
         Ok(match self.file(entry)? {
-            None => None,
+            None => {
+                self.progress.add(0, size);
+                None
+            }
             Some(DataFile::ShardMaps) => Some(Box::new(SpooledMaps { pass: self, spool: Spool::new()? })),
             Some(file) => Some(Box::new(End { pass: self, file, size, tail: Mutex::new(Tail::new(size)) })),
         })
@@ -181,6 +187,7 @@ struct SpooledMaps<'p> {
 
 impl LargeSink for SpooledMaps<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.pass.progress.add(0, bytes.len() as u64);
         self.spool.put(offset, bytes)
     }
 
@@ -201,6 +208,7 @@ struct End<'p> {
 
 impl LargeSink for End<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.pass.progress.add(0, bytes.len() as u64);
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).put(offset, bytes);
         Ok(())
     }

@@ -91,8 +91,13 @@ impl Files for Indexed {
         Ok(Some(OpenFile { content: Box::new(reader), memory }))
     }
 
-    fn open_to_verify(&self, name: &str) -> Result<Option<Box<dyn FileToVerify>>> {
-        Ok(self.archive.open_to_verify(name)?.map(|reader| Box::new(reader) as Box<dyn FileToVerify>))
+    fn open_to_verify<'p>(
+        &self,
+        name: &str,
+        progress: &'p (dyn Fn(u64) + Sync),
+    ) -> Result<Option<Box<dyn FileToVerify + 'p>>> {
+        let reader = self.archive.open_to_verify(name, progress)?;
+        Ok(reader.map(|reader| Box::new(reader) as Box<dyn FileToVerify + 'p>))
     }
 
     fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
@@ -103,7 +108,7 @@ impl Files for Indexed {
     }
 }
 
-impl FileToVerify for VerifyingReader {
+impl FileToVerify for VerifyingReader<'_> {
     fn finish(&self, threads: usize) -> Result<()> {
         Ok(VerifyingReader::finish(self, threads)?)
     }

@@ -8,7 +8,7 @@ use couchfile::check::Placement;
 use couchfile::data_dir::{DataFile, locate};
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
-use outcome::report::Reporter;
+use outcome::report::{Counter, Reporter};
 use outcome::{Failure, Result, parallel};
 
 use super::{Mapped, VerifyResult};
@@ -18,9 +18,10 @@ pub(super) struct Checker<'s> {
     contents: &'s Contents,
     mapped: &'s Mapped<'s>,
     integrity: integrity::Checker,
-    result: Mutex<(VerifyResult, u64, u64)>,
+    result: Mutex<VerifyResult>,
     large: Mutex<Vec<LargeFile>>,
-    reporter: &'s dyn Reporter,
+    /// Files that are checked, and bytes of all entries, whatever they are.
+    progress: Counter<'s>,
 }
 
 impl<'s> Checker<'s> {
@@ -36,26 +37,34 @@ impl<'s> Checker<'s> {
             contents,
             mapped,
             integrity,
-            result: Mutex::new((result, 0, 0)),
+            result: Mutex::new(result),
             large: Mutex::default(),
-            reporter,
+            progress: Counter::new(reporter),
         }
     }
 
     pub(super) fn into_result(self) -> VerifyResult {
-        self.result.into_inner().unwrap_or_else(PoisonError::into_inner).0
+        self.result.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with(&self, size: u64, work: impl FnOnce(&mut VerifyResult)) {
-        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut result.0);
-        result.1 += 1;
-        result.2 += size;
-        self.reporter.advance(result.1, result.2);
+    fn with(&self, work: impl FnOnce(&mut VerifyResult)) {
+        work(&mut self.result.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Checks a file's content. Damage goes into the result; failed reads are errors.
-    fn check(&self, file: &DataFile, facts: Option<&Facts>, size: u64, content: &dyn ReadAt) -> Result<()> {
+    /// Bytes of an entry of the archive have been read.
+    fn passed(&self, bytes: u64) {
+        self.progress.add(0, bytes);
+    }
+
+    /// Checks a file's content. Damage goes into the result; failed reads are errors. `unreported` are the bytes of the file that
+    /// have not been reported yet.
+    fn check(
+        &self,
+        file: &DataFile,
+        facts: Option<&Facts>,
+        unreported: u64,
+        content: &dyn ReadAt,
+    ) -> Result<()> {
         let path = file.path();
         let failed = |e: CouchFileError| -> Failure {
             match e {
@@ -71,7 +80,7 @@ impl<'s> Checker<'s> {
         match file {
             DataFile::View { signature, .. } => {
                 let problem = integrity::view_problem(signature, content).map_err(failed)?;
-                self.with(size, |result| {
+                self.with(|result| {
                     result.views += 1;
                     if let Some(problem) = problem {
                         result.problem(path, problem);
@@ -87,7 +96,7 @@ impl<'s> Checker<'s> {
                     _ => None,
                 };
                 let report = self.integrity.database(content, placement, facts).map_err(failed)?;
-                self.with(size, |result| {
+                self.with(|result| {
                     if placement.is_some() {
                         result.shards += 1;
                         if self.mapped.counted.contains(path.as_str()) {
@@ -100,16 +109,18 @@ impl<'s> Checker<'s> {
                 });
             }
         }
+        self.progress.add(1, unreported);
         Ok(())
     }
 }
 
 impl Visitor for Checker<'_> {
     fn small(&self, entry: &EntryInfo<'_>, content: &[u8]) -> Result<()> {
-        match locate(entry.name) {
-            Some((_, file)) => self.check(&file, entry.entry.map(|e| &e.facts), entry.size, &content),
-            None => Ok(()),
-        }
+        let Some((_, file)) = locate(entry.name) else {
+            self.passed(entry.size);
+            return Ok(());
+        };
+        self.check(&file, entry.entry.map(|e| &e.facts), entry.size, &content)
     }
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
@@ -120,7 +131,10 @@ impl Visitor for Checker<'_> {
             self.large.lock().unwrap_or_else(PoisonError::into_inner).push(large);
             return Ok(None);
         }
-        let Some((_, file)) = locate(entry.name) else { return Ok(None) };
+        let Some((_, file)) = locate(entry.name) else {
+            self.passed(entry.size);
+            return Ok(None);
+        };
         Ok(Some(Box::new(Spooled { checker: self, file, spool: Spool::new()? })))
     }
 }
@@ -151,11 +165,12 @@ impl Checker<'_> {
 
     fn check_large_file(&self, large: &LargeFile, threads: usize) -> Result<()> {
         let files = self.contents.source.files();
-        let content = files.map_or(Ok(None), |files| files.open_to_verify(&large.name))?;
+        let passed = |bytes| self.passed(bytes);
+        let content = files.map_or(Ok(None), |files| files.open_to_verify(&large.name, &passed))?;
         let content = content
             .ok_or_else(|| Failure::bug(format!("{} is listed in the backup but is missing", large.name)))?;
         let checked = match &large.file {
-            Some(file) => self.check(file, Some(&large.facts), large.size, &content),
+            Some(file) => self.check(file, Some(&large.facts), 0, &content),
             None => Ok(()),
         };
         // What is wrong with the archive itself explains what is wrong with the file.
@@ -173,11 +188,12 @@ struct Spooled<'c> {
 
 impl LargeSink for Spooled<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.spool.put(offset, bytes)
+        self.spool.put(offset, bytes)?;
+        self.checker.passed(bytes.len() as u64);
+        Ok(())
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {
-        let bytes = self.spool.content()?;
-        self.checker.check(&self.file, None, bytes.len(), &bytes)
+        self.checker.check(&self.file, None, 0, &self.spool.content()?)
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use archive::{ArchiveWriter, Facts, Progress};
 use contents::{ArchivedMaps, BackupSummary, Files, Metadata, Source, SpooledFile, SpooledFiles, no_maps};
 use couchfile::data_dir::{DataFile, ShardName};
+use couchfile::read_at::ReadAt;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
 use store::Output;
@@ -40,8 +41,14 @@ pub(super) fn write(
     writer.add_bytes(archive::METADATA, now(), Facts::Metadata, metadata.to_yaml().as_bytes())?;
     let findings = Findings::default();
     let count = maps.count;
-    reporter.phase("writing the archive", Some(files));
-    let told = |progress: Progress| reporter.advance(progress.entries, progress.content_bytes);
+    let sizes = shards.values().map(|(_, shard)| shard).chain(views.values().map(|(.., view)| view));
+    let bytes = maps.content.len() + sizes.map(|file| file.content.len()).sum::<u64>();
+    reporter.phase_of_bytes("writing the archive", Some(files), Some(bytes));
+    let before = writer.added();
+    let told = |progress: Progress| {
+        let new = progress.since(before);
+        reporter.advance(new.entries, new.content_bytes);
+    };
     writer.add_all(
         views.into_iter().map(|(path, (shard, signature, passed))| ViewSource {
             path,
@@ -58,6 +65,7 @@ pub(super) fn write(
         shards.iter().map(|(path, (shard, passed))| ShardSource { path, passed, shard, findings: &findings }),
         &told,
     )?;
+    told(writer.added());
 
     let found_now = findings.into_inner();
     let mut problems = summary.problems;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use outcome::Result;
-use outcome::report::{Notice, Reporter, Severity};
+use outcome::report::{Counter, Notice, Reporter, Severity};
 use snapshot::{Document, ShardChanges, SnapshotDatabase, Walk};
 
 use super::batches::{Batch, Batches, unreadable};
@@ -55,8 +55,12 @@ pub(super) fn unpacked(
         });
         return Ok(None);
     }
-    reporter.phase(&format!("unpacking {}", source.name()), None);
-    let unpacked = source.unpacked_into(&folder, &|| sender.check_interrupted().is_ok())?;
+    reporter.phase_of_bytes(&format!("unpacking {}", source.name()), None, Some(bytes));
+    let progress = Counter::new(reporter);
+    let unpacked = source.unpacked_into(&folder, &|bytes| {
+        progress.add(0, bytes);
+        sender.check_interrupted().is_ok()
+    })?;
     if unpacked.is_none() {
         sender.check_interrupted()?;
     }

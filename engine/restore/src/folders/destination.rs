@@ -10,7 +10,7 @@ use outcome::{Failure, Result};
 
 use super::staging::Staging;
 
-/// Bytes read at a time.
+/// Bytes read, and reported, at a time.
 const PIECE: u64 = 1 << 20;
 
 /// The staging directory of one node.
@@ -71,9 +71,17 @@ impl Destination {
         }
     }
 
-    /// Writes a file of the first `keep` bytes of `source`, followed by `tail`.
-    pub(crate) fn copy(&self, path: &str, source: &dyn ReadAt, keep: u64, tail: &[u8]) -> Result<()> {
-        let mut content = Part { source, offset: 0, end: keep }.chain(tail);
+    /// Writes a file of the first `keep` bytes of `source`, followed by `tail`. `progress` is called with numbers of bytes that were
+    /// read of `source`: in the end, with `keep`.
+    pub(crate) fn copy(
+        &self,
+        path: &str,
+        source: &dyn ReadAt,
+        keep: u64,
+        tail: &[u8],
+        progress: &dyn Fn(u64),
+    ) -> Result<()> {
+        let mut content = Part { source, offset: 0, end: keep, unreported: 0, progress }.chain(tail);
         match self {
             Self::Folder(staging) => {
                 let mut file = staging.create_file(path)?;
@@ -133,6 +141,9 @@ struct Part<'s> {
     source: &'s dyn ReadAt,
     offset: u64,
     end: u64,
+    /// Bytes that were read since `progress` was called.
+    unreported: u64,
+    progress: &'s dyn Fn(u64),
 }
 
 impl Read for Part<'_> {
@@ -140,6 +151,10 @@ impl Read for Part<'_> {
         let n = (self.end - self.offset).min(buffer.len() as u64) as usize;
         self.source.read_exact_at(&mut buffer[..n], self.offset)?;
         self.offset += n as u64;
+        self.unreported += n as u64;
+        if self.unreported >= PIECE || self.offset == self.end {
+            (self.progress)(std::mem::take(&mut self.unreported));
+        }
         Ok(n)
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn write(
 
     let database = Database::open(FileBytes::new(file).map_err(io)?).map_err(failed)?;
     if first.folder().is_none() {
-        first.copy(SHARD_MAPS, database.source(), database.source().len(), &[])?;
+        first.copy(SHARD_MAPS, database.source(), database.source().len(), &[], &|_| {})?;
     }
     for (destination, node) in destinations.iter().zip(&nodes).skip(1) {
         let header = HeaderEdit {
@@ -64,7 +64,7 @@ pub(crate) fn write(
         };
         let tail =
             edit(&database, &Edit { header, keep_local: &|_| true, add_local: &[] }).map_err(failed)?;
-        destination.copy(SHARD_MAPS, database.source(), tail.keep, &tail.bytes)?;
+        destination.copy(SHARD_MAPS, database.source(), tail.keep, &tail.bytes, &|_| {})?;
     }
     Ok(())
 }

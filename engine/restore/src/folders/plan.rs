@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) databases: u64,
     /// Bytes that each target needs.
     pub(crate) bytes: Vec<u64>,
+    /// Bytes of the files in the archive, each as often as it is written.
+    pub(crate) content_bytes: u64,
     pub(crate) left_out: Vec<FileProblem>,
     pub(crate) views_left_out: Vec<FileProblem>,
     pub(crate) deleted_meanwhile: Vec<String>,
@@ -170,8 +172,10 @@ impl Plan {
             }
         }
         for shard in shards {
+            let files = 1 + shard.views.len() as u64;
             for &target in &shard.targets {
-                self.bytes[usize::from(target)] += shard.size;
+                self.bytes[usize::from(target)] += shard.size + files * SLACK;
+                self.content_bytes += shard.size;
             }
             self.views_left_out.extend(shard.views_left_out);
             if !shard.views.is_empty() {
@@ -323,14 +327,14 @@ impl OfDatabase {
                 targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),
                 views: HashSet::new(),
                 views_left_out: Vec::new(),
-                size: facts.size + SLACK,
+                size: facts.size,
                 misread: misread(&path, &shard),
                 path: path.into_boxed_str(),
             };
             for view in contents.views.get(&of_shard.path).into_iter().flatten() {
                 match view.unfit_for(facts) {
                     None => {
-                        of_shard.size += view.size + SLACK;
+                        of_shard.size += view.size;
                         of_shard.views.insert(view.signature.clone());
                     }
                     Some(problem) => of_shard

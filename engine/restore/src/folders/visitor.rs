@@ -13,7 +13,7 @@ use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
 use couchfile::view::ViewIndex;
-use outcome::report::Reporter;
+use outcome::report::{Counter, Reporter};
 use outcome::{Failure, Result, parallel};
 
 use large::LargeFile;
@@ -43,6 +43,8 @@ pub(crate) struct Writer<'r> {
     destinations: &'r [Destination],
     reporter: &'r dyn Reporter,
     proof: Proof<'r>,
+    /// Shards of the archive that are done with all their copies, and bytes of all files that are written, with all their copies.
+    progress: Counter<'r>,
     /// Shards of the archive that are done, with all their copies.
     done: AtomicU64,
     shards: AtomicU64,
@@ -89,6 +91,7 @@ impl<'r> Writer<'r> {
             destinations,
             reporter,
             proof: Proof::new(contents, plan, parallel::threads(options.threads), reporter),
+            progress: Counter::new(reporter),
             done: AtomicU64::new(0),
             shards: AtomicU64::new(0),
             views: AtomicU64::new(0),
@@ -187,16 +190,28 @@ impl<'r> Writer<'r> {
         }
     }
 
-    fn count(&self, wanted: &Wanted<'_>, size: u64) {
+    /// A small file is done.
+    fn count_small(&self, wanted: &Wanted<'_>, size: u64) {
+        self.count(wanted, size, size * wanted.targets.len() as u64);
+    }
+
+    /// A file is done, of which so many bytes have not been reported yet.
+    fn count(&self, wanted: &Wanted<'_>, size: u64, unreported: u64) {
         let copies = wanted.targets.len() as u64;
-        let bytes = self.bytes.fetch_add(size * copies, Ordering::Relaxed) + size * copies;
-        if matches!(wanted.file, DataFile::Shard(_)) {
+        self.bytes.fetch_add(size * copies, Ordering::Relaxed);
+        let is_shard = matches!(wanted.file, DataFile::Shard(_));
+        if is_shard {
             self.shards.fetch_add(copies, Ordering::Relaxed);
-            let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-            self.reporter.advance(done, bytes);
+            self.done.fetch_add(1, Ordering::Relaxed);
         } else {
             self.views.fetch_add(copies, Ordering::Relaxed);
         }
+        self.progress.add(u64::from(is_shard), unreported);
+    }
+
+    /// Bytes are written, or need not be written.
+    fn passed(&self, bytes: u64) {
+        self.progress.add(0, bytes);
     }
 }
 
@@ -209,7 +224,7 @@ impl Visitor for Writer<'_> {
         self.go_on()?;
         let Some(wanted) = self.wanted(entry.name)? else { return Ok(()) };
         if !self.proves(&wanted, &content)? {
-            self.count(&wanted, entry.size);
+            self.count_small(&wanted, entry.size);
             return Ok(());
         }
         let mut with_md5 = None;
@@ -235,7 +250,7 @@ impl Visitor for Writer<'_> {
                 put(target, &[&content[..end as usize]])?;
             }
         }
-        self.count(&wanted, entry.size);
+        self.count_small(&wanted, entry.size);
         Ok(())
     }
 

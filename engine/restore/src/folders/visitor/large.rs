@@ -34,6 +34,7 @@ impl LargeSink for LargeFile<'_, '_> {
         self.writer.go_on()?;
         for (_, file, path) in &self.files {
             file.write_all_at(bytes, offset).map_err(|e| Failure::io("write", path, e))?;
+            self.writer.passed(bytes.len() as u64);
         }
         if let Some(spool) = &self.spool {
             spool
@@ -46,7 +47,7 @@ impl LargeSink for LargeFile<'_, '_> {
     fn finish(&self, _: &archive::Hash) -> Result<()> {
         if !self.is_proven()? {
             if let Some(size) = self.size {
-                self.writer.count(&self.wanted, size);
+                self.writer.count(&self.wanted, size, 0);
             }
             return Ok(());
         }
@@ -65,7 +66,7 @@ impl LargeSink for LargeFile<'_, '_> {
             }
         }
         if let Some(size) = self.size {
-            self.writer.count(&self.wanted, size);
+            self.writer.count(&self.wanted, size, 0);
         }
         Ok(())
     }
@@ -114,9 +115,12 @@ impl Writer<'_> {
 
     pub(super) fn send(&self, wanted: &Wanted<'_>, number: usize, bytes: &dyn ReadAt) -> Result<()> {
         let destination = &self.destinations[usize::from(wanted.targets[number])];
+        let size = bytes.len();
         let copy = |bytes: &dyn ReadAt| {
             let end = self.end_of(wanted, number, bytes)?;
-            destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes)
+            destination.copy(wanted.new_path(), bytes, end.keep, &end.bytes, &|bytes| self.passed(bytes))?;
+            self.passed(size.saturating_sub(end.keep));
+            Ok(())
         };
         if !self.only_md5 {
             return copy(bytes);

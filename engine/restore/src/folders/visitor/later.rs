@@ -61,7 +61,7 @@ impl Writer<'_> {
             sent.into_iter().collect::<Result<()>>()?;
         }
         for file in &later {
-            self.count(&file.wanted, file.size);
+            self.count(&file.wanted, file.size, 0);
         }
         Ok(())
     }
