@@ -93,7 +93,9 @@ impl Session {
             self.stores.get_or_init(|| stores)
         };
         let keys = self.options.keys.keys(recipients)?;
-        Ok(Place::new(location.clone(), stores.clone()).with_keys(Arc::new(keys)))
+        Ok(Place::new(location.clone(), stores.clone())
+            .with_keys(Arc::new(keys))
+            .reporting_to(self.shared_reporter()))
     }
 
     /// Prints a summary on standard error, because standard output holds something else.

@@ -22,6 +22,7 @@ mod profile;
 mod reader;
 mod runtime;
 mod settings;
+mod spool;
 mod upload;
 mod uploads;
 

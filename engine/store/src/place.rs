@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, IsTerminal as _, Seek as _, Write as _};
+use std::io::{self, IsTerminal as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use couchfile::read_at::FileBytes;
+use outcome::report::{Reporter, Silent};
 use outcome::{Code, Failure, Lock, Result};
 
 use crate::bucket::Bucket;
@@ -19,6 +20,7 @@ use crate::output::{Output, Reserved, Target};
 use crate::partial_file::PartialFile;
 use crate::reader::ObjectReader;
 use crate::settings::Settings;
+use crate::spool::spool;
 
 /// How stores are reached, and the connections to them.
 #[derive(Clone, Default)]
@@ -59,12 +61,20 @@ pub struct Place {
     location: Location,
     stores: Stores,
     keys: Arc<Keys>,
+    /// Hears of what has to be read before it is open.
+    reporter: Option<Arc<dyn Reporter + Send>>,
 }
 
 impl Place {
     /// A location that is reached like this.
     pub fn new(location: Location, stores: Stores) -> Self {
-        Self { location, stores, keys: Arc::default() }
+        Self { location, stores, keys: Arc::default(), reporter: None }
+    }
+
+    /// The same place, which reports how far a pipe is read when it is opened.
+    #[must_use]
+    pub fn reporting_to(self, reporter: Arc<dyn Reporter + Send>) -> Self {
+        Self { reporter: Some(reporter), ..self }
     }
 
     /// The same place with these keys.
@@ -129,9 +139,10 @@ impl Place {
     }
 
     fn open_as_it_is(&self) -> Result<Opened> {
+        let reporter = self.reporter.as_ref().map_or(&Silent as &dyn Reporter, |reporter| &**reporter);
         match &self.location {
-            Location::Standard => open_standard_input(),
-            Location::Path(path) => open_file(path),
+            Location::Standard => open_standard_input(reporter),
+            Location::Path(path) => open_file(path, reporter),
             Location::Object(object) => {
                 if object.key.is_empty() || object.key.ends_with('/') {
                     return Err(no_key(object));
@@ -182,7 +193,7 @@ fn no_key(object: &ObjectLocation) -> Failure {
 }
 
 /// A file that standard input was redirected from is read by ranges, as if it was named.
-fn open_standard_input() -> Result<Opened> {
+fn open_standard_input(reporter: &dyn Reporter) -> Result<Opened> {
     let failed = |error| Failure::io("read", STANDARD_INPUT, error);
     let mut input = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
     let is_at_start = input.stream_position().is_ok_and(|position| position == 0);
@@ -199,37 +210,16 @@ fn open_standard_input() -> Result<Opened> {
             "Redirect standard input from a file or a program, or give the path of the archive.",
         ));
     }
-    spool(input, STANDARD_INPUT)
+    spool(input, STANDARD_INPUT, reporter)
 }
 
-/// Keeps what comes from a pipe in a temporary file without a name, as it came: encrypted if it is encrypted. Whoever reads a
-/// backup reads it more than once.
-fn spool(mut from: impl io::Read, name: &str) -> Result<Opened> {
-    let folder = std::env::temp_dir();
-    let mut file =
-        tempfile::tempfile_in(&folder).map_err(|error| Failure::io("create a file in", &folder, error))?;
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        match from.read(&mut piece) {
-            Ok(0) => break,
-            Ok(length) => file
-                .write_all(piece.get(..length).unwrap_or_default())
-                .map_err(|error| Failure::io("write to a temporary file in", &folder, error))?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::io("read", name, error)),
-        }
-    }
-    let source = FileBytes::new(file).map_err(|error| Failure::io("read", &folder, error))?;
-    Ok(Opened { source: Arc::new(source), identity: String::new() })
-}
-
-fn open_file(path: &Path) -> Result<Opened> {
+fn open_file(path: &Path, reporter: &dyn Reporter) -> Result<Opened> {
     use std::os::unix::fs::MetadataExt as _;
     let failed = |error| Failure::io("open", path, error);
     let file = std::fs::File::open(path).map_err(failed)?;
     let facts = file.metadata().map_err(failed)?;
     if !facts.is_file() {
-        return spool(file, &path.display().to_string());
+        return spool(file, &path.display().to_string(), reporter);
     }
     let identity = format!("{:?}", (facts.len(), facts.mtime(), facts.mtime_nsec(), facts.ino()));
     Ok(Opened { source: Arc::new(FileBytes::new(file).map_err(failed)?), identity })

@@ -9,6 +9,7 @@ mod hot;
 mod interrupted;
 mod other_programs;
 mod permissions;
+mod piped;
 mod progress;
 mod refusals;
 mod restored;
