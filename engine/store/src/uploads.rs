@@ -1,9 +1,11 @@
 //! Uploads that were begun and neither completed nor abandoned. A store keeps, and charges for, their parts.
 
+use std::path::Path as FilePath;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use object_store::path::Path;
-use object_store::signer::SignedUrlOptions;
+use object_store::signer::{SignedUrlOptions, Signer};
 use serde::Deserialize;
 
 use crate::bucket::{Bucket, path};
@@ -12,6 +14,35 @@ use crate::runtime::runtime;
 
 /// How long the signature of a request is valid.
 const SIGNED_FOR: Duration = Duration::from_secs(300);
+
+/// Signs requests, and makes them.
+#[derive(Clone)]
+pub(crate) struct Signing {
+    signer: Arc<dyn Signer>,
+    /// Built for the first request: most commands make none.
+    http: OnceLock<reqwest::Client>,
+}
+
+impl Signing {
+    pub(crate) fn new(signer: Arc<dyn Signer>) -> Self {
+        Self { signer, http: OnceLock::new() }
+    }
+
+    /// The client of all requests. `ca` is a file with certificates that it trusts in addition.
+    fn http(&self, ca: Option<&FilePath>) -> reqwest::Result<&reqwest::Client> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        // The client's TLS needs the runtime's provider.
+        let _ = runtime();
+        let mut builder = reqwest::Client::builder().timeout(Duration::from_secs(60));
+        if let Some(pem) = ca.and_then(|file| std::fs::read(file).ok()) {
+            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(&pem)?);
+        }
+        let http = builder.build()?;
+        Ok(self.http.get_or_init(|| http))
+    }
+}
 
 /// An upload that is not complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +106,9 @@ impl Bucket {
     }
 
     pub(crate) async fn list_unfinished(&self, prefix: &str) -> Result<Option<Vec<Unfinished>>, Said> {
-        let Some(signer) = &self.inner.client.signer else { return Ok(None) };
+        let Some(signing) = &self.inner.client.signer else { return Ok(None) };
         let failed = |error: reqwest::Error| Said::Unreachable(error.without_url().to_string());
-        let http = self.http().map_err(failed)?;
+        let http = signing.http(self.inner.client.options.ca.as_deref()).map_err(failed)?;
         let mut found = Vec::new();
         let mut after: Option<(String, String)> = None;
         loop {
@@ -88,7 +119,8 @@ impl Bucket {
             }
             self.wait(1, 0).await;
             let options = SignedUrlOptions::default().with_query(query);
-            let url = signer
+            let url = signing
+                .signer
                 .signed_url_opts(reqwest::Method::GET, &Path::default(), SIGNED_FOR, &options)
                 .await
                 .map_err(|error| said(&error))?;
@@ -115,17 +147,6 @@ impl Bucket {
             }
             after = Some(last);
         }
-    }
-
-    fn http(&self) -> reqwest::Result<reqwest::Client> {
-        // The client's TLS needs the runtime's provider.
-        let _ = runtime();
-        let mut builder = reqwest::Client::builder().timeout(Duration::from_secs(60));
-        let ca = self.inner.client.options.ca.as_ref().and_then(|file| std::fs::read(file).ok());
-        if let Some(pem) = ca {
-            builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(&pem)?);
-        }
-        builder.build()
     }
 }
 
