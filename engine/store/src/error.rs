@@ -147,6 +147,11 @@ impl Advice for StoreError {
             Said::Clock(_) => {
                 "Set this machine's clock; `timedatectl status` shows whether it is synchronised."
             }
+            Said::Denied(text) | Said::Other(text) if is_without_reason(text) => {
+                "The store gives no reason with this answer. Check the access key and its secret, AWS_REGION, this machine's clock, and \
+                 that the credentials have the permission for this request. docs/stores.md has the least permissions as a policy to \
+                 copy."
+            }
             Said::Denied(_) => {
                 "Give the credentials the permission for this request. docs/stores.md has the least permissions as a policy to copy."
             }
@@ -198,9 +203,19 @@ pub(crate) fn said(error: &object_store::Error) -> Said {
         "SlowDown" | "ServiceUnavailable" | "ServerBusy" | "InternalError" => return Said::Busy(brief),
         _ => {}
     }
-    let lower = without_keys(&text).to_ascii_lowercase();
+    // A tag that closes has a `/`, as keys have: without the message on its own, its last word would be missing.
+    let message = between(&text, "<Message>", "</Message>").unwrap_or_default();
+    let lower = format!("{} {}", without_keys(&text), without_keys(message)).to_ascii_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| lower.contains(part));
-    let is_locked = || has(&["object lock", "object is locked", "worm", "retention policy"]);
+    // A bucket with locked objects wants them, which the message says with "object lock".
+    if code == "InvalidRequest" && has(&["x-amz-checksum", "content-md5"]) {
+        return Said::Settings(format!(
+            "the store wants a checksum with what is uploaded, so set AWS_CHECKSUM_ALGORITHM=sha256 ({brief})"
+        ));
+    }
+    let is_locked = || {
+        has(&["object lock", "object is locked", "worm", "retention policy", "retentionpolicy", "activehold"])
+    };
     match error {
         object_store::Error::NotFound { .. }
             if has(&["bucket does not exist", "container does not exist"]) =>
@@ -215,7 +230,14 @@ pub(crate) fn said(error: &object_store::Error) -> Said {
         }
         object_store::Error::PermissionDenied { .. } => Said::Denied(brief),
         object_store::Error::Unauthenticated { .. } => Said::Credentials(brief),
-        _ if has(&["169.254.169.254", "metadata.google.internal", "/metadata/", "credential"]) => {
+        _ if has(&[
+            "169.254.169.254",
+            "metadata.google.internal",
+            "/metadata/",
+            "/latest/api/token",
+            "credential",
+        ]) =>
+        {
             Said::NoCredentials(brief)
         }
         _ if has(&["without location"]) => Said::Region(brief),
@@ -233,6 +255,11 @@ pub(crate) fn said(error: &object_store::Error) -> Said {
         }
         _ => Said::Other(brief),
     }
+}
+
+/// Whether this is the answer to a request for an object's facts alone, which has no body that could name a reason.
+fn is_without_reason(text: &str) -> bool {
+    text.contains("performing HEAD")
 }
 
 /// Whether the same request may succeed when it is made again.
@@ -256,8 +283,8 @@ fn chain(error: &dyn Error) -> String {
 
 /// The text without what a user has chosen: a key may hold any word. Addresses of identities stay.
 fn without_keys(text: &str) -> String {
-    let is_chosen =
-        |word: &&str| word.contains('/') && !word.contains("169.254.169.254") && !word.contains("metadata");
+    let identities = ["169.254.169.254", "metadata", "/latest/api/token"];
+    let is_chosen = |word: &&str| word.contains('/') && !identities.iter().any(|part| word.contains(part));
     let mut words: Vec<&str> = text.split_whitespace().filter(|word| !is_chosen(word)).collect();
     // "Object at location KEY not found", "for path KEY:".
     for place in ["location", "path"] {
@@ -346,10 +373,13 @@ mod tests {
         assert!(matches!(said(&denied("old/bookworm.tar.gz")), Said::Denied(_)));
         let odd = generic("unexpected answer of http://host/bucket/connection-timeout.tar.gz");
         assert!(matches!(said(&odd), Said::Other(_)));
-        let locked = generic(
-            "status code: 403: <Error><Code>AccessDenied</Code><Message>Object is WORM protected</Message></Error>",
-        );
-        assert!(matches!(said(&locked), Said::Locked(_)));
+        for message in ["Object is WORM protected", "Access Denied because object protected by object lock."]
+        {
+            let locked = generic(&format!(
+                "status code: 403: <Error><Code>AccessDenied</Code><Message>{message}</Message></Error>"
+            ));
+            assert!(matches!(said(&locked), Said::Locked(_)), "{message}");
+        }
     }
 
     #[test]
