@@ -1,4 +1,5 @@
-//! Real object stores, each with ports, data and logs of its own.
+//! Object stores, each with ports, data and logs of its own: real ones, an emulator of Azure, and one of Google that is part of
+//! the tests.
 //!
 //! They go away with their values. Where one is not installed, that is said loudly and the test has nothing to do.
 //!
@@ -6,14 +7,23 @@
 //! ends.
 
 mod azurite;
+mod exchange;
+mod google;
 mod http;
+mod listener;
+mod rados_gateway;
+mod refusing;
 mod s3;
 mod seaweed;
 mod server;
 mod signature;
+mod time;
 mod xml;
 
 pub use azurite::Azurite;
+pub use google::{Google, GoogleRequest};
 pub use http::{Answer, request};
+pub use rados_gateway::RadosGateway;
+pub use refusing::RefusingServer;
 pub use s3::{Object, S3, Upload};
 pub use seaweed::SeaweedFs;

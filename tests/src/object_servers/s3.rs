@@ -54,7 +54,8 @@ impl S3 {
         .into()
     }
 
-    /// Sends a signed request, whatever comes of it. `path` is `/BUCKET` or `/BUCKET/KEY`, not encoded.
+    /// Sends a signed request, whatever comes of it. `path` is `/BUCKET` or `/BUCKET/KEY`, not encoded. The names of headers are in
+    /// lower case where the server wants them signed.
     pub fn request(
         &self,
         method: &str,
@@ -65,7 +66,7 @@ impl S3 {
     ) -> Result<Answer> {
         let (path, query) = (encode(path, true), encode_query(query));
         let host = authority(&self.endpoint)?;
-        let mut all = aws((&self.access_key, &self.secret_key), (method, host, &path, &query), body);
+        let mut all = aws((&self.access_key, &self.secret_key), (method, host, &path, &query), headers, body);
         all.extend(headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         let target = if query.is_empty() { path } else { format!("{path}?{query}") };
         request(&self.endpoint, method, &target, &all, body)

@@ -1,31 +1,38 @@
 //! Signatures of requests: Amazon's version 4 and Azure's shared key, as far as tests need them.
 
 use std::fmt::Write as _;
-use std::time::UNIX_EPOCH;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 use ring::hmac::{HMAC_SHA256, Key, sign};
 
+use super::time::Time;
 use crate::Result;
 
 /// The region that signatures are for. The servers here take any.
 pub(super) const REGION: &str = "us-east-1";
 
-/// The headers that sign a request to an S3 server, for a host, a path and a query as they are sent.
+/// The headers that sign a request to an S3 server, for a host, a path and a query as they are sent. Of the request's own
+/// headers, those that begin with `x-amz-` are signed as well, as the servers demand.
 pub(super) fn aws(
     (access_key, secret_key): (&str, &str),
     (method, host, path, query): (&str, &str, &str, &str),
+    headers: &[(&str, &str)],
     body: &[u8],
 ) -> Vec<(String, String)> {
     let time = Time::now();
     let (day, time) = (time.day(), time.compact());
     let hash = hex(digest(&SHA256, body).as_ref());
-    let names = "host;x-amz-content-sha256;x-amz-date";
-    let canonical = format!(
-        "{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{hash}\nx-amz-date:{time}\n\n{names}\n{hash}"
-    );
+    let mut signed = vec![("host", host), ("x-amz-content-sha256", &hash), ("x-amz-date", &time)];
+    signed.extend(headers.iter().filter(|(name, _)| name.starts_with("x-amz-")));
+    signed.sort_unstable();
+    let names = signed.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+    let lines = signed.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name}:{value}");
+        text
+    });
+    let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{hash}");
     let scope = format!("{day}/{REGION}/s3/aws4_request");
     let to_sign =
         format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(digest(&SHA256, canonical.as_bytes()).as_ref()));
@@ -105,80 +112,4 @@ pub(super) fn encode_query(query: &[(&str, &str)]) -> String {
         .collect();
     parts.sort();
     parts.join("&")
-}
-
-/// A time in UTC.
-struct Time {
-    days: u64,
-    seconds: u64,
-}
-
-impl Time {
-    fn now() -> Self {
-        let now = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        Self { days: now / 86_400, seconds: now % 86_400 }
-    }
-
-    /// Year, month and day.
-    fn date(&self) -> (u64, u64, u64) {
-        let (mut year, mut left) = (1970, self.days);
-        let is_leap =
-            |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-        loop {
-            let length = if is_leap(year) { 366 } else { 365 };
-            if left < length {
-                break;
-            }
-            left -= length;
-            year += 1;
-        }
-        let february = if is_leap(year) { 29 } else { 28 };
-        let mut month = 1;
-        for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-            if left < length {
-                break;
-            }
-            left -= length;
-            month += 1;
-        }
-        (year, month, left + 1)
-    }
-
-    fn clock(&self) -> (u64, u64, u64) {
-        (self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60)
-    }
-
-    fn day(&self) -> String {
-        let (year, month, day) = self.date();
-        format!("{year:04}{month:02}{day:02}")
-    }
-
-    fn compact(&self) -> String {
-        let (hour, minute, second) = self.clock();
-        format!("{}T{hour:02}{minute:02}{second:02}Z", self.day())
-    }
-
-    fn http(&self) -> String {
-        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let (year, month, day) = self.date();
-        let (hour, minute, second) = self.clock();
-        let (weekday, month) = (DAYS[self.days as usize % 7], MONTHS[month as usize - 1]);
-        format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Time;
-
-    #[test]
-    fn times_are_written_as_the_protocols_want() {
-        let time = Time { days: 19_782, seconds: 45_296 };
-        assert_eq!(time.compact(), "20240229T123456Z");
-        assert_eq!(time.http(), "Thu, 29 Feb 2024 12:34:56 GMT");
-        let time = Time { days: 20_818, seconds: 0 };
-        assert_eq!(time.compact(), "20261231T000000Z");
-    }
 }

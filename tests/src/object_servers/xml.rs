@@ -11,6 +11,11 @@ pub(super) fn value(text: &str, name: &str) -> Option<String> {
     elements(text, name).first().map(|inner| unescape(inner))
 }
 
+/// Text as it stands within an element.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 fn unescape(text: &str) -> String {
     let pairs =
         [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&apos;", "'"), ("&#39;", "'")];
