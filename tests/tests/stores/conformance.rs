@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::object_servers::Azurite;
+use couchcopy_tests::object_servers::{Azurite, Google, RadosGateway};
 use store::{Bucket, Location, Said, Settings, Stores};
 
 use super::run::bucket;
@@ -43,6 +43,23 @@ fn azure() -> Result<()> {
     let Some(azurite) = Azurite::start() else { return Ok(()) };
     azurite.create_container("conformance")?;
     run_suite(&azurite.environment(), "az://conformance/x")
+}
+
+#[test]
+fn ceph() -> Result<()> {
+    let Some(ceph) = RadosGateway::start() else { return Ok(()) };
+    ceph.s3().create_bucket("conformance")?;
+    run_suite(&ceph.s3().environment(), "s3://conformance/x")
+}
+
+#[test]
+fn google() -> Result<()> {
+    let google = Google::start(Some("token"))?;
+    google.create_bucket("conformance");
+    let dir = tempfile::tempdir()?;
+    run_suite(&google.environment(dir.path())?, "gs://conformance/x")?;
+    assert!(google.requests().iter().all(|request| request.authorization.is_some()));
+    Ok(())
 }
 
 /// Does nothing unless it is run for a store.
