@@ -7,7 +7,6 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::multipart::MultipartStore;
-use object_store::signer::Signer;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 use serde::Deserialize;
 
@@ -15,6 +14,7 @@ use crate::error::Said;
 use crate::location::Service;
 use crate::profile;
 use crate::settings::Settings;
+use crate::uploads::Signing;
 
 /// Time to connect.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -38,7 +38,7 @@ pub(crate) struct Client {
     /// The same, which makes each request once: for requests that leave something behind each time they succeed.
     pub(crate) once: Arc<dyn Objects>,
     /// Signs addresses, if the service lists unfinished uploads in S3's way.
-    pub(crate) signer: Option<Arc<dyn Signer>>,
+    pub(crate) signer: Option<Signing>,
     pub(crate) options: Settings,
 }
 
@@ -60,7 +60,7 @@ impl Client {
             Service::S3 => {
                 let client = Arc::new(s3(bucket, settings, retry)?);
                 let once = Arc::new(s3(bucket, settings, never)?);
-                Self { objects: Arc::clone(&client) as _, once, signer: Some(client), options }
+                Self { objects: Arc::clone(&client) as _, once, signer: Some(Signing::new(client)), options }
             }
             Service::Google => {
                 let (objects, once) = (google(bucket, settings, retry)?, google(bucket, settings, never)?);
