@@ -98,3 +98,23 @@ fn azure_holds_an_archive_too() -> Result<()> {
     couchcopy.expect(5, &["backup", &node(&data), archive])?;
     Ok(())
 }
+
+/// What the files of Amazon's own tools say: keys, region, and an address with `http://`.
+#[test]
+fn a_profile_leads_to_a_store() -> Result<()> {
+    let Some(s3) = bucket("profile")? else { return Ok(()) };
+    let dir = tempfile::tempdir()?;
+    let (credentials, config) = (dir.path().join("credentials"), dir.path().join("config"));
+    let keys =
+        format!("[lab]\naws_access_key_id = {}\naws_secret_access_key = {}\n", s3.access_key, s3.secret_key);
+    std::fs::write(&credentials, keys)?;
+    std::fs::write(&config, format!("[profile lab]\nregion = us-east-1\nendpoint_url = {}\n", s3.endpoint))?;
+    let couchcopy = Couchcopy::with(vec![
+        ("AWS_PROFILE".to_owned(), "lab".to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE".to_owned(), credentials.display().to_string()),
+        ("AWS_CONFIG_FILE".to_owned(), config.display().to_string()),
+    ]);
+    couchcopy.expect(0, &["backup", &node(&small_data(dir.path())?), "s3://profile/k"])?;
+    couchcopy.expect(0, &["verify", "s3://profile/k"])?;
+    Ok(())
+}
