@@ -58,16 +58,16 @@ impl Client {
         let options = settings.clone();
         Ok(match service {
             Service::S3 => {
-                let client = Arc::new(s3(bucket, settings, retry)?);
-                let once = Arc::new(s3(bucket, settings, never)?);
+                let client = Arc::new(s3(bucket, settings, &retry)?);
+                let once = Arc::new(s3(bucket, settings, &never)?);
                 Self { objects: Arc::clone(&client) as _, once, signer: Some(Signing::new(client)), options }
             }
             Service::Google => {
-                let (objects, once) = (google(bucket, settings, retry)?, google(bucket, settings, never)?);
+                let (objects, once) = (google(bucket, settings, &retry)?, google(bucket, settings, &never)?);
                 Self { objects: Arc::new(objects), once: Arc::new(once), signer: None, options }
             }
             Service::Azure => {
-                let (objects, once) = (azure(bucket, settings, retry)?, azure(bucket, settings, never)?);
+                let (objects, once) = (azure(bucket, settings, &retry)?, azure(bucket, settings, &never)?);
                 Self { objects: Arc::new(objects), once: Arc::new(once), signer: None, options }
             }
         })
@@ -101,7 +101,7 @@ fn client_options(settings: &Settings, endpoint: Option<&str>) -> Result<ClientO
     Ok(options)
 }
 
-fn s3(bucket: &str, settings: &Settings, retry: RetryConfig) -> Result<object_store::aws::AmazonS3, Said> {
+fn s3(bucket: &str, settings: &Settings, retry: &RetryConfig) -> Result<object_store::aws::AmazonS3, Said> {
     // Without `from_env`, the identities of pods and instances would be ignored.
     let mut builder = AmazonS3Builder::from_env().with_retry(retry.clone()).with_bucket_name(bucket);
     if let Some(endpoint) = &settings.endpoint {
@@ -152,7 +152,7 @@ fn s3(bucket: &str, settings: &Settings, retry: RetryConfig) -> Result<object_st
             let text = "no access key, no profile, and AWS_EC2_METADATA_DISABLED is set";
             return Err(Said::NoCredentials(text.to_owned()));
         }
-        let asking = built(builder.clone().with_retry(for_identity(&retry)).build())?;
+        let asking = built(builder.clone().with_retry(for_identity(retry)).build())?;
         builder = builder.with_credentials(Arc::clone(asking.credentials()));
     }
     built(builder.build())
@@ -161,7 +161,7 @@ fn s3(bucket: &str, settings: &Settings, retry: RetryConfig) -> Result<object_st
 fn google(
     bucket: &str,
     settings: &Settings,
-    retry: RetryConfig,
+    retry: &RetryConfig,
 ) -> Result<object_store::gcp::GoogleCloudStorage, Said> {
     let mut builder =
         GoogleCloudStorageBuilder::from_env().with_retry(retry.clone()).with_bucket_name(bucket);
@@ -180,7 +180,7 @@ fn google(
     .any(|key| builder.get_config_value(key).is_some());
     if !is_given {
         // What `gcloud` has left, else the machine's identity.
-        let asking = built(builder.clone().with_retry(for_identity(&retry)).build())?;
+        let asking = built(builder.clone().with_retry(for_identity(retry)).build())?;
         builder = builder.with_credentials(Arc::clone(asking.credentials()));
     }
     built(builder.build())
@@ -208,7 +208,7 @@ fn base_url(builder: &GoogleCloudStorageBuilder) -> Option<String> {
 fn azure(
     container: &str,
     settings: &Settings,
-    retry: RetryConfig,
+    retry: &RetryConfig,
 ) -> Result<object_store::azure::MicrosoftAzure, Said> {
     let mut builder =
         MicrosoftAzureBuilder::from_env().with_retry(retry.clone()).with_container_name(container);
@@ -238,7 +238,7 @@ fn azure(
         .iter()
         .any(|key| builder.get_config_value(key).is_some());
     if !is_given {
-        let asking = built(builder.clone().with_retry(for_identity(&retry)).build())?;
+        let asking = built(builder.clone().with_retry(for_identity(retry)).build())?;
         builder = builder.with_credentials(Arc::clone(asking.credentials()));
     }
     built(builder.build())

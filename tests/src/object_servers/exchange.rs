@@ -111,7 +111,7 @@ impl Reply {
         Self::new(status).xml(&format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"))
     }
 
-    pub(super) fn header(mut self, name: &str, value: impl ToString) -> Self {
+    pub(super) fn header(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }

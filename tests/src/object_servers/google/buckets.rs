@@ -135,22 +135,22 @@ impl Bucket {
             None => Reply::new(200).body(&object.content),
             Some(range) => match bytes(range, length) {
                 Some((first, end)) => Reply::new(206)
-                    .header("Content-Range", format!("bytes {first}-{}/{length}", end - 1))
+                    .header("Content-Range", &format!("bytes {first}-{}/{length}", end - 1))
                     .body(&object.content[first..end]),
                 None => {
                     return Reply::error(416, "InvalidRange", "The requested range cannot be satisfied.")
-                        .header("Content-Range", format!("bytes */{length}"));
+                        .header("Content-Range", &format!("bytes */{length}"));
                 }
             },
         };
         let reply = object.metadata.iter().fold(reply, |reply, (name, value)| reply.header(name, value));
         reply
             .header("ETag", &object.etag)
-            .header("Last-Modified", object.written.http())
+            .header("Last-Modified", &object.written.http())
             .header("Content-Type", "application/octet-stream")
-            .header("x-goog-generation", object.generation)
-            .header("x-goog-metageneration", 1)
-            .header("x-goog-stored-content-length", length)
+            .header("x-goog-generation", &object.generation)
+            .header("x-goog-metageneration", &1)
+            .header("x-goog-stored-content-length", &length)
     }
 
     fn put(&mut self, key: &str, asked: &Asked, generation: u64) -> Reply {
@@ -159,7 +159,7 @@ impl Bucket {
             return precondition_failed();
         }
         let etag = etag(&asked.body);
-        let reply = Reply::new(200).header("ETag", &etag).header("x-goog-generation", generation);
+        let reply = Reply::new(200).header("ETag", &etag).header("x-goog-generation", &generation);
         self.write(key, (asked.body.clone(), etag), generation, metadata(asked));
         reply
     }
@@ -205,7 +205,7 @@ impl Bucket {
         }
         let etag = etag(&asked.body);
         upload.parts.insert(number, (etag.clone(), asked.body.clone()));
-        Reply::new(200).header("ETag", etag)
+        Reply::new(200).header("ETag", &etag)
     }
 
     fn complete(&mut self, (name, key): (&str, &str), id: &str, asked: &Asked, generation: u64) -> Reply {
@@ -243,7 +243,7 @@ impl Bucket {
         let metadata = upload.metadata.clone();
         self.uploads.remove(id);
         self.write(key, (content, etag), generation, metadata);
-        Reply::new(200).header("x-goog-generation", generation).xml(&text)
+        Reply::new(200).header("x-goog-generation", &generation).xml(&text)
     }
 
     fn give_up(&mut self, key: &str, id: &str) -> Reply {
