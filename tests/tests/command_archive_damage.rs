@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup::{BackupOptions, FolderArgument, backup};
+use contents::Destination;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
 use couchcopy_tests::{Result, memory, random};
@@ -68,9 +69,7 @@ impl Sample {
         let archive = dir.path().join("whole.tar.gz");
         let options = BackupOptions {
             folders: vec![FolderArgument::local(data.clone(), None)],
-            archive: archive.as_path().into(),
-            overwrite: false,
-            level: 1,
+            destination: Destination::Archive { place: archive.as_path().into(), overwrite: false, level: 1 },
             threads: 1,
             limits: false,
             config: None,

@@ -58,6 +58,6 @@ pub use sequential::{SMALL_ENTRY_LIMIT, SequentialArchive, SequentialSummary};
 pub use toc::{ManifestBlock, Toc};
 pub use visitor::{EntryInfo, LargeSink, Visitor};
 pub use writer::{
-    ArchiveWriter, CHUNK, DEFAULT_LEVEL, EntrySource, LateFacts, Opened, Progress, Replacement,
-    WriterOptions, Written, rewrite,
+    ArchiveWriter, CHUNK, DEFAULT_LEVEL, EntrySource, FileStat, Glance, LateFacts, Opened, Progress,
+    Replacement, Seen, WriterOptions, Written, rewrite,
 };

@@ -182,7 +182,7 @@ impl Pass<'_> {
         entry: &TarEntry,
     ) -> Result<()> {
         let info =
-            EntryInfo { name: &entry.name, size: entry.size, mtime: entry.mtime, blake3: None, entry: None };
+            EntryInfo { name: &entry.name, size: entry.size, mtime: entry.mtime, blake3: None, facts: None };
         let sink = visitor.large(&info).map_err(ArchiveError::Visit)?;
         let mut hasher = blake3::Hasher::new();
         let mut offset = 0;

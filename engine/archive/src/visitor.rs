@@ -1,6 +1,6 @@
 //! How the entries of an archive reach the caller.
 
-use crate::entry::Entry;
+use crate::facts::Facts;
 use outcome::Failure;
 
 /// An entry as a visitor sees it.
@@ -15,8 +15,8 @@ pub struct EntryInfo<'a> {
     /// BLAKE3 of the content: always known for [`Visitor::small`], and known for [`Visitor::large`] where
     /// there is a manifest.
     pub blake3: Option<blake3::Hash>,
-    /// The entry as the manifest records it, if there is a manifest and its lines were read completely.
-    pub entry: Option<&'a Entry>,
+    /// What the manifest records about the entry, if there is a manifest and its lines were read completely.
+    pub facts: Option<&'a Facts>,
 }
 
 /// Takes the entries of an archive.

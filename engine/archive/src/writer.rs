@@ -24,7 +24,7 @@ use pack::{ClosedPack, Pack};
 use pipeline::{Pipeline, Sequence};
 pub use rewrite::{Replacement, rewrite};
 use source::SmallEntry;
-pub use source::{EntrySource, LateFacts, Opened};
+pub use source::{EntrySource, FileStat, Glance, LateFacts, Opened, Seen};
 
 /// Size in bytes of a chunk of a large entry, and of the content of a packed member.
 pub const CHUNK: usize = 1 << 20;
@@ -316,6 +316,6 @@ struct Bytes {
 impl EntrySource for Bytes {
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
         *buf = self.content;
-        Ok(Opened::Small { name: self.name, mtime: self.mtime, facts: self.facts })
+        Ok(Opened::Small { name: self.name, mtime: self.mtime, facts: self.facts, seen: None })
     }
 }

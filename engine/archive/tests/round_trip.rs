@@ -241,7 +241,7 @@ impl EntrySource for Odd {
             Self::Skip => Ok(Opened::Skip),
             Self::Good(name) => {
                 buf.push(1);
-                Ok(Opened::Small { name: name.to_owned(), mtime: 0, facts: Facts::Other })
+                Ok(Opened::Small { name: name.to_owned(), mtime: 0, facts: Facts::Other, seen: None })
             }
             Self::Fails => {
                 Err(outcome::Failure::refused(outcome::Code::new("CC-G00"), "the disk is gone", ""))

@@ -56,7 +56,7 @@ impl EntrySource for Passing {
         if self.content.len() <= CHUNK / 2 {
             buf.extend_from_slice(&self.content);
             self.place.advance((self.number + 1, 0));
-            return Ok(Opened::Small { name, mtime: MTIME, facts: Facts::Other });
+            return Ok(Opened::Small { name, mtime: MTIME, facts: Facts::Other, seen: None });
         }
         let (place, number) = (Arc::clone(&self.place), self.number);
         let facts = move || {

@@ -1,14 +1,15 @@
 //! Adds files to the archive, some of which may come through streams.
 
-use archive::{ArchiveError, ArchiveWriter, EntrySource, Progress};
+use archive::{ArchiveError, EntrySource, Progress};
+use contents::NewBackup;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 
 use crate::remote;
 
 /// Adds files, some of which may come through streams.
-pub(crate) fn add_all<W: std::io::Write + Send, S: EntrySource>(
-    writer: &mut ArchiveWriter<W>,
+pub(crate) fn add_all<S: EntrySource>(
+    writer: &mut NewBackup,
     sources: impl Iterator<Item = S> + Send,
     streams: &remote::Streams,
     reporter: &dyn Reporter,
@@ -23,7 +24,7 @@ pub(crate) fn add_all<W: std::io::Write + Send, S: EntrySource>(
         pass_on();
         progress(so_far);
     };
-    let added = writer.add_all_waiting(sources, &told, &|| streams.stop());
+    let added = writer.add_all(sources, &told, &|| streams.stop());
     pass_on();
     if added.is_ok()
         && let Some(failure) = streams.failure()
@@ -35,12 +36,12 @@ pub(crate) fn add_all<W: std::io::Write + Send, S: EntrySource>(
         // What came of a connection that failed is not worth telling; why it failed is.
         match streams.failure() {
             Some(failure) => failure.into(),
-            None => match &error {
-                ArchiveError::Io { source, .. } => match remote::broken_off(source) {
-                    Some(failure) => failure.into(),
-                    None => Failure::from(error),
+            None => match error.get() {
+                Some(ArchiveError::Io { source, .. }) => match remote::broken_off(source) {
+                    Some(failure) => Failure::from(failure),
+                    None => error,
                 },
-                _ => Failure::from(error),
+                _ => error,
             },
         }
     })

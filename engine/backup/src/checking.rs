@@ -1,6 +1,6 @@
 //! Checks shards while they are saved (`--check`): trees, bodies and attachments, as `verify` does.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use contents::integrity::Checker;
 use contents::{ShardHeader, Spool};
@@ -8,7 +8,6 @@ use couchfile::check::{Placement, Report};
 use couchfile::data_dir::ShardName;
 use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 use outcome::{Failure, Result};
-use store::Place;
 
 use crate::file::{self, Content, FileFailure};
 use crate::remote::Passing;
@@ -24,12 +23,8 @@ pub(super) struct Checking {
 }
 
 impl Checking {
-    pub(super) fn new(threads: usize, archive: &Place) -> Self {
-        let folder = match archive.path().map(Path::parent) {
-            Some(Some(folder)) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            Some(_) => PathBuf::from("."),
-            None => std::env::temp_dir(),
-        };
+    /// `folder` is for files of other machines that are read twice.
+    pub(super) fn new(threads: usize, folder: PathBuf) -> Self {
         Self { checker: Checker::new(threads), folder }
     }
 
@@ -70,6 +65,7 @@ impl Checking {
         Ok(contents::shard_header(&bytes).map_err(file::failure).map(|(header, len)| Content {
             header,
             mtime,
+            stat: None,
             large: Some(Prefix::new(bytes, len)),
         }))
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use archive::FileStat;
 use contents::{IndexHeader, SMALL, ShardHeader, index_header, shard_header};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
@@ -77,6 +78,8 @@ pub(super) struct Content<H> {
     pub(super) header: H,
     /// Last change, in seconds since 1970.
     pub(super) mtime: u64,
+    /// Its stat, if it is a file of this machine.
+    pub(super) stat: Option<FileStat>,
     /// The open file, if it is large; the bytes of a small file are in the caller's buffer.
     pub(super) large: Option<Prefix<FileBytes>>,
 }
@@ -101,7 +104,7 @@ pub(super) fn read_settled_shard(
 /// Reads only a shard's header.
 pub(super) fn peek_shard(path: &Path, patience: &Patience) -> Result<ShardHeader, FileFailure> {
     patiently(path, patience, |path| {
-        let (file, _) = open(path)?;
+        let (file, _, _) = open(path)?;
         shard_header(&file).map(|(header, _)| header).map_err(failure)
     })
 }
@@ -109,7 +112,7 @@ pub(super) fn peek_shard(path: &Path, patience: &Patience) -> Result<ShardHeader
 /// Opens a shard, to look something up in it.
 pub(super) fn open_shard(path: &Path, patience: &Patience) -> Result<Database<FileBytes>, FileFailure> {
     patiently(path, patience, |path| {
-        let (file, _) = open(path)?;
+        let (file, _, _) = open(path)?;
         Database::open(file).map_err(failure)
     })
 }
@@ -119,10 +122,12 @@ pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexH
     read(path, buf, index_header)
 }
 
-fn open(path: &Path) -> Result<(FileBytes, u64), FileFailure> {
+fn open(path: &Path) -> Result<(FileBytes, u64, FileStat), FileFailure> {
     let opened = File::open(path).and_then(|file| {
-        let mtime = unix_seconds(file.metadata()?.modified()?);
-        Ok((FileBytes::new(file)?, mtime))
+        // Before its length is taken: what is appended in between makes the next backup open it again.
+        let facts = file.metadata()?;
+        let mtime = unix_seconds(facts.modified()?);
+        Ok((FileBytes::new(file)?, mtime, FileStat::of(&facts)))
     });
     opened.map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => FileFailure::Missing,
@@ -147,16 +152,17 @@ fn read<H>(
     buf: &mut Vec<u8>,
     header: impl Fn(&dyn ReadAt) -> Result<(H, u64), CouchFileError>,
 ) -> Result<Content<H>, FileFailure> {
-    let (file, mtime) = open(path)?;
+    let (file, mtime, stat) = open(path)?;
+    let stat = Some(stat);
     if file.len() > SMALL {
         let (header, len) = header(&file).map_err(failure)?;
-        return Ok(Content { header, mtime, large: Some(Prefix::new(file, len)) });
+        return Ok(Content { header, mtime, stat, large: Some(Prefix::new(file, len)) });
     }
     buf.resize(file.len() as usize, 0);
     file.read_exact_at(buf, 0).map_err(FileFailure::Unreadable)?;
     let (header, len) = header(buf).map_err(failure)?;
     buf.truncate(len as usize);
-    Ok(Content { header, mtime, large: None })
+    Ok(Content { header, mtime, stat, large: None })
 }
 
 /// Tries again while a file is missing or has no header, as long as CouchDB may change that. If only `X.couch.compact` exists at

@@ -3,22 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contents::{BackupSummary, Choice};
+use contents::{BackupSummary, Choice, Destination};
 use node::{Http, NodeFiles};
 use serde::Serialize;
-use store::Place;
 
 /// The options of a backup.
 #[derive(Clone)]
 pub struct BackupOptions {
     /// Data directories of the nodes of one cluster.
     pub folders: Vec<FolderArgument>,
-    /// The place of the new archive.
-    pub archive: Place,
-    /// Whether to replace an existing archive (only when the new one is complete).
-    pub overwrite: bool,
-    /// Compression level, 0 (fastest) to 12 (smallest).
-    pub level: i32,
+    /// Where the backup goes.
+    pub destination: Destination,
     /// Number of threads; 0: the number of cores.
     pub threads: usize,
     /// Query CouchDB for the limits of all databases, for any number of databases.
@@ -66,15 +61,39 @@ pub struct BackupResult {
     pub choices: Vec<Choice>,
     /// Bytes of the files saved.
     pub content_bytes: u64,
-    /// Length of the archive in bytes.
+    /// Length of the archive in bytes; in a repository, the bytes of the packs that were added.
     pub archive_bytes: u64,
+    /// The backup in the repository, if it went into one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_repository: Option<InRepository>,
+}
+
+/// A backup in a repository.
+#[derive(Debug, Clone, Serialize)]
+pub struct InRepository {
+    /// Its id.
+    pub id: String,
+    /// The id of the backup that it builds on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Files in it.
+    pub files: u64,
+    /// Files that were read for it, completely or in part.
+    pub read_files: u64,
+    /// Bytes of content that were new.
+    pub new_bytes: u64,
+}
+
+impl From<repository::Added> for InRepository {
+    fn from(added: repository::Added) -> Self {
+        let repository::Snapshot { parent, files, read_files, new_bytes, .. } = added.snapshot;
+        Self { id: added.name.to_string(), parent, files, read_files, new_bytes }
+    }
 }
 
 impl BackupResult {
     /// Whether everything that belongs to the databases was saved.
     pub fn is_complete(&self) -> bool {
-        self.summary.problems.is_empty()
-            && self.summary.damaged.is_empty()
-            && !self.summary.left_out.iter().any(|left| left.kind.is_loss())
+        self.summary.is_complete()
     }
 }

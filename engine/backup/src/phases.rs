@@ -15,7 +15,7 @@ use crate::options::{BackupOptions, BackupResult};
 /// Fails before anything is written if a range of a database lies on none of the given nodes. Files that are damaged or
 /// missing on the nodes do not fail the backup: the result reports them, and so does the archive.
 pub fn backup(options: &BackupOptions, reporter: &dyn Reporter) -> Result<BackupResult> {
-    let output = options.archive.create(options.overwrite)?;
+    let output = options.destination.reserve()?;
     let opened = Opened::open(options, reporter)?;
     let archive = opened.plan()?.begin(output)?;
     archive.save_views()?.save_maps()?.save_shards()?.finish()

@@ -1,9 +1,9 @@
 //! Saves shards, and the parts of shards that were split before they were read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 
-use archive::{ArchiveWriter, Progress};
+use archive::Progress;
+use contents::NewBackup;
 use couchfile::data_dir::{Range, ShardName};
 use couchfile::ring;
 use outcome::Result;
@@ -33,9 +33,9 @@ pub(super) struct Saving<'s, 'f> {
 
 impl Saving<'_, '_> {
     /// Saves these shards, in the order of their paths.
-    pub(super) fn save<W: Write + Send>(
+    pub(super) fn save(
         &self,
-        writer: &mut ArchiveWriter<W>,
+        writer: &mut NewBackup,
         shards: Vec<PlannedShard>,
         latest: &LatestMaps,
         round: Option<u8>,
@@ -57,9 +57,9 @@ impl Saving<'_, '_> {
     }
 
     /// Saves the parts of shards that were split before they were read. Returns the ranges of their databases that were saved.
-    pub(super) fn save_split<W: Write + Send>(
+    pub(super) fn save_split(
         &self,
-        writer: &mut ArchiveWriter<W>,
+        writer: &mut NewBackup,
         latest: &LatestMaps,
     ) -> Result<BTreeMap<String, Vec<String>>> {
         let mut rings: BTreeMap<String, Vec<Range>> = BTreeMap::new();

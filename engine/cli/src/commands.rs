@@ -12,6 +12,7 @@ pub(crate) mod load;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod plugin;
+pub(crate) mod repo;
 pub(crate) mod restore;
 pub(crate) mod serve;
 pub(crate) mod service;
@@ -55,6 +56,7 @@ subcommands! {
     Dump(dump::Dump),
     Cat(cat::Cat),
     Serve(serve::Serve),
+    Repo(repo::Repo),
     Load(load::Load),
     Unbrand(unbrand::Unbrand),
     Check(Box<check::Check>),

@@ -5,5 +5,6 @@ pub(crate) mod archive_file;
 pub(crate) mod grants;
 pub(crate) mod http;
 pub(crate) mod nodes;
+pub(crate) mod repository;
 pub(crate) mod selection;
 pub(crate) mod store;

@@ -80,6 +80,11 @@ impl Session {
         self.place_with(location, cluster, Some(recipients))
     }
 
+    /// The keys to read and to write with.
+    pub(crate) fn keys(&self, recipients: &RecipientFlags) -> Result<store::Keys> {
+        self.options.keys.keys(Some(recipients))
+    }
+
     fn place_with(
         &self,
         location: &Location,

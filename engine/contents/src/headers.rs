@@ -118,6 +118,19 @@ impl SecurityTerm {
         Some(Self(term.map(|term| term.as_slice().into())))
     }
 
+    /// As bytes, for a later backup.
+    pub fn to_memo(&self) -> Box<[u8]> {
+        match &self.0 {
+            None => Box::default(),
+            Some(term) => term.clone(),
+        }
+    }
+
+    /// Reads what [`Self::to_memo`] returns.
+    pub fn of_memo(memo: &[u8]) -> Self {
+        Self((!memo.is_empty()).then(|| memo.into()))
+    }
+
     /// The object, `null` for CouchDB's default. `None` if the term holds none, or one nested deeper than 128 levels: such an
     /// object is saved with its shard, but not compared with others.
     pub fn object(&self) -> Option<Value> {

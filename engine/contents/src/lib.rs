@@ -7,6 +7,7 @@
 
 mod at_hand;
 mod contents;
+mod destination;
 mod facts;
 mod headers;
 pub mod integrity;
@@ -23,6 +24,7 @@ mod verified;
 
 pub use at_hand::FilesAtHand;
 pub use contents::{Contents, Counted, no_maps};
+pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};
 pub use facts::{ShardFacts, ViewFacts};
 pub use headers::{IndexHeader, SMALL, SecurityTerm, ShardHeader, index_header, shard_header};
 pub use maps::{ArchivedMaps, MapDocument, map_document, moved, shard_map_of, unchanged, unreadable};

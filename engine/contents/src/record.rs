@@ -91,6 +91,13 @@ pub struct FileProblem {
 }
 
 impl BackupSummary {
+    /// Whether everything that belongs to the databases was saved.
+    pub fn is_complete(&self) -> bool {
+        self.problems.is_empty()
+            && self.damaged.is_empty()
+            && !self.left_out.iter().any(|left| left.kind.is_loss())
+    }
+
     /// Reads the record in a backup; `None` if another program made the backup.
     pub fn of(value: &serde_json::Value) -> Option<Self> {
         serde_json::from_value(value.clone()).ok()

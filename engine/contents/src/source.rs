@@ -2,13 +2,16 @@
 
 mod indexed;
 mod sequential;
+mod stored;
 
 use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, Visitor};
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::{Common, Failure, Result};
+use repository::{Access, OpenSnapshot, Repository, Selector};
 use sequential::Sequential;
-use store::{Opened, Place};
+use store::{Location, Opened, Place, Said, StoreError};
+use stored::Stored;
 
 use crate::AnySource;
 
@@ -124,13 +127,47 @@ pub struct Visited {
 ///
 /// Fails if the file cannot be read, is not an archive, or was written by a newer couchcopy.
 pub fn open(place: &Place) -> Result<Box<dyn Source>> {
+    if let Some(backup) = backup_in_repository(place)? {
+        return Ok(Box::new(Stored::new(backup)));
+    }
     let name = place.to_string();
-    let Opened { source, identity } = place.open().map_err(|failure| unreadable(&name, failure))?;
+    let opened = place.open().map_err(|failure| unreadable(&name, failure));
+    let Opened { source, identity } = match opened {
+        // The name may be that of a repository, which no object has.
+        Err(failure) if is_no_object(&failure) => {
+            return match Access::of(place)?.map(Repository::open) {
+                Some(Ok(repository)) => newest(&repository),
+                _ => Err(failure),
+            };
+        }
+        opened => opened?,
+    };
     let archive = archive::open_source(source, &name)?;
     Ok(match archive {
         Archive::Indexed(archive) => Box::new(Indexed::new(archive)),
         Archive::Sequential(archive) => Box::new(Sequential::new(archive, &identity)),
     })
+}
+
+/// The backup in a repository that a place names without doubt.
+fn backup_in_repository(place: &Place) -> Result<Option<OpenSnapshot>> {
+    let selector = match (place.location(), place.member()) {
+        (_, Some(member)) => member.parse()?,
+        (Location::Path(path), None) if path.is_dir() => Selector::Latest,
+        _ => return Ok(None),
+    };
+    let Some(access) = Access::of(place)? else { return Ok(None) };
+    OpenSnapshot::open(&Repository::open(access)?, &selector).map(Some)
+}
+
+fn newest(repository: &Repository) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Stored::new(OpenSnapshot::open(repository, &Selector::Latest)?)))
+}
+
+/// Whether there is no object of this name, or it is the name of a prefix.
+fn is_no_object(failure: &Failure) -> bool {
+    failure.get::<StoreError>().is_some_and(|error| error.said == Said::NoObject)
+        || failure.code() == outcome::Code::new("CC-O19")
 }
 
 /// The error of an archive that the system does not open.

@@ -47,6 +47,11 @@ impl Identities {
         Ok(Self { keys })
     }
 
+    /// This key alone.
+    pub(crate) fn of(key: impl Identity + Send + Sync + 'static) -> Self {
+        Self { keys: vec![Box::new(key)] }
+    }
+
     /// Whether no key was given.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -22,12 +22,14 @@ use crate::writer::EncryptingWriter;
 const WORK_FACTOR: u8 = 18;
 
 /// For whom an archive is encrypted: public keys, or a passphrase.
+#[derive(Clone)]
 pub struct Recipients {
     keys: Vec<PublicKey>,
     passphrase: Option<SecretString>,
     work_factor: u8,
 }
 
+#[derive(Clone)]
 enum PublicKey {
     Age(age::x25519::Recipient),
     Ssh(age::ssh::Recipient),
@@ -69,6 +71,11 @@ impl Recipients {
     /// Whether nothing was given to encrypt an archive for.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.passphrase.is_none()
+    }
+
+    /// Whether it is a passphrase.
+    pub fn has_passphrase(&self) -> bool {
+        self.passphrase.is_some()
     }
 
     /// Writes the header of a new archive to `out`, and returns a writer for its plaintext.

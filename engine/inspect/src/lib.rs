@@ -3,4 +3,5 @@
 pub mod cat;
 pub mod documents;
 pub mod overview;
+pub mod transfer;
 pub mod verify;

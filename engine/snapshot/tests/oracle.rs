@@ -29,7 +29,7 @@ struct Bytes(String, Vec<u8>);
 impl EntrySource for Bytes {
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, outcome::Failure> {
         buf.extend_from_slice(&self.1);
-        Ok(Opened::Small { name: self.0, mtime: 0, facts: Facts::Other })
+        Ok(Opened::Small { name: self.0, mtime: 0, facts: Facts::Other, seen: None })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests to one bucket.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio::runtime::Runtime;
 use crate::connect::Client;
 use crate::error::{Said, StoreError, is_temporary, said};
 use crate::limits::Limiter;
-use crate::location::{ObjectLocation, Service};
+use crate::location::Service;
 use crate::runtime::runtime;
 use crate::settings::Settings;
 
@@ -48,15 +49,21 @@ impl From<ObjectMeta> for Object {
     }
 }
 
-/// A bucket of a store.
+enum Kind {
+    /// A bucket of this name.
+    Service(Service, String),
+    /// A directory.
+    Folder(PathBuf),
+}
+
+/// A bucket of a store, or a directory that is used like one.
 #[derive(Clone)]
 pub struct Bucket {
     pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
-    service: Service,
-    name: String,
+    kind: Kind,
     pub(crate) client: Client,
     pub(crate) runtime: &'static Runtime,
     bytes: Option<Limiter>,
@@ -74,19 +81,44 @@ impl Bucket {
         };
         let bytes = settings.limit_rate.map(|rate| Limiter::new(rate.bytes() as f64));
         let requests = settings.limit_requests.map(|n| Limiter::new(f64::from(n.max(1))));
-        Ok(Self {
-            inner: Arc::new(Inner { service, name: name.to_owned(), client, runtime, bytes, requests }),
-        })
+        let kind = Kind::Service(service, name.to_owned());
+        Ok(Self { inner: Arc::new(Inner { kind, client, runtime, bytes, requests }) })
     }
 
-    /// The service.
-    pub fn service(&self) -> Service {
-        self.inner.service
+    /// A directory of this machine whose files are the objects. What is written is durable, and has its name only when it is
+    /// complete.
+    ///
+    /// Fails if the directory does not exist.
+    pub fn folder(path: &std::path::Path) -> Result<Self> {
+        let failed = |said| StoreError::new(&path.display(), "open it", said);
+        let runtime = runtime().map_err(|error| failed(Said::Other(error.to_string())))?;
+        let client = Client::folder(path).map_err(failed)?;
+        let kind = Kind::Folder(path.to_owned());
+        Ok(Self { inner: Arc::new(Inner { kind, client, runtime, bytes: None, requests: None }) })
     }
 
-    /// Where an object of this bucket lies.
-    pub fn location(&self, key: &str) -> ObjectLocation {
-        ObjectLocation { service: self.inner.service, bucket: self.inner.name.clone(), key: key.to_owned() }
+    /// The service; `None` if it is a directory.
+    pub fn service(&self) -> Option<Service> {
+        match &self.inner.kind {
+            Kind::Service(service, _) => Some(*service),
+            Kind::Folder(_) => None,
+        }
+    }
+
+    /// The file of an object, if the objects are files.
+    pub(crate) fn file(&self, key: &str) -> Option<PathBuf> {
+        match &self.inner.kind {
+            Kind::Service(..) => None,
+            Kind::Folder(path) => Some(path.join(key)),
+        }
+    }
+
+    /// What messages call an object of this bucket.
+    pub fn name_of(&self, key: &str) -> String {
+        match &self.inner.kind {
+            Kind::Service(service, name) => format!("{}://{name}/{key}", service.scheme()),
+            Kind::Folder(path) => path.join(key).display().to_string(),
+        }
     }
 
     /// An object's facts; `None` if there is no such object.
@@ -113,10 +145,61 @@ impl Bucket {
         bytes.map(|(_, bytes)| Some(bytes.to_vec())).map_err(|said| self.error(key, "read it", said))
     }
 
+    /// An object's content of at most `limit` bytes, in one request; `None` if there is no such object.
+    pub(crate) fn get_whole(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        let read = self.run(async {
+            let path = path(key)?;
+            let mut attempt = 0;
+            loop {
+                self.wait(1, 0).await;
+                let answer = self.inner.client.objects.get(&path).await.map_err(|error| said(&error))?;
+                let size = answer.meta.size;
+                if size > limit {
+                    return Err(Said::Other(format!(
+                        "it has {size} bytes, more than the {limit} that may be read at once"
+                    )));
+                }
+                self.wait(0, size).await;
+                let failed = match collect(answer.into_stream(), size).await {
+                    Ok(bytes) if bytes.len() as u64 == size => return Ok(bytes),
+                    Ok(bytes) => Said::Short { got: bytes.len() as u64, wanted: size },
+                    Err(said) => said,
+                };
+                if attempt >= CUT_RETRIES || !is_temporary(&failed) {
+                    return Err(failed);
+                }
+                tokio::time::sleep(CUT_BACKOFF * 2_u32.pow(attempt)).await;
+                attempt += 1;
+            }
+        });
+        match read {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(Said::NoObject) => Ok(None),
+            Err(said) => Err(self.error(key, "read it", said)),
+        }
+    }
+
+    /// Reads a range of an object, whichever version of it is there.
+    pub(crate) fn read_range(&self, key: &str, buf: &mut [u8], offset: u64) -> Result<()> {
+        if buf.is_empty() {
+            return Ok(());
+        }
+        let range = GetRange::Bounded(offset..offset.saturating_add(buf.len() as u64));
+        let read = self.run(self.range(key, range, None));
+        let (_, bytes) = read.map_err(|said| self.error(key, "read it", said))?;
+        buf.copy_from_slice(&bytes);
+        Ok(())
+    }
+
     /// Writes a small object that is not there yet. An object with the same content counts as written: an answer may have been
     /// lost. Fails with [`Said::Exists`] if there is another.
     pub fn put_once(&self, key: &str, content: &[u8]) -> Result<()> {
-        self.run(self.put(key, Bytes::copy_from_slice(content), PutMode::Create))
+        self.put_owned(key, content.to_vec())
+    }
+
+    /// As [`Self::put_once`].
+    pub(crate) fn put_owned(&self, key: &str, content: Vec<u8>) -> Result<()> {
+        self.run(self.put(key, Bytes::from(content), PutMode::Create))
             .map_err(|said| self.error(key, "write it", said))
     }
 
@@ -167,7 +250,7 @@ impl Bucket {
     }
 
     pub(crate) fn error(&self, key: &str, doing: impl Into<String>, said: Said) -> StoreError {
-        StoreError::new(&self.location(key), doing, said)
+        StoreError::new(&self.name_of(key), doing, said)
     }
 
     /// Waits until so many requests and bytes are within the limits.
@@ -186,10 +269,24 @@ impl Bucket {
     pub(crate) async fn head_marked(&self, key: &str) -> Result<(Object, Option<String>), Said> {
         self.wait(1, 0).await;
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let found =
-            self.inner.client.objects.get_opts(&path(key)?, options).await.map_err(|error| said(&error))?;
+        let found = match self.inner.client.objects.get_opts(&path(key)?, options).await {
+            Ok(found) => found,
+            Err(error) => return Err(self.reason(key, said(&error)).await),
+        };
         let mark = found.attributes.get(&crate::upload::mark()).map(|value| value.as_ref().to_owned());
         Ok((found.meta.into(), mark))
+    }
+
+    /// Why a request for an object's facts was refused. The answer to it has no body that could say so, other than the answer to a
+    /// request for the first byte.
+    async fn reason(&self, key: &str, refused: Said) -> Said {
+        let (Said::Denied(_) | Said::Other(_), Ok(path)) = (&refused, path(key)) else { return refused };
+        self.wait(1, 1).await;
+        let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+        match self.inner.client.objects.get_opts(&path, options).await.map_err(|error| said(&error)) {
+            Err(Said::NoObject) | Ok(_) => refused,
+            Err(reason) => reason,
+        }
     }
 
     /// Reads a range of an object, of the version with this ETag. An answer that was cut is asked for again.

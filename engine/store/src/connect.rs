@@ -1,11 +1,13 @@
 //! Clients of the services.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 use serde::Deserialize;
@@ -26,20 +28,22 @@ const RETRY_FOR: Duration = Duration::from_secs(180);
 /// How often a machine is asked again for its identity. A machine that has none does not answer, which takes a second each time.
 const IDENTITY_RETRIES: usize = 3;
 
-/// What is asked of a service.
-pub(crate) trait Objects: ObjectStore + MultipartStore {}
-
-impl<T: ObjectStore + MultipartStore> Objects for T {}
-
-/// A client of one bucket.
+/// A client of one bucket, or of a directory.
 #[derive(Clone)]
 pub(crate) struct Client {
-    pub(crate) objects: Arc<dyn Objects>,
-    /// The same, which makes each request once: for requests that leave something behind each time they succeed.
-    pub(crate) once: Arc<dyn Objects>,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    /// Uploads in parts; `None` if it is a directory, whose files are not uploaded in parts.
+    parts: Option<Parts>,
     /// Signs addresses, if the service lists unfinished uploads in S3's way.
     pub(crate) signer: Option<Signing>,
     pub(crate) options: Settings,
+}
+
+#[derive(Clone)]
+struct Parts {
+    uploads: Arc<dyn MultipartStore>,
+    /// The same, which makes each request once: for requests that leave something behind each time they succeed.
+    once: Arc<dyn MultipartStore>,
 }
 
 impl Client {
@@ -59,18 +63,49 @@ impl Client {
         Ok(match service {
             Service::S3 => {
                 let client = Arc::new(s3(bucket, settings, &retry)?);
-                let once = Arc::new(s3(bucket, settings, &never)?);
-                Self { objects: Arc::clone(&client) as _, once, signer: Some(Signing::new(client)), options }
+                let parts = Parts { uploads: client.clone(), once: Arc::new(s3(bucket, settings, &never)?) };
+                Self {
+                    objects: client.clone(),
+                    parts: Some(parts),
+                    signer: Some(Signing::new(client)),
+                    options,
+                }
             }
             Service::Google => {
-                let (objects, once) = (google(bucket, settings, &retry)?, google(bucket, settings, &never)?);
-                Self { objects: Arc::new(objects), once: Arc::new(once), signer: None, options }
+                let client = Arc::new(google(bucket, settings, &retry)?);
+                let parts =
+                    Parts { uploads: client.clone(), once: Arc::new(google(bucket, settings, &never)?) };
+                Self { objects: client, parts: Some(parts), signer: None, options }
             }
             Service::Azure => {
-                let (objects, once) = (azure(bucket, settings, &retry)?, azure(bucket, settings, &never)?);
-                Self { objects: Arc::new(objects), once: Arc::new(once), signer: None, options }
+                let client = Arc::new(azure(bucket, settings, &retry)?);
+                // Nothing is left behind: parts that are not named in the end go away.
+                let parts = Parts { uploads: client.clone(), once: client.clone() };
+                Self { objects: client, parts: Some(parts), signer: None, options }
             }
         })
+    }
+
+    /// A directory. What is written is durable.
+    pub(crate) fn folder(path: &Path) -> Result<Self, Said> {
+        let objects = LocalFileSystem::new_with_prefix(path)
+            .map_err(|error| Said::Settings(error.to_string()))?
+            .with_fsync(true);
+        Ok(Self { objects: Arc::new(objects), parts: None, signer: None, options: Settings::default() })
+    }
+
+    /// Uploads in parts.
+    pub(crate) fn uploads(&self) -> Result<&dyn MultipartStore, Said> {
+        Ok(&*self.parts()?.uploads)
+    }
+
+    /// Uploads in parts, each request made once.
+    pub(crate) fn once(&self) -> Result<&dyn MultipartStore, Said> {
+        Ok(&*self.parts()?.once)
+    }
+
+    fn parts(&self) -> Result<&Parts, Said> {
+        self.parts.as_ref().ok_or_else(|| Said::Other("files are not uploaded in parts".to_owned()))
     }
 }
 

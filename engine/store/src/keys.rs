@@ -1,5 +1,6 @@
 //! The keys of encrypted places.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use encryption::{DecryptedSource, Identities, Recipients, START_LEN, is_armored, is_encrypted};
@@ -14,6 +15,10 @@ pub struct Keys {
     pub identities: Identities,
     /// For whom what is written is encrypted; nobody in particular if empty.
     pub recipients: Recipients,
+    /// The file with the key of this machine for a repository; `None`: the usual one.
+    pub host_key: Option<PathBuf>,
+    /// The public keys whose signatures are believed, if not those that a repository lists.
+    pub signers: Vec<String>,
 }
 
 impl Keys {

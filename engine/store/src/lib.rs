@@ -10,6 +10,7 @@
 
 mod bucket;
 mod connect;
+mod directory;
 mod error;
 mod keys;
 mod limits;
@@ -27,6 +28,7 @@ mod upload;
 mod uploads;
 
 pub use bucket::{Bucket, Object};
+pub use directory::Directory;
 pub use error::{Said, StoreError};
 pub use keys::Keys;
 pub use limits::{Rate, RateError};

@@ -65,6 +65,8 @@ pub enum Location {
     Path(PathBuf),
     /// An object in a store.
     Object(ObjectLocation),
+    /// A part of something that is at another location: `LOCATION::NAME`.
+    Member(Box<Location>, String),
 }
 
 impl Advice for LocationError {
@@ -127,6 +129,14 @@ impl Location {
         if utf8 == "-" {
             return Ok(Self::Standard);
         }
+        // A file may have such a name.
+        if let Some((whole, member)) = utf8.rsplit_once("::")
+            && !whole.is_empty()
+            && !Path::new(utf8).exists()
+        {
+            let whole = Box::new(Self::parse(OsStr::new(whole))?);
+            return Ok(Self::Member(whole, member.to_owned()));
+        }
         let Some((scheme, rest)) = utf8.split_once("://") else { return Ok(Self::Path(text.into())) };
         if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
             return Ok(Self::Path(text.into()));
@@ -150,7 +160,7 @@ impl Location {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Path(path) => Some(path),
-            Self::Standard | Self::Object(_) => None,
+            Self::Standard | Self::Object(_) | Self::Member(..) => None,
         }
     }
 }
@@ -200,6 +210,7 @@ impl fmt::Display for Location {
             Self::Standard => f.write_str("-"),
             Self::Path(path) => path.display().fmt(f),
             Self::Object(object) => object.fmt(f),
+            Self::Member(whole, member) => write!(f, "{whole}::{member}"),
         }
     }
 }
@@ -222,6 +233,12 @@ mod tests {
             ("s3://b/k.tar.gz", object(Service::S3, "b", "k.tar.gz")),
             ("gs://b/a/k", object(Service::Google, "b", "a/k")),
             ("az://c", object(Service::Azure, "c", "")),
+            ("s3://b/k::x", Location::Member(Box::new(object(Service::S3, "b", "k")), "x".into())),
+            (
+                "a::2026-11-27T18:00",
+                Location::Member(Box::new(Location::Path("a".into())), "2026-11-27T18:00".into()),
+            ),
+            ("::x", Location::Path("::x".into())),
         ] {
             let parsed: Location = text.parse().unwrap();
             assert_eq!(parsed, expected, "{text}");

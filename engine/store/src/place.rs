@@ -12,6 +12,7 @@ use outcome::report::{Reporter, Silent};
 use outcome::{Code, Failure, Lock, Result};
 
 use crate::bucket::Bucket;
+use crate::directory::Directory;
 use crate::error::{Said, StoreError};
 use crate::keys::Keys;
 use crate::location::{Location, ObjectLocation, Service};
@@ -101,6 +102,10 @@ impl Place {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 Self { location: Location::Path(path), ..self.clone() }
             }
+            Location::Member(whole, member) => {
+                let whole = Self { location: (**whole).clone(), ..self.clone() }.absolute().location;
+                Self { location: Location::Member(Box::new(whole), member.clone()), ..self.clone() }
+            }
             Location::Standard | Location::Object(_) => self.clone(),
         }
     }
@@ -108,7 +113,7 @@ impl Place {
     /// Its bytes; `None` if it is not there or is a pipe.
     pub fn length(&self) -> Result<Option<u64>> {
         match &self.location {
-            Location::Standard => Ok(None),
+            Location::Standard | Location::Member(..) => Ok(None),
             Location::Path(path) => match std::fs::metadata(path) {
                 Ok(facts) => Ok(Some(facts.len()).filter(|_| facts.is_file())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -123,9 +128,38 @@ impl Place {
     /// The bucket, and the key or prefix in it; `None` if it is not in a store.
     pub fn bucket(&self) -> Result<Option<(Bucket, String)>> {
         match &self.location {
-            Location::Standard | Location::Path(_) => Ok(None),
+            Location::Standard | Location::Path(_) | Location::Member(..) => Ok(None),
             Location::Object(object) => Ok(Some((self.stores.bucket(object)?, object.key.clone()))),
         }
+    }
+
+    /// Everything at this location that one thing has for itself, or around it if a part of it is named: a directory, or the
+    /// objects below a key. `None` if it is standard input or output.
+    ///
+    /// Fails if it is a directory that does not exist.
+    pub fn directory(&self) -> Result<Option<Directory>> {
+        let location = match &self.location {
+            Location::Member(whole, _) => whole,
+            location => location,
+        };
+        Ok(match location {
+            Location::Standard | Location::Member(..) => None,
+            Location::Path(path) => Some(Directory::new(Bucket::folder(path)?, "")),
+            Location::Object(object) => Some(Directory::new(self.stores.bucket(object)?, &object.key)),
+        })
+    }
+
+    /// The name of the part, if a part of something is named.
+    pub fn member(&self) -> Option<&str> {
+        match &self.location {
+            Location::Member(_, member) => Some(member),
+            _ => None,
+        }
+    }
+
+    /// The keys to read and write with.
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
     }
 
     /// The place of this name, reached in the same way.
@@ -138,9 +172,18 @@ impl Place {
         self.keys.decrypt(self.open_as_it_is()?, &self.to_string())
     }
 
+    fn is_member(&self) -> Failure {
+        Failure::refused(
+            Code::new("CC-O25"),
+            format!("{self} names a backup in a repository, and an archive is needed here"),
+            "Name a file or an object.",
+        )
+    }
+
     fn open_as_it_is(&self) -> Result<Opened> {
         let reporter = self.reporter.as_ref().map_or(&Silent as &dyn Reporter, |reporter| &**reporter);
         match &self.location {
+            Location::Member(..) => Err(self.is_member()),
             Location::Standard => open_standard_input(reporter),
             Location::Path(path) => open_file(path, reporter),
             Location::Object(object) => {
@@ -162,6 +205,7 @@ impl Place {
 
     fn target(&self, overwrite: bool) -> Result<Target> {
         match &self.location {
+            Location::Member(..) => Err(self.is_member()),
             Location::Standard if io::stdout().is_terminal() => Err(Failure::refused(
                 Code::new("CC-O18"),
                 "standard output is a terminal",

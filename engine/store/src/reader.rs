@@ -69,7 +69,7 @@ impl ObjectReader {
         let tail = bucket.run(async {
             let etag = |object: &Object| object.etag.clone();
             // Azure has no ranges from the end.
-            if bucket.service() == Service::Azure {
+            if bucket.service() == Some(Service::Azure) {
                 let (object, _) = bucket.head_marked(key).await?;
                 let from = object.size.saturating_sub(TAIL);
                 if object.size == 0 {

@@ -100,7 +100,8 @@ impl Upload {
         }
         begun.on_their_way.push_back(self.bucket.inner.runtime.spawn(async move {
             bucket.wait(1, content.len() as u64).await;
-            let part = bucket.inner.client.objects.put_part(&path(&key)?, &id, number, content.into()).await;
+            let part =
+                bucket.inner.client.uploads()?.put_part(&path(&key)?, &id, number, content.into()).await;
             part.map_err(|error| said(&error))
         }));
         Ok(())
@@ -139,7 +140,7 @@ impl Upload {
                 return Err(Said::Exists);
             }
             bucket.wait(1, 0).await;
-            let done = bucket.inner.client.objects.complete_multipart(&path(&key)?, &id, parts).await;
+            let done = bucket.inner.client.uploads()?.complete_multipart(&path(&key)?, &id, parts).await;
             match done.map_err(|error| said(&error)) {
                 Ok(_) => Ok(()),
                 // The answer to a request that succeeded may have been lost, and the repeated one finds no upload.
@@ -235,12 +236,12 @@ async fn begin(bucket: &Bucket, key: &str) -> Result<Begun, Said> {
     let mut attempt = 0;
     let id = loop {
         let mut attributes = Attributes::new();
-        if bucket.service() != Service::Azure {
+        if bucket.service() != Some(Service::Azure) {
             attributes.insert(mark(), mark_value.clone().into());
         }
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
         bucket.wait(1, 0).await;
-        let begun = bucket.inner.client.once.create_multipart_opts(&path, options).await;
+        let begun = bucket.inner.client.once()?.create_multipart_opts(&path, options).await;
         match begun.map_err(|error| said(&error)) {
             Ok(id) => break id,
             Err(failed) if attempt >= BEGIN_RETRIES || !is_temporary(&failed) => return Err(failed),

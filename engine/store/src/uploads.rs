@@ -99,7 +99,7 @@ impl Bucket {
         self.wait(1, 0).await;
         self.inner
             .client
-            .objects
+            .uploads()?
             .abort_multipart(&path(key)?, &id.to_owned())
             .await
             .map_err(|error| said(&error))

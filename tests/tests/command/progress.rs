@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use backup::{BackupOptions, FolderArgument, backup};
+use contents::Destination;
 use couchcopy_tests::{Result, fixtures};
 use inspect::verify::verify;
 use outcome::report::{Notice, Reporter};
@@ -83,9 +84,7 @@ fn bytes_are_reported_while_they_pass() -> Result<()> {
     let archive = dir.path().join("backup.tar.gz");
     let options = BackupOptions {
         folders: vec![FolderArgument::local(&data, None)],
-        archive: archive.as_path().into(),
-        overwrite: false,
-        level: 0,
+        destination: Destination::Archive { place: archive.as_path().into(), overwrite: false, level: 0 },
         threads: 2,
         limits: false,
         config: None,

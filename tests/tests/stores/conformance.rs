@@ -13,6 +13,9 @@ const LOCATION: &str = "COUCHCOPY_TEST_STORE";
 
 fn here() -> Result<Option<Bucket>> {
     let Ok(text) = std::env::var(LOCATION) else { return Ok(None) };
+    if let Some(folder) = text.strip_prefix("folder:") {
+        return Ok(Some(Bucket::folder(folder.as_ref())?));
+    }
     let Location::Object(object) = text.parse()? else { return Err("no object".into()) };
     Ok(Some(Stores::new(Settings::default()).bucket(&object)?))
 }
@@ -30,6 +33,12 @@ fn run_suite(environment: &[(String, String)], location: &str) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
+}
+
+#[test]
+fn folder() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    run_suite(&[], &format!("folder:{}", folder.path().display()))
 }
 
 #[test]

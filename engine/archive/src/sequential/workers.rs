@@ -155,7 +155,7 @@ impl<'v> Workers<'v> {
             size: file.entry.size,
             mtime: file.entry.mtime,
             blake3: Some(hash),
-            entry: None,
+            facts: None,
         };
         self.visitor.small(&info, &file.content).map_err(ArchiveError::Visit)?;
         Ok(check_value(&file.entry.name, file.entry.size, &hash))

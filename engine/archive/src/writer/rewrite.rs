@@ -36,7 +36,7 @@ pub struct Replacement {
 impl EntrySource for Replacement {
     fn open(self, _: &mut Vec<u8>) -> Result<Opened, Failure> {
         let Self { name, mtime, facts, data } = self;
-        Ok(Opened::Large { name, mtime, facts, data })
+        Ok(Opened::Large { name, mtime, facts, seen: None, data })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is to be archived, opened on the worker threads.
 
 use couchfile::read_at::ReadAt;
+use serde::{Deserialize, Serialize};
 
 use super::{NEW_ARCHIVE, check_size};
 use outcome::Failure;
@@ -14,11 +15,70 @@ use crate::tar::{encode::header_length, padding};
 
 /// Something that becomes an entry when it is opened.
 pub trait EntrySource: Send {
+    /// What is known without opening it; `None` if not even its name is. Called at most once before [`Self::open`].
+    ///
+    /// A backup that builds on an earlier one does not open what is as it was.
+    fn glance(&self) -> Option<Glance> {
+        None
+    }
+
+    /// Called in place of [`Self::open`] if the entry is the one of an earlier backup, which had this memo of [`Seen::memo`].
+    fn keep(self, memo: Option<&[u8]>)
+    where
+        Self: Sized,
+    {
+        let _ = memo;
+    }
+
     /// Opens it. Called once, on a worker thread, about in the order of the sources and not long before the
     /// entry is written. `buf` is an empty, reused buffer that takes the content of a small entry.
     ///
     /// An error ends the archive.
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure>;
+}
+
+/// What is known of a source before it is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// Name of the entry that it becomes, if it becomes one.
+    pub name: String,
+    /// The file's stat; `None` if the file has to be opened anyway.
+    pub stat: Option<FileStat>,
+}
+
+/// What the file system says of a file. While all of it stays the same, so does a file that CouchDB wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStat {
+    /// Bytes of the file, which may be more than those that are saved.
+    pub length: u64,
+    /// Time of the last change, in nanoseconds since 1970.
+    pub changed: i64,
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+}
+
+impl FileStat {
+    /// That of a file.
+    pub fn of(facts: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self {
+            length: facts.len(),
+            changed: facts.mtime().saturating_mul(1_000_000_000).saturating_add(facts.mtime_nsec()),
+            device: facts.dev(),
+            inode: facts.ino(),
+        }
+    }
+}
+
+/// What a later backup wants to know of a file that was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its stat when it was opened.
+    pub stat: FileStat,
+    /// What the source wants to be told if the file is as it was, see [`EntrySource::keep`].
+    pub memo: Option<Box<[u8]>>,
 }
 
 /// What [`EntrySource::open`] found.
@@ -33,6 +93,8 @@ pub enum Opened {
         mtime: u64,
         /// What it is.
         facts: Facts,
+        /// For the next backup; `None` if it has to open the file in any case.
+        seen: Option<Seen>,
     },
     /// The content is read in chunks, on all threads. Any size will do.
     Large {
@@ -42,6 +104,8 @@ pub enum Opened {
         mtime: u64,
         /// What it is.
         facts: Facts,
+        /// For the next backup; `None` if it has to open the file in any case.
+        seen: Option<Seen>,
         /// Its content.
         data: Box<dyn ReadAt>,
     },
@@ -213,14 +277,14 @@ fn open_item<S: EntrySource>(
 ) -> Result<Option<Item>> {
     let (name, mtime, facts) = match source.open(buf).map_err(ArchiveError::Visit)? {
         Opened::Skip => return Ok(None),
-        Opened::Small { name, mtime, facts } => {
+        Opened::Small { name, mtime, facts, .. } => {
             if buf.len() > chunk_size {
                 let data = Box::new(std::mem::take(buf));
                 return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Known(facts), data }));
             }
             (name, mtime, facts)
         }
-        Opened::Large { name, mtime, facts, data } => {
+        Opened::Large { name, mtime, facts, data, .. } => {
             if !read_if_small(&name, data.as_ref(), chunk_size, buf)? {
                 return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Known(facts), data }));
             }

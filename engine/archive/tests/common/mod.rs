@@ -30,10 +30,10 @@ impl EntrySource for Memory {
         assert!(buf.is_empty());
         let (name, mtime, facts) = (self.name, MTIME, Facts::Other);
         if self.large {
-            return Ok(Opened::Large { name, mtime, facts, data: Box::new(self.content) });
+            return Ok(Opened::Large { name, mtime, facts, seen: None, data: Box::new(self.content) });
         }
         buf.extend_from_slice(&self.content);
-        Ok(Opened::Small { name, mtime, facts })
+        Ok(Opened::Small { name, mtime, facts, seen: None })
     }
 }
 

@@ -1,9 +1,8 @@
 //! It is decided what is saved. Nothing is written yet.
 
-use archive::{ArchiveWriter, Facts, WriterOptions};
-use contents::{Choice, ClusterRecord, Metadata};
+use archive::Facts;
+use contents::{Choice, ClusterRecord, Metadata, ReservedDestination};
 use outcome::Result;
-use store::Output;
 
 use super::opened::Opened;
 use super::saving::Begun;
@@ -28,14 +27,13 @@ pub(super) struct Planned<'o> {
 
 impl<'o> Planned<'o> {
     /// Begins the archive: it has its description and the nodes' configuration files.
-    pub(super) fn begin(self, output: Output) -> Result<Begun<'o>> {
-        let Opened { options, threads, folders, config, .. } = self.opened;
+    pub(super) fn begin(self, output: ReservedDestination) -> Result<Begun<'o>> {
+        let Opened { threads, folders, config, .. } = self.opened;
         let metadata = Metadata::now(folders.iter().filter_map(|folder| folder.name.clone()).collect());
-        let writer_options = WriterOptions { level: options.level, threads: *threads };
         // Files of other machines may grow for hours until they are here: the parts of an upload then had better grow, too.
         let is_local = folders.iter().all(|folder| folder.origin.is_local());
         let expected = self.shard_bytes.filter(|_| is_local).unwrap_or_default();
-        let mut writer = ArchiveWriter::new(output.begin(expected)?, writer_options);
+        let mut writer = output.begin(&metadata.backup.source.nodes_names, expected, *threads)?;
         let now = jiff::Timestamp::now().as_second().unsigned_abs();
         writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
         for file in &config.files {

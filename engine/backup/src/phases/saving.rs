@@ -4,18 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use archive::{ArchiveWriter, Progress};
-use contents::Metadata;
+use archive::Progress;
+use contents::{BackupSummary, Metadata, NewBackup};
 use outcome::Result;
 use outcome::report::{Reporter, timed};
-use store::Writing;
 
 use super::opened::Opened;
 use super::planned::Planned;
 use crate::adding::add_all;
 use crate::checking::Checking;
 use crate::drift::{self, LatestMaps};
-use crate::options::BackupResult;
+use crate::options::{BackupResult, InRepository};
 use crate::plan::FoundViews;
 use crate::remote::Streams;
 use crate::report::tell;
@@ -26,7 +25,7 @@ use crate::{choice, maps, mirror, security};
 /// An archive that has no data yet.
 pub(super) struct Begun<'o> {
     pub(super) planned: Planned<'o>,
-    pub(super) writer: ArchiveWriter<Writing>,
+    pub(super) writer: NewBackup,
     pub(super) metadata: Metadata,
     /// When it was begun, in seconds since 1970.
     pub(super) now: u64,
@@ -80,7 +79,7 @@ impl<'o> ViewsSaved<'o> {
         let Planned { opened, plan, .. } = &archive.planned;
         let rewritten = maps::rewritten(plan, &opened.folders, opened.threads)?;
         let source = MapsSource { maps: &plan.maps, rewritten, now: archive.now };
-        archive.writer.add_all(std::iter::once(source), &|_| {})?;
+        archive.writer.add_all(std::iter::once(source), &|_| {}, &|| {})?;
         Ok(MapsSaved(archive))
     }
 }
@@ -93,7 +92,7 @@ impl<'o> MapsSaved<'o> {
         let Planned { opened, plan, findings, shard_bytes, .. } = &archive.planned;
         let Opened { options, reporter, threads, folders, .. } = opened;
         reporter.phase_of_bytes("saving shards", Some(shards.len() as u64), *shard_bytes);
-        let checking = options.check.then(|| Checking::new(*threads, &options.archive));
+        let checking = options.check.then(|| Checking::new(*threads, options.destination.temporary_folder()));
         let writer = &mut archive.writer;
         let advance = advance(writer, *reporter);
         let saving = Saving {
@@ -149,31 +148,28 @@ impl ShardsSaved<'_> {
         security::tell(&summary.security, *reporter);
 
         let all_count = summary.deleted_meanwhile.is_empty() && summary.split_meanwhile.is_empty();
-        let written = writer.finish_with(|documents| {
+        let finished = writer.finish_with(BackupSummary::is_complete, |documents| {
             if all_count {
                 summary.documents = Some(documents.live);
                 summary.deleted_documents = Some(documents.deleted);
             }
-            serde_json::to_value(&summary)
+            summary.clone()
         })?;
-        written.out.commit()?;
         if let Some(mirror) = mirror {
             mirror.finish()?;
         }
         Ok(BackupResult {
             summary,
             choices,
-            content_bytes: written.content_bytes,
-            archive_bytes: written.archive_bytes,
+            content_bytes: finished.content_bytes,
+            archive_bytes: finished.stored_bytes,
+            in_repository: finished.in_repository.map(InRepository::from),
         })
     }
 }
 
 /// Reports how far the archive is, from what it holds now on.
-fn advance<'r>(
-    writer: &ArchiveWriter<Writing>,
-    reporter: &'r dyn Reporter,
-) -> impl Fn(Progress) + Sync + use<'r> {
+fn advance<'r>(writer: &NewBackup, reporter: &'r dyn Reporter) -> impl Fn(Progress) + Sync + use<'r> {
     let before = writer.added();
     move |progress| {
         let new = progress.since(before);

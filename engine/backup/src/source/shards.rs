@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use archive::{EntrySource, Facts, LateFacts, Opened};
+use archive::{EntrySource, Facts, Glance, LateFacts, Opened, Seen};
 use contents::{FileProblem, SecurityTerm, ShardHeader, unusable};
 use couchfile::check::Report;
 use couchfile::data_dir::{DataFile, ShardName};
@@ -113,8 +113,11 @@ impl ShardSource<'_, '_> {
             (Some(checking), None) => checking.damage(shard, self.shard.partitioned, &buf)?,
         };
         let security = content.header.security.clone();
+        let memo = security.as_ref().map(SecurityTerm::to_memo);
+        // A damaged copy is tried again by the next backup.
+        let seen = content.stat.filter(|_| damage.is_none()).map(|stat| Seen { stat, memo });
         let facts = content.header.facts(shard.clone(), folder.name.clone());
-        Ok(Copy { opened: opened(self.name(), content.mtime, facts, content.large), damage, security })
+        Ok(Copy { opened: opened(self.name(), content.mtime, facts, seen, content.large), damage, security })
     }
 
     /// A shard of another machine.
@@ -129,7 +132,7 @@ impl ShardSource<'_, '_> {
         };
         let (content, passed, mtime) = match fetched {
             Fetched::Small { header, mtime } => {
-                let content = Content { header, mtime, large: None };
+                let content = Content { header, mtime, stat: None, large: None };
                 return Ok(self.checked(folder, shard, content, buf));
             }
             Fetched::Large { content, passed, mtime } => (content, passed, mtime),
@@ -197,6 +200,21 @@ fn words(damage: &Report) -> String {
 }
 
 impl EntrySource for ShardSource<'_, '_> {
+    fn glance(&self) -> Option<Glance> {
+        let first = self.shard.folders.first().and_then(|number| self.folders.get(usize::from(*number)));
+        // What is checked has to be read.
+        let local = first.filter(|folder| folder.origin.is_local() && self.checking.is_none());
+        Some(super::glance(self.name(), local.map(|folder| folder.path.join(&self.shard.path))))
+    }
+
+    fn keep(self, memo: Option<&[u8]>) {
+        let security = memo.map(SecurityTerm::of_memo);
+        if let (Some(object), Some(DataFile::Shard(shard))) = (security, DataFile::parse(&self.shard.path)) {
+            self.findings.securities.note(&shard.db, object);
+        }
+        self.findings.note(|found| found.shards += 1);
+    }
+
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let path = &self.shard.path;
         let Some(DataFile::Shard(shard)) = DataFile::parse(path) else {

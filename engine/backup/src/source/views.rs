@@ -1,6 +1,6 @@
 //! View indexes as entries of the archive.
 
-use archive::{EntrySource, Facts, LateFacts, Opened};
+use archive::{EntrySource, Facts, Glance, LateFacts, Opened, Seen};
 use contents::IndexHeader;
 use couchfile::data_dir::{DataFile, ShardName};
 use outcome::Failure;
@@ -20,6 +20,17 @@ pub(crate) struct ViewSource<'p> {
 }
 
 impl EntrySource for ViewSource<'_> {
+    fn glance(&self) -> Option<Glance> {
+        let folder =
+            self.folders.get(usize::from(self.view.folder)).filter(|folder| folder.origin.is_local());
+        let near = folder.map(|folder| folder.path.join(&self.view.path));
+        Some(super::glance(format!("{DATA}{}", self.view.path), near))
+    }
+
+    fn keep(self, _: Option<&[u8]>) {
+        self.findings.note(|found| found.views += 1);
+    }
+
     fn open(self, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
         let folder = &self.folders[usize::from(self.view.folder)];
         let path = &self.view.path;
@@ -56,7 +67,8 @@ impl EntrySource for ViewSource<'_> {
         }
         let facts = content.header.facts(shard, signature, folder.name.clone());
         self.findings.note(|found| found.views += 1);
-        Ok(opened(format!("{DATA}{path}"), content.mtime, facts, content.large))
+        let seen = content.stat.map(|stat| Seen { stat, memo: None });
+        Ok(opened(format!("{DATA}{path}"), content.mtime, facts, seen, content.large))
     }
 }
 
@@ -115,7 +127,7 @@ impl ViewSource<'_> {
         match fetched {
             Fetched::Small { header, mtime } => match facts(Ok(header)) {
                 Facts::Other => Ok(Opened::Skip),
-                facts => Ok(Opened::Small { name, mtime, facts }),
+                facts => Ok(Opened::Small { name, mtime, facts, seen: None }),
             },
             Fetched::Large { content, passed, mtime } => {
                 let facts: LateFacts =

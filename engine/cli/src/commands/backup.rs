@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use backup::{BackupOptions, BackupResult, FolderArgument, backup};
 use clap::Args;
+use contents::{BackupSummary, Destination};
 use outcome::{Result, printable};
 use site::SiteNode;
 use site::plugins::Plugins;
@@ -16,6 +17,8 @@ use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::archive_file::ArchiveFileFlags;
 use crate::flags::http::{AskForPassword, HttpFlags};
+use crate::flags::repository::host_name;
+use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::configuration;
 use crate::text::problems::{PROBLEMS_SHOWN, problems};
@@ -25,7 +28,8 @@ use crate::text::sizes::{bytes, count};
 #[derive(Debug, Args)]
 #[command(
     override_usage = "couchcopy backup [OPTIONS] NODE... ARCHIVE\n       \
-        couchcopy backup [OPTIONS] --cluster FILE [NODE...] ARCHIVE",
+        couchcopy backup [OPTIONS] --cluster FILE [NODE...] ARCHIVE\n       \
+        couchcopy backup [OPTIONS] --repo REPO NODE...",
     after_long_help = "A node is written as HOST,DATA_DIR or HOST,DATA_DIR,NODENAME. DATA_DIR is the value of `[couchdb] \
     database_dir` in the node's configuration. couchcopy reaches other machines than localhost by ssh, unless --via or \
     --cluster names another access chain. Such a machine needs tar, find, stat, tail, xargs and env; couchcopy writes nothing \
@@ -41,6 +45,7 @@ use crate::text::sizes::{bytes, count};
     couchcopy backup localhost,/opt/couchdb/data \\\n    /backups/couch-$(date +%F).tar.gz\n  \
     couchcopy backup db1.example.com,/opt/couchdb/data \\\n    db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  \
     couchcopy backup --cluster prod.toml backup.tar.gz\n  \
+    couchcopy backup --repo s3://backups/couchdb localhost,/opt/couchdb/data\n  \
     couchcopy backup --with-config --config-dir /opt/couchdb/etc \\\n    db1.example.com,/var/lib/couchdb backup.tar.gz\n  \
     couchcopy backup --rsync-reuse-dir /backups/mirror \\\n    db1.example.com,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
 )]
@@ -54,6 +59,9 @@ pub(crate) struct Backup {
     places: Vec<String>,
 
     #[command(flatten)]
+    repository: RepositoryFlags,
+
+    #[command(flatten)]
     saved: SavedFlags,
 
     #[command(flatten)]
@@ -64,6 +72,22 @@ pub(crate) struct Backup {
 
     #[command(flatten)]
     http: HttpFlags,
+}
+
+/// A repository in place of an archive.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Repository")]
+struct RepositoryFlags {
+    /// Add the backup to this repository. Only what is new since its last backup of the same nodes is stored.
+    ///
+    /// No ARCHIVE is named then. `couchcopy repo init` makes a repository. Files of this machine that are as they were are not
+    /// opened, of files that have grown only the new part is read. Files of other machines are read completely.
+    #[arg(long, value_name = "REPO", value_parser = location(), conflicts_with_all = ["overwrite", "level", "recipient", "recipients_file"])]
+    repo: Option<Location>,
+
+    /// Open every file, also those whose size and time are as they were.
+    #[arg(long, requires = "repo")]
+    paranoid: bool,
 }
 
 /// What is saved, and how.
@@ -112,9 +136,12 @@ struct SavedFlags {
 impl Backup {
     /// Arguments that are missing: the list of places is too short.
     pub(crate) fn missing(&self) -> Option<&'static str> {
-        let needed = if self.access.cluster.is_some() { 1 } else { 2 };
-        (self.places.len() < needed)
-            .then_some("NODE... ARCHIVE: one or more nodes (or --cluster FILE), and last the archive to make")
+        let nodes = usize::from(self.access.cluster.is_none());
+        let needed = nodes + usize::from(self.repository.repo.is_none());
+        (self.places.len() < needed).then_some(match self.repository.repo {
+            Some(_) => "NODE...: one or more nodes (or --cluster FILE)",
+            None => "NODE... ARCHIVE: one or more nodes (or --cluster FILE), and last the archive to make",
+        })
     }
 
     /// Carries it out.
@@ -122,18 +149,40 @@ impl Backup {
         // The plugins have to live as long as the nodes.
         let (options, _plugins) = self.options(session)?;
         let result = backup(&options, session.reporter())?;
-        let text = |result: &BackupResult| text(result, &options.archive.to_string());
-        match options.archive.location() {
-            Location::Standard => session.summary_aside(&result, text),
+        let text = |result: &BackupResult| text(result, &options.destination.name());
+        match &options.destination {
+            Destination::Archive { place, .. } if matches!(place.location(), Location::Standard) => {
+                session.summary_aside(&result, text);
+            }
             _ => session.summary(&result, text),
         }
         Ok(Outcome::of(result.is_complete()))
     }
 
-    /// The nodes, and the archive to make.
-    fn places(&self) -> (&[String], &str) {
-        // The parser refuses an empty list.
-        self.places.split_last().map_or((&[], ""), |(archive, nodes)| (nodes, archive.as_str()))
+    /// The nodes, and the archive to make if it does not go into a repository.
+    fn places(&self) -> (&[String], Option<&str>) {
+        match self.places.split_last().filter(|_| self.repository.repo.is_none()) {
+            Some((archive, nodes)) => (nodes, Some(archive.as_str())),
+            None => (&self.places, None),
+        }
+    }
+
+    fn destination(&self, session: &Session, archive: Option<&str>) -> Result<Destination> {
+        if let Some(repository) = &self.repository.repo {
+            return Ok(Destination::Repository {
+                repository: crate::flags::repository::open(session, repository)?,
+                host: host_name(),
+                paranoid: self.repository.paranoid,
+            });
+        }
+        let archive_file = &self.archive_file;
+        let location = Location::parse(OsStr::new(archive.unwrap_or_default()))?;
+        let cluster = self.access.cluster.as_deref();
+        Ok(Destination::Archive {
+            place: session.new_place(&location, cluster, &archive_file.recipients)?,
+            overwrite: archive_file.overwrite,
+            level: archive_file.level,
+        })
     }
 
     fn options(&self, session: &Session) -> Result<(BackupOptions, Option<Plugins>)> {
@@ -163,13 +212,7 @@ impl Backup {
         let saved = &self.saved;
         let options = BackupOptions {
             folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
-            archive: session.new_place(
-                &Location::parse(OsStr::new(archive))?,
-                self.access.cluster.as_deref(),
-                &self.archive_file.recipients,
-            )?,
-            overwrite: self.archive_file.overwrite,
-            level: self.archive_file.level,
+            destination: self.destination(session, archive)?,
             threads: session.threads(),
             limits: saved.limits,
             config: saved.with_config.then(|| saved.config_dir.clone()),
@@ -183,6 +226,22 @@ impl Backup {
 
 fn text(result: &BackupResult, archive: &str) -> String {
     let summary = &result.summary;
+    if let Some(backup) = &result.in_repository {
+        let mut text = format!(
+            "{archive}::{}: {}, {}, {}; {} of {} files read, {} of {} new, {} stored\n",
+            backup.id,
+            count(summary.databases, "database", "databases"),
+            count(summary.shards, "shard", "shards"),
+            count(summary.views, "view index", "view indexes"),
+            backup.read_files,
+            backup.files,
+            bytes(backup.new_bytes),
+            bytes(result.content_bytes),
+            bytes(result.archive_bytes)
+        );
+        details(&mut text, summary);
+        return text;
+    }
     let mut text = format!(
         "{}: {}, {}, {}; {} in {}\n",
         archive,
@@ -192,6 +251,12 @@ fn text(result: &BackupResult, archive: &str) -> String {
         bytes(result.content_bytes),
         bytes(result.archive_bytes)
     );
+    details(&mut text, summary);
+    text
+}
+
+/// What an administrator has to know besides numbers.
+fn details(text: &mut String, summary: &BackupSummary) {
     for node in &summary.config {
         let _ = writeln!(text, "{}:", configuration::heading(node));
         for line in configuration::lines(node, |file| &file.path) {
@@ -215,7 +280,6 @@ fn text(result: &BackupResult, archive: &str) -> String {
             let _ = writeln!(text, "  {}: {}", left.kind, printable(&left.to_string()));
         }
     }
-    problems(&mut text, "NOT SAVED, damaged or missing on the nodes", ("file", "files"), &summary.problems);
-    problems(&mut text, "SAVED, but DAMAGED", ("shard", "shards"), &summary.damaged);
-    text
+    problems(text, "NOT SAVED, damaged or missing on the nodes", ("file", "files"), &summary.problems);
+    problems(text, "SAVED, but DAMAGED", ("shard", "shards"), &summary.damaged);
 }

@@ -46,6 +46,19 @@ pub(crate) struct KeyFlags {
     /// A backup is encrypted with it, any other command decrypts with it. Only its owner may have access to it.
     #[arg(long, global = true, value_name = "FILE", display_order = 981, hide_short_help = true)]
     passphrase_file: Option<PathBuf>,
+
+    /// File with the key of this machine for a repository.
+    ///
+    /// `couchcopy repo init` and `couchcopy repo key add --host` write it. Without this option it is
+    /// ~/.config/couchcopy/repositories/ID.key.
+    #[arg(long, global = true, value_name = "FILE", display_order = 982, hide_short_help = true)]
+    host_key: Option<PathBuf>,
+
+    /// Accept only backups in a repository that this public key signed. Can be repeated.
+    ///
+    /// Without this option, couchcopy accepts the keys that the repository lists (`couchcopy repo key list`).
+    #[arg(long, global = true, value_name = "PUBLIC-KEY", display_order = 983, hide_short_help = true)]
+    signer: Vec<String>,
 }
 
 impl KeyFlags {
@@ -58,7 +71,9 @@ impl KeyFlags {
             None => Recipients::default(),
         };
         let passphrase = self.passphrase_file.as_deref();
-        Ok(Keys { identities: Identities::gather(&self.identity, passphrase)?, recipients })
+        let identities = Identities::gather(&self.identity, passphrase)?;
+        let (host_key, signers) = (self.host_key.clone(), self.signer.clone());
+        Ok(Keys { identities, recipients, host_key, signers })
     }
 }
 
@@ -75,6 +90,19 @@ pub(crate) struct RecipientFlags {
     /// File with public keys for which the archive is encrypted, one per line. Can be repeated.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     recipients_file: Vec<PathBuf>,
+}
+
+impl RecipientFlags {
+    /// The public keys, as text.
+    pub(crate) fn texts(&self) -> Result<Vec<String>> {
+        let mut texts: Vec<String> = self.recipient.iter().map(|text| text.trim().to_owned()).collect();
+        for file in &self.recipients_file {
+            let text = std::fs::read_to_string(file).map_err(|error| Failure::io("read", file, error))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            texts.extend(lines.map(str::to_owned));
+        }
+        Ok(texts)
+    }
 }
 
 /// A file with a table [store]; everything else in it is for others.

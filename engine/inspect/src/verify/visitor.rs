@@ -120,12 +120,12 @@ impl Visitor for Checker<'_> {
             self.passed(entry.size);
             return Ok(());
         };
-        self.check(&file, entry.entry.map(|e| &e.facts), entry.size, &content)
+        self.check(&file, entry.facts, entry.size, &content)
     }
 
     fn large<'a>(&'a self, entry: &EntryInfo<'_>) -> Result<Option<Box<dyn LargeSink + 'a>>, Failure> {
         if self.contents.source.files().is_some() {
-            let facts = entry.entry.map_or(Facts::Other, |entry| entry.facts.clone());
+            let facts = entry.facts.cloned().unwrap_or(Facts::Other);
             let file = locate(entry.name).map(|(_, file)| file);
             let large = LargeFile { name: entry.name.to_owned(), size: entry.size, file, facts };
             self.large.lock().unwrap_or_else(PoisonError::into_inner).push(large);

@@ -44,7 +44,13 @@ pub(super) struct MapsSource {
 impl EntrySource for MapsSource {
     fn open(self, _: &mut Vec<u8>) -> Result<Opened, Failure> {
         let NewMaps { content, facts, .. } = self.maps;
-        Ok(Opened::Large { name: archive::DBS.to_owned(), mtime: now(), facts, data: Box::new(content) })
+        Ok(Opened::Large {
+            name: archive::DBS.to_owned(),
+            mtime: now(),
+            facts,
+            seen: None,
+            data: Box::new(content),
+        })
     }
 }
 
@@ -140,7 +146,7 @@ fn opened(path: &str, passed: &SpooledFile, facts: Facts, end: u64, buf: &mut Ve
     let (name, mtime) = (format!("data/{path}"), passed.mtime);
     if passed.content.len() <= SMALL {
         buf.truncate(end as usize);
-        return Opened::Small { name, mtime, facts };
+        return Opened::Small { name, mtime, facts, seen: None };
     }
-    Opened::Large { name, mtime, facts, data: Box::new(Prefix::new(passed.content.clone(), end)) }
+    Opened::Large { name, mtime, facts, seen: None, data: Box::new(Prefix::new(passed.content.clone(), end)) }
 }

@@ -138,7 +138,7 @@ impl<'v> Dispatcher<'_, 'v> {
             size: entry.size,
             mtime,
             blake3: Some(entry.blake3),
-            entry: self.facts.then_some(&entry),
+            facts: self.facts.then_some(&entry.facts),
         };
         let Some(sink) = visitor.large(&info).map_err(ArchiveError::Visit)? else {
             return Ok(());

@@ -81,7 +81,7 @@ fn visit_pack(
             size: entry.size,
             mtime,
             blake3: Some(entry.blake3),
-            entry: facts.then_some(entry),
+            facts: facts.then_some(&entry.facts),
         };
         visitor.small(&info, bytes).map_err(ArchiveError::Visit)?;
     }

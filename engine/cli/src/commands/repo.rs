@@ -1,0 +1,65 @@
+//! `couchcopy repo`: many backups in one place.
+
+mod check;
+mod expire;
+mod init;
+mod key;
+mod list;
+mod prune;
+mod transfer;
+
+use clap::{Args, Subcommand};
+use outcome::Result;
+
+use crate::exit::Outcome;
+use crate::session::Session;
+
+/// Manage a repository: many backups in one place, of which only what is new is stored.
+#[derive(Debug, Args)]
+#[command(
+    disable_help_subcommand = true,
+    after_long_help = "`couchcopy backup --repo REPO NODE...` adds a backup. Every command that reads an archive also reads \
+    REPO::ID, REPO::latest and REPO::2026-11-27T18:00 (the newest complete backup that was not begun after that moment, local \
+    time).\n\n\
+    Examples:\n  \
+    couchcopy repo init --recipient age1... s3://backups/couchdb\n  \
+    couchcopy backup --repo s3://backups/couchdb localhost,/opt/couchdb/data\n  \
+    couchcopy repo list s3://backups/couchdb\n  \
+    couchcopy verify s3://backups/couchdb::latest --identity offline.txt\n  \
+    couchcopy repo expire --keep-hourly 24 --keep-daily 14 s3://backups/couchdb\n  \
+    couchcopy repo prune s3://backups/couchdb"
+)]
+pub(crate) struct Repo {
+    /// What to do.
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do with a repository.
+#[derive(Debug, Subcommand)]
+enum Action {
+    Init(init::Init),
+    List(list::List),
+    Expire(expire::Expire),
+    Prune(prune::Prune),
+    Check(check::Check),
+    Copy(transfer::Copy),
+    Import(transfer::Import),
+    Key(key::Key),
+}
+
+impl Repo {
+    /// Carries it out.
+    pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        match &self.action {
+            Action::Init(action) => action.run(session),
+            Action::List(action) => action.run(session),
+            Action::Expire(action) => action.run(session),
+            Action::Prune(action) => action.run(session),
+            Action::Check(action) => action.run(session),
+            Action::Copy(action) => action.run(session),
+            Action::Import(action) => action.run(session),
+            Action::Key(action) => action.run(session),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `couchcopy repo check`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use outcome::Result;
+use serde::Serialize;
+use store::Location;
+
+use crate::exit::Outcome;
+use crate::flags::repository::open;
+use crate::flags::store::location;
+use crate::session::Session;
+use crate::text::sizes::{bytes, count};
+
+/// Check that everything that the backups need is there.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Checks signatures, reads all lists of files, and compares names and lengths of all objects. It reads no \
+    data: `couchcopy verify REPO::ID` does, down to every document."
+)]
+pub(crate) struct Check {
+    /// The repository.
+    #[arg(value_name = "REPO", value_parser = location())]
+    repository: Location,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    backups: u64,
+    objects: u64,
+    bytes: u64,
+    unneeded: u64,
+    unneeded_bytes: u64,
+    findings: Vec<Finding>,
+}
+
+#[derive(Serialize)]
+struct Finding {
+    object: String,
+    problem: String,
+    backups: Vec<String>,
+}
+
+impl Check {
+    /// Carries it out.
+    pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
+        let checked = open(session, &self.repository)?.check()?;
+        let findings = checked.findings.into_iter().map(|finding| Finding {
+            object: finding.object,
+            problem: finding.problem,
+            backups: finding.backups.iter().map(ToString::to_string).collect(),
+        });
+        let checked = Checked {
+            backups: checked.backups,
+            objects: checked.objects,
+            bytes: checked.bytes,
+            unneeded: checked.unneeded,
+            unneeded_bytes: checked.unneeded_bytes,
+            findings: findings.collect(),
+        };
+        let is_whole = checked.findings.is_empty();
+        session.summary(&checked, text);
+        Ok(Outcome::of(is_whole))
+    }
+}
+
+fn text(checked: &Checked) -> String {
+    let mut text = format!(
+        "{}, {} ({}); not needed: {} ({})\n",
+        count(checked.backups, "backup", "backups"),
+        count(checked.objects, "object", "objects"),
+        bytes(checked.bytes),
+        count(checked.unneeded, "object", "objects"),
+        bytes(checked.unneeded_bytes)
+    );
+    for finding in &checked.findings {
+        let _ = writeln!(text, "DAMAGED: {}", finding.problem);
+        let _ = writeln!(text, "  object: {}", finding.object);
+        let _ = writeln!(text, "  backups: {}", finding.backups.join(", "));
+    }
+    text
+}

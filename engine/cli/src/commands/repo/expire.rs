@@ -1,0 +1,158 @@
+//! `couchcopy repo expire`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use outcome::{Code, Failure, Result};
+use repository::policy::Policy;
+use serde::Serialize;
+use store::Location;
+
+use crate::exit::Outcome;
+use crate::flags::repository::{open, seconds};
+use crate::flags::store::location;
+use crate::session::Session;
+
+/// Throw backups away by rule.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "A backup is kept if one of the rules keeps it. Hours, days, weeks (from Monday), months and years are those \
+    of this machine's time zone; of each the last complete backup counts. The newest complete backup is always kept. Backups of \
+    different nodes count separately.\n\n\
+    The backups are gone at once. `couchcopy repo prune` then frees the space of what no backup needs any more."
+)]
+pub(crate) struct Expire {
+    /// The repository.
+    #[arg(value_name = "REPO", value_parser = location())]
+    repository: Location,
+
+    #[command(flatten)]
+    keep: KeepFlags,
+
+    /// Show what would be done, and why each backup is kept.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Which backups are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "What to keep")]
+pub(crate) struct KeepFlags {
+    /// Keep the last N backups.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    keep_last: u32,
+
+    /// Keep the last backup of each of the last N hours that have one.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    keep_hourly: u32,
+
+    /// Keep the last backup of each of the last N days that have one.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    keep_daily: u32,
+
+    /// Keep the last backup of each of the last N weeks that have one.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    keep_weekly: u32,
+
+    /// Keep the last backup of each of the last N months that have one.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    keep_monthly: u32,
+
+    /// Keep the last backup of each of the last N years that have one.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    keep_yearly: u32,
+
+    /// Keep all backups that are at most so much older than the newest one, for example 7d.
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    keep_within: Option<u64>,
+}
+
+impl KeepFlags {
+    pub(crate) fn policy(&self) -> Policy {
+        Policy {
+            last: self.keep_last,
+            hourly: self.keep_hourly,
+            daily: self.keep_daily,
+            weekly: self.keep_weekly,
+            monthly: self.keep_monthly,
+            yearly: self.keep_yearly,
+            within: self.keep_within,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Result_ {
+    dry_run: bool,
+    kept: Vec<Kept>,
+    removed: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refused>,
+}
+
+#[derive(Serialize)]
+struct Kept {
+    id: String,
+    reasons: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Refused {
+    pub(super) object: String,
+    pub(super) problem: String,
+}
+
+impl Expire {
+    /// Carries it out.
+    pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
+        let policy = self.keep.policy();
+        if policy.is_empty() {
+            return Err(Failure::refused(
+                Code::new("CC-X20"),
+                "no rule says which backups are kept",
+                "Name at least one: --keep-last, --keep-hourly, --keep-daily, --keep-weekly, --keep-monthly, --keep-yearly or \
+                 --keep-within.",
+            ));
+        }
+        let expired = open(session, &self.repository)?.expire(&policy, self.dry_run)?;
+        let result = Result_ {
+            dry_run: self.dry_run,
+            kept: expired
+                .kept
+                .into_iter()
+                .map(|(name, reasons)| Kept { id: name.to_string(), reasons })
+                .collect(),
+            removed: expired.removed.iter().map(ToString::to_string).collect(),
+            refused: expired
+                .refused
+                .into_iter()
+                .map(|(name, error)| Refused { object: name.to_string(), problem: error.to_string() })
+                .collect(),
+        };
+        let is_done = result.refused.is_empty();
+        if self.dry_run {
+            session.answer(&result, text);
+        } else {
+            session.summary(&result, text);
+        }
+        Ok(Outcome::of(is_done))
+    }
+}
+
+fn text(result: &Result_) -> String {
+    let mut text = String::new();
+    if result.dry_run {
+        for kept in &result.kept {
+            let _ = writeln!(text, "keep    {}  {}", kept.id, kept.reasons.join(", "));
+        }
+        for id in &result.removed {
+            let _ = writeln!(text, "remove  {id}");
+        }
+    }
+    let verb = if result.dry_run { "would be removed" } else { "removed" };
+    let _ = writeln!(text, "{} backups kept, {} {verb}", result.kept.len(), result.removed.len());
+    for refused in &result.refused {
+        let _ = writeln!(text, "NOT REMOVED: {}: {}", refused.object, refused.problem);
+    }
+    text
+}

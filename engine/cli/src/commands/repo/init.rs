@@ -1,0 +1,71 @@
+//! `couchcopy repo init`.
+
+use clap::Args;
+use outcome::{Failure, Result};
+use repository::{Init as Options, init};
+use serde::Serialize;
+use store::Location;
+
+use crate::exit::Outcome;
+use crate::flags::repository::{access, host_name};
+use crate::flags::store::{RecipientFlags, location};
+use crate::session::Session;
+
+/// Make a repository in a directory or below a key of a store.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "With --recipient or --passphrase-file, everything in the repository is encrypted. This machine can then \
+    add backups and list them, but not read their data: that takes the private key of a recipient, or the passphrase. Keep it \
+    somewhere else, and test that it opens a backup. Without these options nothing is encrypted.\n\n\
+    The command writes the key of this machine to a file. The key signs backups."
+)]
+pub(crate) struct Init {
+    /// The repository: a directory, or a prefix in a store. It has to be empty.
+    #[arg(value_name = "REPO", value_parser = location())]
+    repository: Location,
+
+    #[command(flatten)]
+    recipients: RecipientFlags,
+}
+
+#[derive(Serialize)]
+struct Made {
+    repository: String,
+    id: String,
+    encrypted: bool,
+    host_key: String,
+}
+
+impl Init {
+    /// Carries it out.
+    pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
+        if let Location::Path(path) = &self.repository {
+            std::fs::create_dir_all(path).map_err(|error| Failure::io("create", path, error))?;
+        }
+        let keys = session.keys(&self.recipients)?;
+        let (repository, path) = init(&Options {
+            access: access(session, &self.repository)?,
+            recipients: keys.recipients,
+            recipient_texts: self.recipients.texts()?,
+            host: host_name(),
+        })?;
+        let made = Made {
+            repository: repository.name(),
+            id: repository.id().to_owned(),
+            encrypted: repository.is_encrypted(),
+            host_key: path.display().to_string(),
+        };
+        session.summary(&made, |made| {
+            let encrypted = if made.encrypted {
+                "encrypted: only its recipients can read the data"
+            } else {
+                "NOT ENCRYPTED: everybody who can read the files can read the data"
+            };
+            format!(
+                "{}: repository {}, {encrypted}\nthe key of this machine is in {}\n",
+                made.repository, made.id, made.host_key
+            )
+        });
+        Ok(Outcome::Done)
+    }
+}

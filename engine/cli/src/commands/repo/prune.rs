@@ -1,0 +1,114 @@
+//! `couchcopy repo prune`.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use outcome::Result;
+use repository::PruneOptions;
+use serde::Serialize;
+use store::Location;
+
+use super::expire::Refused;
+use crate::exit::Outcome;
+use crate::flags::repository::{open, seconds};
+use crate::flags::store::location;
+use crate::session::Session;
+use crate::text::sizes::bytes;
+
+/// Free the space of what no backup needs any more.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Backups can be made at the same time, and the command can be interrupted at any moment. It works in two \
+    steps: what no backup needs is marked first, and deleted by a later run of this command, a day after. Run it daily. \
+    With --grace 0s everything is deleted at once: a backup that is being made at that moment may have to be repeated."
+)]
+pub(crate) struct Prune {
+    /// The repository.
+    #[arg(value_name = "REPO", value_parser = location())]
+    repository: Location,
+
+    /// Time between marking and deleting.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = seconds)]
+    grace: u64,
+
+    /// Show what would be done.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Serialize)]
+struct Done {
+    dry_run: bool,
+    needed: u64,
+    needed_bytes: u64,
+    marked: u64,
+    marked_bytes: u64,
+    waiting: u64,
+    deleted: u64,
+    deleted_bytes: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refused>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<String>,
+}
+
+impl Prune {
+    /// Carries it out.
+    pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
+        let options = PruneOptions { grace: self.grace, dry_run: self.dry_run };
+        let pruned = open(session, &self.repository)?.prune(&options)?;
+        let done = Done {
+            dry_run: self.dry_run,
+            needed: pruned.needed,
+            needed_bytes: pruned.needed_bytes,
+            marked: pruned.marked,
+            marked_bytes: pruned.marked_bytes,
+            waiting: pruned.waiting,
+            deleted: pruned.deleted,
+            deleted_bytes: pruned.deleted_bytes,
+            refused: pruned
+                .refused
+                .into_iter()
+                .map(|(object, error)| Refused { object, problem: error.to_string() })
+                .collect(),
+            unreadable: pruned.unreadable,
+        };
+        let is_done = done.refused.is_empty() && done.unreadable.is_empty();
+        if self.dry_run {
+            session.answer(&done, text);
+        } else {
+            session.summary(&done, text);
+        }
+        Ok(Outcome::of(is_done))
+    }
+}
+
+fn text(done: &Done) -> String {
+    let mut text = String::new();
+    if !done.unreadable.is_empty() {
+        text.push_str("NOTHING DELETED: what unreadable backups need is not known\n");
+        for unreadable in &done.unreadable {
+            let _ = writeln!(text, "  {unreadable}");
+        }
+        return text;
+    }
+    let would = if done.dry_run { "would be " } else { "" };
+    let _ = writeln!(
+        text,
+        "{} objects needed ({}); {} {would}deleted ({}), {} {would}marked ({}), {} wait",
+        done.needed,
+        bytes(done.needed_bytes),
+        done.deleted,
+        bytes(done.deleted_bytes),
+        done.marked,
+        bytes(done.marked_bytes),
+        done.waiting
+    );
+    if !done.refused.is_empty() {
+        let _ = writeln!(text, "NOT DELETED, the store refused it: {} objects", done.refused.len());
+        for refused in done.refused.iter().take(3) {
+            let _ = writeln!(text, "  {}: {}", refused.object, refused.problem);
+        }
+    }
+    text
+}

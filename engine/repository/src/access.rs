@@ -1,0 +1,54 @@
+//! How a repository is reached and whom it is believed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use store::{Directory, Keys, Place};
+
+/// How a repository is reached.
+#[derive(Clone)]
+pub struct Access {
+    /// Where its objects are.
+    pub directory: Directory,
+    /// The keys that the user gives, to open what is encrypted.
+    pub keys: Arc<Keys>,
+    /// The file with the key of this machine; `None`: the usual one.
+    pub host_key: Option<PathBuf>,
+    /// Whose signatures are believed.
+    pub trust: Trust,
+}
+
+impl Access {
+    /// Of a place that names a repository, or a backup in one; `None` if it can be neither.
+    ///
+    /// Fails if it is a directory that does not exist.
+    pub fn of(place: &Place) -> outcome::Result<Option<Self>> {
+        let Some(directory) = place.directory()? else { return Ok(None) };
+        let keys = Arc::clone(place.keys());
+        let trust = match keys.signers.as_slice() {
+            [] => Trust::Listed,
+            signers => Trust::Pinned(signers.to_vec()),
+        };
+        Ok(Some(Self { directory, host_key: keys.host_key.clone(), keys, trust }))
+    }
+}
+
+/// Whose signatures are believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the keys that the repository lists.
+    #[default]
+    Listed,
+    /// Those of these public keys (64 hexadecimal digits each) alone.
+    Pinned(Vec<String>),
+}
+
+impl Trust {
+    /// Whether a signature of this key is believed, if the repository lists it or not.
+    pub(crate) fn accepts(&self, public: &str, is_listed: bool) -> bool {
+        match self {
+            Self::Listed => is_listed,
+            Self::Pinned(keys) => keys.iter().any(|key| key.eq_ignore_ascii_case(public)),
+        }
+    }
+}

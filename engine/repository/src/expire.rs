@@ -1,0 +1,65 @@
+//! Throws backups away by rule. Their data goes with the next prune.
+
+use jiff::tz::TimeZone;
+use store::StoreError;
+
+use crate::error::Result;
+use crate::names::SnapshotName;
+use crate::policy::{Candidate, Policy, Reasons};
+use crate::repository::Repository;
+
+/// What a policy says of all backups.
+pub struct Expired {
+    /// Those that are kept, with the reasons.
+    pub kept: Vec<(SnapshotName, Reasons)>,
+    /// Those that were thrown away, or would be.
+    pub removed: Vec<SnapshotName>,
+    /// Those that the store did not delete, and why: under an object lock they stay for some time.
+    pub refused: Vec<(SnapshotName, StoreError)>,
+}
+
+impl Repository {
+    /// Throws backups away by rule, for each set of nodes on its own. Backups that cannot be read stay.
+    pub fn expire(&self, policy: &Policy, dry_run: bool) -> Result<Expired> {
+        let names = self.snapshot_names()?;
+        let mut groups: Vec<(Vec<String>, Vec<(SnapshotName, Candidate)>)> = Vec::new();
+        let mut expired = Expired { kept: Vec::new(), removed: Vec::new(), refused: Vec::new() };
+        for (name, snapshot) in self.snapshots(&names) {
+            let Ok(snapshot) = snapshot else {
+                expired.kept.push((name, vec!["cannot be read".to_owned()]));
+                continue;
+            };
+            let candidate = Candidate { second: name.second(), complete: snapshot.complete };
+            match groups.iter_mut().find(|(nodes, _)| *nodes == snapshot.nodes) {
+                Some((_, backups)) => backups.push((name, candidate)),
+                None => groups.push((snapshot.nodes, vec![(name, candidate)])),
+            }
+        }
+        for (_, backups) in groups {
+            let candidates: Vec<_> = backups.iter().map(|(_, candidate)| *candidate).collect();
+            for ((name, _), reasons) in
+                backups.into_iter().zip(policy.apply(&candidates, &TimeZone::system()))
+            {
+                if reasons.is_empty() {
+                    expired.removed.push(name);
+                } else {
+                    expired.kept.push((name, reasons));
+                }
+            }
+        }
+        expired.kept.sort_unstable_by_key(|(name, _)| *name);
+        expired.removed.sort_unstable();
+        if dry_run || expired.removed.is_empty() {
+            return Ok(expired);
+        }
+        let keys: Vec<String> = expired.removed.iter().map(SnapshotName::key).collect();
+        let refused = self.directory().delete(&keys)?;
+        for (key, error) in refused {
+            if let Some(name) = expired.removed.iter().copied().find(|name| name.key() == key) {
+                expired.removed.retain(|other| *other != name);
+                expired.refused.push((name, error));
+            }
+        }
+        Ok(expired)
+    }
+}

@@ -1,0 +1,81 @@
+//! Makes a repository.
+
+use std::path::PathBuf;
+
+use encryption::{KeyPair, Recipients};
+
+use crate::access::Access;
+use crate::error::{RepositoryError, Result};
+use crate::host_key::HostKey;
+use crate::keys::{KeySet, People, PublicKeys, Signer};
+use crate::names::{CONFIG, random};
+use crate::repository::{Config, FORMAT, Repository};
+
+/// How a repository is made.
+pub struct Init {
+    /// Where, and with which keys.
+    pub access: Access,
+    /// For whom it is encrypted.
+    pub recipients: Recipients,
+    /// The public keys among them, as text.
+    pub recipient_texts: Vec<String>,
+    /// What the key of this machine is called: its host name.
+    pub host: String,
+}
+
+/// Makes a repository, and writes the key of this machine to a file. Returns the repository and that file.
+///
+/// Fails if something is there already. An interrupted attempt leaves no repository.
+pub fn init(options: &Init) -> Result<(Repository, PathBuf)> {
+    let Init { access, recipients, recipient_texts, host } = options;
+    let directory = &access.directory;
+    let place = || directory.to_string();
+    if Repository::is_at(directory)? {
+        return Err(RepositoryError::Exists { place: place() }.into());
+    }
+    if let Some(found) = directory.list("")?.first() {
+        return Err(RepositoryError::NotEmpty { place: place(), found: found.key.clone() }.into());
+    }
+    let id = hex::encode(random::<16>()?);
+    let created = jiff::Timestamp::now().to_string();
+    let key = HostKey::generate(&id)?;
+    let path = access.host_key.clone().unwrap_or_else(|| HostKey::usual_path(&id));
+    let signing = key.signing()?;
+    let is_encrypted = !recipients.is_empty();
+    let signer = Signer {
+        name: host.clone(),
+        public: signing.public(),
+        index: is_encrypted.then(|| key.pair.public()),
+    };
+    let mut set = KeySet {
+        repository: id.clone(),
+        number: 0,
+        created: created.clone(),
+        signers: vec![signer],
+        public: None,
+        recipients: Vec::new(),
+        passphrase: false,
+        data_key: Vec::new(),
+        index_key: Vec::new(),
+    };
+    if is_encrypted {
+        let (data, index) = (KeyPair::generate(), KeyPair::generate());
+        set.public = Some(PublicKeys { data: data.public(), index: index.public() });
+        let people = People {
+            recipients: recipient_texts.clone(),
+            passphrase: recipients.has_passphrase(),
+            keys: recipients.clone(),
+        };
+        set.wrap(Some(&data), &index, &people)?;
+    }
+    // The key first: without it, nobody could add to the repository.
+    key.write(&path)?;
+    set.put(directory, &signing)?;
+    let cipher = is_encrypted.then(|| "age".to_owned());
+    let config = Config { format: FORMAT, id, created, codec: "zstd".into(), cipher };
+    let text =
+        serde_json::to_vec_pretty(&config).map_err(|_| RepositoryError::Bug("a description is no JSON"))?;
+    directory.put_once(CONFIG, text)?;
+    let access = Access { host_key: Some(path.clone()), ..access.clone() };
+    Ok((Repository::open(access)?, path))
+}

@@ -1,0 +1,181 @@
+//! The keys of a repository: who may sign, and who can open what.
+//!
+//! Every change is a new object with the next number, signed by a key of the one before. The repository has two key pairs of its
+//! own: *index* for snapshots and manifests, *data* for packs. Their secret halves stand in the key set, encrypted for people
+//! (both) and for machines that make backups (index only). So people and machines come and go without anything else being
+//! written again.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use encryption::{Identities, KeyPair, Recipients};
+use serde::{Deserialize, Serialize};
+use store::Directory;
+
+use crate::error::{RepositoryError, Result};
+use crate::names::KEYS;
+use crate::signed::{self, SigningKey};
+
+const KIND: &str = "keys";
+/// The most bytes of a key set.
+const MOST: u64 = 4 << 20;
+/// The most key sets.
+const MOST_SETS: u32 = 100_000;
+
+/// A key that may sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Signer {
+    /// What people call it: the name of the machine.
+    pub(crate) name: String,
+    /// Ed25519, 64 hexadecimal digits.
+    pub(crate) public: String,
+    /// Public key of age for which the index is opened, if the repository is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<String>,
+}
+
+/// The keys of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeySet {
+    /// Id of the repository.
+    pub(crate) repository: String,
+    pub(crate) number: u32,
+    /// When it was made (RFC 3339).
+    pub(crate) created: String,
+    /// The machines that make backups.
+    pub(crate) signers: Vec<Signer>,
+    /// The public halves, if the repository is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) public: Option<PublicKeys>,
+    /// For whom the secret halves are encrypted, besides machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) recipients: Vec<String>,
+    /// Whether a passphrase opens them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) passphrase: bool,
+    /// The secret half of *data*: files of age in base64, any of which will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) data_key: Vec<String>,
+    /// The secret half of *index*: files of age in base64, any of which will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) index_key: Vec<String>,
+}
+
+/// The public halves of the repository's own key pairs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PublicKeys {
+    pub(crate) data: String,
+    pub(crate) index: String,
+}
+
+/// For whom the secret halves are encrypted, besides machines.
+pub(crate) struct People {
+    pub(crate) recipients: Vec<String>,
+    pub(crate) passphrase: bool,
+    pub(crate) keys: Recipients,
+}
+
+impl KeySet {
+    pub(crate) fn key(number: u32) -> String {
+        format!("{KEYS}/{number:08}")
+    }
+
+    /// Encrypts the secret halves for people and machines.
+    pub(crate) fn wrap(&mut self, data: Option<&KeyPair>, index: &KeyPair, people: &People) -> Result<()> {
+        let seal = |name, to: &Recipients, pair: &KeyPair| -> Result<String> {
+            Ok(STANDARD.encode(to.seal(name, pair.secret().as_bytes())?))
+        };
+        let machines: Vec<String> = self.signers.iter().filter_map(|signer| signer.index.clone()).collect();
+        self.recipients.clone_from(&people.recipients);
+        self.passphrase = people.passphrase;
+        self.index_key = vec![seal("the index key", &people.keys, index)?];
+        if !machines.is_empty() {
+            self.index_key.push(seal("the index key", &Recipients::gather(&machines, &[], None)?, index)?);
+        }
+        if let Some(data) = data {
+            self.data_key = vec![seal("the data key", &people.keys, data)?];
+        }
+        Ok(())
+    }
+
+    /// Encrypts the secret half of *index* for the machines alone, next to what there is for people.
+    pub(crate) fn wrap_for_machines(&mut self, index: &KeyPair) -> Result<()> {
+        let machines: Vec<String> = self.signers.iter().filter_map(|signer| signer.index.clone()).collect();
+        self.index_key.truncate(1);
+        if !machines.is_empty() {
+            let to = Recipients::gather(&machines, &[], None)?;
+            self.index_key.push(STANDARD.encode(to.seal("the index key", index.secret().as_bytes())?));
+        }
+        Ok(())
+    }
+
+    /// Opens a secret half with one of these keys; `None` if none opens it.
+    pub(crate) fn unwrap(wraps: &[String], with: &[&Identities]) -> Result<Option<KeyPair>> {
+        let name = "a key of the repository";
+        let mut failed = None;
+        for sealed in wraps {
+            let sealed =
+                STANDARD.decode(sealed).map_err(|_| RepositoryError::damaged(name, "it is not base64"))?;
+            for identities in with.iter().filter(|identities| !identities.is_empty()) {
+                match identities.unseal(name, sealed.clone()) {
+                    Ok(secret) => {
+                        let secret = zeroize::Zeroizing::new(secret);
+                        let text = std::str::from_utf8(&secret)
+                            .map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
+                        return Ok(Some(KeyPair::from_secret(text, name)?));
+                    }
+                    Err(error) => failed = Some(error),
+                }
+            }
+        }
+        match failed {
+            // The others only say that the key is for somebody else.
+            Some(error) if matches!(error, encryption::EncryptionError::WrongPassphrase { .. }) => {
+                Err(error.into())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The signer with this public key.
+    pub(crate) fn signer(&self, public: &str) -> Option<&Signer> {
+        self.signers.iter().find(|signer| signer.public == public)
+    }
+
+    /// Writes it, signed.
+    pub(crate) fn put(&self, directory: &Directory, key: &SigningKey) -> Result<()> {
+        Ok(directory.put_once(&Self::key(self.number), signed::sign(KIND, self, key)?)?)
+    }
+
+    /// The newest key set of a repository. Every one must be signed by a signer of the one before.
+    pub(crate) fn newest(directory: &Directory, repository: &str) -> Result<Self> {
+        let mut newest: Option<Self> = None;
+        for number in 0..MOST_SETS {
+            let key = Self::key(number);
+            let object = directory.name_of(&key);
+            let Some(text) = directory.get(&key, MOST)? else { break };
+            let signed = signed::open(&object, KIND, &text)?;
+            let set: Self = serde_json::from_str(signed.payload)
+                .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
+            if set.repository != repository || set.number != number {
+                return Err(RepositoryError::damaged(
+                    &object,
+                    "it belongs to another repository or has another number",
+                )
+                .into());
+            }
+            let is_known = newest.as_ref().unwrap_or(&set).signer(&signed.signer).is_some();
+            if !is_known {
+                let problem = format!("{} signed it, which may not sign in this repository", signed.signer);
+                return Err(RepositoryError::Signature { object, problem }.into());
+            }
+            newest = Some(set);
+        }
+        newest.ok_or_else(|| {
+            RepositoryError::Missing {
+                object: directory.name_of(&Self::key(0)),
+                needed_by: "the repository".into(),
+            }
+            .into()
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! Deletes what no backup needs any more, beside backups that are being made.
+//!
+//! There are no locks and no clocks to trust. Prune has two phases, mostly in two runs:
+//!
+//! 1. What no snapshot needs is *marked*. New backups build on nothing that is marked.
+//! 2. When the mark is older than the grace time, a *deleting* mark is put, and **then** all snapshots are listed: what any of them
+//!    needs is not deleted.
+//!
+//! A backup puts its snapshot and **then** lists the deleting marks, and lists the packs. So of a backup and a prune at the same
+//! time at least one sees the other: either the prune sees the snapshot and deletes nothing that it needs, or the backup sees the
+//! mark, or that a pack is gone already, and is withdrawn. A deleting mark goes when everything that it names is deleted.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use store::{Object, StoreError};
+
+use crate::error::{RepositoryError, Result};
+use crate::manifest::Manifest;
+use crate::names::{INTENTS, MANIFESTS, MARKS, PACKS, PackName, timed_key};
+use crate::repository::Repository;
+use crate::snapshot::Snapshot;
+
+const KIND: &str = "mark";
+/// Seconds for which the note of a backup that is being made counts. A killed backup leaves it behind.
+const INTENT: i64 = 7 * 86_400;
+
+/// How a repository is pruned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PruneOptions {
+    /// Seconds that lie at least between the two phases, by the store's clock.
+    pub grace: u64,
+    /// Delete and mark nothing.
+    pub dry_run: bool,
+}
+
+impl Default for PruneOptions {
+    /// A grace time of one day.
+    fn default() -> Self {
+        Self { grace: 86_400, dry_run: false }
+    }
+}
+
+/// What a prune did.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// Objects that backups need.
+    pub needed: u64,
+    /// Bytes of these objects.
+    pub needed_bytes: u64,
+    /// Objects that were marked now: a later prune deletes them.
+    pub marked: u64,
+    /// Bytes of these objects.
+    pub marked_bytes: u64,
+    /// Objects that were marked before, and are not old enough.
+    pub waiting: u64,
+    /// Objects that were deleted.
+    pub deleted: u64,
+    /// Bytes of these objects.
+    pub deleted_bytes: u64,
+    /// Objects that the store did not delete, and why: under an object lock they stay for some time.
+    pub refused: Vec<(String, StoreError)>,
+    /// Backups that cannot be read. While there are any, nothing is marked or deleted.
+    pub unreadable: Vec<String>,
+}
+
+/// Objects that are not needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
+    /// Whether they are being deleted.
+    deleting: bool,
+    objects: Vec<String>,
+}
+
+impl Repository {
+    /// Marks what no backup needs, and deletes what was marked long enough ago.
+    pub fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
+        let mut pruned = Pruned::default();
+        // What is there, before it is asked what is needed: what comes in between is new, and not in this list.
+        let there = self.data_objects()?;
+        let Some(needed) = self.needed(&mut pruned)? else { return Ok(pruned) };
+        let marks = self.marks()?;
+        let now = newest(&there, &marks);
+        let young = self.youngest_allowed(now)?;
+        let mut in_marks: HashSet<&str> = HashSet::new();
+        let mut ripe: Vec<String> = Vec::new();
+        let mut done: Vec<String> = Vec::new();
+        for (object, mark) in &marks {
+            in_marks.extend(mark.objects.iter().map(String::as_str));
+            let is_ripe = mark.deleting
+                || now.saturating_sub(object.modified) >= options.grace.try_into().unwrap_or(i64::MAX);
+            if is_ripe {
+                ripe.extend(mark.objects.iter().filter(|key| there.contains_key(*key)).cloned());
+                done.push(object.key.clone());
+            } else {
+                pruned.waiting += mark.objects.len() as u64;
+            }
+        }
+        ripe.retain(|key| !needed.contains(key));
+        ripe.sort_unstable();
+        ripe.dedup();
+        let mut unneeded: Vec<String> = Vec::new();
+        for (key, object) in &there {
+            if needed.contains(key) {
+                pruned.needed += 1;
+                pruned.needed_bytes += object.size;
+            } else if !in_marks.contains(key.as_str()) && object.modified < young {
+                unneeded.push(key.clone());
+                pruned.marked += 1;
+                pruned.marked_bytes += object.size;
+            }
+        }
+        unneeded.sort_unstable();
+        if options.grace == 0 {
+            // Both phases at once.
+            ripe.append(&mut unneeded);
+            (pruned.marked, pruned.marked_bytes) = (0, 0);
+        }
+        if options.dry_run {
+            pruned.deleted = ripe.len() as u64;
+            pruned.deleted_bytes =
+                ripe.iter().filter_map(|key| there.get(key)).map(|object| object.size).sum();
+            return Ok(pruned);
+        }
+        if !unneeded.is_empty() {
+            let mark = Mark { deleting: false, objects: unneeded };
+            self.put_signed(KIND, &timed_key(MARKS)?, &mark)?;
+        }
+        self.delete_ripe(ripe, done, &there, &mut pruned)?;
+        Ok(pruned)
+    }
+
+    /// The second phase. `done` are the marks that say so.
+    fn delete_ripe(
+        &self,
+        mut ripe: Vec<String>,
+        done: Vec<String>,
+        there: &HashMap<String, Object>,
+        pruned: &mut Pruned,
+    ) -> Result<()> {
+        if !ripe.is_empty() {
+            let key = timed_key(MARKS)?;
+            self.put_signed(KIND, &key, &Mark { deleting: true, objects: ripe.clone() })?;
+            // After the mark: whoever commits now sees it.
+            let Some(needed) = self.needed(pruned)? else { return Ok(()) };
+            ripe.retain(|key| !needed.contains(key));
+            let refused = self.directory().delete(&ripe)?;
+            let refused_keys: HashSet<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();
+            for key in ripe.iter().filter(|key| !refused_keys.contains(key.as_str())) {
+                pruned.deleted += 1;
+                pruned.deleted_bytes += there.get(key).map_or(0, |object| object.size);
+            }
+            let all_deleted = refused.is_empty();
+            pruned.refused.extend(refused);
+            if all_deleted {
+                pruned.refused.extend(self.directory().delete(&[key])?);
+            }
+        }
+        // Their objects are deleted, needed, or in the new mark.
+        pruned.refused.extend(self.directory().delete(&done)?);
+        Ok(())
+    }
+
+    /// Packs and manifests that are there.
+    fn data_objects(&self) -> Result<HashMap<String, Object>> {
+        let mut objects = self.directory().list(PACKS)?;
+        objects.extend(self.directory().list(MANIFESTS)?);
+        Ok(objects.into_iter().map(|object| (object.key.clone(), object)).collect())
+    }
+
+    /// Keys of the objects that any backup needs. `None`, and an entry in `unreadable`, if a backup cannot be read.
+    fn needed(&self, pruned: &mut Pruned) -> Result<Option<HashSet<String>>> {
+        let mut needed = HashSet::new();
+        let names = self.snapshot_names()?;
+        for (name, snapshot) in self.snapshots(&names) {
+            let added = snapshot.and_then(|snapshot| self.needs(&snapshot, &mut needed));
+            if let Err(failure) = added {
+                pruned.unreadable.push(format!("{name}: {failure}"));
+            }
+        }
+        Ok(pruned.unreadable.is_empty().then_some(needed))
+    }
+
+    /// Adds the keys of the objects that a backup needs.
+    pub(crate) fn needs(&self, snapshot: &Snapshot, needed: &mut HashSet<String>) -> Result<()> {
+        let manifest = Manifest::open(self, snapshot)?;
+        let packs = manifest.packs().packs().iter().filter(|pack| pack.used > 0).map(|pack| pack.name.key());
+        needed.extend(packs);
+        needed.extend(snapshot.parts().map(|part| part.key.clone()));
+        Ok(())
+    }
+
+    /// Objects that are younger than this may belong to a backup that is being made, in seconds since 1970.
+    fn youngest_allowed(&self, now: i64) -> Result<i64> {
+        let begun = self.directory().list(INTENTS)?.into_iter().map(|intent| intent.modified);
+        // An hour more, as a store's times may come from several machines.
+        let oldest = begun.filter(|begun| now.saturating_sub(*begun) < INTENT).min();
+        Ok(oldest.map_or(i64::MAX, |oldest| oldest - 3600))
+    }
+
+    fn marks(&self) -> Result<Vec<(Object, Mark)>> {
+        let mut marks = Vec::new();
+        for object in self.directory().list(MARKS)? {
+            // One that is gone by now was done.
+            if let Some((mark, _)) = self.get_signed::<Mark>(KIND, &object.key)? {
+                marks.push((object, mark));
+            }
+        }
+        Ok(marks)
+    }
+}
+
+/// The newest time that the store has written: its own clock is not later.
+fn newest(there: &HashMap<String, Object>, marks: &[(Object, Mark)]) -> i64 {
+    let objects = there.values().chain(marks.iter().map(|(object, _)| object));
+    let newest = objects.map(|object| object.modified).max().unwrap_or_default();
+    newest.max(jiff::Timestamp::now().as_second())
+}
+
+/// The packs that are marked, or are being deleted.
+pub(crate) fn marked_packs(repository: &Repository) -> Result<HashSet<PackName>> {
+    let marks = repository.marks()?;
+    Ok(marks.iter().flat_map(|(_, mark)| &mark.objects).filter_map(|key| PackName::of_key(key)).collect())
+}
+
+/// Keys of the objects that are being deleted.
+pub(crate) fn deleted_objects(repository: &Repository) -> Result<HashSet<String>> {
+    let marks = repository.marks()?;
+    Ok(marks.into_iter().filter(|(_, mark)| mark.deleting).flat_map(|(_, mark)| mark.objects).collect())
+}
+
+/// All packs that are there.
+pub(crate) fn pack_names(repository: &Repository) -> Result<HashSet<PackName>> {
+    let objects = repository.directory().list(PACKS)?;
+    Ok(objects.iter().filter_map(|object| PackName::of_key(&object.key)).collect())
+}
+
+impl From<RepositoryError> for std::io::Error {
+    fn from(error: RepositoryError) -> Self {
+        Self::other(outcome::Failure::from(error))
+    }
+}

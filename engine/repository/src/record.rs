@@ -1,0 +1,114 @@
+//! A file of a backup, and where its bytes are.
+
+use archive::Facts;
+use archive::{FileStat, Hash};
+
+use crate::PIECE;
+use crate::hash::{self, Value};
+use crate::names::PackName;
+
+/// A file of a backup.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileRecord {
+    /// Name in the backup, as in an archive: `data/` and the path below the data directory.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// BLAKE3 of its content.
+    pub blake3: Hash,
+    /// Time of its last change, in seconds since 1970.
+    pub mtime: u64,
+    /// What it is.
+    pub facts: Facts,
+    /// The file's stat when it was read; `None` if the next backup has to open it.
+    pub(crate) stat: Option<FileStat>,
+    /// What its source wants to be told if the file is as it was.
+    pub(crate) memo: Option<Box<[u8]>>,
+    /// Where its bytes are.
+    pub(crate) at: Location,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    /// In a piece that it may share with others: files of at most [`PIECE`] bytes.
+    Shared {
+        piece: Piece,
+        /// Bytes of the piece's content.
+        content: u32,
+        /// Where the file begins in it.
+        skip: u32,
+    },
+    /// In pieces of its own, of [`PIECE`] bytes each but the last.
+    Own(Vec<OwnPiece>),
+}
+
+/// A piece in a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Piece {
+    pub(crate) pack: PackName,
+    /// Offset in the pack, in bytes.
+    pub(crate) offset: u64,
+    /// Bytes in the pack.
+    pub(crate) length: u32,
+}
+
+/// A piece that belongs to one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OwnPiece {
+    pub(crate) piece: Piece,
+    pub(crate) value: Value,
+}
+
+impl FileRecord {
+    /// The packs that it needs, each with the bytes of content that lie there.
+    pub(crate) fn uses(&self) -> impl Iterator<Item = (PackName, u64)> + '_ {
+        let (shared, own) = match &self.at {
+            Location::Shared { piece, .. } => (Some((piece.pack, self.size)), &[][..]),
+            Location::Own(pieces) => (None, pieces.as_slice()),
+        };
+        let own = own
+            .iter()
+            .enumerate()
+            .map(|(number, own)| (own.piece.pack, piece_size(self.size, number as u64)));
+        shared.into_iter().chain(own)
+    }
+
+    /// Says what cannot be true of it.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        match &self.at {
+            Location::Shared { content, skip, piece } => {
+                let end = u64::from(*skip).saturating_add(self.size);
+                if self.size > PIECE || u64::from(*content) > 2 * PIECE || end > u64::from(*content) {
+                    return Err("a file does not fit into its piece");
+                }
+                check_length(piece, u64::from(*content))
+            }
+            Location::Own(pieces) => {
+                if self.size <= PIECE || pieces.len() as u64 != self.size.div_ceil(PIECE) {
+                    return Err("the number of a file's pieces does not fit its size");
+                }
+                for (number, own) in pieces.iter().enumerate() {
+                    check_length(&own.piece, piece_size(self.size, number as u64))?;
+                }
+                let values: Vec<Value> = pieces.iter().map(|own| own.value).collect();
+                match hash::of_file(self.size, &values) {
+                    Some(hash) if hash == self.blake3 => Ok(()),
+                    _ => Err("the hashes of a file's pieces do not give its hash"),
+                }
+            }
+        }
+    }
+}
+
+fn check_length(piece: &Piece, content: u64) -> Result<(), &'static str> {
+    if u64::from(piece.length) > crate::piece::longest(content) || piece.length == 0 {
+        return Err("a piece claims an absurd length");
+    }
+    Ok(())
+}
+
+/// Bytes of the piece with this number of a file of `size` bytes.
+pub(crate) fn piece_size(size: u64, number: u64) -> u64 {
+    size.saturating_sub(number.saturating_mul(PIECE)).min(PIECE)
+}

@@ -1,0 +1,243 @@
+//! An open repository.
+
+use std::sync::{Arc, OnceLock};
+
+use encryption::{Identities, KeyPair, Recipients};
+use outcome::parallel;
+use serde::{Deserialize, Serialize};
+use store::Directory;
+
+use crate::access::Access;
+use crate::error::{RepositoryError, Result};
+use crate::host_key::HostKey;
+use crate::keys::KeySet;
+use crate::names::{CONFIG, SNAPSHOTS, SnapshotName};
+use crate::signed;
+use crate::snapshot::Snapshot;
+
+/// The newest format that this version reads, and the one that it writes.
+pub(crate) const FORMAT: u64 = 1;
+/// The most bytes of a snapshot.
+const MOST_SNAPSHOT: u64 = 16 << 20;
+/// Requests that are under way at once where many small objects are read.
+pub(crate) const AT_ONCE: usize = 24;
+
+/// What `couchcopy-repository.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Config {
+    /// The format of the repository.
+    pub(crate) format: u64,
+    /// Random, 32 hexadecimal digits.
+    pub(crate) id: String,
+    /// When it was made (RFC 3339).
+    pub(crate) created: String,
+    /// How pieces are compressed: `zstd`.
+    pub(crate) codec: String,
+    /// How objects are encrypted: `age`; not at all if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cipher: Option<String>,
+}
+
+/// An open repository. Clones are the same one.
+#[derive(Clone)]
+pub struct Repository {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) access: Access,
+    pub(crate) config: Config,
+    pub(crate) keys: KeySet,
+    pub(crate) host: Option<HostKey>,
+    index: OnceLock<Arc<KeyPair>>,
+    data: OnceLock<Arc<KeyPair>>,
+}
+
+impl Repository {
+    /// Whether a repository is there.
+    pub fn is_at(directory: &Directory) -> Result<bool> {
+        Ok(directory.head(CONFIG)?.is_some())
+    }
+
+    /// Opens a repository: reads its description and its keys.
+    pub fn open(access: Access) -> Result<Self> {
+        let directory = &access.directory;
+        let place = || directory.to_string();
+        let text =
+            directory.get(CONFIG, 64 << 10)?.ok_or_else(|| RepositoryError::NotThere { place: place() })?;
+        let damaged =
+            |error: serde_json::Error| RepositoryError::damaged(directory.name_of(CONFIG), error.to_string());
+        let format = serde_json::from_slice::<serde_json::Value>(&text).map_err(damaged)?["format"].as_u64();
+        if let Some(format) = format.filter(|format| *format > FORMAT) {
+            return Err(RepositoryError::Newer { place: place(), format }.into());
+        }
+        let config: Config = serde_json::from_slice(&text).map_err(damaged)?;
+        if config.codec != "zstd" || config.cipher.as_deref().is_some_and(|cipher| cipher != "age") {
+            return Err(RepositoryError::Newer { place: place(), format: config.format }.into());
+        }
+        let keys = KeySet::newest(directory, &config.id)?;
+        if keys.public.is_some() != config.cipher.is_some() {
+            return Err(RepositoryError::damaged(
+                directory.name_of(CONFIG),
+                "it and the keys do not agree on encryption",
+            )
+            .into());
+        }
+        let path = access.host_key.clone().unwrap_or_else(|| HostKey::usual_path(&config.id));
+        let host = HostKey::read(&path)?;
+        if let Some(host) = host.as_ref().filter(|host| host.repository != config.id) {
+            let problem =
+                format!("it is for the repository {}, and {} is {}", host.repository, place(), config.id);
+            return Err(RepositoryError::HostKey { path: path.display().to_string(), problem }.into());
+        }
+        let (index, data) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { inner: Arc::new(Inner { access, config, keys, host, index, data }) })
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> String {
+        self.directory().to_string()
+    }
+
+    /// Its random id, 32 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        &self.inner.config.id
+    }
+
+    /// Whether its objects are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.inner.keys.public.is_some()
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.inner.access.directory
+    }
+
+    /// The key of this machine.
+    pub(crate) fn host(&self) -> Result<&HostKey> {
+        let host = self.inner.host.as_ref();
+        Ok(host.ok_or_else(|| {
+            let path = self.inner.access.host_key.clone().unwrap_or_else(|| HostKey::usual_path(self.id()));
+            RepositoryError::NoHostKey { place: self.name(), path: path.display().to_string() }
+        })?)
+    }
+
+    /// The identity that opens snapshots and manifests; `None` if they are not encrypted.
+    pub(crate) fn index_key(&self) -> Result<Option<Arc<KeyPair>>> {
+        let host = self.inner.host.as_ref().map(|host| host.pair.identity());
+        self.secret(&self.inner.index, &self.inner.keys.index_key, host.as_ref(), "its index")
+    }
+
+    /// The identity that opens packs; `None` if they are not encrypted.
+    pub(crate) fn data_key(&self) -> Result<Option<Arc<KeyPair>>> {
+        self.secret(&self.inner.data, &self.inner.keys.data_key, None, "its data")
+    }
+
+    fn secret(
+        &self,
+        known: &OnceLock<Arc<KeyPair>>,
+        wraps: &[String],
+        host: Option<&Identities>,
+        what: &'static str,
+    ) -> Result<Option<Arc<KeyPair>>> {
+        if !self.is_encrypted() {
+            return Ok(None);
+        }
+        if let Some(pair) = known.get() {
+            return Ok(Some(Arc::clone(pair)));
+        }
+        let given = &self.inner.access.keys.identities;
+        let with: Vec<&Identities> = host.into_iter().chain([given]).collect();
+        let pair = KeySet::unwrap(wraps, &with)?
+            .ok_or_else(|| RepositoryError::NoKey { place: self.name(), what })?;
+        Ok(Some(Arc::clone(known.get_or_init(|| Arc::new(pair)))))
+    }
+
+    /// Encrypts an object of the index, if the repository is encrypted.
+    pub(crate) fn seal_index(&self, name: &str, content: Vec<u8>) -> Result<Vec<u8>> {
+        match &self.inner.keys.public {
+            None => Ok(content),
+            Some(keys) => {
+                Ok(Recipients::gather(std::slice::from_ref(&keys.index), &[], None)?.seal(name, &content)?)
+            }
+        }
+    }
+
+    /// Decrypts an object of the index, if the repository is encrypted.
+    pub(crate) fn unseal_index(&self, name: &str, content: Vec<u8>) -> Result<Vec<u8>> {
+        match self.index_key()? {
+            None => Ok(content),
+            Some(pair) => Ok(pair.identity().unseal(name, content)?),
+        }
+    }
+
+    /// Encrypts a pack, if the repository is encrypted.
+    pub(crate) fn seal_data(&self, name: &str, content: Vec<u8>) -> Result<Vec<u8>> {
+        match &self.inner.keys.public {
+            None => Ok(content),
+            Some(keys) => {
+                Ok(Recipients::gather(std::slice::from_ref(&keys.data), &[], None)?.seal(name, &content)?)
+            }
+        }
+    }
+
+    /// Writes a signed object of the index.
+    pub(crate) fn put_signed(&self, kind: &str, key: &str, payload: &impl Serialize) -> Result<()> {
+        let text = signed::sign(kind, payload, &self.host()?.signing()?)?;
+        let sealed = self.seal_index(&self.directory().name_of(key), text)?;
+        Ok(self.directory().put_once(key, sealed)?)
+    }
+
+    /// Reads a signed object of the index. `None` if there is no such object. Fails if its signer is not trusted.
+    pub(crate) fn get_signed<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<(T, String)>> {
+        let object = self.directory().name_of(key);
+        let Some(sealed) = self.directory().get(key, MOST_SNAPSHOT)? else { return Ok(None) };
+        let text = self.unseal_index(&object, sealed)?;
+        let signed = signed::open(&object, kind, &text)?;
+        let is_listed = self.inner.keys.signer(&signed.signer).is_some();
+        if !self.inner.access.trust.accepts(&signed.signer, is_listed) {
+            let problem = format!("{} signed it, which is not trusted here", signed.signer);
+            return Err(RepositoryError::Signature { object, problem }.into());
+        }
+        let payload = serde_json::from_str(signed.payload)
+            .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
+        Ok(Some((payload, signed.signer)))
+    }
+
+    /// The names of all backups, the oldest first.
+    pub fn snapshot_names(&self) -> Result<Vec<SnapshotName>> {
+        let objects = self.directory().list(SNAPSHOTS)?;
+        let name =
+            |key: &str| key.rsplit('/').next()?.parse::<SnapshotName>().ok().filter(|name| name.key() == key);
+        let mut names: Vec<_> = objects.iter().filter_map(|object| name(&object.key)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// A backup's snapshot; `None` if it is not there any more.
+    pub fn snapshot(&self, name: SnapshotName) -> Result<Option<Snapshot>> {
+        Snapshot::get(self, name)
+    }
+
+    /// The snapshots of all backups, the oldest first, each with why it cannot be read if it cannot.
+    pub fn snapshots(&self, names: &[SnapshotName]) -> Vec<(SnapshotName, Result<Snapshot>)> {
+        // Once, and not by each thread.
+        let key = self.index_key();
+        let read = |name: SnapshotName| match &key {
+            Ok(_) => self.snapshot(name).transpose(),
+            Err(_) => {
+                Some(self.index_key().map(|_| ()).and_then(|()| Err(RepositoryError::Bug("no key").into())))
+            }
+        };
+        let mut found = Vec::with_capacity(names.len());
+        for part in names.chunks(AT_ONCE) {
+            let read = parallel::all_at_once(part, |_, name| read(*name));
+            found.extend(part.iter().zip(read).filter_map(|(name, read)| Some((*name, read?))));
+        }
+        found
+    }
+}
