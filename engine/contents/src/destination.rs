@@ -29,6 +29,8 @@ pub enum Destination {
         host: String,
         /// Open every file, also those that the file system says are as they were.
         paranoid: bool,
+        /// When the backup was made, if it was made before and is only brought here.
+        made: Option<jiff::Timestamp>,
     },
 }
 
@@ -38,6 +40,17 @@ impl Destination {
         match self {
             Self::Archive { place, .. } => place.to_string(),
             Self::Repository { repository, .. } => repository.name(),
+        }
+    }
+
+    /// The same for a backup that was made before, and is only brought there.
+    #[must_use]
+    pub fn made_at(self, moment: Option<jiff::Timestamp>) -> Self {
+        match self {
+            Self::Repository { repository, host, paranoid, .. } => {
+                Self::Repository { repository, host, paranoid, made: moment }
+            }
+            archive @ Self::Archive { .. } => archive,
         }
     }
 
@@ -60,10 +73,11 @@ impl Destination {
             Self::Archive { place, overwrite, level } => {
                 ReservedDestination::Archive(place.create(*overwrite)?, *level)
             }
-            Self::Repository { repository, host, paranoid } => {
+            Self::Repository { repository, host, paranoid, made } => {
                 let options = SnapshotOptions {
                     host: host.clone(),
                     paranoid: *paranoid,
+                    made: *made,
                     ..SnapshotOptions::new(Vec::new())
                 };
                 ReservedDestination::Repository(repository.clone(), options)

@@ -37,6 +37,6 @@ pub use format::{START_LEN, is_armored, is_encrypted};
 pub use identities::Identities;
 pub use pair::KeyPair;
 pub use recipients::Recipients;
-pub use source::DecryptedSource;
+pub use source::{DecryptedSource, head};
 pub use stream::decrypt_stream;
 pub use writer::EncryptingWriter;

@@ -88,6 +88,14 @@ mod tests {
         let content = vec![7; 200_000];
         let sealed = recipients.seal("x", &content).unwrap();
         assert_eq!(again.identity().unseal("x", sealed.clone()).unwrap(), content);
+        // By its head, nothing but what is read is asked for.
+        let known = crate::head(&sealed).unwrap().to_vec();
+        let source =
+            DecryptedSource::with_head(Arc::new(sealed.clone()), "x", &again.identity(), &known).unwrap();
+        let mut part = vec![0; 70_000];
+        source.read_exact_at(&mut part, 100_000).unwrap();
+        assert_eq!((part.as_slice(), source.len()), (&content[100_000..170_000], 200_000));
+        assert!(crate::head(&content).is_none());
         assert!(other.identity().unseal("x", sealed).is_err());
         assert!(!format!("{ours:?}").contains("SECRET"));
         assert!(KeyPair::from_secret("AGE-SECRET-KEY-1QQ", "x").is_err());

@@ -73,6 +73,29 @@ impl DecryptedSource {
         Ok(Self { source, archive: archive.to_owned(), key, layout, cache })
     }
 
+    /// Opens an encrypted file whose beginning is known, as [`head`] returns it. Nothing is read.
+    ///
+    /// A file that is cut off is recognised only where it is read. Whoever calls this compares the length and the content of the
+    /// file with what is recorded elsewhere.
+    pub fn with_head(
+        source: Arc<dyn ReadAt>,
+        archive: &str,
+        identities: &Identities,
+        head: &[u8],
+    ) -> Result<Self> {
+        let header = Header::parse(head)
+            .map_err(|problem| EncryptionError::unreadable(archive, source.len(), problem))?;
+        let layout = Layout::new(source.len(), header.len as u64)
+            .map_err(|_| EncryptionError::truncated(archive, source.len(), "where no archive can end"))?;
+        let file_key = identities.unlock(archive, &header)?;
+        let nonce = head.get(header.len..).and_then(|rest| rest.first_chunk::<NONCE_LEN>());
+        let key = nonce
+            .and_then(|nonce| payload_key(&file_key, nonce))
+            .and_then(|key| ChunkKey::new(&key))
+            .ok_or_else(|| EncryptionError::truncated(archive, head.len() as u64, "in the nonce"))?;
+        Ok(Self { source, archive: archive.to_owned(), key, layout, cache: ChunkCache::new() })
+    }
+
     /// Length of the encrypted file in bytes.
     pub fn encrypted_len(&self) -> u64 {
         self.source.len()
@@ -128,6 +151,12 @@ impl fmt::Debug for DecryptedSource {
             .field("layout", &self.layout)
             .finish_non_exhaustive()
     }
+}
+
+/// The beginning of an encrypted file up to its payload: header and nonce. `None` if it is not an encrypted file.
+pub fn head(file: &[u8]) -> Option<&[u8]> {
+    let header = Header::parse(file).ok()?;
+    file.get(..header.len.checked_add(NONCE_LEN)?)
 }
 
 /// Copies what a chunk and a read from `offset` have in common. Returns the number of bytes.

@@ -47,7 +47,7 @@ pub fn transfer(
             "Copy an archive that `couchcopy backup` made.",
         )
     })?;
-    let reserved = to.reserve()?;
+    let reserved = to.clone().made_at(summary.date.parse().ok()).reserve()?;
     let recorded = match files.read(archive::METADATA, SMALL)? {
         Some(text) => Metadata::from_yaml(&text).map(|metadata| metadata.backup.source.nodes_names),
         None => None,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use encryption::{KeyPair, Recipients};
 
 use crate::access::Access;
+use crate::cache::Cache;
 use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
 use crate::keys::{KeySet, People, PublicKeys, Signer};
@@ -36,6 +37,8 @@ pub fn init(options: &Init) -> Result<(Repository, PathBuf)> {
     if let Some(found) = directory.list("")?.first() {
         return Err(RepositoryError::NotEmpty { place: place(), found: found.key.clone() }.into());
     }
+    // Of a repository that was here before.
+    Cache::of(directory).clear();
     let id = hex::encode(random::<16>()?);
     let created = jiff::Timestamp::now().to_string();
     let key = HostKey::generate(&id)?;

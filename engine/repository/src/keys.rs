@@ -11,6 +11,7 @@ use encryption::{Identities, KeyPair, Recipients};
 use serde::{Deserialize, Serialize};
 use store::Directory;
 
+use crate::cache::Cache;
 use crate::error::{RepositoryError, Result};
 use crate::names::KEYS;
 use crate::signed::{self, SigningKey};
@@ -147,12 +148,16 @@ impl KeySet {
     }
 
     /// The newest key set of a repository. Every one must be signed by a signer of the one before.
-    pub(crate) fn newest(directory: &Directory, repository: &str) -> Result<Self> {
+    pub(crate) fn newest(directory: &Directory, cache: &Cache, repository: &str) -> Result<Self> {
         let mut newest: Option<Self> = None;
         for number in 0..MOST_SETS {
             let key = Self::key(number);
             let object = directory.name_of(&key);
-            let Some(text) = directory.get(&key, MOST)? else { break };
+            let kept = cache.get(&key);
+            let is_kept = kept.is_some();
+            let Some(text) = kept.map_or_else(|| directory.get(&key, MOST), |kept| Ok(Some(kept)))? else {
+                break;
+            };
             let signed = signed::open(&object, KIND, &text)?;
             let set: Self = serde_json::from_str(signed.payload)
                 .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
@@ -167,6 +172,9 @@ impl KeySet {
             if !is_known {
                 let problem = format!("{} signed it, which may not sign in this repository", signed.signer);
                 return Err(RepositoryError::Signature { object, problem }.into());
+            }
+            if !is_kept {
+                cache.put(&key, &text);
             }
             newest = Some(set);
         }

@@ -7,6 +7,7 @@
 //! [`OpenSnapshot`] reads one. [`policy`] says which backups to keep, [`Repository::prune`] deletes what no backup needs any more.
 
 mod access;
+mod cache;
 mod change_keys;
 mod check;
 mod error;

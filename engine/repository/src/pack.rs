@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::{fmt, io};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use couchfile::read_at::{ReadAt, check_range};
 use encryption::DecryptedSource;
 use lru::LruCache;
@@ -148,10 +150,14 @@ fn upload(repository: &Repository, full: Filling) -> Result<PackInfo> {
     let sealed = repository.seal_data(&repository.directory().name_of(&key), bytes)?;
     let blake3 = blake3::hash(&sealed).to_hex().to_string();
     let size = sealed.len() as u64;
+    let head =
+        encryption::head(&sealed).filter(|_| repository.is_encrypted()).map(|head| STANDARD.encode(head));
     repository.directory().put_once(&key, sealed)?;
-    Ok(PackInfo { name, blake3, size, plain, content, used: 0 })
+    Ok(PackInfo { name, blake3, size, plain, content, used: 0, head })
 }
 
+/// The most bytes of a pack that are read at once.
+const MOST_READ: u64 = 9 << 20;
 /// Packs that are kept open.
 const OPEN: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Pieces that are kept, decompressed: 32 MiB or a little more.
@@ -188,10 +194,13 @@ impl PackReader {
             Arc::new(Remote { directory: self.repository.directory().clone(), key, size: info.size });
         let pack: Arc<dyn ReadAt> = match self.repository.data_key()? {
             None => source,
-            Some(pair) => Arc::new(
-                DecryptedSource::open(source, &object, &pair.identity())
-                    .map_err(|error| self.explain(name, error.into()))?,
-            ),
+            Some(pair) => {
+                let head = info.head.as_deref().map(|head| STANDARD.decode(head)).transpose();
+                let head =
+                    head.map_err(|_| damaged("the manifest has no valid head of it"))?.unwrap_or_default();
+                let opened = DecryptedSource::with_head(source, &object, &pair.identity(), &head);
+                Arc::new(opened.map_err(|error| self.explain(name, error.into()))?)
+            }
         };
         if pack.len() != info.plain {
             return Err(damaged("it has another length than is recorded").into());
@@ -223,19 +232,68 @@ impl PackReader {
 
     /// The content of a piece, `size` bytes.
     pub(crate) fn piece(&self, piece: Piece, size: u64) -> Result<Vec<u8>> {
-        let object = || self.repository.directory().name_of(&piece.pack.key());
-        let pack = self.open(piece.pack)?;
-        let mut encoded = vec![0; piece.length as usize];
-        pack.read_exact_at(&mut encoded, piece.offset).map_err(|error| {
+        let mut content = Vec::new();
+        self.pieces(&[(piece, size)], &mut |_, one| {
+            content = one;
+            Ok(())
+        })?;
+        Ok(content)
+    }
+
+    /// The contents of several pieces, each with its size, in any order, with few requests. `take` gets the number of a piece.
+    pub(crate) fn pieces(
+        &self,
+        wanted: &[(Piece, u64)],
+        take: &mut dyn FnMut(usize, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let mut order: Vec<usize> = (0..wanted.len()).collect();
+        order.sort_by_key(|number| wanted.get(*number).map(|(piece, _)| (piece.pack, piece.offset)));
+        let mut at = 0;
+        while let Some(first) = order.get(at).and_then(|number| wanted.get(*number)).map(|(piece, _)| *piece)
+        {
+            // As many as lie close together.
+            let (mut end, mut useful, mut count) = (first.offset, 0, 0);
+            for (piece, _) in order.iter().skip(at).filter_map(|number| wanted.get(*number)) {
+                let piece_end = piece.offset.saturating_add(u64::from(piece.length));
+                let span = piece_end.saturating_sub(first.offset);
+                useful += u64::from(piece.length);
+                if piece.pack != first.pack || (count > 0 && (span > useful * 2 || span > MOST_READ)) {
+                    break;
+                }
+                (end, count) = (end.max(piece_end), count + 1);
+            }
+            let bytes = self.read(first.pack, first.offset, end)?;
+            for number in order.iter().skip(at).take(count) {
+                let Some((piece, size)) = wanted.get(*number) else { continue };
+                let start = (piece.offset - first.offset) as usize;
+                let encoded = bytes.get(start..start + piece.length as usize).unwrap_or_default();
+                let content = piece::decode(encoded, *size as usize).map_err(|problem| {
+                    RepositoryError::damaged(
+                        self.name_of(piece.pack),
+                        format!("at byte {}: {problem}", piece.offset),
+                    )
+                })?;
+                take(*number, content)?;
+            }
+            at += count.max(1);
+        }
+        Ok(())
+    }
+
+    fn read(&self, name: PackName, from: u64, to: u64) -> Result<Vec<u8>> {
+        let pack = self.open(name)?;
+        if to > pack.len() {
+            return Err(RepositoryError::damaged(self.name_of(name), "a piece lies beyond its end").into());
+        }
+        let mut bytes = vec![0; (to - from) as usize];
+        pack.read_exact_at(&mut bytes, from).map_err(|error| {
             let failure = match error.downcast::<Failure>() {
                 Ok(failure) => failure,
-                Err(error) => Failure::io("read", object(), error),
+                Err(error) => Failure::io("read", self.name_of(name), error),
             };
-            self.explain(piece.pack, failure)
+            self.explain(name, failure)
         })?;
-        Ok(piece::decode(&encoded, size as usize).map_err(|problem| {
-            RepositoryError::damaged(object(), format!("at byte {}: {problem}", piece.offset))
-        })?)
+        Ok(bytes)
     }
 
     /// As [`Self::piece`], for a piece that is likely to be wanted again.
@@ -246,6 +304,11 @@ impl PackReader {
         let content = Arc::new(self.piece(piece, size)?);
         self.kept.locked().put(piece, Arc::clone(&content));
         Ok(content)
+    }
+
+    /// Whether packs are files of this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        self.repository.directory().is_local()
     }
 
     /// What messages call a pack.

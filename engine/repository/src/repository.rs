@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::Directory;
 
 use crate::access::Access;
+use crate::cache::Cache;
 use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
 use crate::keys::KeySet;
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) keys: KeySet,
     pub(crate) host: Option<HostKey>,
+    cache: Cache,
     index: OnceLock<Arc<KeyPair>>,
     data: OnceLock<Arc<KeyPair>>,
 }
@@ -63,8 +65,13 @@ impl Repository {
     pub fn open(access: Access) -> Result<Self> {
         let directory = &access.directory;
         let place = || directory.to_string();
-        let text =
-            directory.get(CONFIG, 64 << 10)?.ok_or_else(|| RepositoryError::NotThere { place: place() })?;
+        let cache = Cache::of(directory);
+        let text = match cache.get(CONFIG) {
+            Some(text) => text,
+            None => directory
+                .get(CONFIG, 64 << 10)?
+                .ok_or_else(|| RepositoryError::NotThere { place: place() })?,
+        };
         let damaged =
             |error: serde_json::Error| RepositoryError::damaged(directory.name_of(CONFIG), error.to_string());
         let format = serde_json::from_slice::<serde_json::Value>(&text).map_err(damaged)?["format"].as_u64();
@@ -75,7 +82,8 @@ impl Repository {
         if config.codec != "zstd" || config.cipher.as_deref().is_some_and(|cipher| cipher != "age") {
             return Err(RepositoryError::Newer { place: place(), format: config.format }.into());
         }
-        let keys = KeySet::newest(directory, &config.id)?;
+        let keys = KeySet::newest(directory, &cache, &config.id)?;
+        cache.put(CONFIG, &text);
         if keys.public.is_some() != config.cipher.is_some() {
             return Err(RepositoryError::damaged(
                 directory.name_of(CONFIG),
@@ -91,7 +99,7 @@ impl Repository {
             return Err(RepositoryError::HostKey { path: path.display().to_string(), problem }.into());
         }
         let (index, data) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { inner: Arc::new(Inner { access, config, keys, host, index, data }) })
+        Ok(Self { inner: Arc::new(Inner { access, config, keys, host, cache, index, data }) })
     }
 
     /// What messages call it.
@@ -195,7 +203,7 @@ impl Repository {
         key: &str,
     ) -> Result<Option<(T, String)>> {
         let object = self.directory().name_of(key);
-        let Some(sealed) = self.directory().get(key, MOST_SNAPSHOT)? else { return Ok(None) };
+        let Some(sealed) = self.get_kept(key, MOST_SNAPSHOT)? else { return Ok(None) };
         let text = self.unseal_index(&object, sealed)?;
         let signed = signed::open(&object, kind, &text)?;
         let is_listed = self.inner.keys.signer(&signed.signer).is_some();
@@ -206,6 +214,28 @@ impl Repository {
         let payload = serde_json::from_str(signed.payload)
             .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
         Ok(Some((payload, signed.signer)))
+    }
+
+    /// An object that never changes, from the cache if it is there. `None` if there is no such object.
+    pub(crate) fn get_kept(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        if let Some(kept) = self.inner.cache.get(key) {
+            return Ok(Some(kept));
+        }
+        let found = self.directory().get(key, limit)?;
+        if let Some(content) = &found {
+            self.inner.cache.put(key, content);
+        }
+        Ok(found)
+    }
+
+    /// Forgets the copies of all objects: they are of another repository that was at the same place.
+    pub(crate) fn forget_all(&self) {
+        self.inner.cache.clear();
+    }
+
+    /// Forgets the copy of an object that is not what it should be.
+    pub(crate) fn forget(&self, key: &str) {
+        self.inner.cache.remove(key);
     }
 
     /// The names of all backups, the oldest first.

@@ -75,6 +75,7 @@ impl Snapshot {
             return Ok(None);
         };
         if snapshot.repository != repository.id() || snapshot.name != name.to_string() {
+            repository.forget_all();
             let object = repository.directory().name_of(&name.key());
             let problem = "it was written under another name, or for another repository".to_owned();
             return Err(RepositoryError::Signature { object, problem }.into());

@@ -153,7 +153,8 @@ impl OpenSnapshot {
         wanted: &(dyn Fn(&str) -> bool + Sync),
         visitor: &dyn Visitor,
     ) -> Result<()> {
-        let threads = parallel::threads(threads);
+        // Requests to a store are waited for, most of the time.
+        let threads = parallel::threads(threads).max(if self.packs.is_local() { 1 } else { 8 });
         let failed: Mutex<Option<Failure>> = Mutex::default();
         let (sender, receiver) = sync_channel::<Unit<'_>>(threads * 2);
         let receiver = Mutex::new(receiver);
@@ -255,10 +256,18 @@ impl OpenSnapshot {
 
     fn give_large(&self, large: &Large<'_>, first: usize) -> Result<()> {
         let Location::Own(pieces) = &large.file.at else { return Ok(()) };
-        for (number, own) in pieces.iter().enumerate().skip(first).take(TOGETHER) {
-            let content = read_own(&self.packs, &large.file, number as u64, own)?;
-            large.sink.chunk(number as u64 * PIECE, &content)?;
-        }
+        let own = pieces.get(first..).unwrap_or_default();
+        let own = own.get(..TOGETHER.min(own.len())).unwrap_or_default();
+        let sized = |(number, own): (usize, &OwnPiece)| {
+            (own.piece, piece_size(large.file.size, (first + number) as u64))
+        };
+        let wanted: Vec<_> = own.iter().enumerate().map(sized).collect();
+        self.packs.pieces(&wanted, &mut |number, content| {
+            let Some(own) = own.get(number) else { return Ok(()) };
+            let number = (first + number) as u64;
+            check_own(&self.packs, &large.file, number, own, &content)?;
+            large.sink.chunk(number * PIECE, &content)
+        })?;
         if large.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             large.sink.finish(&large.file.blake3)?;
         }
@@ -294,12 +303,23 @@ struct Large<'v> {
 /// Reads a piece of a large file, and compares it with its hash.
 fn read_own(packs: &PackReader, file: &FileRecord, number: u64, own: &OwnPiece) -> Result<Vec<u8>> {
     let content = packs.piece(own.piece, piece_size(file.size, number))?;
-    if hash::of_piece(number, &content) != own.value {
+    check_own(packs, file, number, own, &content)?;
+    Ok(content)
+}
+
+fn check_own(
+    packs: &PackReader,
+    file: &FileRecord,
+    number: u64,
+    own: &OwnPiece,
+    content: &[u8],
+) -> Result<()> {
+    if hash::of_piece(number, content) != own.value {
         let problem =
             format!("the bytes of {} from {} on are not those that were saved", file.name, number * PIECE);
         return Err(RepositoryError::damaged(packs.name_of(own.piece.pack), problem).into());
     }
-    Ok(content)
+    Ok(())
 }
 
 /// An open file of a backup. What is read was compared with its hash.

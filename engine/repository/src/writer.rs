@@ -36,12 +36,21 @@ pub struct SnapshotOptions {
     pub level: i32,
     /// Open every file, also those that the file system says are as they were.
     pub paranoid: bool,
+    /// When the backup was made, if it was made before and is only brought here.
+    pub made: Option<jiff::Timestamp>,
 }
 
 impl SnapshotOptions {
     /// The usual ones.
     pub fn new(nodes: Vec<String>) -> Self {
-        Self { nodes, host: String::new(), threads: 0, level: crate::piece::LEVEL, paranoid: false }
+        Self {
+            nodes,
+            host: String::new(),
+            threads: 0,
+            level: crate::piece::LEVEL,
+            paranoid: false,
+            made: None,
+        }
     }
 }
 
@@ -90,7 +99,7 @@ pub struct SnapshotWriter {
 impl SnapshotWriter {
     /// Begins a backup.
     pub fn begin(repository: &Repository, options: SnapshotOptions) -> Result<Self> {
-        let begun = jiff::Timestamp::now();
+        let begun = options.made.unwrap_or_else(jiff::Timestamp::now);
         let name = SnapshotName::new(begun)?;
         // Without it, nothing could be committed in the end.
         repository.host()?;

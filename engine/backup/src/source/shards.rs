@@ -203,8 +203,10 @@ impl EntrySource for ShardSource<'_, '_> {
     fn glance(&self) -> Option<Glance> {
         let first = self.shard.folders.first().and_then(|number| self.folders.get(usize::from(*number)));
         // What is checked has to be read.
-        let local = first.filter(|folder| folder.origin.is_local() && self.checking.is_none());
-        Some(super::glance(self.name(), local.map(|folder| folder.path.join(&self.shard.path))))
+        let near = first
+            .filter(|_| self.checking.is_none())
+            .and_then(|folder| folder.origin.near(&folder.path, &self.shard.path));
+        Some(super::glance(self.name(), near))
     }
 
     fn keep(self, memo: Option<&[u8]>) {

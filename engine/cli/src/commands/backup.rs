@@ -173,6 +173,7 @@ impl Backup {
                 repository: crate::flags::repository::open(session, repository)?,
                 host: host_name(),
                 paranoid: self.repository.paranoid,
+                made: None,
             });
         }
         let archive_file = &self.archive_file;

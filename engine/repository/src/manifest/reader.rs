@@ -29,10 +29,10 @@ impl Part {
         let name = repository.directory().name_of(&part.key);
         let damaged = |problem: &str| RepositoryError::damaged(&name, problem);
         let sealed = repository
-            .directory()
-            .get(&part.key, MOST_PART)?
+            .get_kept(&part.key, MOST_PART)?
             .ok_or_else(|| RepositoryError::Missing { object: name.clone(), needed_by: "a backup".into() })?;
         if blake3::hash(&sealed).to_hex().as_str() != part.blake3 {
+            repository.forget(&part.key);
             return Err(damaged("it is not what the snapshot names: its hash differs").into());
         }
         let content = repository.unseal_index(&name, sealed)?;

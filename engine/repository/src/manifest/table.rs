@@ -23,6 +23,9 @@ pub(crate) struct PackInfo {
     pub(crate) content: u64,
     /// Bytes of content in it that the backup needs.
     pub(crate) used: u64,
+    /// Of an encrypted pack the bytes before its payload, in base64: with them, a piece is read in one request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) head: Option<String>,
 }
 
 mod name {
@@ -70,7 +73,15 @@ impl PackTable {
     pub(crate) fn number(&mut self, name: PackName) -> u32 {
         let packs = &mut self.packs;
         *self.numbers.entry(name).or_insert_with(|| {
-            packs.push(PackInfo { name, blake3: String::new(), size: 0, plain: 0, content: 0, used: 0 });
+            packs.push(PackInfo {
+                name,
+                blake3: String::new(),
+                size: 0,
+                plain: 0,
+                content: 0,
+                used: 0,
+                head: None,
+            });
             packs.len() as u32 - 1
         })
     }

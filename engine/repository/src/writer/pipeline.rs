@@ -191,7 +191,7 @@ impl Pipeline {
             Opened::Skip => batch.done.extend(base.map(|base| Done::Gone(base.name))),
             Opened::Small { name, mtime, facts, seen } if buf.len() as u64 <= PIECE => {
                 check(&name)?;
-                batch.small(New { name, mtime, facts, seen, base }, buf)?;
+                batch.small(New { name, mtime, facts, seen, base }, old.as_ref(), buf)?;
             }
             Opened::Small { name, mtime, facts, seen } => {
                 check(&name)?;
@@ -239,7 +239,7 @@ impl Pipeline {
             if let Some(late) = late {
                 new.facts = late();
             }
-            return batch.small(new, buf);
+            return batch.small(new, old.as_ref(), buf);
         }
         let kept = match &old {
             Some(old) => job::kept(old, &*data, &new.facts, new.seen.as_ref(), &self.avoid)?,
@@ -308,7 +308,15 @@ struct Batch<'p> {
 }
 
 impl Batch<'_> {
-    fn small(&mut self, mut new: New, content: &[u8]) -> Result<()> {
+    fn small(&mut self, mut new: New, old: Option<&FileRecord>, content: &[u8]) -> Result<()> {
+        let blake3 = blake3::hash(content);
+        let same = old.filter(|old| old.blake3 == blake3 && old.size == content.len() as u64);
+        if let Some(old) = same.filter(|old| !self.pipeline.avoids(old)) {
+            let base = new.base.take();
+            let file = new.record(old.size, blake3, old.at.clone());
+            self.done.push(Done::New { file: Box::new(file), base, new_bytes: 0 });
+            return Ok(());
+        }
         if self.content.len() + content.len() > PIECE as usize {
             self.close()?;
         }
@@ -318,7 +326,7 @@ impl Batch<'_> {
         let base = new.base.take();
         let piece = crate::record::Piece { pack: PackName([0; 16]), offset: 0, length: 0 };
         let at = Location::Shared { piece, content: 0, skip };
-        let file = new.record(content.len() as u64, blake3::hash(content), at);
+        let file = new.record(content.len() as u64, blake3, at);
         self.done.push(Done::New { file: Box::new(file), base, new_bytes: content.len() as u64 });
         Ok(())
     }
@@ -393,7 +401,12 @@ impl Pipeline {
 
     /// Whether a file that has this stat now is taken over from the old backup without being opened.
     fn may_stay(&self, old: &FileRecord, stat: Option<FileStat>) -> bool {
-        !self.paranoid && old.stat == stat && !old.uses().any(|(pack, _)| self.avoid.contains(&pack))
+        !self.paranoid && old.stat == stat && !self.avoids(old)
+    }
+
+    /// Whether a file as it was lies in packs from which nothing is taken over.
+    fn avoids(&self, old: &FileRecord) -> bool {
+        old.uses().any(|(pack, _)| self.avoid.contains(&pack))
     }
 }
 

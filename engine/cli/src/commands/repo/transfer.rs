@@ -56,7 +56,8 @@ impl Import {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
         let repository = open(session, &self.repository)?;
-        let destination = Destination::Repository { repository, host: host_name(), paranoid: false };
+        let destination =
+            Destination::Repository { repository, host: host_name(), paranoid: false, made: None };
         run(session, &self.archive, &destination)
     }
 }
