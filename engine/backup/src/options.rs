@@ -66,6 +66,9 @@ pub struct BackupResult {
     /// The backup in the repository, if it went into one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_repository: Option<InRepository>,
+    /// Whether nothing was added to the repository because nothing has changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_unchanged: bool,
 }
 
 /// A backup in a repository.

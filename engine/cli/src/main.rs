@@ -12,6 +12,7 @@ mod file_size;
 mod flags;
 mod interrupt;
 mod node_argument;
+mod notify;
 mod output;
 mod session;
 mod text;

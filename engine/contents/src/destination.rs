@@ -31,6 +31,8 @@ pub enum Destination {
         paranoid: bool,
         /// When the backup was made, if it was made before and is only brought here.
         made: Option<jiff::Timestamp>,
+        /// Add nothing if nothing has changed.
+        only_if_changed: bool,
     },
 }
 
@@ -48,7 +50,7 @@ impl Destination {
     pub fn made_at(self, moment: Option<jiff::Timestamp>) -> Self {
         match self {
             Self::Repository { repository, host, paranoid, .. } => {
-                Self::Repository { repository, host, paranoid, made: moment }
+                Self::Repository { repository, host, paranoid, made: moment, only_if_changed: false }
             }
             archive @ Self::Archive { .. } => archive,
         }
@@ -73,11 +75,12 @@ impl Destination {
             Self::Archive { place, overwrite, level } => {
                 ReservedDestination::Archive(place.create(*overwrite)?, *level)
             }
-            Self::Repository { repository, host, paranoid, made } => {
+            Self::Repository { repository, host, paranoid, made, only_if_changed } => {
                 let options = SnapshotOptions {
                     host: host.clone(),
                     paranoid: *paranoid,
                     made: *made,
+                    only_if_changed: *only_if_changed,
                     ..SnapshotOptions::new(Vec::new())
                 };
                 ReservedDestination::Repository(repository.clone(), options)
@@ -164,6 +167,7 @@ impl NewBackup {
                     content_bytes: written.content_bytes,
                     stored_bytes: written.archive_bytes,
                     in_repository: None,
+                    is_unchanged: false,
                 })
             }
             Self::Repository(writer) => {
@@ -176,10 +180,14 @@ impl NewBackup {
                         record: serde_json::to_value(summary)?,
                     })
                 })?;
-                Ok(FinishedBackup {
-                    content_bytes: added.snapshot.content_bytes,
-                    stored_bytes: added.snapshot.added_bytes,
-                    in_repository: Some(added),
+                Ok(match added {
+                    None => FinishedBackup { is_unchanged: true, ..FinishedBackup::default() },
+                    Some(added) => FinishedBackup {
+                        content_bytes: added.snapshot.content_bytes,
+                        stored_bytes: added.snapshot.added_bytes,
+                        in_repository: Some(added),
+                        is_unchanged: false,
+                    },
                 })
             }
         }
@@ -187,7 +195,7 @@ impl NewBackup {
 }
 
 /// A finished backup.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct FinishedBackup {
     /// Bytes of the files saved.
     pub content_bytes: u64,
@@ -195,4 +203,6 @@ pub struct FinishedBackup {
     pub stored_bytes: u64,
     /// What the repository records of it, if it is in one.
     pub in_repository: Option<repository::Added>,
+    /// Whether nothing was added because nothing has changed.
+    pub is_unchanged: bool,
 }

@@ -38,6 +38,8 @@ pub struct SnapshotOptions {
     pub paranoid: bool,
     /// When the backup was made, if it was made before and is only brought here.
     pub made: Option<jiff::Timestamp>,
+    /// Add nothing if no file but `metadata.yaml` differs from the backup that it builds on.
+    pub only_if_changed: bool,
 }
 
 impl SnapshotOptions {
@@ -50,6 +52,7 @@ impl SnapshotOptions {
             level: crate::piece::LEVEL,
             paranoid: false,
             made: None,
+            only_if_changed: false,
         }
     }
 }
@@ -71,6 +74,8 @@ struct Totals {
     read_files: u64,
     new_bytes: u64,
     documents: Documents,
+    /// Whether a file other than `metadata.yaml` has come, gone or changed.
+    is_changed: bool,
 }
 
 /// Adds a backup to a repository. Entries come in the order of an archive: `metadata.yaml` first, then by name.
@@ -184,6 +189,7 @@ impl SnapshotWriter {
     fn take(&mut self, done: Done) -> Result<()> {
         match done {
             Done::Gone(name) => {
+                self.totals.is_changed = true;
                 if self.builds_on_base {
                     self.manifest.add(&Line::Gone(name), None)?;
                 }
@@ -202,6 +208,7 @@ impl SnapshotWriter {
             }
             Done::New { file, base, new_bytes } => {
                 self.totals.read_files += 1;
+                self.totals.is_changed |= new_bytes > 0 && file.name != archive::METADATA;
                 self.totals.new_bytes += new_bytes;
                 self.count(&file);
                 let base = base.filter(|_| self.builds_on_base);
@@ -223,10 +230,12 @@ impl SnapshotWriter {
 
     /// Ends the backup. `record` makes what is recorded about the backup run from the number of documents; `complete` says whether
     /// everything was saved, `databases` how many there are.
+    ///
+    /// `None` if nothing has changed, and nothing was to be added then.
     pub fn finish_with(
         mut self,
         record: impl FnOnce(Documents) -> serde_json::Result<Finish>,
-    ) -> Result<Added> {
+    ) -> Result<Option<Added>> {
         if self.failed {
             return Err(RepositoryError::Bug("a backup is committed after a failure").into());
         }
@@ -235,6 +244,11 @@ impl SnapshotWriter {
         }
         let finish =
             record(self.totals.documents).map_err(|_| RepositoryError::Bug("a record cannot be written"))?;
+        let is_as_before = !self.totals.is_changed
+            && self.parent.as_ref().is_some_and(|parent| parent.complete == finish.complete);
+        if self.options.only_if_changed && is_as_before {
+            return Ok(None);
+        }
         let new = self.packs.finish()?;
         let mut manifest = ManifestWriter::new(&self.repository);
         std::mem::swap(&mut manifest, &mut self.manifest);
@@ -281,7 +295,7 @@ impl SnapshotWriter {
         snapshot.put(&self.repository, self.name)?;
         self.confirm(&snapshot, &reused)?;
         self.end_intent();
-        Ok(Added { name: self.name, snapshot })
+        Ok(Some(Added { name: self.name, snapshot }))
     }
 
     /// Looks whether a prune deletes what this backup needs; then the backup is withdrawn. See `prune` for why that suffices.

@@ -163,6 +163,7 @@ impl ShardsSaved<'_> {
             choices,
             content_bytes: finished.content_bytes,
             archive_bytes: finished.stored_bytes,
+            is_unchanged: finished.is_unchanged,
             in_repository: finished.in_repository.map(InRepository::from),
         })
     }

@@ -1,23 +1,28 @@
 //! `couchcopy backup`.
 
+mod every;
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use backup::{BackupOptions, BackupResult, FolderArgument, backup};
 use clap::Args;
 use contents::{BackupSummary, Destination};
-use outcome::{Result, printable};
+use outcome::report::Reporter;
+use outcome::{Code, Failure, Result, printable};
 use site::SiteNode;
 use site::plugins::Plugins;
 use store::Location;
 
+use crate::commands::repo::KeepFlags;
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::archive_file::ArchiveFileFlags;
 use crate::flags::http::{AskForPassword, HttpFlags};
-use crate::flags::repository::host_name;
+use crate::flags::repository::{host_name, seconds};
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::configuration;
@@ -88,6 +93,16 @@ struct RepositoryFlags {
     /// Open every file, also those whose size and time are as they were.
     #[arg(long, requires = "repo")]
     paranoid: bool,
+
+    /// Go on: add a backup every DURATION, for example 60s, if something has changed.
+    ///
+    /// The process stays until it gets SIGTERM or Ctrl-C. It reports failures and goes on when nodes or the store are back. It tells
+    /// systemd that it is ready and alive (Type=notify, WatchdogSec).
+    #[arg(long, requires = "repo", value_name = "DURATION", value_parser = seconds)]
+    every: Option<u64>,
+
+    #[command(flatten)]
+    keep: KeepFlags,
 }
 
 /// What is saved, and how.
@@ -148,7 +163,15 @@ impl Backup {
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         // The plugins have to live as long as the nodes.
         let (options, _plugins) = self.options(session)?;
+        if let Some(seconds) = self.repository.every {
+            let every = Duration::from_secs(seconds.max(1));
+            every::repeat(every, session.interruptible()?, session.reporter(), |reporter| {
+                self.round(session, &options, reporter)
+            })?;
+            return Ok(Outcome::Done);
+        }
         let result = backup(&options, session.reporter())?;
+        self.expire(&options)?;
         let text = |result: &BackupResult| text(result, &options.destination.name());
         match &options.destination {
             Destination::Archive { place, .. } if matches!(place.location(), Location::Standard) => {
@@ -157,6 +180,40 @@ impl Backup {
             _ => session.summary(&result, text),
         }
         Ok(Outcome::of(result.is_complete()))
+    }
+
+    /// One backup of many.
+    fn round(&self, session: &Session, options: &BackupOptions, reporter: &dyn Reporter) -> Result<()> {
+        // Keys may have changed.
+        let destination = match &options.destination {
+            Destination::Repository { repository, host, paranoid, made, only_if_changed } => {
+                Destination::Repository {
+                    repository: repository.reopened()?,
+                    host: host.clone(),
+                    paranoid: *paranoid,
+                    made: *made,
+                    only_if_changed: *only_if_changed,
+                }
+            }
+            archive @ Destination::Archive { .. } => archive.clone(),
+        };
+        let options = BackupOptions { destination, ..options.clone() };
+        let result = backup(&options, reporter)?;
+        if !result.is_unchanged {
+            session.summary_line(&result, |result| text(result, &options.destination.name()));
+            self.expire(&options)?;
+        }
+        Ok(())
+    }
+
+    /// Throws old backups away, if a rule is given.
+    fn expire(&self, options: &BackupOptions) -> Result<()> {
+        let policy = self.repository.keep.policy();
+        if let (Destination::Repository { repository, .. }, false) = (&options.destination, policy.is_empty())
+        {
+            repository.expire(&policy, false)?;
+        }
+        Ok(())
     }
 
     /// The nodes, and the archive to make if it does not go into a repository.
@@ -174,7 +231,15 @@ impl Backup {
                 host: host_name(),
                 paranoid: self.repository.paranoid,
                 made: None,
+                only_if_changed: self.repository.every.is_some(),
             });
+        }
+        if !self.repository.keep.policy().is_empty() {
+            return Err(Failure::refused(
+                Code::new("CC-X24"),
+                "--keep-… throws away backups of a repository, and none is named",
+                "Add --repo REPO, or leave out --keep-….",
+            ));
         }
         let archive_file = &self.archive_file;
         let location = Location::parse(OsStr::new(archive.unwrap_or_default()))?;

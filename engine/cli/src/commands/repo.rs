@@ -9,6 +9,7 @@ mod prune;
 mod transfer;
 
 use clap::{Args, Subcommand};
+pub(crate) use expire::KeepFlags;
 use outcome::Result;
 
 use crate::exit::Outcome;

@@ -108,7 +108,7 @@ pub fn save(mut writer: SnapshotWriter, disk: &Disk, complete: bool) -> Result<A
     writer.add_all_waiting(disk.sources().into_iter(), &|_| {}, &|| {})?;
     let finish =
         |_| Ok(Finish { record: serde_json::json!({"files": 1}), databases: 1, documents: None, complete });
-    Ok(writer.finish_with(finish)?)
+    Ok(writer.finish_with(finish)?.ok_or("nothing was added")?)
 }
 
 /// Files.

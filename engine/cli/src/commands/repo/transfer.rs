@@ -56,8 +56,13 @@ impl Import {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
         let repository = open(session, &self.repository)?;
-        let destination =
-            Destination::Repository { repository, host: host_name(), paranoid: false, made: None };
+        let destination = Destination::Repository {
+            repository,
+            host: host_name(),
+            paranoid: false,
+            made: None,
+            only_if_changed: false,
+        };
         run(session, &self.archive, &destination)
     }
 }
