@@ -52,6 +52,31 @@ pub struct VerifyResult {
     /// Shards that hold the same documents as other shards, because their database was saved during shard splitting. They are
     /// checked, but not counted.
     pub surplus_shards: u64,
+    /// The share of the files that was checked, if not all of them were: from 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<f64>,
+}
+
+/// Some of the files of a backup, another choice each time.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    share: f64,
+    seed: [u8; 32],
+}
+
+impl Sample {
+    /// About this share of the files, from 0 to 1.
+    pub fn new(share: f64) -> Self {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        let seed = blake3::hash(format!("{now} {}", std::process::id()).as_bytes());
+        Self { share, seed: *seed.as_bytes() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let hash = blake3::keyed_hash(&self.seed, name.as_bytes());
+        let number = hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        number as f64 / u64::MAX as f64 <= self.share
+    }
 }
 
 impl VerifyResult {
@@ -80,6 +105,16 @@ impl VerifyResult {
 ///
 /// Fails if the archive itself (gzip, tar, hashes) is damaged; damage inside its files is in the result.
 pub fn verify(place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<VerifyResult> {
+    verify_sample(place, None, threads, reporter)
+}
+
+/// As [`verify`]; of the files only those in the sample, if there is one. That all files are there is checked in any case.
+pub fn verify_sample(
+    place: &Place,
+    sample: Option<&Sample>,
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<VerifyResult> {
     let begun = Instant::now();
     let contents = Contents::open(place, threads, reporter)?;
     reporter.timing("archive contents read", begun.elapsed().as_secs_f64());
@@ -87,22 +122,33 @@ pub fn verify(place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<
         manifest: contents.is_indexed(),
         content_bytes: contents.content_bytes,
         deleted_meanwhile: contents.deleted_meanwhile().to_vec(),
+        sample: sample.map(|sample| sample.share),
         ..VerifyResult::default()
     };
     let begun = Instant::now();
     let mapped = check_maps(&contents, &mut result)?;
     reporter.timing("shard maps compared with the files", begun.elapsed().as_secs_f64());
     let total = contents.shards.len() + contents.views.values().map(Vec::len).sum::<usize>() + 1;
-    reporter.phase_of_bytes("verifying", Some(total as u64), Some(contents.content_bytes));
+    let (total, bytes) = match sample {
+        None => (Some(total as u64), Some(contents.content_bytes)),
+        Some(_) => (None, None),
+    };
+    reporter.phase_of_bytes("verifying", total, bytes);
     let begun = Instant::now();
     let visitor = visitor::Checker::new(&contents, &mapped, result, threads, reporter);
-    contents.source.verify(threads, &visitor)?;
+    match sample {
+        None => contents.source.verify(threads, &visitor)?,
+        Some(sample) => {
+            contents.source.visit(threads, &|name| sample.has(name), &visitor)?;
+        }
+    }
     visitor.check_large(threads)?;
     reporter.timing("files checked", begun.elapsed().as_secs_f64());
     let mut result = visitor.into_result();
     check_views(&contents, &mut result);
     result.problems.sort();
     if result.is_whole()
+        && sample.is_none()
         && let Err(e) = contents::record_verified(&*contents.source)
     {
         // A restore checks everything again then.

@@ -100,19 +100,24 @@ impl Repository {
         needed: &mut HashSet<String>,
         found: &mut dyn FnMut(String, String),
     ) -> Result<()> {
-        let manifest = Manifest::open(self, snapshot)?;
-        needed.extend(snapshot.parts().map(|part| part.key.clone()));
-        for pack in manifest.packs().packs().iter().filter(|pack| pack.used > 0) {
-            let key = pack.name.key();
+        let mut look_for = |key: String, size: u64| {
             match there.get(&key) {
                 None => found(self.directory().name_of(&key), "it is missing".to_owned()),
-                Some(object) if object.size != pack.size => {
-                    let problem = format!("it has {} bytes in place of {}", object.size, pack.size);
+                Some(object) if object.size != size => {
+                    let problem = format!("it has {} bytes in place of {size}", object.size);
                     found(self.directory().name_of(&key), problem);
                 }
                 Some(_) => {}
             }
             needed.insert(key);
+        };
+        // A copy on this machine may let a manifest be read that is not there.
+        for part in snapshot.parts() {
+            look_for(part.key.clone(), part.size);
+        }
+        let manifest = Manifest::open(self, snapshot)?;
+        for pack in manifest.packs().packs().iter().filter(|pack| pack.used > 0) {
+            look_for(pack.name.key(), pack.size);
         }
         // All parts, every line.
         let mut files = 0;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use encryption::{KeyPair, Recipients};
+use store::{Directory, Said};
 
 use crate::access::Access;
 use crate::cache::Cache;
@@ -24,10 +25,21 @@ pub struct Init {
     pub host: String,
 }
 
-/// Makes a repository, and writes the key of this machine to a file. Returns the repository and that file.
+/// A repository that was made.
+pub struct Made {
+    /// The repository.
+    pub repository: Repository,
+    /// The file with the key of this machine.
+    pub host_key: PathBuf,
+    /// Whether the store refuses to replace an object that is there, if it is asked to. Random names make it unlikely that it ever
+    /// has to; a store that does has one safeguard less.
+    pub refuses_to_replace: bool,
+}
+
+/// Makes a repository, and writes the key of this machine to a file.
 ///
 /// Fails if something is there already. An interrupted attempt leaves no repository.
-pub fn init(options: &Init) -> Result<(Repository, PathBuf)> {
+pub fn init(options: &Init) -> Result<Made> {
     let Init { access, recipients, recipient_texts, host } = options;
     let directory = &access.directory;
     let place = || directory.to_string();
@@ -37,6 +49,7 @@ pub fn init(options: &Init) -> Result<(Repository, PathBuf)> {
     if let Some(found) = directory.list("")?.first() {
         return Err(RepositoryError::NotEmpty { place: place(), found: found.key.clone() }.into());
     }
+    let refuses_to_replace = refuses_to_replace(directory)?;
     // Of a repository that was here before.
     Cache::of(directory).clear();
     let id = hex::encode(random::<16>()?);
@@ -80,5 +93,19 @@ pub fn init(options: &Init) -> Result<(Repository, PathBuf)> {
         serde_json::to_vec_pretty(&config).map_err(|_| RepositoryError::Bug("a description is no JSON"))?;
     directory.put_once(CONFIG, text)?;
     let access = Access { host_key: Some(path.clone()), ..access.clone() };
-    Ok((Repository::open(access)?, path))
+    Ok(Made { repository: Repository::open(access)?, host_key: path, refuses_to_replace })
+}
+
+/// Tries it.
+fn refuses_to_replace(directory: &Directory) -> Result<bool> {
+    let key = format!("probe-{}", hex::encode(random::<16>()?));
+    directory.put_once(&key, b"1".to_vec())?;
+    let again = directory.put_once(&key, b"2".to_vec());
+    // Some machines may write and not delete.
+    let _ = directory.delete(&[key]);
+    match again {
+        Ok(()) => Ok(false),
+        Err(error) if error.said == Said::Exists => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }

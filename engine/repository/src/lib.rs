@@ -36,7 +36,7 @@ pub use check::{Checked, Finding};
 pub use error::RepositoryError;
 pub use expire::Expired;
 pub use host_key::HostKey;
-pub use init::{Init, init};
+pub use init::{Init, Made, init};
 pub use names::{CONFIG, SnapshotName};
 pub use prune::{PruneOptions, Pruned};
 pub use record::FileRecord;

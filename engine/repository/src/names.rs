@@ -101,12 +101,6 @@ impl PackName {
         let name = self.to_string();
         format!("{PACKS}/{}/{name}", name.get(..2).unwrap_or_default())
     }
-
-    /// The pack of this key.
-    pub(crate) fn of_key(key: &str) -> Option<Self> {
-        let name: Self = key.rsplit('/').next()?.parse().ok()?;
-        (name.key() == key).then_some(name)
-    }
 }
 
 impl fmt::Display for PackName {
@@ -150,7 +144,7 @@ mod tests {
             assert!(text.parse::<SnapshotName>().is_err(), "{text}");
         }
         let pack = PackName::new().unwrap();
-        assert_eq!(PackName::of_key(&pack.key()), Some(pack));
-        assert_eq!(PackName::of_key(&pack.to_string()), None);
+        assert_eq!(pack.to_string().parse(), Ok(pack));
+        assert_eq!(pack.key(), format!("packs/{}/{pack}", &pack.to_string()[..2]));
     }
 }

@@ -6,9 +6,15 @@
 //! 2. When the mark is older than the grace time, a *deleting* mark is put, and **then** all snapshots are listed: what any of them
 //!    needs is not deleted.
 //!
-//! A backup puts its snapshot and **then** lists the deleting marks, and lists the packs. So of a backup and a prune at the same
-//! time at least one sees the other: either the prune sees the snapshot and deletes nothing that it needs, or the backup sees the
-//! mark, or that a pack is gone already, and is withdrawn. A deleting mark goes when everything that it names is deleted.
+//! A backup puts its snapshot and **then** lists the deleting marks, and **then** lists packs and manifests. So of a backup and a
+//! prune at the same time at least one sees the other: either the prune sees the snapshot and deletes nothing that it needs, or the
+//! backup sees the mark, or that an object is gone already, and is withdrawn.
+//!
+//! Several prunes can run at the same time, and one that was killed may have requests under way. So a prune deletes a deleting mark
+//! of another run only if nothing is there that this mark names, or if its own mark names it too and stays. Therefore it lists the
+//! marks **before** the objects: an object that a mark names and the list lacks is gone for ever, as names are never used again.
+//!
+//! `tests/interleavings` goes through all orders in which these requests can come.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +23,7 @@ use store::{Object, StoreError};
 
 use crate::error::{RepositoryError, Result};
 use crate::manifest::Manifest;
-use crate::names::{INTENTS, MANIFESTS, MARKS, PACKS, PackName, timed_key};
+use crate::names::{INTENTS, MANIFESTS, MARKS, PACKS, timed_key};
 use crate::repository::Repository;
 use crate::snapshot::Snapshot;
 
@@ -74,29 +80,38 @@ struct Mark {
 
 impl Repository {
     /// Marks what no backup needs, and deletes what was marked long enough ago.
+    ///
+    /// Without a time of grace, everything that no backup needs is deleted at once, also what a backup that is being made has written
+    /// so far. That backup is withdrawn then.
     pub fn prune(&self, options: &PruneOptions) -> Result<Pruned> {
         let mut pruned = Pruned::default();
-        // What is there, before it is asked what is needed: what comes in between is new, and not in this list.
+        // Marks, then what is there, then what is needed. What comes in between is new, and not in the list.
+        let marks = self.marks()?;
         let there = self.data_objects()?;
         let Some(needed) = self.needed(&mut pruned)? else { return Ok(pruned) };
-        let marks = self.marks()?;
         let now = newest(&there, &marks);
-        let young = self.youngest_allowed(now)?;
+        let intents = self.directory().list(INTENTS)?;
+        let young = if options.grace == 0 { i64::MAX } else { youngest_allowed(&intents, now) };
         let mut in_marks: HashSet<&str> = HashSet::new();
         let mut ripe: Vec<String> = Vec::new();
+        let mut inherited: HashSet<String> = HashSet::new();
         let mut done: Vec<String> = Vec::new();
         for (object, mark) in &marks {
             in_marks.extend(mark.objects.iter().map(String::as_str));
             let is_ripe = mark.deleting
                 || now.saturating_sub(object.modified) >= options.grace.try_into().unwrap_or(i64::MAX);
-            if is_ripe {
-                ripe.extend(mark.objects.iter().filter(|key| there.contains_key(*key)).cloned());
-                done.push(object.key.clone());
+            let left = mark.objects.iter().filter(|key| there.contains_key(*key));
+            if mark.deleting {
+                inherited.extend(left.cloned());
+            } else if is_ripe {
+                ripe.extend(left.filter(|key| !needed.contains(*key)).cloned());
             } else {
                 pruned.waiting += mark.objects.len() as u64;
+                continue;
             }
+            done.push(object.key.clone());
         }
-        ripe.retain(|key| !needed.contains(key));
+        ripe.extend(inherited.iter().filter(|key| !needed.contains(*key)).cloned());
         ripe.sort_unstable();
         ripe.dedup();
         let mut unneeded: Vec<String> = Vec::new();
@@ -126,23 +141,31 @@ impl Repository {
             let mark = Mark { deleting: false, objects: unneeded };
             self.put_signed(KIND, &timed_key(MARKS)?, &mark)?;
         }
-        self.delete_ripe(ripe, done, &there, &mut pruned)?;
+        if self.delete_ripe(ripe, &inherited, &there, &mut pruned)? {
+            let old = |intent: &&Object| now.saturating_sub(intent.modified) >= INTENT;
+            done.extend(intents.iter().filter(old).map(|intent| intent.key.clone()));
+            pruned.refused.extend(self.directory().delete(&done)?);
+        }
         Ok(pruned)
     }
 
-    /// The second phase. `done` are the marks that say so.
+    /// The second phase. `inherited` is what the deleting marks of other runs name and is still there. Whether the marks before may
+    /// be deleted: what they name is deleted, or in the new mark.
     fn delete_ripe(
         &self,
         mut ripe: Vec<String>,
-        done: Vec<String>,
+        inherited: &HashSet<String>,
         there: &HashMap<String, Object>,
         pruned: &mut Pruned,
-    ) -> Result<()> {
-        if !ripe.is_empty() {
+    ) -> Result<bool> {
+        if !ripe.is_empty() || !inherited.is_empty() {
             let key = timed_key(MARKS)?;
-            self.put_signed(KIND, &key, &Mark { deleting: true, objects: ripe.clone() })?;
+            let known: HashSet<&String> = ripe.iter().collect();
+            let kept = inherited.iter().filter(|key| !known.contains(key));
+            let objects = ripe.iter().chain(kept).cloned().collect();
+            self.put_signed(KIND, &key, &Mark { deleting: true, objects })?;
             // After the mark: whoever commits now sees it.
-            let Some(needed) = self.needed(pruned)? else { return Ok(()) };
+            let Some(needed) = self.needed(pruned)? else { return Ok(false) };
             ripe.retain(|key| !needed.contains(key));
             let refused = self.directory().delete(&ripe)?;
             let refused_keys: HashSet<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();
@@ -150,15 +173,14 @@ impl Repository {
                 pruned.deleted += 1;
                 pruned.deleted_bytes += there.get(key).map_or(0, |object| object.size);
             }
-            let all_deleted = refused.is_empty();
+            // Another run may delete what it has found unneeded, whatever has come since.
+            let is_done = refused.is_empty() && !inherited.iter().any(|key| needed.contains(key));
             pruned.refused.extend(refused);
-            if all_deleted {
+            if is_done {
                 pruned.refused.extend(self.directory().delete(&[key])?);
             }
         }
-        // Their objects are deleted, needed, or in the new mark.
-        pruned.refused.extend(self.directory().delete(&done)?);
-        Ok(())
+        Ok(true)
     }
 
     /// Packs and manifests that are there.
@@ -190,19 +212,12 @@ impl Repository {
         Ok(())
     }
 
-    /// Objects that are younger than this may belong to a backup that is being made, in seconds since 1970.
-    fn youngest_allowed(&self, now: i64) -> Result<i64> {
-        let begun = self.directory().list(INTENTS)?.into_iter().map(|intent| intent.modified);
-        // An hour more, as a store's times may come from several machines.
-        let oldest = begun.filter(|begun| now.saturating_sub(*begun) < INTENT).min();
-        Ok(oldest.map_or(i64::MAX, |oldest| oldest - 3600))
-    }
-
     fn marks(&self) -> Result<Vec<(Object, Mark)>> {
         let mut marks = Vec::new();
         for object in self.directory().list(MARKS)? {
-            // One that is gone by now was done.
-            if let Some((mark, _)) = self.get_signed::<Mark>(KIND, &object.key)? {
+            // One that is gone by now was done. Who signed it does not matter: nothing is deleted only because a mark names it. A
+            // machine that was removed may have left one behind.
+            if let Some((mark, _)) = self.get_signed_by_anyone::<Mark>(KIND, &object.key)? {
                 marks.push((object, mark));
             }
         }
@@ -217,10 +232,18 @@ fn newest(there: &HashMap<String, Object>, marks: &[(Object, Mark)]) -> i64 {
     newest.max(jiff::Timestamp::now().as_second())
 }
 
-/// The packs that are marked, or are being deleted.
-pub(crate) fn marked_packs(repository: &Repository) -> Result<HashSet<PackName>> {
+/// Objects that are younger than this may belong to a backup that is being made, in seconds since 1970.
+fn youngest_allowed(intents: &[Object], now: i64) -> i64 {
+    let begun = intents.iter().map(|intent| intent.modified);
+    // An hour more, as a store's times may come from several machines.
+    let oldest = begun.filter(|begun| now.saturating_sub(*begun) < INTENT).min();
+    oldest.map_or(i64::MAX, |oldest| oldest - 3600)
+}
+
+/// Keys of the objects that are marked, or are being deleted.
+pub(crate) fn marked_objects(repository: &Repository) -> Result<HashSet<String>> {
     let marks = repository.marks()?;
-    Ok(marks.iter().flat_map(|(_, mark)| &mark.objects).filter_map(|key| PackName::of_key(key)).collect())
+    Ok(marks.into_iter().flat_map(|(_, mark)| mark.objects).collect())
 }
 
 /// Keys of the objects that are being deleted.
@@ -229,10 +252,9 @@ pub(crate) fn deleted_objects(repository: &Repository) -> Result<HashSet<String>
     Ok(marks.into_iter().filter(|(_, mark)| mark.deleting).flat_map(|(_, mark)| mark.objects).collect())
 }
 
-/// All packs that are there.
-pub(crate) fn pack_names(repository: &Repository) -> Result<HashSet<PackName>> {
-    let objects = repository.directory().list(PACKS)?;
-    Ok(objects.iter().filter_map(|object| PackName::of_key(&object.key)).collect())
+/// Keys of the packs and manifests that are there.
+pub(crate) fn data_keys(repository: &Repository) -> Result<HashSet<String>> {
+    Ok(repository.data_objects()?.into_keys().collect())
 }
 
 impl From<RepositoryError> for std::io::Error {

@@ -202,40 +202,57 @@ impl Repository {
         kind: &str,
         key: &str,
     ) -> Result<Option<(T, String)>> {
-        let object = self.directory().name_of(key);
-        let Some(sealed) = self.get_kept(key, MOST_SNAPSHOT)? else { return Ok(None) };
-        let text = self.unseal_index(&object, sealed)?;
-        let signed = signed::open(&object, kind, &text)?;
-        let is_listed = self.inner.keys.signer(&signed.signer).is_some();
-        if !self.inner.access.trust.accepts(&signed.signer, is_listed) {
-            let problem = format!("{} signed it, which is not trusted here", signed.signer);
+        let Some((payload, signer)) = self.get_signed_by_anyone(kind, key)? else { return Ok(None) };
+        let is_listed = self.inner.keys.signer(&signer).is_some();
+        if !self.inner.access.trust.accepts(&signer, is_listed) {
+            let object = self.directory().name_of(key);
+            let problem = format!("{signer} signed it, which is not trusted here");
             return Err(RepositoryError::Signature { object, problem }.into());
         }
-        let payload = serde_json::from_str(signed.payload)
-            .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
-        Ok(Some((payload, signed.signer)))
+        Ok(Some((payload, signer)))
     }
 
-    /// An object that never changes, from the cache if it is there. `None` if there is no such object.
-    pub(crate) fn get_kept(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        if let Some(kept) = self.inner.cache.get(key) {
-            return Ok(Some(kept));
+    /// As [`Self::get_signed`], whoever signed it.
+    pub(crate) fn get_signed_by_anyone<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<(T, String)>> {
+        let object = self.directory().name_of(key);
+        self.read_kept(key, MOST_SNAPSHOT, |sealed| {
+            let text = self.unseal_index(&object, sealed)?;
+            let signed = signed::open(&object, kind, &text)?;
+            let payload = serde_json::from_str(signed.payload)
+                .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
+            Ok((payload, signed.signer))
+        })
+    }
+
+    /// Reads an object that never changes: the copy in the cache, or if there is none, or if it cannot be read, the object itself.
+    /// `None` if there is no such object.
+    pub(crate) fn read_kept<T>(
+        &self,
+        key: &str,
+        limit: u64,
+        read: impl Fn(Vec<u8>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let cache = &self.inner.cache;
+        if let Some(kept) = cache.get(key) {
+            match read(kept) {
+                Ok(found) => return Ok(Some(found)),
+                // It may have been cut when this machine lost its power.
+                Err(_) => cache.remove(key),
+            }
         }
-        let found = self.directory().get(key, limit)?;
-        if let Some(content) = &found {
-            self.inner.cache.put(key, content);
-        }
-        Ok(found)
+        let Some(content) = self.directory().get(key, limit)? else { return Ok(None) };
+        let found = read(content.clone())?;
+        cache.put(key, &content);
+        Ok(Some(found))
     }
 
     /// Forgets the copies of all objects: they are of another repository that was at the same place.
     pub(crate) fn forget_all(&self) {
         self.inner.cache.clear();
-    }
-
-    /// Forgets the copy of an object that is not what it should be.
-    pub(crate) fn forget(&self, key: &str) {
-        self.inner.cache.remove(key);
     }
 
     /// The names of all backups, the oldest first.

@@ -8,14 +8,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use archive::{Documents, EntrySource, Facts, Progress};
-use outcome::{Failure, parallel};
+use encryption::EncryptionError;
+use outcome::{Advice as _, Failure, FailureKind, parallel};
 
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
-use crate::manifest::{BaseLine, Line, Manifest, ManifestWriter, PackTable};
+use crate::manifest::{BaseLine, Line, Manifest, ManifestWriter, PackInfo, PackTable};
 use crate::names::{INTENTS, PackName, SnapshotName, timed_key};
 use crate::pack::PackWriter;
-use crate::prune::marked_packs;
+use crate::prune::{data_keys, deleted_objects, marked_objects};
 use crate::record::FileRecord;
 use crate::repository::Repository;
 use crate::snapshot::{ManifestPart, Snapshot};
@@ -103,21 +104,29 @@ pub struct SnapshotWriter {
 
 impl SnapshotWriter {
     /// Begins a backup.
-    pub fn begin(repository: &Repository, options: SnapshotOptions) -> Result<Self> {
+    pub fn begin(repository: &Repository, mut options: SnapshotOptions) -> Result<Self> {
+        // The order in which somebody names them says nothing.
+        options.nodes.sort_unstable();
         let begun = options.made.unwrap_or_else(jiff::Timestamp::now);
         let name = SnapshotName::new(begun)?;
         // Without it, nothing could be committed in the end.
         repository.host()?;
         let intent = timed_key(INTENTS)?;
         repository.put_signed("intent", &intent, &name.to_string())?;
-        let parent = newest_of(repository, &options.nodes)?;
-        let manifest = parent.as_ref().map(|parent| Manifest::open(repository, parent)).transpose()?;
+        // Not on what is gone, although a backup needs it, nor on what may be deleted soon.
+        let (there, marked) = (data_keys(repository)?, marked_objects(repository)?);
+        let (parent, manifest) = newest_of(repository, &options.nodes, &there)?.unzip();
         let known = manifest.as_ref().map(|manifest| manifest.packs().clone()).unwrap_or_default();
-        let mut avoid = marked_packs(repository)?;
-        avoid.extend(known.packs().iter().filter(|pack| pack.used * 2 < pack.content).map(|pack| pack.name));
+        let is_avoided = |pack: &PackInfo| {
+            let key = pack.name.key();
+            !there.contains(&key) || marked.contains(&key) || pack.used * 2 < pack.content
+        };
+        let avoid = known.packs().iter().filter(|pack| is_avoided(pack)).map(|pack| pack.name).collect();
         let bytes = |parts: &[ManifestPart]| parts.iter().map(|part| part.size).sum::<u64>();
-        let builds_on_base =
-            parent.as_ref().is_some_and(|parent| bytes(&parent.changes) * 4 <= bytes(&parent.base));
+        let builds_on_base = parent.as_ref().is_some_and(|parent: &Snapshot| {
+            bytes(&parent.changes) * 4 <= bytes(&parent.base)
+                && !parent.base.iter().any(|part| marked.contains(&part.key))
+        });
         Ok(Self {
             repository: repository.clone(),
             name,
@@ -259,13 +268,8 @@ impl SnapshotWriter {
             let _ = unknown;
             return Err(RepositoryError::Bug("a file lies in a pack that nobody wrote").into());
         }
-        let reused: Vec<PackName> = manifest
-            .table
-            .packs()
-            .iter()
-            .map(|pack| pack.name)
-            .filter(|name| self.known.get(*name).is_some())
-            .collect();
+        let needed = manifest.table.packs().iter().filter(|pack| pack.used > 0);
+        let needed: Vec<String> = needed.map(|pack| pack.name.key()).collect();
         let parts = manifest.finish(finish.record)?;
         let (base, changes) = match self.parent.as_ref().filter(|_| self.builds_on_base) {
             Some(parent) => (parent.base.clone(), parts),
@@ -292,26 +296,27 @@ impl SnapshotWriter {
             changes,
             signer: self.repository.host()?.signing()?.public(),
         };
-        snapshot.put(&self.repository, self.name)?;
-        self.confirm(&snapshot, &reused)?;
+        if let Err(failure) = snapshot.put(&self.repository, self.name) {
+            // It may be there, and only the answer was lost. Nobody has made sure that it lacks nothing.
+            let _ = self.repository.directory().delete(&[self.name.key()]);
+            return Err(failure);
+        }
+        self.confirm(&snapshot, &needed)?;
         self.end_intent();
         Ok(Some(Added { name: self.name, snapshot }))
     }
 
-    /// Looks whether a prune deletes what this backup needs; then the backup is withdrawn. See `prune` for why that suffices.
-    fn confirm(&self, snapshot: &Snapshot, reused: &[PackName]) -> Result<()> {
+    /// Looks whether a prune deletes what this backup needs; then the backup is withdrawn. See `prune` for why that suffices, and why
+    /// in this order. What it has written itself may be gone as well: to a prune, it may look like the rest of a killed backup.
+    fn confirm(&self, snapshot: &Snapshot, packs: &[String]) -> Result<()> {
+        let needed = || packs.iter().chain(snapshot.parts().map(|part| &part.key));
         let is_lost = || -> Result<bool> {
-            let marked = crate::prune::deleted_objects(&self.repository)?;
-            let is_marked = reused.iter().any(|name| marked.contains(&name.key()))
-                || snapshot.parts().any(|part| marked.contains(&part.key));
-            if is_marked {
+            let deleted = deleted_objects(&self.repository)?;
+            if needed().any(|key| deleted.contains(key)) {
                 return Ok(true);
             }
-            if reused.is_empty() {
-                return Ok(false);
-            }
-            let there = crate::prune::pack_names(&self.repository)?;
-            Ok(reused.iter().any(|name| !there.contains(name)))
+            let there = data_keys(&self.repository)?;
+            Ok(needed().any(|key| !there.contains(key)))
         };
         let lost = is_lost();
         if matches!(lost, Ok(false)) {
@@ -352,22 +357,43 @@ pub struct Finish {
     pub complete: bool,
 }
 
-/// The newest backup of the same nodes that can be read.
-fn newest_of(repository: &Repository, nodes: &[String]) -> Result<Option<Snapshot>> {
+/// The newest backup of the same nodes that can be read, with its manifest.
+fn newest_of(
+    repository: &Repository,
+    nodes: &[String],
+    there: &HashSet<String>,
+) -> Result<Option<(Snapshot, Manifest)>> {
     for name in repository.snapshot_names()?.into_iter().rev() {
-        match repository.snapshot(name) {
-            Ok(Some(snapshot)) if snapshot.nodes == nodes => return Ok(Some(snapshot)),
-            Ok(_) => {}
+        let opened = repository.snapshot(name).and_then(|snapshot| {
+            let fits = |snapshot: &Snapshot| {
+                snapshot.nodes == nodes && snapshot.parts().all(|part| there.contains(&part.key))
+            };
+            let Some(snapshot) = snapshot.filter(fits) else { return Ok(None) };
+            let manifest = Manifest::open(repository, &snapshot)?;
+            Ok(Some((snapshot, manifest)))
+        });
+        match opened {
+            Ok(Some(found)) => return Ok(Some(found)),
+            Ok(None) => {}
             // A backup that nobody can read does not keep others from being made.
-            Err(failure) if failure.get::<RepositoryError>().is_some_and(is_damage) => {}
+            Err(failure) if is_damage(&failure) => {}
             Err(failure) => return Err(failure),
         }
     }
     Ok(None)
 }
 
-fn is_damage(error: &RepositoryError) -> bool {
-    matches!(error, RepositoryError::Damaged { .. } | RepositoryError::Signature { .. })
+fn is_damage(failure: &Failure) -> bool {
+    match (failure.get::<RepositoryError>(), failure.get::<EncryptionError>()) {
+        (Some(error), _) => matches!(
+            error,
+            RepositoryError::Damaged { .. }
+                | RepositoryError::Missing { .. }
+                | RepositoryError::Signature { .. }
+        ),
+        (None, Some(error)) => error.kind() == FailureKind::Archive,
+        (None, None) => false,
+    }
 }
 
 /// A file that is in memory.

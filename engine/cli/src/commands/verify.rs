@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use inspect::verify::{VerifyResult, verify};
+use inspect::verify::{Sample, VerifyResult, verify_sample};
 use outcome::Result;
 use store::Location;
 
@@ -25,12 +25,29 @@ pub(crate) struct Verify {
     /// The archive.
     #[arg(value_name = "ARCHIVE", value_parser = location())]
     archive: Location,
+
+    /// Verify about this share of the files, another choice each time, for example 5%.
+    ///
+    /// That every file is there is checked in any case. For backups that are too large to be read completely every day.
+    #[arg(long, value_name = "PERCENT", value_parser = share)]
+    sample: Option<f64>,
+}
+
+/// Reads a share such as `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+    match number {
+        Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err(format!("{text:?} is no share: write, for example, 5%")),
+    }
 }
 
 impl Verify {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let result = verify(&session.place(&self.archive)?, session.threads(), session.reporter())?;
+        let place = session.place(&self.archive)?;
+        let sample = self.sample.map(Sample::new);
+        let result = verify_sample(&place, sample.as_ref(), session.threads(), session.reporter())?;
         session.summary(&result, text);
         Ok(Outcome::of(result.is_whole()))
     }
@@ -67,7 +84,16 @@ fn text(result: &VerifyResult) -> String {
         list(&mut text, &result.unfit_views);
     }
     if result.problems.is_empty() {
-        text.push_str("The archive is intact.\n");
+        match result.sample {
+            None => text.push_str("The archive is intact.\n"),
+            Some(share) => {
+                let _ = writeln!(
+                    text,
+                    "About {:.1}% of the files were verified, and they are intact.",
+                    share * 100.0
+                );
+            }
+        }
     }
     problems(&mut text, "THE ARCHIVE IS NOT INTACT", ("problem", "problems"), &result.problems);
     text

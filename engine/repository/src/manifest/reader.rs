@@ -28,14 +28,15 @@ impl Part {
     fn read(repository: &Repository, part: &ManifestPart) -> Result<Self> {
         let name = repository.directory().name_of(&part.key);
         let damaged = |problem: &str| RepositoryError::damaged(&name, problem);
-        let sealed = repository
-            .get_kept(&part.key, MOST_PART)?
+        let open = |sealed: Vec<u8>| {
+            if blake3::hash(&sealed).to_hex().as_str() != part.blake3 {
+                return Err(damaged("it is not what the snapshot names: its hash differs").into());
+            }
+            repository.unseal_index(&name, sealed)
+        };
+        let content = repository
+            .read_kept(&part.key, MOST_PART, open)?
             .ok_or_else(|| RepositoryError::Missing { object: name.clone(), needed_by: "a backup".into() })?;
-        if blake3::hash(&sealed).to_hex().as_str() != part.blake3 {
-            repository.forget(&part.key);
-            return Err(damaged("it is not what the snapshot names: its hash differs").into());
-        }
-        let content = repository.unseal_index(&name, sealed)?;
         let trailer = content.len().checked_sub(TRAILER).and_then(|at| content.get(at..));
         let trailer: [u8; TRAILER] =
             trailer.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| damaged("it is too short"))?;

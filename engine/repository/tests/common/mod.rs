@@ -76,6 +76,12 @@ impl Place {
         Ok(Repository::open(self.access(false, true)?)?)
     }
 
+    /// With the offline key, and the key of another machine.
+    pub fn with_key(&self, host_key: &Path) -> Result<Repository> {
+        let access = self.access(true, true)?;
+        Ok(Repository::open(Access { host_key: Some(host_key.to_owned()), ..access })?)
+    }
+
     pub fn as_stranger(&self) -> Result<Repository> {
         Ok(Repository::open(self.access(false, false)?)?)
     }
@@ -104,8 +110,13 @@ impl Place {
     }
 }
 
+/// Adds all files. The backup is not ended.
+pub fn add(writer: &mut SnapshotWriter, disk: &Disk) -> Result<()> {
+    Ok(writer.add_all_waiting(disk.sources().into_iter(), &|_| {}, &|| {})?)
+}
+
 pub fn save(mut writer: SnapshotWriter, disk: &Disk, complete: bool) -> Result<Added> {
-    writer.add_all_waiting(disk.sources().into_iter(), &|_| {}, &|| {})?;
+    add(&mut writer, disk)?;
     let finish =
         |_| Ok(Finish { record: serde_json::json!({"files": 1}), databases: 1, documents: None, complete });
     Ok(writer.finish_with(finish)?.ok_or("nothing was added")?)

@@ -34,6 +34,7 @@ struct Made {
     id: String,
     encrypted: bool,
     host_key: String,
+    refuses_to_replace: bool,
 }
 
 impl Init {
@@ -43,7 +44,7 @@ impl Init {
             std::fs::create_dir_all(path).map_err(|error| Failure::io("create", path, error))?;
         }
         let keys = session.keys(&self.recipients)?;
-        let (repository, path) = init(&Options {
+        let repository::Made { repository, host_key, refuses_to_replace } = init(&Options {
             access: access(session, &self.repository)?,
             recipients: keys.recipients,
             recipient_texts: self.recipients.texts()?,
@@ -53,7 +54,8 @@ impl Init {
             repository: repository.name(),
             id: repository.id().to_owned(),
             encrypted: repository.is_encrypted(),
-            host_key: path.display().to_string(),
+            host_key: host_key.display().to_string(),
+            refuses_to_replace,
         };
         session.summary(&made, |made| {
             let encrypted = if made.encrypted {
@@ -61,8 +63,13 @@ impl Init {
             } else {
                 "NOT ENCRYPTED: everybody who can read the files can read the data"
             };
+            let warning = if made.refuses_to_replace {
+                ""
+            } else {
+                "The store replaces objects without refusing (no conditional writes). Object lock or versions protect them.\n"
+            };
             format!(
-                "{}: repository {}, {encrypted}\nthe key of this machine is in {}\n",
+                "{}: repository {}, {encrypted}\nthe key of this machine is in {}\n{warning}",
                 made.repository, made.id, made.host_key
             )
         });
