@@ -29,7 +29,7 @@ use crate::text::configuration;
 use crate::text::problems::{PROBLEMS_SHOWN, problems};
 use crate::text::sizes::{bytes, count};
 
-/// Save the data of one or more nodes of a cluster into one archive while CouchDB runs.
+/// Save the data of one or more nodes of a cluster into an archive or a repository while CouchDB runs.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "couchcopy backup [OPTIONS] NODE... ARCHIVE\n       \
@@ -55,7 +55,7 @@ use crate::text::sizes::{bytes, count};
     couchcopy backup --rsync-reuse-dir /backups/mirror \\\n    db1.example.com,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
 )]
 pub(crate) struct Backup {
-    /// Nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], then the archive to make.
+    /// Nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], then the archive to make, unless --repo is given.
     ///
     /// A node can also be the name of a node in the --cluster file. Without nodes, all nodes in that file are saved. The archive
     /// gets its name when it is complete.
@@ -83,21 +83,21 @@ pub(crate) struct Backup {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Repository")]
 struct RepositoryFlags {
-    /// Add the backup to this repository. Only what is new since its last backup of the same nodes is stored.
+    /// Add the backup to this repository, and store only what is new since the last backup of the same nodes.
     ///
-    /// No ARCHIVE is named then. `couchcopy repo init` makes a repository. Files of this machine that are as they were are not
-    /// opened, of files that have grown only the new part is read. Files of other machines are read completely.
+    /// Name no ARCHIVE then. `couchcopy repo init` makes a repository. couchcopy does not open files of this machine that have not
+    /// changed, and reads only the new part of files that have grown. It reads files of other machines completely.
     #[arg(long, value_name = "REPO", value_parser = location(), conflicts_with_all = ["overwrite", "level", "recipient", "recipients_file"])]
     repo: Option<Location>,
 
-    /// Open every file, also those whose size and time are as they were.
+    /// Open every file, even if its size and time have not changed.
     #[arg(long, requires = "repo")]
     paranoid: bool,
 
-    /// Go on: add a backup every DURATION, for example 60s, if something has changed.
+    /// Keep running, and add a backup every DURATION, for example 60s, if something has changed.
     ///
-    /// The process stays until it gets SIGTERM or Ctrl-C. It reports failures and goes on when nodes or the store are back. It tells
-    /// systemd that it is ready and alive (Type=notify, WatchdogSec).
+    /// SIGTERM or Ctrl-C ends the process. If a backup fails, couchcopy reports it and tries again after a pause, which grows with
+    /// each failure. It reports to systemd that it is ready and alive (Type=notify, WatchdogSec).
     #[arg(long, requires = "repo", value_name = "DURATION", value_parser = seconds)]
     every: Option<u64>,
 

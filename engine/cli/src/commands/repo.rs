@@ -15,13 +15,15 @@ use outcome::Result;
 use crate::exit::Outcome;
 use crate::session::Session;
 
-/// Manage a repository: many backups in one place, of which only what is new is stored.
+/// Manage a repository, which keeps many backups and stores once what they share.
 #[derive(Debug, Args)]
 #[command(
     disable_help_subcommand = true,
-    after_long_help = "`couchcopy backup --repo REPO NODE...` adds a backup. Every command that reads an archive also reads \
-    REPO::ID, REPO::latest and REPO::2026-11-27T18:00 (the newest complete backup that was not begun after that moment, local \
-    time).\n\n\
+    after_long_help = "REPO is a directory or a prefix in a store. `couchcopy backup --repo REPO NODE...` adds a backup. Every \
+    command that reads an archive also reads a backup in a repository:\n  \
+    REPO::latest             the newest complete backup; REPO alone means the same\n  \
+    REPO::ID                 the backup whose id begins with ID\n  \
+    REPO::2026-11-27T18:00   the newest complete backup begun at or before that minute, local time\n\n\
     Examples:\n  \
     couchcopy repo init --recipient age1... s3://backups/couchdb\n  \
     couchcopy backup --repo s3://backups/couchdb localhost,/opt/couchdb/data\n  \

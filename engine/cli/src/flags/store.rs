@@ -1,4 +1,4 @@
-//! How archives in stores are reached, and the keys of encrypted ones.
+//! How archives and repositories in stores are reached, and the keys of encrypted ones.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -35,28 +35,28 @@ pub(crate) struct StoreFlags {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Encryption")]
 pub(crate) struct KeyFlags {
-    /// File with a private key that decrypts the archive. Can be repeated.
+    /// File with a private key that decrypts the archive or the repository. Can be repeated.
     ///
     /// A file that `age-keygen` made, or a private key of ssh (ed25519 or RSA). Only its owner may have access to it.
     #[arg(long, global = true, value_name = "FILE", display_order = 980, hide_short_help = true)]
     identity: Vec<PathBuf>,
 
-    /// File with the passphrase of the archive in its first line.
+    /// File with the passphrase of the archive or the repository in its first line.
     ///
-    /// A backup is encrypted with it, any other command decrypts with it. Only its owner may have access to it.
+    /// A new archive or repository is encrypted with it; an existing one is decrypted with it. Only its owner may have access to it.
     #[arg(long, global = true, value_name = "FILE", display_order = 981, hide_short_help = true)]
     passphrase_file: Option<PathBuf>,
 
     /// File with the key of this machine for a repository.
     ///
-    /// `couchcopy repo init` and `couchcopy repo key add --host` write it. Without this option it is
-    /// ~/.config/couchcopy/repositories/ID.key.
+    /// `couchcopy repo init` and `couchcopy repo key add --host` write such a file. Without this option, couchcopy uses
+    /// ~/.config/couchcopy/repositories/ID.key, where ID is the id of the repository.
     #[arg(long, global = true, value_name = "FILE", display_order = 982, hide_short_help = true)]
     host_key: Option<PathBuf>,
 
-    /// Accept only backups in a repository that this public key signed. Can be repeated.
+    /// Accept only backups in a repository that the machine with this public key signed. Can be repeated.
     ///
-    /// Without this option, couchcopy accepts the keys that the repository lists (`couchcopy repo key list`).
+    /// Without this option, couchcopy accepts the machines that the repository lists (`couchcopy repo key list`).
     #[arg(long, global = true, value_name = "PUBLIC-KEY", display_order = 983, hide_short_help = true)]
     signer: Vec<String>,
 }
@@ -81,13 +81,13 @@ impl KeyFlags {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Encryption")]
 pub(crate) struct RecipientFlags {
-    /// Encrypt the archive for this public key of age (age1…) or ssh. Can be repeated.
+    /// Encrypt for this public key of age (age1…) or ssh. Can be repeated.
     ///
-    /// The archive is in the format of age: `age -d -i KEY backup.tar.gz.age | tar xz` opens it without couchcopy.
+    /// An encrypted archive is in the format of age: `age -d -i KEY backup.tar.gz.age | tar xz` opens it without couchcopy.
     #[arg(long, value_name = "KEY")]
     recipient: Vec<String>,
 
-    /// File with public keys for which the archive is encrypted, one per line. Can be repeated.
+    /// File with public keys to encrypt for, one per line. Can be repeated.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     recipients_file: Vec<PathBuf>,
 }

@@ -13,11 +13,12 @@ use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count};
 
-/// Check that everything that the backups need is there.
+/// Check that every object that the backups need is there.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Checks signatures, reads all lists of files, and compares names and lengths of all objects. It reads no \
-    data: `couchcopy verify REPO::ID` does, down to every document."
+    after_long_help = "The command checks signatures, reads all lists of files, and compares names and lengths of all objects. \
+    It does not read data: `couchcopy verify REPO::ID` verifies a backup down to every document. Exits with 3 if something is \
+    damaged."
 )]
 pub(crate) struct Check {
     /// The repository.

@@ -13,13 +13,16 @@ use crate::flags::repository::{open, seconds};
 use crate::flags::store::location;
 use crate::session::Session;
 
-/// Throw backups away by rule.
+/// Delete old backups by rule.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "A backup is kept if one of the rules keeps it. Hours, days, weeks (from Monday), months and years are those \
-    of this machine's time zone; of each the last complete backup counts. The newest complete backup is always kept. Backups of \
-    different nodes count separately.\n\n\
-    The backups are gone at once. `couchcopy repo prune` then frees the space of what no backup needs any more."
+    after_long_help = "A backup is kept if at least one rule keeps it. Hours, days, weeks (from Monday), months and years are those \
+    of this machine's time zone. Of each, the last complete backup is kept. The newest complete backup is always kept. Backups \
+    that cannot be read are kept, too. The rules apply to the backups of each set of node names separately.\n\n\
+    The backups are deleted at once. `couchcopy repo prune` frees the space of what no backup needs any more.\n\n\
+    Examples:\n  \
+    couchcopy repo expire --keep-hourly 24 --keep-daily 14 --dry-run s3://backups/couchdb\n  \
+    couchcopy repo expire --keep-within 7d --keep-monthly 12 s3://backups/couchdb"
 )]
 pub(crate) struct Expire {
     /// The repository.
@@ -29,7 +32,7 @@ pub(crate) struct Expire {
     #[command(flatten)]
     keep: KeepFlags,
 
-    /// Show what would be done, and why each backup is kept.
+    /// Show what would be deleted, and why each backup is kept, without deleting anything.
     #[arg(long)]
     dry_run: bool,
 }
@@ -62,7 +65,7 @@ pub(crate) struct KeepFlags {
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     keep_yearly: u32,
 
-    /// Keep all backups that are at most so much older than the newest one, for example 7d.
+    /// Keep all backups that were begun at most DURATION before the newest one, for example 7d.
     #[arg(long, value_name = "DURATION", value_parser = seconds)]
     keep_within: Option<u64>,
 }

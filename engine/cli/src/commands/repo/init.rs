@@ -11,16 +11,21 @@ use crate::flags::repository::{access, host_name};
 use crate::flags::store::{RecipientFlags, location};
 use crate::session::Session;
 
-/// Make a repository in a directory or below a key of a store.
+/// Make a repository in a directory or below a prefix in a store.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "With --recipient or --passphrase-file, everything in the repository is encrypted. This machine can then \
-    add backups and list them, but not read their data: that takes the private key of a recipient, or the passphrase. Keep it \
-    somewhere else, and test that it opens a backup. Without these options nothing is encrypted.\n\n\
-    The command writes the key of this machine to a file. The key signs backups."
+    after_long_help = "With --recipient, --recipients-file or --passphrase-file, all backups in the repository are encrypted. This \
+    machine can then add backups and list them, but not read their data: that needs the private key of a recipient, or the \
+    passphrase. Keep it on another machine, and test that it opens a backup. Without these options nothing is encrypted, and \
+    nothing can be encrypted later.\n\n\
+    The command writes the key of this machine to a file. The key signs backups. Keep a copy of the file in a safe place: \
+    without any machine's key, no backup can be added.\n\n\
+    Examples:\n  \
+    couchcopy repo init --recipient age1... s3://backups/couchdb\n  \
+    couchcopy repo init /backups/couchdb"
 )]
 pub(crate) struct Init {
-    /// The repository: a directory, or a prefix in a store. It has to be empty.
+    /// The repository: an empty or new directory, or a prefix in a store that no object has.
     #[arg(value_name = "REPO", value_parser = location())]
     repository: Location,
 

@@ -14,7 +14,7 @@ use crate::flags::repository::{host_name, open};
 use crate::flags::store::{RecipientFlags, location};
 use crate::session::Session;
 
-/// List and change who can add to a repository, and who can read it.
+/// List and change the machines that add backups and the recipients that read them.
 #[derive(Debug, Args)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Key {
@@ -25,18 +25,22 @@ pub(crate) struct Key {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the machines that make backups, and the recipients that can read them.
+    /// List the machines that add backups, and the recipients that can read them.
     List {
         /// The repository.
         #[arg(value_name = "REPO", value_parser = location())]
         repository: Location,
     },
-    /// Let another machine make backups, or another recipient read them.
-    Add(Add),
-    /// Let a machine make no more backups, or a recipient not read what is added later.
+    /// Let another machine add backups, or another recipient read all backups.
     ///
-    /// The data is not encrypted again: a recipient who has opened the repository before may have kept what opens it. If a key was
-    /// stolen, make a new repository. Backups that a removed machine signed are refused, unless --signer names its key.
+    /// Needs the key of a machine that may add backups (--host-key). To add a recipient to an encrypted repository, name the
+    /// private key of a recipient as well (--identity).
+    Add(Add),
+    /// Remove the key of a machine or of a recipient.
+    ///
+    /// Backups that a removed machine signed are refused unless --signer names its key, and prune deletes nothing while there are
+    /// any. Nothing is encrypted again: a recipient who has opened the repository before may have kept the keys in it, which also
+    /// open later backups. If a key was stolen, make a new repository.
     Remove {
         /// The repository.
         #[arg(value_name = "REPO", value_parser = location())]
@@ -53,11 +57,13 @@ struct Add {
     #[arg(value_name = "REPO", value_parser = location())]
     repository: Location,
 
-    /// Make a key for a machine, and write it to FILE. Copy FILE to that machine, and name it there with --host-key.
+    /// Make a key for another machine, and write it to FILE.
+    ///
+    /// Move FILE to that machine, to ~/.config/couchcopy/repositories/ID.key, or name it there with --host-key.
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
 
-    /// Name of the machine.
+    /// Name of the machine, for `couchcopy repo key list`. Default: the name of this machine.
     #[arg(long, value_name = "NAME", requires = "host")]
     host_name: Option<String>,
 

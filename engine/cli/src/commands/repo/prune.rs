@@ -18,20 +18,21 @@ use crate::text::sizes::bytes;
 /// Free the space of what no backup needs any more.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "Backups can be made at the same time, and the command can be interrupted at any moment. It works in two \
-    steps: what no backup needs is marked first, and deleted by a later run of this command, a day after. Run it daily. \
-    With --grace 0s everything is deleted at once: a backup that is being made at that moment may have to be repeated."
+    after_long_help = "Backups can run at the same time, and the command can be interrupted at any moment. It works in two steps: \
+    it marks what no backup needs, and a later run deletes what was marked at least a day (--grace) before. Run it daily. With \
+    --grace 0s it deletes everything at once: a backup that runs at that moment fails and has to be repeated.\n\n\
+    While a backup cannot be read, the command deletes nothing and exits with 3."
 )]
 pub(crate) struct Prune {
     /// The repository.
     #[arg(value_name = "REPO", value_parser = location())]
     repository: Location,
 
-    /// Time between marking and deleting.
+    /// Time between marking and deleting. It should be longer than the longest backup takes.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = seconds)]
     grace: u64,
 
-    /// Show what would be done.
+    /// Show what would be marked and deleted, without doing it.
     #[arg(long)]
     dry_run: bool,
 }

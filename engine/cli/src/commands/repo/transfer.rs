@@ -16,7 +16,7 @@ use crate::text::sizes::{bytes, count};
 /// Copy a backup out of a repository into an archive.
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
-    /// The backup: REPO::ID, REPO::latest, …
+    /// The backup, for example REPO::latest or REPO::ID.
     #[arg(value_name = "REPO::ID", value_parser = location())]
     backup: Location,
 
@@ -31,7 +31,7 @@ pub(crate) struct Copy {
 /// Copy an archive, or a backup of another repository, into a repository.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The archive.
+    /// The archive, or a backup of another repository (REPO::ID).
     #[arg(value_name = "ARCHIVE", value_parser = location())]
     archive: Location,
 
