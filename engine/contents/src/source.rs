@@ -167,7 +167,7 @@ fn newest(repository: &Repository) -> Result<Box<dyn Source>> {
 /// Whether there is no object of this name, or it is the name of a prefix.
 fn is_no_object(failure: &Failure) -> bool {
     failure.get::<StoreError>().is_some_and(|error| error.said == Said::NoObject)
-        || failure.code() == outcome::Code::new("CC-O19")
+        || failure.code().to_string() == "CC-O19"
 }
 
 /// The error of an archive that the system does not open.

@@ -54,6 +54,11 @@ use crate::text::sizes::{bytes, count};
     couchcopy backup --with-config --config-dir /opt/couchdb/etc \\\n    db1.example.com,/var/lib/couchdb backup.tar.gz\n  \
     couchcopy backup --rsync-reuse-dir /backups/mirror \\\n    db1.example.com,/opt/couchdb/data /backups/couch-$(date +%F).tar.gz"
 )]
+// The short help fits on a screen; `repo expire -h` shows the rules.
+#[command(mut_args(|arg| {
+    let is_rule = arg.get_id().as_str().starts_with("keep_");
+    if is_rule { arg.hide_short_help(true) } else { arg }
+}))]
 pub(crate) struct Backup {
     /// Nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], then the archive to make, unless --repo is given.
     ///

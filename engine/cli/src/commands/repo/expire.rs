@@ -21,8 +21,8 @@ use crate::session::Session;
     that cannot be read are kept, too. The rules apply to the backups of each set of node names separately.\n\n\
     The backups are deleted at once. `couchcopy repo prune` frees the space of what no backup needs any more.\n\n\
     Examples:\n  \
-    couchcopy repo expire --keep-hourly 24 --keep-daily 14 --dry-run s3://backups/couchdb\n  \
-    couchcopy repo expire --keep-within 7d --keep-monthly 12 s3://backups/couchdb"
+    couchcopy repo expire --keep-daily 14 --dry-run s3://backups/couchdb\n  \
+    couchcopy repo expire --keep-within 7d --keep-monthly 12 /backups/couchdb"
 )]
 pub(crate) struct Expire {
     /// The repository.
@@ -33,7 +33,7 @@ pub(crate) struct Expire {
     keep: KeepFlags,
 
     /// Show what would be deleted, and why each backup is kept, without deleting anything.
-    #[arg(long)]
+    #[arg(long, help_heading = "Mode")]
     dry_run: bool,
 }
 

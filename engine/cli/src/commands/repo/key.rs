@@ -60,11 +60,11 @@ struct Add {
     /// Make a key for another machine, and write it to FILE.
     ///
     /// Move FILE to that machine, to ~/.config/couchcopy/repositories/ID.key, or name it there with --host-key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = "Another machine", value_name = "FILE")]
     host: Option<PathBuf>,
 
     /// Name of the machine, for `couchcopy repo key list`. Default: the name of this machine.
-    #[arg(long, value_name = "NAME", requires = "host")]
+    #[arg(long, help_heading = "Another machine", value_name = "NAME", requires = "host")]
     host_name: Option<String>,
 
     #[command(flatten)]

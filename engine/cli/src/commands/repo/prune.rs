@@ -29,11 +29,11 @@ pub(crate) struct Prune {
     repository: Location,
 
     /// Time between marking and deleting. It should be longer than the longest backup takes.
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = seconds)]
+    #[arg(long, help_heading = "Mode", value_name = "DURATION", default_value = "24h", value_parser = seconds)]
     grace: u64,
 
     /// Show what would be marked and deleted, without doing it.
-    #[arg(long)]
+    #[arg(long, help_heading = "Mode")]
     dry_run: bool,
 }
 
