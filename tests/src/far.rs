@@ -63,6 +63,11 @@ impl Far {
         self.sshd.machine.path(name)
     }
 
+    /// How the node is reached.
+    pub fn via(&self) -> String {
+        self.sshd.reference.clone()
+    }
+
     /// The node as an argument.
     pub fn node(&self, folder: &Path) -> String {
         format!("{},{}", self.sshd.host, folder.display())

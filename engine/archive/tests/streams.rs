@@ -64,7 +64,7 @@ impl EntrySource for Passing {
             assert!(state >= (number + 1, 0), "asked for facts at {state:?}");
             Facts::ShardMaps { node: None, maps: number as u64, uuid: None, seq: 0, header: 0 }
         };
-        Ok(Opened::Stream { name, mtime: MTIME, data: Box::new(self), facts: Box::new(facts) })
+        Ok(Opened::Stream { name, mtime: MTIME, data: Box::new(self), facts: Box::new(facts), seen: None })
     }
 }
 

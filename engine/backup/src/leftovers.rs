@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use archive::FileStat;
 use contents::{LeftOut, LeftOutKind};
 use couchfile::data_dir::{DataFile, Range, ShardName, split_suffix};
 use couchfile::ring;
@@ -33,39 +34,53 @@ pub(super) struct Listing {
     pub(super) leftovers: Leftovers,
     /// Bytes of the planned copies of all shards, if the files of all nodes can be listed.
     pub(super) shard_bytes: Option<u64>,
+    /// The stat of the planned copy of each shard, in the order of the plan, as it was when it was listed.
+    pub(super) stats: Vec<Option<FileStat>>,
 }
 
 impl Leftovers {
     /// Lists the files of all nodes and keeps those that are not in the plan.
     pub(super) fn find(folders: &[NodeFolder], plan: &Plan<'_>) -> Result<Listing> {
         // Most files are planned, and need no more than one look.
-        let planned: HashMap<&str, &[u16]> =
-            plan.shards.iter().map(|shard| (shard.path.as_str(), &*shard.folders)).collect();
-        let find = |number: usize, folder: &NodeFolder| -> Result<(Vec<_>, Option<u64>)> {
-            let (mut found, mut bytes) = (Vec::new(), 0);
-            let is_listed = list(folder, &mut |path: &str, size: &dyn Fn() -> u64| {
-                let holders = planned.get(path).copied().unwrap_or_default();
-                if holders.first() == Some(&(number as u16)) {
-                    bytes += size();
+        let planned: HashMap<&str, usize> =
+            plan.shards.iter().enumerate().map(|(at, shard)| (shard.path.as_str(), at)).collect();
+        let find = |number: usize, folder: &NodeFolder| -> Result<(Vec<_>, Option<Vec<_>>)> {
+            let (mut found, mut stats) = (Vec::new(), Vec::new());
+            let is_listed = list(folder, &mut |path: &str, stat: &dyn Fn() -> Option<FileStat>| {
+                let at = planned.get(path).copied();
+                let holders =
+                    at.and_then(|at| plan.shards.get(at)).map(|shard| &*shard.folders).unwrap_or_default();
+                if let (Some(at), true) = (at, holders.first() == Some(&(number as u16))) {
+                    stats.push((at, stat()));
                 }
                 if !holders.contains(&(number as u16))
                     && let Some(key) = classify(path, folders, plan)
                 {
-                    found.push((key, (number as u16, path.to_owned(), size())));
+                    let size = stat().map_or(0, |stat| stat.length);
+                    found.push((key, (number as u16, path.to_owned(), size)));
                 }
             })?;
-            Ok((found, is_listed.then_some(bytes)))
+            Ok((found, is_listed.then_some(stats)))
         };
         let mut piles: BTreeMap<_, Vec<Found>> = BTreeMap::new();
         let mut shard_bytes = Some(0);
+        let mut all = vec![None; plan.shards.len()];
         for found in parallel::all_at_once(folders, find) {
-            let (found, bytes) = found?;
-            shard_bytes = shard_bytes.zip(bytes).map(|(sum, bytes)| sum + bytes);
+            let (found, stats) = found?;
+            if stats.is_none() {
+                shard_bytes = None;
+            }
+            for (at, stat) in stats.into_iter().flatten() {
+                shard_bytes = shard_bytes.map(|sum: u64| sum + stat.map_or(0, |stat: FileStat| stat.length));
+                if let Some(known) = all.get_mut(at) {
+                    *known = stat;
+                }
+            }
             for (key, file) in found {
                 piles.entry(key).or_default().push(file);
             }
         }
-        Ok(Listing { leftovers: Self { piles }, shard_bytes })
+        Ok(Listing { leftovers: Self { piles }, shard_bytes, stats: all })
     }
 
     /// Fails if the shard maps name no database although there are shards: the maps were lost, and an empty archive would look
@@ -183,7 +198,7 @@ fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
 }
 
 /// Receives a file's path below the data directory and a function that returns its size in bytes.
-type Each<'e> = dyn FnMut(&str, &dyn Fn() -> u64) + 'e;
+type Each<'e> = dyn FnMut(&str, &dyn Fn() -> Option<FileStat>) + 'e;
 
 /// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it. `false` if they cannot be listed.
 fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<bool> {
@@ -203,7 +218,7 @@ fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<bool> {
             file.kind == node::FileKind::File && (!only_databases || file.path.ends_with(ENDING))
         });
         for file in wanted {
-            each(&format!("{below}/{}", file.path), &|| file.size);
+            each(&format!("{below}/{}", file.path), &|| Some(remote::stat_of(&file)));
         }
         Ok(())
     };
@@ -216,7 +231,13 @@ fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<bool> {
     }
     let beside = entries.into_iter().filter(|entry| entry.kind == node::FileKind::File);
     for entry in beside.filter(|entry| is_old_database(&entry.name)) {
-        each(&entry.name, &|| entry.size);
+        let stat = || FileStat {
+            length: entry.size,
+            changed: entry.changed.saturating_mul(1_000_000_000),
+            device: entry.device,
+            inode: entry.inode,
+        };
+        each(&entry.name, &|| Some(stat()));
     }
     Ok(true)
 }
@@ -239,7 +260,7 @@ fn walk_beside(root: &Path, each: &mut Each<'_>) -> Result<()> {
         if kind.is_dir() && may_hold_databases(&name) {
             walk(root, &name, each)?;
         } else if kind.is_file() && is_old_database(&name) {
-            each(&name, &|| size_of(&entry));
+            each(&name, &|| stat_of(&entry));
         }
     }
     Ok(())
@@ -270,16 +291,16 @@ fn walk(root: &Path, folder: &str, each: &mut Each<'_>) -> Result<()> {
             if kind.is_dir() || (kind.is_symlink() && folder == "shards") {
                 folders.push(below.clone());
             } else if kind.is_file() {
-                each(&below, &|| size_of(&entry));
+                each(&below, &|| stat_of(&entry));
             }
         }
     }
     Ok(())
 }
 
-/// Bytes of a file, 0 if it does not exist any more.
-fn size_of(entry: &std::fs::DirEntry) -> u64 {
-    entry.metadata().map_or(0, |metadata| metadata.len())
+/// The stat of a file, if it still exists.
+fn stat_of(entry: &std::fs::DirEntry) -> Option<FileStat> {
+    entry.metadata().ok().map(|metadata| FileStat::of(&metadata))
 }
 
 fn still_there(folders: &[NodeFolder], pile: Vec<Found>) -> Result<Vec<Found>> {
@@ -317,6 +338,7 @@ fn documents(folders: &[NodeFolder], pile: &[Found], threads: usize) -> Result<O
             path: path.to_owned(),
             folders: numbers.into_boxed_slice(),
             partitioned: false,
+            stat: None,
         })
         .collect();
     let counted = remote::documents(folders, &shards.iter().collect::<Vec<_>>(), threads)?;

@@ -5,6 +5,7 @@ mod views;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
 
+use archive::FileStat;
 use contents::{Choice, FileProblem, LeftOut, LeftOutKind, convert_in_order};
 use couchfile::data_dir::{Range, ShardName};
 use couchfile::database::Database;
@@ -43,6 +44,8 @@ pub(super) struct PlannedShard {
     pub(super) folders: Box<[u16]>,
     /// Whether its database is partitioned.
     pub(super) partitioned: bool,
+    /// The stat of the copy that is read first, as it was when the files were listed.
+    pub(super) stat: Option<FileStat>,
 }
 
 /// A view index to be saved.
@@ -52,6 +55,8 @@ pub(super) struct PlannedView {
     pub(super) path: String,
     /// Number of the data directory.
     pub(super) folder: u16,
+    /// Its stat when the files were listed, if it is on another machine.
+    pub(super) stat: Option<FileStat>,
 }
 
 /// The data directories that belong to the nodes in a shard map.
@@ -174,7 +179,7 @@ impl<'f> Plan<'f> {
         let partitioned = map.is_partitioned();
         for (range, folders) in held {
             let shard = ShardName { range, db: map.db.clone(), suffix: map.suffix.clone() };
-            self.shards.push(PlannedShard { path: shard.path(), folders, partitioned });
+            self.shards.push(PlannedShard { path: shard.path(), folders, partitioned, stat: None });
         }
         if !all_held || !ring::is_closed(map.by_range.keys()) {
             self.splitting.push(map);

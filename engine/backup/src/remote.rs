@@ -13,6 +13,8 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use archive::FileStat;
+use contents::NewBackup;
 use contents::{IndexHeader, ShardHeader};
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::error::CouchFileError;
@@ -126,6 +128,33 @@ pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<Fou
         file.path.insert_str(0, ".shards/");
     }
     Ok(found)
+}
+
+/// Which files of other machines are in the backup that the new one builds on as they are now, in the order of `files`: number of
+/// the data directory, name in the backup, stat. None of an archive.
+pub(super) fn as_before(
+    writer: &NewBackup,
+    folders: &[NodeFolder],
+    files: impl Iterator<Item = (u16, String, Option<FileStat>)>,
+) -> Result<Vec<bool>> {
+    let is_streamed =
+        |number: u16| folders.get(usize::from(number)).is_some_and(|folder| folder.origin.is_streamed());
+    let files: Vec<_> =
+        files.map(|(number, name, stat)| (name, stat.filter(|_| is_streamed(number)))).collect();
+    if files.iter().all(|(_, stat)| stat.is_none()) {
+        return Ok(vec![false; files.len()]);
+    }
+    writer.as_before(&files)
+}
+
+/// What a list says of a file.
+pub(super) fn stat_of(file: &FoundFile) -> FileStat {
+    FileStat {
+        length: file.size,
+        changed: file.changed.saturating_mul(1_000_000_000),
+        device: file.device,
+        inode: file.inode,
+    }
 }
 
 /// Whether a file that did not arrive exists on its node, and so cannot be read there.

@@ -5,15 +5,29 @@ mod maps;
 mod shards;
 mod views;
 
-use std::path::PathBuf;
-
 use archive::{Facts, FileStat, Glance, Opened, Seen};
 use couchfile::read_at::ReadAt;
+
+use crate::folder::NodeFolder;
 
 pub(super) use findings::Findings;
 pub(super) use maps::MapsSource;
 pub(super) use shards::ShardSource;
 pub(super) use views::ViewSource;
+
+/// What a view index is called in the backup.
+pub(super) fn view_name(path: &str) -> String {
+    format!("{DATA}{path}")
+}
+
+/// What a shard is called in the backup. Shards that were split off while the backup ran come after all other shards, because
+/// names have to ascend.
+pub(super) fn shard_name(path: &str, round: Option<u8>) -> String {
+    match round {
+        None => format!("{DATA}{path}"),
+        Some(round) => format!("{DATA}{}", couchfile::data_dir::late_path(path, round)),
+    }
+}
 
 /// Directory inside the archive that holds the data directory.
 const DATA: &str = "data/";
@@ -31,8 +45,11 @@ fn opened<R: ReadAt + 'static>(
     }
 }
 
-/// What a file of this machine is called in a backup, and its stat.
-fn glance(name: String, near: Option<PathBuf>) -> Glance {
-    let stat = near.and_then(|path| std::fs::metadata(path).ok()).map(|facts| FileStat::of(&facts));
+/// What a file is called in a backup, and its stat: now if it is on this machine, and else when the files were listed.
+fn glance(name: String, folder: Option<&NodeFolder>, path: &str, listed: Option<FileStat>) -> Glance {
+    let stat = folder.and_then(|folder| match folder.origin.near(&folder.path, path) {
+        Some(near) => std::fs::metadata(near).ok().map(|facts| FileStat::of(&facts)),
+        None => listed,
+    });
     Glance { name, stat }
 }

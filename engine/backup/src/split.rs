@@ -15,7 +15,7 @@ use crate::drift::{self, LatestMaps};
 use crate::folder::NodeFolder;
 use crate::plan::{Plan, PlannedShard};
 use crate::remote;
-use crate::source::{Findings, ShardSource};
+use crate::source::{self, Findings, ShardSource};
 
 /// The most rounds for parts of shards that are split again in the meantime.
 const ROUNDS: u8 = 5;
@@ -41,7 +41,17 @@ impl Saving<'_, '_> {
         round: Option<u8>,
     ) -> Result<()> {
         let first_holder = |shard: &PlannedShard| shard.folders.first().copied().unwrap_or_default();
-        let wanted = shards.iter().map(|shard| (first_holder(shard), shard.path.as_str()));
+        // What is as it was is not fetched.
+        let stat = |shard: &PlannedShard| shard.stat.filter(|_| self.checking.is_none());
+        let as_before = remote::as_before(
+            writer,
+            self.folders,
+            shards
+                .iter()
+                .map(|shard| (first_holder(shard), source::shard_name(&shard.path, round), stat(shard))),
+        )?;
+        let wanted = shards.iter().zip(&as_before).filter(|(_, as_before)| !**as_before);
+        let wanted = wanted.map(|(shard, _)| (first_holder(shard), shard.path.as_str()));
         let streams = remote::Streams::start(self.folders, wanted)?;
         let sources = shards.into_iter().map(|shard| ShardSource {
             shard,
@@ -124,7 +134,12 @@ impl Saving<'_, '_> {
             .filter(|range| !saved.contains(range))
             .filter_map(|range| {
                 let shard = ShardName { range: *range, db: db.to_owned(), suffix: suffix.to_owned() };
-                Some(PlannedShard { path: shard.path(), folders: named.get(range)?.clone(), partitioned })
+                Some(PlannedShard {
+                    path: shard.path(),
+                    folders: named.get(range)?.clone(),
+                    partitioned,
+                    stat: None,
+                })
             })
             .collect();
         Ok(Some((ring, wanted)))

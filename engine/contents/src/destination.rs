@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use archive::{ArchiveWriter, Documents, EntrySource, Facts, Progress, WriterOptions};
+use archive::{ArchiveWriter, Documents, EntrySource, Facts, FileStat, Progress, WriterOptions};
 use outcome::Result;
 use repository::{Finish, Repository, SnapshotOptions, SnapshotWriter};
 use store::{Output, Place, Writing};
@@ -142,6 +142,15 @@ impl NewBackup {
         match self {
             Self::Archive(writer) => Ok(writer.add_all_waiting(sources, progress, give_up)?),
             Self::Repository(writer) => writer.add_all_waiting(sources, progress, give_up),
+        }
+    }
+
+    /// Which of these files, in the order of a backup, the new backup takes over from the one that it builds on, because they are as
+    /// they were. None of an archive.
+    pub fn as_before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<bool>> {
+        match self {
+            Self::Archive(_) => Ok(vec![false; files.len()]),
+            Self::Repository(writer) => writer.as_before(files),
         }
     }
 

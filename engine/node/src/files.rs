@@ -48,6 +48,8 @@ pub struct FileEntry {
     pub mode: u32,
     /// Number of the file on its device. It stays when the file is moved.
     pub inode: u64,
+    /// Time of its last change, in seconds since 1970.
+    pub changed: i64,
 }
 
 /// What was found below a folder: a file, or anything that is called like a view index.
@@ -59,6 +61,12 @@ pub struct FoundFile {
     pub kind: FileKind,
     /// Its size in bytes.
     pub size: u64,
+    /// The device that it lies on.
+    pub device: u64,
+    /// Number of the file on its device.
+    pub inode: u64,
+    /// Time of its last change, in seconds since 1970.
+    pub changed: i64,
 }
 
 /// What is known of a regular file without reading it.

@@ -7,7 +7,7 @@ mod pipeline;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use archive::{Documents, EntrySource, Facts, Progress};
+use archive::{Documents, EntrySource, Facts, FileStat, Progress};
 use encryption::EncryptionError;
 use outcome::{Advice as _, Failure, FailureKind, parallel};
 
@@ -22,7 +22,7 @@ use crate::repository::Repository;
 use crate::snapshot::{ManifestPart, Snapshot};
 
 use old::Old;
-use pipeline::{Done, Pipeline};
+use pipeline::{Done, Pipeline, Rules};
 
 /// How a backup is added.
 #[derive(Debug, Clone)]
@@ -91,6 +91,8 @@ pub struct SnapshotWriter {
     /// The packs of the parent.
     known: PackTable,
     old: Old,
+    /// The manifest of the parent.
+    parent_manifest: Option<Manifest>,
     /// Whether the manifest is the changes to the parent's base.
     builds_on_base: bool,
     manifest: ManifestWriter,
@@ -134,6 +136,7 @@ impl SnapshotWriter {
             parent,
             known,
             old: Old::new(manifest.as_ref()),
+            parent_manifest: manifest,
             builds_on_base,
             manifest: ManifestWriter::new(repository),
             packs: Arc::new(PackWriter::new(repository)),
@@ -148,6 +151,24 @@ impl SnapshotWriter {
     /// The name of the backup.
     pub fn name(&self) -> SnapshotName {
         self.name
+    }
+
+    /// Which of these files, in order, are taken over from the backup that this one builds on, because they are as they were.
+    pub fn as_before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<bool>> {
+        let mut old = Old::new(self.parent_manifest.as_ref());
+        let rules = self.rules();
+        let mut gone = Vec::new();
+        let mut found = Vec::with_capacity(files.len());
+        for (name, stat) in files {
+            let known = old.advance(name, &mut gone)?;
+            gone.clear();
+            found.push(known.old.is_some_and(|old| rules.may_stay(&old.file, *stat)));
+        }
+        Ok(found)
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { avoid: Arc::clone(&self.avoid), paranoid: self.options.paranoid }
     }
 
     /// What was added so far. `archive_bytes` are the bytes of content that were new.
@@ -176,10 +197,9 @@ impl SnapshotWriter {
         self.failed = true;
         let pipeline = Pipeline {
             packs: Arc::clone(&self.packs),
-            avoid: Arc::clone(&self.avoid),
+            rules: self.rules(),
             level: self.options.level,
             threads: parallel::threads(self.options.threads),
-            paranoid: self.options.paranoid,
         };
         let old = std::mem::take(&mut self.old);
         let old = pipeline.run(sources, old, give_up, &mut |done| {

@@ -10,3 +10,4 @@ mod connection;
 mod content;
 mod copies;
 mod mirror;
+mod repository;

@@ -121,6 +121,8 @@ pub enum Opened {
         data: Box<dyn ReadAt>,
         /// Tells what it is, after all of it was read.
         facts: LateFacts,
+        /// For the next backup; `None` if it has to open the file in any case.
+        seen: Option<Seen>,
     },
 }
 
@@ -290,7 +292,7 @@ fn open_item<S: EntrySource>(
             }
             (name, mtime, facts)
         }
-        Opened::Stream { name, mtime, data, facts } => {
+        Opened::Stream { name, mtime, data, facts, .. } => {
             if !read_if_small(&name, data.as_ref(), chunk_size, buf)? {
                 return Ok(Some(Item::Large { name, mtime, facts: FactsOf::Late(facts), data }));
             }

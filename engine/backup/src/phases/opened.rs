@@ -51,8 +51,11 @@ impl<'o> Opened<'o> {
         let is_quiet = || self.asked.is_quiet();
         let choices = plan.choose(folders, *threads, is_quiet, &findings.securities, *reporter)?;
         reporter.phase("looking for files that no shard map names", None);
-        let Listing { leftovers, shard_bytes } =
+        let Listing { leftovers, shard_bytes, stats } =
             timed(*reporter, "other files found", || Leftovers::find(folders, &plan))?;
+        for (shard, stat) in plan.shards.iter_mut().zip(stats) {
+            shard.stat = stat;
+        }
         if !self.options.accept_empty_maps {
             leftovers.refuse_empty_maps(&plan)?;
         }

@@ -16,9 +16,9 @@ use crate::checking::Checking;
 use crate::drift::{self, LatestMaps};
 use crate::options::{BackupResult, InRepository};
 use crate::plan::FoundViews;
-use crate::remote::Streams;
+use crate::remote::{self, Streams};
 use crate::report::tell;
-use crate::source::{MapsSource, ViewSource};
+use crate::source::{MapsSource, ViewSource, view_name};
 use crate::split::Saving;
 use crate::{choice, maps, mirror, security};
 
@@ -61,7 +61,10 @@ impl<'o> Begun<'o> {
         let writer = &mut self.writer;
         let advance = advance(writer, *reporter);
         timed(*reporter, "view indexes saved", || -> Result<()> {
-            let wanted = views.iter().map(|view| (view.folder, view.path.as_str()));
+            let names = views.iter().map(|view| (view.folder, view_name(&view.path), view.stat));
+            let as_before = remote::as_before(writer, folders, names)?;
+            let wanted = views.iter().zip(&as_before).filter(|(_, as_before)| !**as_before);
+            let wanted = wanted.map(|(view, _)| (view.folder, view.path.as_str()));
             let streams = Streams::start(folders, wanted)?;
             let sources =
                 views.into_iter().map(|view| ViewSource { view, folders, findings, streams: &streams });

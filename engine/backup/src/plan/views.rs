@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use archive::FileStat;
 use couchfile::data_dir::DataFile;
 use node::{FileKind, FoundFile};
 use outcome::{Failure, Result};
@@ -23,7 +24,9 @@ impl Plan<'_> {
                 }
                 Some(files) => remote::find_views(&**files, &folder.path)?,
             };
-            for FoundFile { path, kind, size } in found {
+            for file in found {
+                let stat = folder.origin.far().map(|_| remote::stat_of(&file));
+                let FoundFile { path, kind, size, .. } = file;
                 let Some(DataFile::View { shard, .. }) = DataFile::parse(&path) else {
                     // Whatever a link leads to is not looked into.
                     if kind == FileKind::Link {
@@ -41,7 +44,7 @@ impl Plan<'_> {
                 match kind {
                     FileKind::File => {
                         views.bytes += size;
-                        views.planned.push(PlannedView { path, folder: number as u16 });
+                        views.planned.push(PlannedView { path, folder: number as u16, stat });
                     }
                     FileKind::Folder => views.left_out.push(format!("{path} (a directory)")),
                     FileKind::Link => views.left_out.push(format!("{path} (a symbolic link)")),
@@ -91,8 +94,11 @@ fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Resul
             if kind == FileKind::Folder && !is_index {
                 folders.push(below);
             } else {
-                let size = entry.metadata().map_or(0, |found| found.len());
-                found.push(FoundFile { path: below, kind, size });
+                let stat = entry.metadata().map(|found| FileStat::of(&found)).ok();
+                let size = stat.map_or(0, |stat| stat.length);
+                let (device, inode) = stat.map_or((0, 0), |stat| (stat.device, stat.inode));
+                let changed = stat.map_or(0, |stat| stat.changed.div_euclid(1_000_000_000));
+                found.push(FoundFile { path: below, kind, size, device, inode, changed });
             }
         }
     }

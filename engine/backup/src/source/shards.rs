@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use archive::{EntrySource, Facts, Glance, LateFacts, Opened, Seen};
+use archive::{EntrySource, Facts, FileStat, Glance, LateFacts, Opened, Seen};
 use contents::{FileProblem, SecurityTerm, ShardHeader, unusable};
 use couchfile::check::Report;
 use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::error::CouchFileError;
 use outcome::Failure;
 
-use super::{DATA, Findings, opened};
+use super::{Findings, opened};
 use crate::checking::Checking;
 use crate::drift::{self, Fate, LatestMaps};
 use crate::file::{self, Content, FileFailure};
@@ -49,13 +49,9 @@ type KnownSecurity = Option<SecurityTerm>;
 type Tried = Result<Copy, FileFailure>;
 
 impl ShardSource<'_, '_> {
-    /// The name of its entry. Shards that were split off while the backup ran come after all other shards, because names have to
-    /// ascend.
+    /// The name of its entry.
     fn name(&self) -> String {
-        match self.round {
-            None => format!("{DATA}{}", self.shard.path),
-            Some(round) => format!("{DATA}{}", couchfile::data_dir::late_path(&self.shard.path, round)),
-        }
+        super::shard_name(&self.shard.path, self.round)
     }
 
     /// The copy of one node.
@@ -132,7 +128,7 @@ impl ShardSource<'_, '_> {
         };
         let (content, passed, mtime) = match fetched {
             Fetched::Small { header, mtime } => {
-                let content = Content { header, mtime, stat: None, large: None };
+                let content = Content { header, mtime, stat: self.listed(number), large: None };
                 return Ok(self.checked(folder, shard, content, buf));
             }
             Fetched::Large { content, passed, mtime } => (content, passed, mtime),
@@ -159,8 +155,14 @@ impl ShardSource<'_, '_> {
                 Facts::Other
             }
         });
-        let opened = Opened::Stream { name, mtime, data: Box::new(content), facts };
+        let seen = self.listed(number).map(|stat| Seen { stat, memo: None });
+        let opened = Opened::Stream { name, mtime, data: Box::new(content), facts, seen };
         Ok(Ok(Copy { opened, damage: None, security: None }))
+    }
+
+    /// The stat of this node's copy when the files were listed. What has changed since makes the next backup fetch it again.
+    fn listed(&self, number: u16) -> Option<FileStat> {
+        self.shard.stat.filter(|_| self.shard.folders.first() == Some(&number))
     }
 
     /// Records the result for a shard for which a copy was found, after others that were damaged.
@@ -203,10 +205,8 @@ impl EntrySource for ShardSource<'_, '_> {
     fn glance(&self) -> Option<Glance> {
         let first = self.shard.folders.first().and_then(|number| self.folders.get(usize::from(*number)));
         // What is checked has to be read.
-        let near = first
-            .filter(|_| self.checking.is_none())
-            .and_then(|folder| folder.origin.near(&folder.path, &self.shard.path));
-        Some(super::glance(self.name(), near))
+        let first = first.filter(|_| self.checking.is_none());
+        Some(super::glance(self.name(), first, &self.shard.path, self.shard.stat))
     }
 
     fn keep(self, memo: Option<&[u8]>) {

@@ -21,10 +21,8 @@ pub(crate) struct ViewSource<'p> {
 
 impl EntrySource for ViewSource<'_> {
     fn glance(&self) -> Option<Glance> {
-        let folder =
-            self.folders.get(usize::from(self.view.folder)).filter(|folder| folder.origin.is_local());
-        let near = folder.map(|folder| folder.path.join(&self.view.path));
-        Some(super::glance(format!("{DATA}{}", self.view.path), near))
+        let folder = self.folders.get(usize::from(self.view.folder));
+        Some(super::glance(super::view_name(&self.view.path), folder, &self.view.path, self.view.stat))
     }
 
     fn keep(self, _: Option<&[u8]>) {
@@ -91,7 +89,7 @@ impl ViewSource<'_> {
     /// Its shard is read later, and cannot be read a second time to compare the index with it: an index that is ahead of its
     /// database is archived with its sequence, and a restore leaves it out, according to the manifest (`ViewFacts::unfit_for`).
     fn open_remote(self, shard: ShardName, signature: String, buf: &mut Vec<u8>) -> Result<Opened, Failure> {
-        let path = self.view.path.clone();
+        let (path, listed) = (self.view.path.clone(), self.view.stat);
         let findings = self.findings.clone();
         let node = self.folders[usize::from(self.view.folder)].name.clone();
         let fetched = match self.streams.view(self.view.folder, &path, buf) {
@@ -127,12 +125,16 @@ impl ViewSource<'_> {
         match fetched {
             Fetched::Small { header, mtime } => match facts(Ok(header)) {
                 Facts::Other => Ok(Opened::Skip),
-                facts => Ok(Opened::Small { name, mtime, facts, seen: None }),
+                facts => {
+                    let seen = listed.map(|stat| Seen { stat, memo: None });
+                    Ok(Opened::Small { name, mtime, facts, seen })
+                }
             },
             Fetched::Large { content, passed, mtime } => {
                 let facts: LateFacts =
                     Box::new(move || facts(remote::passed_view(&passed).map_err(|e| e.to_string())));
-                Ok(Opened::Stream { name, mtime, data: Box::new(content), facts })
+                let seen = listed.map(|stat| Seen { stat, memo: None });
+                Ok(Opened::Stream { name, mtime, data: Box::new(content), facts, seen })
             }
         }
     }

@@ -150,6 +150,7 @@ impl NodeFiles for LocalFiles {
                 gid: found.gid(),
                 mode: found.mode() & 0o7777,
                 inode: found.ino(),
+                changed: found.mtime(),
             });
         }
         Ok(Some(listed))

@@ -37,10 +37,29 @@ pub(super) enum Done {
 
 pub(super) struct Pipeline {
     pub(super) packs: Arc<PackWriter>,
-    pub(super) avoid: Arc<HashSet<PackName>>,
+    pub(super) rules: Rules,
     pub(super) level: i32,
     pub(super) threads: usize,
+}
+
+/// What is taken over from the old backup.
+pub(super) struct Rules {
+    /// Packs from which nothing is taken over.
+    pub(super) avoid: Arc<HashSet<PackName>>,
+    /// Whether every file is opened.
     pub(super) paranoid: bool,
+}
+
+impl Rules {
+    /// Whether a file that has this stat now is taken over from the old backup without being opened.
+    pub(super) fn may_stay(&self, old: &FileRecord, stat: Option<FileStat>) -> bool {
+        !self.paranoid && stat.is_some() && old.stat == stat && !self.avoids(old)
+    }
+
+    /// Whether a file as it was lies in packs from which nothing is taken over.
+    fn avoids(&self, old: &FileRecord) -> bool {
+        old.uses().any(|(pack, _)| self.avoid.contains(&pack))
+    }
 }
 
 /// A source and what is known of it.
@@ -210,9 +229,9 @@ impl Pipeline {
                 let new = New { name, mtime, facts, seen, base };
                 self.large(shared, new, old, LargeData::Any(Arc::from(data)), batch, buf)?;
             }
-            Opened::Stream { name, mtime, data, facts } => {
+            Opened::Stream { name, mtime, data, facts, seen } => {
                 check(&name)?;
-                let new = New { name, mtime, facts: Facts::Other, seen: None, base };
+                let new = New { name, mtime, facts: Facts::Other, seen, base };
                 self.large(shared, new, None, LargeData::Stream(Arc::from(data), facts), batch, buf)?;
             }
         }
@@ -242,7 +261,7 @@ impl Pipeline {
             return batch.small(new, old.as_ref(), buf);
         }
         let kept = match &old {
-            Some(old) => job::kept(old, &*data, &new.facts, new.seen.as_ref(), &self.avoid)?,
+            Some(old) => job::kept(old, &*data, &new.facts, new.seen.as_ref(), &self.rules.avoid)?,
             None => Vec::new(),
         };
         let job = Arc::new(LargeJob::new(new.name.clone(), data, &kept));
@@ -311,7 +330,7 @@ impl Batch<'_> {
     fn small(&mut self, mut new: New, old: Option<&FileRecord>, content: &[u8]) -> Result<()> {
         let blake3 = blake3::hash(content);
         let same = old.filter(|old| old.blake3 == blake3 && old.size == content.len() as u64);
-        if let Some(old) = same.filter(|old| !self.pipeline.avoids(old)) {
+        if let Some(old) = same.filter(|old| !self.pipeline.rules.avoids(old)) {
             let base = new.base.take();
             let file = new.record(old.size, blake3, old.at.clone());
             self.done.push(Done::New { file: Box::new(file), base, new_bytes: 0 });
@@ -392,21 +411,11 @@ impl Pipeline {
             };
             items.extend(gone.drain(..).map(Item::Gone));
             let stat = glance.as_ref().and_then(|glance| glance.stat);
-            let same = known.old.as_ref().is_some_and(|old| stat.is_some() && self.may_stay(&old.file, stat));
+            let same = known.old.as_ref().is_some_and(|old| self.rules.may_stay(&old.file, stat));
             let name = glance.map(|glance| glance.name);
             items.push(Item::Source(Box::new(Task { source, known, name, same })));
         }
         Ok(items)
-    }
-
-    /// Whether a file that has this stat now is taken over from the old backup without being opened.
-    fn may_stay(&self, old: &FileRecord, stat: Option<FileStat>) -> bool {
-        !self.paranoid && old.stat == stat && !self.avoids(old)
-    }
-
-    /// Whether a file as it was lies in packs from which nothing is taken over.
-    fn avoids(&self, old: &FileRecord) -> bool {
-        old.uses().any(|(pack, _)| self.avoid.contains(&pack))
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) const END: &str = "/dev/null";
 /// What the second call prints for each file.
 const COUNTED: &str = ".";
 /// The format of `stat -c`. The kind is a part of the mode: its name, `%F`, is in any language.
-const LINE: &str = "%s %d %u %g %f %i %n";
+const LINE: &str = "%s %d %u %g %f %i %Y %n";
 /// The format of `stat -c` for files whose names do not matter.
 const SIZE: &str = "%f %s";
 
@@ -43,15 +43,16 @@ fn kind_of(mode: u32) -> FileKind {
 
 /// An entry whose name is the path that `find` gave.
 fn entry(line: &str) -> Option<FileEntry> {
-    let mut fields = line.splitn(7, ' ');
+    let mut fields = line.splitn(8, ' ');
     let size = fields.next()?.parse().ok()?;
     let device = fields.next()?.parse().ok()?;
     let uid = fields.next()?.parse().ok()?;
     let gid = fields.next()?.parse().ok()?;
     let mode = u32::from_str_radix(fields.next()?, 16).ok()?;
     let inode = fields.next()?.parse().ok()?;
+    let changed = fields.next()?.parse().ok()?;
     let name = fields.next().filter(|path| path.starts_with('/'))?.to_owned();
-    Some(FileEntry { name, kind: kind_of(mode), size, device, uid, gid, mode: mode & !KIND, inode })
+    Some(FileEntry { name, kind: kind_of(mode), size, device, uid, gid, mode: mode & !KIND, inode, changed })
 }
 
 /// The kind of a file and its size. The end of the list is the only thing in it that is not a regular file.
@@ -196,8 +197,9 @@ impl RemoteFiles {
         let prefix = format!("{start}/");
         Ok(entries
             .into_iter()
-            .filter_map(|FileEntry { name, kind, size, .. }| {
-                Some(FoundFile { path: name.strip_prefix(&prefix)?.to_owned(), kind, size })
+            .filter_map(|FileEntry { name, kind, size, device, inode, changed, .. }| {
+                let path = name.strip_prefix(&prefix)?.to_owned();
+                Some(FoundFile { path, kind, size, device, inode, changed })
             })
             .collect())
     }
@@ -218,8 +220,8 @@ impl RemoteFiles {
 mod tests {
     use super::*;
 
-    const LISTED: &str = "4096 65024 33 33 41ed 2 /d/.\n4096 65024 33 33 41ed 3 /d/./sha red\n0 1 0 0 81a4 4 /d/./f\n\
-                          0 5 0 0 21b6 9 /dev/null\n.\n.\n.\n.\n";
+    const LISTED: &str = "4096 65024 33 33 41ed 2 7 /d/.\n4096 65024 33 33 41ed 3 7 /d/./sha red\n0 1 0 0 81a4 4 7 /d/./f\n\
+                          0 5 0 0 21b6 9 7 /dev/null\n.\n.\n.\n.\n";
 
     fn parsed(output: &str) -> Result<(Vec<FileEntry>, usize), Broken> {
         lines(output.as_bytes(), entry, |entry| entry.name == END)
@@ -227,11 +229,11 @@ mod tests {
 
     #[test]
     fn entries_and_their_kinds() {
-        let parsed = entry("4096 65024 33 34 41ed 7 /d/sha red").unwrap();
+        let parsed = entry("4096 65024 33 34 41ed 7 1795975200 /d/sha red").unwrap();
         assert_eq!((parsed.name.as_str(), parsed.kind, parsed.uid), ("/d/sha red", FileKind::Folder, 33));
-        assert_eq!((parsed.gid, parsed.inode, parsed.mode), (34, 7, 0o755));
-        assert_eq!(entry("0 1 0 0 81a4 1 /d/_dbs.couch").unwrap().kind, FileKind::File);
-        assert_eq!(entry("3 1 0 0 a1ff 1 /d/x").unwrap().kind, FileKind::Link);
+        assert_eq!((parsed.gid, parsed.inode, parsed.mode, parsed.changed), (34, 7, 0o755, 1_795_975_200));
+        assert_eq!(entry("0 1 0 0 81a4 1 7 /d/_dbs.couch").unwrap().kind, FileKind::File);
+        assert_eq!(entry("3 1 0 0 a1ff 1 7 /d/x").unwrap().kind, FileKind::Link);
         assert_eq!(entry("nonsense"), None);
         assert_eq!((size("81a4 17"), size("Hi there")), (Some((FileKind::File, 17)), None));
     }
@@ -256,7 +258,7 @@ mod tests {
             assert_eq!(parsed(&text), Err(Broken::Garbled("Welcome to db1".into())));
         }
         // A part that is missing in the middle is missing in the count.
-        let (listed, counted) = parsed(&LISTED.replace("0 1 0 0 81a4 4 /d/./f\n", "")).unwrap();
+        let (listed, counted) = parsed(&LISTED.replace("0 1 0 0 81a4 4 7 /d/./f\n", "")).unwrap();
         assert_ne!(listed.len(), counted);
     }
 }
