@@ -90,8 +90,8 @@ pub(crate) struct Backup {
 struct RepositoryFlags {
     /// Add the backup to this repository, and store only what is new since the last backup of the same nodes.
     ///
-    /// Name no ARCHIVE then. `couchcopy repo init` makes a repository. couchcopy does not open files of this machine that have not
-    /// changed, and reads only the new part of files that have grown. It reads files of other machines completely.
+    /// Name no ARCHIVE then. `couchcopy repo init` makes a repository. couchcopy does not open files that have not changed.
+    /// Of files of this machine that have grown, it reads only the new part. It reads changed files of other machines completely.
     #[arg(long, value_name = "REPO", value_parser = location(), conflicts_with_all = ["overwrite", "level", "recipient", "recipients_file"])]
     repo: Option<Location>,
 
