@@ -98,15 +98,27 @@ pub enum ReservedDestination {
 }
 
 impl ReservedDestination {
-    /// Begins a backup of these nodes, of about `expected` bytes.
-    pub fn begin(self, nodes: &[String], expected: u64, threads: usize) -> Result<NewBackup> {
+    /// Begins a backup of these nodes, of about `expected` bytes. `source` are the places of their data directories: a path on this
+    /// machine, or a machine, a colon and a path.
+    pub fn begin(
+        self,
+        nodes: &[String],
+        source: &[String],
+        expected: u64,
+        threads: usize,
+    ) -> Result<NewBackup> {
         Ok(match self {
             Self::Archive(output, level) => {
                 let options = WriterOptions { level, threads };
                 NewBackup::Archive(Box::new(ArchiveWriter::new(output.begin(expected)?, options)))
             }
             Self::Repository(repository, options) => {
-                let options = SnapshotOptions { nodes: nodes.to_vec(), threads, ..options };
+                let here = |place: &String| match place.starts_with('/') {
+                    true => format!("{}:{place}", options.host),
+                    false => place.clone(),
+                };
+                let source = source.iter().map(here).collect();
+                let options = SnapshotOptions { nodes: nodes.to_vec(), source, threads, ..options };
                 NewBackup::Repository(Box::new(SnapshotWriter::begin(&repository, options)?))
             }
         })

@@ -54,7 +54,7 @@ pub fn transfer(
     };
     let nodes = recorded.unwrap_or_else(|| summary.nodes.clone());
     let total = files.content_bytes();
-    let mut backup = reserved.begin(&nodes, total, parallel::threads(threads))?;
+    let mut backup = reserved.begin(&nodes, &[], total, parallel::threads(threads))?;
     reporter.phase_of_bytes("copying files", None, Some(total));
     let advance = |progress: Progress| reporter.advance(progress.entries, progress.content_bytes);
     // The first error ends the list; it comes out of the source in its place.

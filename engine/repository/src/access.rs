@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use store::{Directory, Keys, Place};
+use store::{Directory, Keys, Location, Place};
+
+use crate::error::RepositoryError;
 
 /// How a repository is reached.
 #[derive(Clone)]
@@ -21,8 +23,13 @@ pub struct Access {
 impl Access {
     /// Of a place that names a repository, or a backup in one; `None` if it can be neither.
     ///
-    /// Fails if it is a directory that does not exist.
+    /// Fails if it would be a directory that does not exist.
     pub fn of(place: &Place) -> outcome::Result<Option<Self>> {
+        if let Location::Path(path) = place.whole()
+            && !path.is_dir()
+        {
+            return Err(RepositoryError::NotThere { place: path.display().to_string() }.into());
+        }
         let Some(directory) = place.directory()? else { return Ok(None) };
         let keys = Arc::clone(place.keys());
         let trust = match keys.signers.as_slice() {

@@ -8,7 +8,7 @@ use encryption::Recipients;
 use crate::access::Access;
 use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
-use crate::keys::{KeySet, People, Signer};
+use crate::keys::{KeySet, People, Signer, owner};
 use crate::repository::Repository;
 
 /// Somebody who has a key of a repository.
@@ -42,8 +42,9 @@ impl Repository {
         machines.chain(keys.recipients.iter().cloned().map(person)).chain(passphrase).collect()
     }
 
-    /// Makes a key for a machine, writes it to a file, and lets it make backups. Needs the key of another machine, or a key that
-    /// opens the data.
+    /// Makes a key for a machine, writes it to a file, and lets it make backups.
+    ///
+    /// Needs a key that opens the data; if the repository is not encrypted, the key of another machine.
     pub fn add_machine(&self, name: &str, path: &Path) -> Result<()> {
         let key = HostKey::generate(self.id())?;
         let mut set = self.next_keys();
@@ -55,7 +56,7 @@ impl Repository {
         if let Some(index) = self.index_key()? {
             set.wrap_for_machines(&index)?;
         }
-        key.write(path)?;
+        key.pinned(set.public.as_ref()).write(path)?;
         let put = self.put_keys(&set);
         if put.is_err() {
             // Nobody knows it.
@@ -102,7 +103,7 @@ impl Repository {
             passphrase: recipients.has_passphrase(),
             keys: recipients.clone(),
         };
-        set.wrap(Some(&data), &index, &people)?;
+        set.wrap(&data, &index, &people)?;
         self.put_keys(&set)
     }
 
@@ -117,17 +118,10 @@ impl Repository {
     }
 
     fn put_keys(&self, set: &KeySet) -> Result<()> {
-        let host = self.host()?.signing()?;
-        // The set is only valid if a machine of the one before signed it.
-        if self.inner.keys.signer(&host.public()).is_none() {
-            let problem = "it may not sign in this repository any more".to_owned();
-            return Err(RepositoryError::HostKey {
-                path: self.host_key_path().display().to_string(),
-                problem,
-            }
-            .into());
+        if let Some(data) = self.data_key()? {
+            return set.put(self.directory(), &owner(&data)?);
         }
-        set.put(self.directory(), &host)
+        set.put(self.directory(), &self.signer()?)
     }
 
     /// The file with the key of this machine.

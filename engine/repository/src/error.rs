@@ -178,14 +178,14 @@ impl Advice for RepositoryError {
             }
             Self::Signature { .. } => {
                 "Somebody without a key of this repository may have written it. Do not restore it unless you know who wrote it; \
-                 `--signer PUBLIC-KEY` accepts one more key."
+                 with `--signer PUBLIC-KEY` the backups that this key signed are accepted, and no others."
                     .into()
             }
             Self::NoBackup { place, .. } | Self::Ambiguous { place, .. } | Self::Incomplete { place, .. } => {
                 format!("`couchcopy repo list {place}` lists all backups. Name one by its id: `{place}::ID`.")
             }
             Self::NoHostKey { place, .. } => format!(
-                "Copy the key file of a machine that has one, or give this machine a key: `couchcopy repo key add {place} --host`."
+                "Copy the key file of a machine that has one, or give this machine a key: `couchcopy repo key add {place} --host FILE`."
             ),
             Self::HostKey { .. } => "Name another file with `--host-key FILE`.".into(),
             Self::NoKey { .. } => "Name the file of the key with `--identity FILE` or `--passphrase-file FILE`.".into(),

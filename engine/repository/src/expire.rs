@@ -8,6 +8,9 @@ use crate::names::SnapshotName;
 use crate::policy::{Candidate, Policy, Reasons};
 use crate::repository::Repository;
 
+/// The nodes of a backup, and where their data directories are.
+type Source = (Vec<String>, Vec<String>);
+
 /// What a policy says of all backups.
 pub struct Expired {
     /// Those that are kept, with the reasons.
@@ -19,10 +22,10 @@ pub struct Expired {
 }
 
 impl Repository {
-    /// Throws backups away by rule, for each set of nodes on its own. Backups that cannot be read stay.
+    /// Throws backups away by rule, for each source (nodes and places of their data directories) on its own. Backups that cannot be read stay.
     pub fn expire(&self, policy: &Policy, dry_run: bool) -> Result<Expired> {
         let names = self.snapshot_names()?;
-        let mut groups: Vec<(Vec<String>, Vec<(SnapshotName, Candidate)>)> = Vec::new();
+        let mut groups: Vec<(Source, Vec<(SnapshotName, Candidate)>)> = Vec::new();
         let mut expired = Expired { kept: Vec::new(), removed: Vec::new(), refused: Vec::new() };
         for (name, snapshot) in self.snapshots(&names) {
             let Ok(snapshot) = snapshot else {
@@ -30,9 +33,10 @@ impl Repository {
                 continue;
             };
             let candidate = Candidate { second: name.second(), complete: snapshot.complete };
-            match groups.iter_mut().find(|(nodes, _)| *nodes == snapshot.nodes) {
+            let source = (snapshot.nodes, snapshot.source);
+            match groups.iter_mut().find(|(other, _)| *other == source) {
                 Some((_, backups)) => backups.push((name, candidate)),
-                None => groups.push((snapshot.nodes, vec![(name, candidate)])),
+                None => groups.push((source, vec![(name, candidate)])),
             }
         }
         for (_, backups) in groups {
@@ -61,5 +65,15 @@ impl Repository {
             }
         }
         Ok(expired)
+    }
+
+    /// Deletes one backup, whether it can be read or not. Its data goes with the next prune.
+    pub fn delete_snapshot(&self, id: &str) -> Result<SnapshotName> {
+        let name = self.named(id)?;
+        let refused = self.directory().delete(&[name.key()])?;
+        match refused.into_iter().next() {
+            Some((_, error)) => Err(error.into()),
+            None => Ok(name),
+        }
     }
 }

@@ -11,6 +11,7 @@ use outcome::Failure;
 use zeroize::Zeroizing;
 
 use crate::error::{RepositoryError, Result};
+use crate::keys::PublicKeys;
 use crate::names::random;
 use crate::signed::SigningKey;
 
@@ -20,6 +21,8 @@ pub struct HostKey {
     pub(crate) repository: String,
     seed: Zeroizing<[u8; 32]>,
     pub(crate) pair: KeyPair,
+    /// The keys of the repository, so that nobody who can write to the store puts others in their place: *data*, *index*, *owner*.
+    pub(crate) pinned: Option<[String; 3]>,
 }
 
 impl HostKey {
@@ -29,7 +32,19 @@ impl HostKey {
             repository: repository.to_owned(),
             seed: Zeroizing::new(random()?),
             pair: KeyPair::generate(),
+            pinned: None,
         })
+    }
+
+    /// The same key with the keys of the repository, if it is encrypted.
+    pub(crate) fn pinned(self, keys: Option<&PublicKeys>) -> Self {
+        let pinned = keys.map(|keys| [keys.data.clone(), keys.index.clone(), keys.owner.clone()]);
+        Self { pinned, ..self }
+    }
+
+    /// Whether the keys of the repository are those that are pinned.
+    pub(crate) fn agrees_with(&self, keys: Option<&PublicKeys>) -> bool {
+        self.pinned == keys.map(|keys| [keys.data.clone(), keys.index.clone(), keys.owner.clone()])
     }
 
     /// Where the key for a repository is if nothing else is said: below `$XDG_CONFIG_HOME/couchcopy`.
@@ -75,7 +90,11 @@ impl HostKey {
         hex::decode_to_slice(digits.as_bytes(), &mut *seed)
             .map_err(|_| wrong("its signing key is malformed".into()))?;
         let pair = KeyPair::from_secret(&Zeroizing::new(word("index")?), &path.display().to_string())?;
-        Ok(Some(Self { repository: word("repository")?, seed, pair }))
+        let pinned = match word("data") {
+            Ok(data) => Some([data, word("index-public")?, word("owner")?]),
+            Err(_) => None,
+        };
+        Ok(Some(Self { repository: word("repository")?, seed, pair, pinned }))
     }
 
     /// Writes it to a new file that only its owner may read. Durable.
@@ -100,6 +119,9 @@ impl HostKey {
             *Zeroizing::new(hex::encode(*self.seed)),
             *self.pair.secret(),
         );
+        if let Some([data, index, owner]) = &self.pinned {
+            let _ = write!(text, "data {data}\nindex-public {index}\nowner {owner}\n");
+        }
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -125,10 +147,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b.key");
         assert!(HostKey::read(&path).unwrap().is_none());
-        let key = HostKey::generate("00ff").unwrap();
+        let keys = PublicKeys { data: "d".into(), index: "i".into(), owner: "o".into() };
+        let key = HostKey::generate("00ff").unwrap().pinned(Some(&keys));
         key.write(&path).unwrap();
         let read = HostKey::read(&path).unwrap().unwrap();
         assert_eq!(read.repository, "00ff");
+        assert!(read.agrees_with(Some(&keys)) && !read.agrees_with(None));
         assert_eq!(read.signing().unwrap().public(), key.signing().unwrap().public());
         assert_eq!(read.pair.public(), key.pair.public());
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);

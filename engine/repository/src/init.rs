@@ -9,7 +9,7 @@ use crate::access::Access;
 use crate::cache::Cache;
 use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
-use crate::keys::{KeySet, People, PublicKeys, Signer};
+use crate::keys::{KeySet, People, PublicKeys, Signer, owner};
 use crate::names::{CONFIG, random};
 use crate::repository::{Config, FORMAT, Repository};
 
@@ -57,6 +57,7 @@ pub fn init(options: &Init) -> Result<Made> {
     let key = HostKey::generate(&id)?;
     let path = access.host_key.clone().unwrap_or_else(|| HostKey::usual_path(&id));
     let signing = key.signing()?;
+    let mut first = key.signing()?;
     let is_encrypted = !recipients.is_empty();
     let signer = Signer {
         name: host.clone(),
@@ -73,20 +74,24 @@ pub fn init(options: &Init) -> Result<Made> {
         passphrase: false,
         data_key: Vec::new(),
         index_key: Vec::new(),
+        machine_key: None,
     };
     if is_encrypted {
         let (data, index) = (KeyPair::generate(), KeyPair::generate());
-        set.public = Some(PublicKeys { data: data.public(), index: index.public() });
+        set.public =
+            Some(PublicKeys { data: data.public(), index: index.public(), owner: owner(&data)?.public() });
         let people = People {
             recipients: recipient_texts.clone(),
             passphrase: recipients.has_passphrase(),
             keys: recipients.clone(),
         };
-        set.wrap(Some(&data), &index, &people)?;
+        set.wrap(&data, &index, &people)?;
+        set.wrap_for_machines(&index)?;
+        first = owner(&data)?;
     }
     // The key first: without it, nobody could add to the repository.
-    key.write(&path)?;
-    set.put(directory, &signing)?;
+    key.pinned(set.public.as_ref()).write(&path)?;
+    set.put(directory, &first)?;
     let cipher = is_encrypted.then(|| "age".to_owned());
     let config = Config { format: FORMAT, id, created, codec: "zstd".into(), cipher };
     let text =

@@ -1,9 +1,12 @@
 //! The keys of a repository: who may sign, and who can open what.
 //!
-//! Every change is a new object with the next number, signed by a key of the one before. The repository has two key pairs of its
-//! own: *index* for snapshots and manifests, *data* for packs. Their secret halves stand in the key set, encrypted for people
-//! (both) and for machines that make backups (index only). So people and machines come and go without anything else being
-//! written again.
+//! Every change is a new object with the next number. The repository has two key pairs of its own, which never change: *index* for
+//! snapshots and manifests, *data* for packs. Their secret halves stand in the key set, encrypted for people (both) and for machines
+//! that make backups (index only). So people and machines come and go without anything else being written again.
+//!
+//! A key set is signed by the *owner*, a key that follows from the secret half of *data*: whoever can read the data can change the
+//! keys, and a machine that makes backups cannot. A repository that is not encrypted has no owner: there a machine of the key set
+//! before signs.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -59,6 +62,9 @@ pub(crate) struct KeySet {
     /// The secret half of *index*: files of age in base64, any of which will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) index_key: Vec<String>,
+    /// The same for the machines: a file of age in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) machine_key: Option<String>,
 }
 
 /// The public halves of the repository's own key pairs.
@@ -66,6 +72,17 @@ pub(crate) struct KeySet {
 pub(crate) struct PublicKeys {
     pub(crate) data: String,
     pub(crate) index: String,
+    /// Ed25519, 64 hexadecimal digits: signs key sets.
+    pub(crate) owner: String,
+}
+
+/// What the owner's key is derived for (BLAKE3's key derivation).
+const OWNER: &str = "couchcopy repository 1: key of the owner";
+
+/// The owner's key: it follows from the secret half of *data*.
+pub(crate) fn owner(data: &KeyPair) -> Result<SigningKey> {
+    let seed = zeroize::Zeroizing::new(blake3::derive_key(OWNER, data.secret().as_bytes()));
+    SigningKey::from_seed(&seed)
 }
 
 /// For whom the secret halves are encrypted, besides machines.
@@ -80,33 +97,44 @@ impl KeySet {
         format!("{KEYS}/{number:08}")
     }
 
-    /// Encrypts the secret halves for people and machines.
-    pub(crate) fn wrap(&mut self, data: Option<&KeyPair>, index: &KeyPair, people: &People) -> Result<()> {
-        let seal = |name, to: &Recipients, pair: &KeyPair| -> Result<String> {
-            Ok(STANDARD.encode(to.seal(name, pair.secret().as_bytes())?))
+    /// Encrypts the secret halves for people. A passphrase that opened them before still does.
+    pub(crate) fn wrap(&mut self, data: &KeyPair, index: &KeyPair, people: &People) -> Result<()> {
+        let seal = |pair: &KeyPair| -> Result<String> {
+            Ok(STANDARD.encode(people.keys.seal("a key of the repository", pair.secret().as_bytes())?))
         };
-        let machines: Vec<String> = self.signers.iter().filter_map(|signer| signer.index.clone()).collect();
+        // A file of age is for a passphrase or for keys: that for the passphrase comes first.
+        let kept = usize::from(self.passphrase && !people.passphrase);
         self.recipients.clone_from(&people.recipients);
-        self.passphrase = people.passphrase;
-        self.index_key = vec![seal("the index key", &people.keys, index)?];
+        self.passphrase |= people.passphrase;
+        self.index_key.truncate(kept);
+        self.index_key.push(seal(index)?);
+        self.data_key.truncate(kept);
+        self.data_key.push(seal(data)?);
+        Ok(())
+    }
+
+    /// Encrypts the secret half of *index* for the machines.
+    pub(crate) fn wrap_for_machines(&mut self, index: &KeyPair) -> Result<()> {
+        let machines: Vec<String> = self.signers.iter().filter_map(|signer| signer.index.clone()).collect();
+        self.machine_key = None;
         if !machines.is_empty() {
-            self.index_key.push(seal("the index key", &Recipients::gather(&machines, &[], None)?, index)?);
-        }
-        if let Some(data) = data {
-            self.data_key = vec![seal("the data key", &people.keys, data)?];
+            let to = Recipients::gather(&machines, &[], None)?;
+            self.machine_key = Some(STANDARD.encode(to.seal("the index key", index.secret().as_bytes())?));
         }
         Ok(())
     }
 
-    /// Encrypts the secret half of *index* for the machines alone, next to what there is for people.
-    pub(crate) fn wrap_for_machines(&mut self, index: &KeyPair) -> Result<()> {
-        let machines: Vec<String> = self.signers.iter().filter_map(|signer| signer.index.clone()).collect();
-        self.index_key.truncate(1);
-        if !machines.is_empty() {
-            let to = Recipients::gather(&machines, &[], None)?;
-            self.index_key.push(STANDARD.encode(to.seal("the index key", index.secret().as_bytes())?));
+    /// Everything that opens *index*.
+    pub(crate) fn index_keys(&self) -> Vec<String> {
+        self.machine_key.iter().chain(&self.index_key).cloned().collect()
+    }
+
+    /// Whether this key may sign the key set that comes after this one.
+    fn may_be_changed_by(&self, public: &str) -> bool {
+        match &self.public {
+            Some(keys) => keys.owner == public,
+            None => self.signer(public).is_some(),
         }
-        Ok(())
     }
 
     /// Opens a secret half with one of these keys; `None` if none opens it.
@@ -147,7 +175,7 @@ impl KeySet {
         Ok(directory.put_once(&Self::key(self.number), signed::sign(KIND, self, key)?)?)
     }
 
-    /// The newest key set of a repository. Every one must be signed by a signer of the one before.
+    /// The newest key set of a repository. Each must be signed by whom the one before permits it.
     pub(crate) fn newest(directory: &Directory, cache: &Cache, repository: &str) -> Result<Self> {
         let mut newest: Option<Self> = None;
         for number in 0..MOST_SETS {
@@ -168,8 +196,13 @@ impl KeySet {
                 )
                 .into());
             }
-            let is_known = newest.as_ref().unwrap_or(&set).signer(&signed.signer).is_some();
-            if !is_known {
+            let before = newest.as_ref().unwrap_or(&set);
+            if before.public != set.public {
+                let problem =
+                    "it has other keys of the repository than the one before: these never change".to_owned();
+                return Err(RepositoryError::Signature { object, problem }.into());
+            }
+            if !before.may_be_changed_by(&signed.signer) {
                 let problem = format!("{} signed it, which may not sign in this repository", signed.signer);
                 return Err(RepositoryError::Signature { object, problem }.into());
             }

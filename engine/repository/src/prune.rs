@@ -66,6 +66,8 @@ pub struct Pruned {
     pub deleted_bytes: u64,
     /// Objects that the store did not delete, and why: under an object lock they stay for some time.
     pub refused: Vec<(String, StoreError)>,
+    /// Backups that may be under way: what is younger than they are is not marked.
+    pub under_way: u64,
     /// Backups that cannot be read. While there are any, nothing is marked or deleted.
     pub unreadable: Vec<String>,
 }
@@ -90,8 +92,9 @@ impl Repository {
         let there = self.data_objects()?;
         let Some(needed) = self.needed(&mut pruned)? else { return Ok(pruned) };
         let now = newest(&there, &marks);
-        let intents = self.directory().list(INTENTS)?;
-        let young = if options.grace == 0 { i64::MAX } else { youngest_allowed(&intents, now) };
+        let (over, intents) = self.intents(now)?;
+        pruned.under_way = intents.len() as u64;
+        let young = if options.grace == 0 { i64::MAX } else { youngest_allowed(&intents) };
         let mut in_marks: HashSet<&str> = HashSet::new();
         let mut ripe: Vec<String> = Vec::new();
         let mut inherited: HashSet<String> = HashSet::new();
@@ -142,8 +145,7 @@ impl Repository {
             self.put_signed(KIND, &timed_key(MARKS)?, &mark)?;
         }
         if self.delete_ripe(ripe, &inherited, &there, &mut pruned)? {
-            let old = |intent: &&Object| now.saturating_sub(intent.modified) >= INTENT;
-            done.extend(intents.iter().filter(old).map(|intent| intent.key.clone()));
+            done.extend(over);
             pruned.refused.extend(self.directory().delete(&done)?);
         }
         Ok(pruned)
@@ -181,6 +183,27 @@ impl Repository {
             }
         }
         Ok(true)
+    }
+
+    /// The notes of backups that are over, by key, and of those that may be under way.
+    fn intents(&self, now: i64) -> Result<(Vec<String>, Vec<Object>)> {
+        let (mut over, mut under_way) = (Vec::new(), Vec::new());
+        let committed: HashSet<String> = self.snapshot_names()?.iter().map(ToString::to_string).collect();
+        for intent in self.directory().list(INTENTS)? {
+            let is_old = now.saturating_sub(intent.modified) >= INTENT;
+            // A machine that may not delete leaves its note.
+            let is_committed = || -> Result<bool> {
+                let name = self.get_signed::<String>("intent", &intent.key)?;
+                Ok(name.is_none_or(|(name, _)| committed.contains(&name)))
+            };
+            // One that cannot be read may be under way.
+            if is_old || is_committed().unwrap_or(false) {
+                over.push(intent.key);
+            } else {
+                under_way.push(intent);
+            }
+        }
+        Ok((over, under_way))
     }
 
     /// Packs and manifests that are there.
@@ -233,10 +256,9 @@ fn newest(there: &HashMap<String, Object>, marks: &[(Object, Mark)]) -> i64 {
 }
 
 /// Objects that are younger than this may belong to a backup that is being made, in seconds since 1970.
-fn youngest_allowed(intents: &[Object], now: i64) -> i64 {
-    let begun = intents.iter().map(|intent| intent.modified);
+fn youngest_allowed(intents: &[Object]) -> i64 {
     // An hour more, as a store's times may come from several machines.
-    let oldest = begun.filter(|begun| now.saturating_sub(*begun) < INTENT).min();
+    let oldest = intents.iter().map(|intent| intent.modified).min();
     oldest.map_or(i64::MAX, |oldest| oldest - 3600)
 }
 

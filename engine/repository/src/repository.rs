@@ -13,7 +13,7 @@ use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
 use crate::keys::KeySet;
 use crate::names::{CONFIG, SNAPSHOTS, SnapshotName};
-use crate::signed;
+use crate::signed::{self, SigningKey};
 use crate::snapshot::Snapshot;
 
 /// The newest format that this version reads, and the one that it writes.
@@ -98,6 +98,13 @@ impl Repository {
                 format!("it is for the repository {}, and {} is {}", host.repository, place(), config.id);
             return Err(RepositoryError::HostKey { path: path.display().to_string(), problem }.into());
         }
+        if host.as_ref().is_some_and(|host| !host.agrees_with(keys.public.as_ref())) {
+            let problem = format!(
+                "the keys of the repository are not those that {} records: somebody may have replaced them",
+                path.display(),
+            );
+            return Err(RepositoryError::Signature { object: place(), problem }.into());
+        }
         let (index, data) = (OnceLock::new(), OnceLock::new());
         Ok(Self { inner: Arc::new(Inner { access, config, keys, host, cache, index, data }) })
     }
@@ -130,10 +137,25 @@ impl Repository {
         })?)
     }
 
+    /// What this machine signs with, if the repository accepts it.
+    pub(crate) fn signer(&self) -> Result<SigningKey> {
+        let signing = self.host()?.signing()?;
+        if self.inner.keys.signer(&signing.public()).is_none() {
+            let problem =
+                "the repository does not accept it any more, see `couchcopy repo key list`".to_owned();
+            return Err(RepositoryError::HostKey {
+                path: self.host_key_path().display().to_string(),
+                problem,
+            }
+            .into());
+        }
+        Ok(signing)
+    }
+
     /// The identity that opens snapshots and manifests; `None` if they are not encrypted.
     pub(crate) fn index_key(&self) -> Result<Option<Arc<KeyPair>>> {
         let host = self.inner.host.as_ref().map(|host| host.pair.identity());
-        self.secret(&self.inner.index, &self.inner.keys.index_key, host.as_ref(), "its index")
+        self.secret(&self.inner.index, &self.inner.keys.index_keys(), host.as_ref(), "its index")
     }
 
     /// The identity that opens packs; `None` if they are not encrypted.
@@ -191,7 +213,7 @@ impl Repository {
 
     /// Writes a signed object of the index.
     pub(crate) fn put_signed(&self, kind: &str, key: &str, payload: &impl Serialize) -> Result<()> {
-        let text = signed::sign(kind, payload, &self.host()?.signing()?)?;
+        let text = signed::sign(kind, payload, &self.signer()?)?;
         let sealed = self.seal_index(&self.directory().name_of(key), text)?;
         Ok(self.directory().put_once(key, sealed)?)
     }

@@ -76,24 +76,31 @@ impl std::fmt::Display for Selector {
 }
 
 impl Repository {
+    /// The name of the only backup whose name, or the random part of it, begins like this.
+    pub(crate) fn named(&self, id: &str) -> Result<SnapshotName> {
+        let mut names = self.snapshot_names()?;
+        names.retain(|name| name.to_string().starts_with(id) || name.random().starts_with(id));
+        let (place, wanted) = (self.name(), id.to_owned());
+        match names[..] {
+            [name] => Ok(name),
+            [] => Err(RepositoryError::NoBackup { place, wanted }.into()),
+            [first, second, ..] => {
+                Err(RepositoryError::Ambiguous { place, wanted, found: format!("{first}, {second}") }.into())
+            }
+        }
+    }
+
     /// The backup that is meant.
     pub fn select(&self, selector: &Selector) -> Result<(SnapshotName, Snapshot)> {
-        let mut names = self.snapshot_names()?;
         let (place, wanted) = (self.name(), selector.to_string());
         if let Selector::Id(id) = selector {
-            names.retain(|name| name.to_string().starts_with(id) || name.random().starts_with(id));
-            return match names[..] {
-                [name] => match self.snapshot(name)? {
-                    Some(snapshot) => Ok((name, snapshot)),
-                    None => Err(RepositoryError::NoBackup { place, wanted }.into()),
-                },
-                [] => Err(RepositoryError::NoBackup { place, wanted }.into()),
-                [first, second, ..] => {
-                    Err(RepositoryError::Ambiguous { place, wanted, found: format!("{first}, {second}") }
-                        .into())
-                }
+            let name = self.named(id)?;
+            return match self.snapshot(name)? {
+                Some(snapshot) => Ok((name, snapshot)),
+                None => Err(RepositoryError::NoBackup { place, wanted }.into()),
             };
         }
+        let mut names = self.snapshot_names()?;
         if let Selector::NotAfter(second) = selector {
             names.retain(|name| name.second() <= *second);
         }

@@ -23,6 +23,10 @@ pub struct Snapshot {
     pub host: String,
     /// Names of the nodes saved.
     pub nodes: Vec<String>,
+    /// Where the data directories of the nodes are: the machine, a colon and the path of each. Two installations may have nodes of the
+    /// same names. Nothing if that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<String>,
     /// Databases saved.
     pub databases: u64,
     /// Documents that exist, if they were counted.

@@ -27,8 +27,10 @@ use pipeline::{Done, Pipeline, Rules};
 /// How a backup is added.
 #[derive(Debug, Clone)]
 pub struct SnapshotOptions {
-    /// Names of the nodes that are saved. It builds on the newest backup of the same nodes.
+    /// Names of the nodes that are saved. It builds on the newest backup of the same nodes and places.
     pub nodes: Vec<String>,
+    /// Where their data directories are; see [`Snapshot::source`].
+    pub source: Vec<String>,
     /// The machine that makes the backup.
     pub host: String,
     /// Threads that read and compress; 0: the number of cores.
@@ -48,6 +50,7 @@ impl SnapshotOptions {
     pub fn new(nodes: Vec<String>) -> Self {
         Self {
             nodes,
+            source: Vec::new(),
             host: String::new(),
             threads: 0,
             level: crate::piece::LEVEL,
@@ -109,15 +112,16 @@ impl SnapshotWriter {
     pub fn begin(repository: &Repository, mut options: SnapshotOptions) -> Result<Self> {
         // The order in which somebody names them says nothing.
         options.nodes.sort_unstable();
+        options.source.sort_unstable();
         let begun = options.made.unwrap_or_else(jiff::Timestamp::now);
         let name = SnapshotName::new(begun)?;
         // Without it, nothing could be committed in the end.
-        repository.host()?;
+        repository.signer()?;
         let intent = timed_key(INTENTS)?;
         repository.put_signed("intent", &intent, &name.to_string())?;
         // Not on what is gone, although a backup needs it, nor on what may be deleted soon.
         let (there, marked) = (data_keys(repository)?, marked_objects(repository)?);
-        let (parent, manifest) = newest_of(repository, &options.nodes, &there)?.unzip();
+        let (parent, manifest) = newest_of(repository, &options, &there)?.unzip();
         let known = manifest.as_ref().map(|manifest| manifest.packs().clone()).unwrap_or_default();
         let is_avoided = |pack: &PackInfo| {
             let key = pack.name.key();
@@ -303,6 +307,7 @@ impl SnapshotWriter {
             committed: jiff::Timestamp::now().to_string(),
             host: self.options.host.clone(),
             nodes: self.options.nodes.clone(),
+            source: self.options.source.clone(),
             databases: finish.databases,
             documents: finish.documents,
             complete: finish.complete,
@@ -380,13 +385,15 @@ pub struct Finish {
 /// The newest backup of the same nodes that can be read, with its manifest.
 fn newest_of(
     repository: &Repository,
-    nodes: &[String],
+    options: &SnapshotOptions,
     there: &HashSet<String>,
 ) -> Result<Option<(Snapshot, Manifest)>> {
     for name in repository.snapshot_names()?.into_iter().rev() {
         let opened = repository.snapshot(name).and_then(|snapshot| {
             let fits = |snapshot: &Snapshot| {
-                snapshot.nodes == nodes && snapshot.parts().all(|part| there.contains(&part.key))
+                snapshot.nodes == options.nodes
+                    && snapshot.source == options.source
+                    && snapshot.parts().all(|part| there.contains(&part.key))
             };
             let Some(snapshot) = snapshot.filter(fits) else { return Ok(None) };
             let manifest = Manifest::open(repository, &snapshot)?;

@@ -1,5 +1,6 @@
 //! Requests to one bucket.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -227,21 +228,31 @@ impl Bucket {
             let asked: BoxStream<'static, object_store::Result<Path>> =
                 futures_util::stream::iter(paths.into_iter().map(Ok)).boxed();
             let mut answers = self.inner.client.objects.delete_stream(asked);
-            let mut refused = Vec::new();
-            let mut number = 0;
+            let mut said_of = Vec::new();
             while let Some(answer) = answers.next().await {
-                let key = keys.get(number).cloned().unwrap_or_default();
-                number += 1;
-                match answer.map_err(|error| said(&error)) {
-                    Ok(_) | Err(Said::NoObject) => {}
-                    Err(said) => {
-                        let error = self.error(&key, "delete it", said);
-                        refused.push((key, error));
-                    }
-                }
+                said_of.push(answer.map_err(|error| said(&error)));
             }
-            refused
+            self.refused(keys, said_of)
         }))
+    }
+
+    /// The objects that were not deleted, with the reasons. There is an answer for each object in turn, unless the store has refused
+    /// a request for many objects: that is one answer.
+    fn refused(&self, keys: &[String], answers: Vec<Result<Path, Said>>) -> Vec<(String, StoreError)> {
+        let refused = |key: &String, said: &Said| (key.clone(), self.error(key, "delete it", said.clone()));
+        if answers.len() == keys.len() {
+            let each = keys.iter().zip(&answers);
+            return each
+                .filter_map(|(key, answer)| match answer {
+                    Ok(_) | Err(Said::NoObject) => None,
+                    Err(said) => Some(refused(key, said)),
+                })
+                .collect();
+        }
+        let missing = Said::Other("the store did not report that it is deleted".to_owned());
+        let said = answers.iter().find_map(|answer| answer.as_ref().err()).unwrap_or(&missing);
+        let deleted: HashSet<&str> = answers.iter().flatten().map(AsRef::as_ref).collect();
+        keys.iter().filter(|key| !deleted.contains(key.as_str())).map(|key| refused(key, said)).collect()
     }
 
     /// Waits for an answer on this thread.

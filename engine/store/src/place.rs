@@ -149,6 +149,14 @@ impl Place {
         })
     }
 
+    /// Where it is, or what it is a part of.
+    pub fn whole(&self) -> &Location {
+        match &self.location {
+            Location::Member(whole, _) => whole,
+            location => location,
+        }
+    }
+
     /// The name of the part, if a part of something is named.
     pub fn member(&self) -> Option<&str> {
         match &self.location {

@@ -6,6 +6,7 @@ use outcome::Result;
 
 use super::opened::Opened;
 use super::saving::Begun;
+use crate::folder::NodeFolder;
 use crate::leftovers::Leftovers;
 use crate::plan::Plan;
 use crate::source::Findings;
@@ -33,7 +34,15 @@ impl<'o> Planned<'o> {
         // Files of other machines may grow for hours until they are here: the parts of an upload then had better grow, too.
         let is_local = folders.iter().all(|folder| folder.origin.is_local());
         let expected = self.shard_bytes.filter(|_| is_local).unwrap_or_default();
-        let mut writer = output.begin(&metadata.backup.source.nodes_names, expected, *threads)?;
+        let place = |folder: &NodeFolder| match folder.origin.is_local() {
+            true => std::path::absolute(&folder.path)
+                .unwrap_or_else(|_| folder.path.clone())
+                .display()
+                .to_string(),
+            false => folder.display_name(),
+        };
+        let places: Vec<String> = folders.iter().map(place).collect();
+        let mut writer = output.begin(&metadata.backup.source.nodes_names, &places, expected, *threads)?;
         let now = jiff::Timestamp::now().as_second().unsigned_abs();
         writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;
         for file in &config.files {

@@ -1,6 +1,7 @@
 //! `couchcopy repo`: many backups in one place.
 
 mod check;
+mod delete;
 mod expire;
 mod init;
 mod key;
@@ -44,6 +45,7 @@ enum Action {
     Init(init::Init),
     List(list::List),
     Expire(expire::Expire),
+    Delete(delete::Delete),
     Prune(prune::Prune),
     Check(check::Check),
     Copy(transfer::Copy),
@@ -58,6 +60,7 @@ impl Repo {
             Action::Init(action) => action.run(session),
             Action::List(action) => action.run(session),
             Action::Expire(action) => action.run(session),
+            Action::Delete(action) => action.run(session),
             Action::Prune(action) => action.run(session),
             Action::Check(action) => action.run(session),
             Action::Copy(action) => action.run(session),

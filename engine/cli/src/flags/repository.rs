@@ -16,6 +16,10 @@ pub(crate) fn access(session: &Session, location: &Location) -> Result<Access> {
     if matches!(location, Location::Standard | Location::Member(..)) {
         return Err(not_a_place(location));
     }
+    if matches!(location, Location::Path(_)) {
+        // Like archives, the files of a repository are for their owner alone.
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     Access::of(&session.place(location)?)?.ok_or_else(|| not_a_place(location))
 }
 

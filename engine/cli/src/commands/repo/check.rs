@@ -76,7 +76,7 @@ fn text(checked: &Checked) -> String {
         bytes(checked.unneeded_bytes)
     );
     for finding in &checked.findings {
-        let _ = writeln!(text, "DAMAGED: {}", finding.problem);
+        let _ = writeln!(text, "PROBLEM: {}", finding.problem);
         let _ = writeln!(text, "  object: {}", finding.object);
         let _ = writeln!(text, "  backups: {}", finding.backups.join(", "));
     }

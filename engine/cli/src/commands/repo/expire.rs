@@ -12,6 +12,7 @@ use crate::exit::Outcome;
 use crate::flags::repository::{open, seconds};
 use crate::flags::store::location;
 use crate::session::Session;
+use crate::text::sizes::count;
 
 /// Delete old backups by rule.
 #[derive(Debug, Args)]
@@ -153,7 +154,12 @@ fn text(result: &Result_) -> String {
         }
     }
     let verb = if result.dry_run { "would be removed" } else { "removed" };
-    let _ = writeln!(text, "{} backups kept, {} {verb}", result.kept.len(), result.removed.len());
+    let _ = writeln!(
+        text,
+        "{} kept, {} {verb}",
+        count(result.kept.len() as u64, "backup", "backups"),
+        result.removed.len()
+    );
     for refused in &result.refused {
         let _ = writeln!(text, "NOT REMOVED: {}: {}", refused.object, refused.problem);
     }

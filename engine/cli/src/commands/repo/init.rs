@@ -1,5 +1,7 @@
 //! `couchcopy repo init`.
 
+use std::os::unix::fs::DirBuilderExt as _;
+
 use clap::Args;
 use outcome::{Failure, Result};
 use repository::{Init as Options, init};
@@ -46,7 +48,11 @@ impl Init {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
         if let Location::Path(path) = &self.repository {
-            std::fs::create_dir_all(path).map_err(|error| Failure::io("create", path, error))?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .map_err(|error| Failure::io("create", path, error))?;
         }
         let keys = session.keys(&self.recipients)?;
         let repository::Made { repository, host_key, refuses_to_replace } = init(&Options {

@@ -12,7 +12,7 @@ use crate::exit::Outcome;
 use crate::flags::repository::open;
 use crate::flags::store::location;
 use crate::session::Session;
-use crate::text::sizes::bytes;
+use crate::text::sizes::{bytes, count};
 
 /// List the backups in a repository.
 #[derive(Debug, Args)]
@@ -79,7 +79,12 @@ impl List {
 fn text(listing: &Listing) -> String {
     let mut text = String::new();
     let encrypted = if listing.encrypted { "encrypted" } else { "not encrypted" };
-    let _ = writeln!(text, "{}: {encrypted}, {} backups", listing.repository, listing.backups.len());
+    let _ = writeln!(
+        text,
+        "{}: {encrypted}, {}",
+        listing.repository,
+        count(listing.backups.len() as u64, "backup", "backups")
+    );
     if listing.backups.is_empty() {
         return text;
     }

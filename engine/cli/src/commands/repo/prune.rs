@@ -13,7 +13,7 @@ use crate::exit::Outcome;
 use crate::flags::repository::{open, seconds};
 use crate::flags::store::location;
 use crate::session::Session;
-use crate::text::sizes::bytes;
+use crate::text::sizes::{bytes, count};
 
 /// Free the space of what no backup needs any more.
 #[derive(Debug, Args)]
@@ -47,6 +47,7 @@ struct Done {
     waiting: u64,
     deleted: u64,
     deleted_bytes: u64,
+    under_way: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<Refused>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,6 +68,7 @@ impl Prune {
             waiting: pruned.waiting,
             deleted: pruned.deleted,
             deleted_bytes: pruned.deleted_bytes,
+            under_way: pruned.under_way,
             refused: pruned
                 .refused
                 .into_iter()
@@ -87,7 +89,7 @@ impl Prune {
 fn text(done: &Done) -> String {
     let mut text = String::new();
     if !done.unreadable.is_empty() {
-        text.push_str("NOTHING DELETED: what unreadable backups need is not known\n");
+        text.push_str("NOTHING DELETED: what unreadable backups need is not known. Delete those that are of no use: couchcopy repo delete REPO::ID\n");
         for unreadable in &done.unreadable {
             let _ = writeln!(text, "  {unreadable}");
         }
@@ -105,6 +107,10 @@ fn text(done: &Done) -> String {
         bytes(done.marked_bytes),
         done.waiting
     );
+    if done.under_way > 0 {
+        let backups = count(done.under_way, "backup", "backups");
+        let _ = writeln!(text, "{backups} may be under way: younger objects are not marked");
+    }
     if !done.refused.is_empty() {
         let _ = writeln!(text, "NOT DELETED, the store refused it: {} objects", done.refused.len());
         for refused in done.refused.iter().take(3) {
