@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStoreExt as _, PutMode, PutOptions};
 use tokio::runtime::Runtime;
@@ -22,6 +22,9 @@ use crate::settings::Settings;
 /// How often an answer whose body was cut is asked for again.
 const CUT_RETRIES: u32 = 6;
 const CUT_BACKOFF: Duration = Duration::from_millis(100);
+/// The client repeats a request to a store that does not answer for longer than this. What fails earlier, it does not repeat: an
+/// answer that reports an error, and whose body was cut.
+const NOT_REPEATED: Duration = Duration::from_secs(1);
 
 /// The result of a request.
 type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -153,7 +156,7 @@ impl Bucket {
             let mut attempt = 0;
             loop {
                 self.wait(1, 0).await;
-                let answer = self.inner.client.objects.get(&path).await.map_err(|error| said(&error))?;
+                let answer = repeated(async || self.inner.client.objects.get(&path).await).await?;
                 let size = answer.meta.size;
                 if size > limit {
                     return Err(Said::Other(format!(
@@ -209,12 +212,11 @@ impl Bucket {
         self.run(async {
             self.wait(1, 0).await;
             let path = path(prefix)?;
-            let mut found = self.inner.client.objects.list(Some(&path));
-            let mut objects = Vec::new();
-            while let Some(meta) = found.next().await {
-                objects.push(Object::from(meta.map_err(|error| said(&error))?));
-            }
-            Ok(objects)
+            repeated(async || {
+                let found = self.inner.client.objects.list(Some(&path));
+                found.map_ok(Object::from).try_collect().await
+            })
+            .await
         })
         .map_err(|said| self.error(prefix, "list the objects", said))
     }
@@ -225,14 +227,23 @@ impl Bucket {
         let paths = paths.map_err(|said| self.error("", "delete objects", said))?;
         Ok(self.run(async {
             self.wait(1, 0).await;
-            let asked: BoxStream<'static, object_store::Result<Path>> =
-                futures_util::stream::iter(paths.into_iter().map(Ok)).boxed();
-            let mut answers = self.inner.client.objects.delete_stream(asked);
-            let mut said_of = Vec::new();
-            while let Some(answer) = answers.next().await {
-                said_of.push(answer.map_err(|error| said(&error)));
+            let mut attempt = 0;
+            loop {
+                let begun = Instant::now();
+                let asked: BoxStream<'static, object_store::Result<Path>> =
+                    futures_util::stream::iter(paths.clone().into_iter().map(Ok)).boxed();
+                let answers = self.inner.client.objects.delete_stream(asked);
+                let answers: Vec<_> =
+                    answers.map(|answer| answer.map_err(|error| said(&error))).collect().await;
+                let failed = answers
+                    .iter()
+                    .find_map(|answer| answer.as_ref().err().filter(|said| is_cut(said, begun)));
+                if failed.is_none() || attempt >= CUT_RETRIES {
+                    return self.refused(keys, answers);
+                }
+                tokio::time::sleep(CUT_BACKOFF * 2_u32.pow(attempt)).await;
+                attempt += 1;
             }
-            self.refused(keys, said_of)
         }))
     }
 
@@ -351,12 +362,16 @@ impl Bucket {
         self.wait(1, content.len() as u64).await;
         let path = path(key)?;
         let options = PutOptions { mode: mode.clone(), ..PutOptions::default() };
-        let written = self.inner.client.objects.put_opts(&path, content.clone().into(), options).await;
-        match written.map_err(|error| said(&error)) {
+        let put = || self.inner.client.objects.put_opts(&path, content.clone().into(), options.clone());
+        let written = match mode {
+            PutMode::Create => repeated(async || put().await).await,
+            _ => put().await.map_err(|error| said(&error)),
+        };
+        match written {
             Ok(_) => Ok(()),
             // It may be ours: a repeated request finds what the first one wrote, whose answer was lost.
             Err(Said::Exists | Said::Changed) if matches!(mode, PutMode::Create) => {
-                let there = self.inner.client.objects.get(&path).await.map_err(|error| said(&error))?;
+                let there = repeated(async || self.inner.client.objects.get(&path).await).await?;
                 let is_ours = there.meta.size == content.len() as u64
                     && collect(there.into_stream(), content.len() as u64).await? == content;
                 if is_ours { Ok(()) } else { Err(Said::Exists) }
@@ -364,6 +379,26 @@ impl Bucket {
             Err(said) => Err(said),
         }
     }
+}
+
+/// Makes a request that may be made twice. It is made again if its answer was cut.
+async fn repeated<T>(request: impl AsyncFn() -> object_store::Result<T>) -> Result<T, Said> {
+    let mut attempt = 0;
+    loop {
+        let begun = Instant::now();
+        match request().await.map_err(|error| said(&error)) {
+            Err(said) if attempt < CUT_RETRIES && is_cut(&said, begun) => {
+                tokio::time::sleep(CUT_BACKOFF * 2_u32.pow(attempt)).await;
+                attempt += 1;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Whether a request that was begun then failed because its answer was cut.
+fn is_cut(said: &Said, begun: Instant) -> bool {
+    matches!(said, Said::Unreachable(_)) && begun.elapsed() < NOT_REPEATED
 }
 
 async fn collect(
