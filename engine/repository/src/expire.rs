@@ -28,9 +28,14 @@ impl Repository {
         let mut groups: Vec<(Source, Vec<(SnapshotName, Candidate)>)> = Vec::new();
         let mut expired = Expired { kept: Vec::new(), removed: Vec::new(), refused: Vec::new() };
         for (name, snapshot) in self.snapshots(&names) {
-            let Ok(snapshot) = snapshot else {
-                expired.kept.push((name, vec!["cannot be read".to_owned()]));
-                continue;
+            let snapshot = match snapshot {
+                Ok(snapshot) => snapshot,
+                // It may be readable when it is asked for again.
+                Err(failure) if failure.get::<StoreError>().is_some() => return Err(failure),
+                Err(_) => {
+                    expired.kept.push((name, vec!["cannot be read".to_owned()]));
+                    continue;
+                }
             };
             let candidate = Candidate { second: name.second(), complete: snapshot.complete };
             let source = (snapshot.nodes, snapshot.source);
