@@ -87,6 +87,16 @@ impl FaultProxy {
         self.state.faults_left()
     }
 
+    /// How many requests are held: see [`Fault::Held`].
+    pub fn held(&self) -> usize {
+        self.state.held()
+    }
+
+    /// Lets go all requests that are held.
+    pub fn release(&self) {
+        self.state.release();
+    }
+
     /// From now on no request fails.
     pub fn clear_faults(&self) {
         self.state.clear_faults();

@@ -11,6 +11,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod growth;
 pub mod hostile;
+pub mod isolated;
 pub mod lab;
 pub mod live;
 pub mod managers;

@@ -167,3 +167,24 @@ fn an_upload_is_cut() -> Result<()> {
     through.put("upload", "key", &data(1_000_001))?;
     Ok(())
 }
+
+#[test]
+fn a_held_request_is_not_forwarded_before_it_is_let_go() -> Result<()> {
+    let Some((proxy, direct, through)) = set_up("held")? else { return Ok(()) };
+    proxy.fault_at(0, Fault::Held);
+    std::thread::scope(|scope| {
+        let put = scope.spawn(|| through.put("held", "first", b"1"));
+        while proxy.held() == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Others go on.
+        through.put("held", "second", b"2")?;
+        assert_eq!(direct.get("held", "first")?, None);
+        assert!(!put.is_finished());
+        proxy.release();
+        put.join().map_err(|_| "it panicked")??;
+        assert_eq!(proxy.held(), 0);
+        assert_eq!(direct.get("held", "first")?.as_deref(), Some(&b"1"[..]));
+        Ok(())
+    })
+}

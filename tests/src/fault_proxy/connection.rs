@@ -62,6 +62,7 @@ impl Exchange<'_> {
             Some(Fault::FailBefore) => return Ok(false),
             Some(Fault::Status(status)) => return self.refuse(status, error_name(status)),
             Some(Fault::Error(status, name)) => return self.refuse(status, name),
+            Some(Fault::Held) => self.state.hold(),
             _ => {}
         }
         // A connection for each request: one that is kept could have ended just now.

@@ -16,6 +16,8 @@ pub enum Fault {
     GarbleBody,
     /// The answer comes so much later.
     Slow(Duration),
+    /// The request waits until [`super::FaultProxy::release`], and is forwarded then.
+    Held,
     /// This status comes as an answer, with the error that an S3 server tells with it. The server never sees the request.
     Status(u16),
     /// The same with an error of another name, e.g. 400 and `ExpiredToken`.

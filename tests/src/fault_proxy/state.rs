@@ -46,6 +46,10 @@ struct Inner {
     requests: Vec<Request>,
     open: HashMap<u64, TcpStream>,
     opened: u64,
+    /// Requests that are held.
+    held: usize,
+    /// How often held requests were let go.
+    releases: u64,
     is_stopped: bool,
 }
 
@@ -53,7 +57,8 @@ struct Inner {
 pub(super) struct State {
     pub(super) upstream: SocketAddr,
     inner: Mutex<Inner>,
-    stopped: Condvar,
+    /// Something else may be done now: the proxy has ended, or requests are let go.
+    changed: Condvar,
 }
 
 impl fmt::Debug for State {
@@ -64,7 +69,7 @@ impl fmt::Debug for State {
 
 impl State {
     pub(super) fn new(upstream: SocketAddr) -> Self {
-        Self { upstream, inner: Mutex::default(), stopped: Condvar::new() }
+        Self { upstream, inner: Mutex::default(), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -146,8 +151,26 @@ impl State {
     /// Waits, but no longer than the proxy lives.
     pub(super) fn sleep(&self, time: Duration) {
         let inner = self.lock();
-        let waited = self.stopped.wait_timeout_while(inner, time, |inner| !inner.is_stopped);
+        let waited = self.changed.wait_timeout_while(inner, time, |inner| !inner.is_stopped);
         drop(waited);
+    }
+
+    /// Waits until held requests are let go, but no longer than the proxy lives.
+    pub(super) fn hold(&self) {
+        let mut inner = self.lock();
+        inner.held += 1;
+        let releases = inner.releases;
+        let waited = self.changed.wait_while(inner, |inner| !inner.is_stopped && inner.releases == releases);
+        waited.unwrap_or_else(PoisonError::into_inner).held -= 1;
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.lock().held
+    }
+
+    pub(super) fn release(&self) {
+        self.lock().releases += 1;
+        self.changed.notify_all();
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -161,7 +184,7 @@ impl State {
         for stream in inner.open.values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        self.stopped.notify_all();
+        self.changed.notify_all();
     }
 }
 

@@ -61,7 +61,7 @@ fn no_order_of_requests_loses_anything() {
     for (backups, prunes, at_least) in [(1, 1, 200), (2, 1, 5_000), (1, 2, 5_000)] {
         match explore(&rules, backups, prunes) {
             Ok(states) => {
-                assert!(states > at_least, "{backups} backups, {prunes} prunes: only {states} states")
+                assert!(states > at_least, "{backups} backups, {prunes} prunes: only {states} states");
             }
             Err((broken, state)) => panic!("{backups} backups, {prunes} prunes: {broken:?} in {state:#?}"),
         }

@@ -157,9 +157,9 @@ impl Backup {
             6 => list_objects(self, store),
             7 => {
                 if rules.marks_before_objects {
-                    list_objects(self, store)
+                    list_objects(self, store);
                 } else {
-                    list_marks(self, store)
+                    list_marks(self, store);
                 }
                 if !self.is_lost {
                     self.ended = Some(true);
@@ -227,8 +227,11 @@ impl Prune {
                 self.inherited = if rules.keeps_marks_of_others { self.marked & self.there } else { 0 };
                 self.named = (self.there & !self.needed) | self.inherited;
             }
-            3 if self.named != 0 => store.marks[self.number] = Some(self.named),
-            3 => {}
+            3 => {
+                if self.named != 0 {
+                    store.marks[self.number] = Some(self.named);
+                }
+            }
             4 => {
                 if rules.lists_snapshots_again {
                     self.needed = store.needed();

@@ -1,0 +1,81 @@
+//! A backup in a repository is read by every command as an archive of the same moment is.
+
+use couchcopy_tests::Result;
+
+use super::data::Data;
+use super::place::Place;
+
+#[test]
+fn what_commands_print_of_a_backup_is_what_they_print_of_an_archive() -> Result<()> {
+    for place in Place::each("reading")? {
+        let couchcopy = &place.couchcopy;
+        let data = Data::new(3, 60)?;
+        place.init(&[])?;
+        place.backup(&data.node())?;
+        data.grow(0, 30_000)?;
+        let id = place.backup(&data.node())?;
+        let archive = place.text_path("archive.tar.gz");
+        couchcopy.expect(0, &["backup", &data.node(), &archive])?;
+
+        let random = id.split_once('-').ok_or("no random part")?.1;
+        let list = couchcopy.json(&["repo", "list", &place.repo])?;
+        let begun = list["backups"][1]["begun"].as_str().ok_or("no time")?;
+        let moment = format!("{}Z", begun.split_once('.').ok_or("no fraction")?.0);
+        let right = couchcopy.restored(&archive, &[])?;
+        let backups = [
+            place.repo.clone(),
+            place.of("latest"),
+            place.of(""),
+            place.of(&id),
+            place.of(&id[..id.len() - 3]),
+            place.of(random),
+            place.of(&random[..12]),
+            place.of(&moment),
+            place.of("2096-02-29"),
+            place.of("2096-02-29T18:00"),
+        ];
+        for backup in &backups {
+            assert!(couchcopy.restored(backup, &[])? == right, "{backup}");
+        }
+
+        let documents = couchcopy.expect(0, &["ls", "--ids", &archive, "bulk-000001"])?.stdout;
+        let document = documents.lines().next().ok_or("no documents")?;
+        assert!(documents.lines().count() >= 60, "{documents}");
+        let questions: [&[&str]; 9] = [
+            &["verify"],
+            &["verify", "--json"],
+            &["ls"],
+            &["ls", "--json"],
+            &["ls", "%", "bulk-000001"],
+            &["ls", "--shards", "%", "bulk-000002"],
+            &["get", "%", "bulk-000001", document],
+            &["dump", "%", "bulk-000003"],
+            &["cat", "%", "data/_dbs.couch"],
+        ];
+        for question in questions {
+            let ask = |backup: &str| {
+                let mut words = question.to_vec();
+                match words.iter_mut().find(|word| **word == "%") {
+                    Some(place) => *place = backup,
+                    None => words.push(backup),
+                }
+                couchcopy.expect(0, &words).map(|ended| ended.stdout)
+            };
+            let answer = ask(&archive)?;
+            assert!(!answer.is_empty(), "{question:?}");
+            // Each names what it was asked about.
+            assert_eq!(
+                ask(&backups[3])?.replace(&backups[3], "%"),
+                answer.replace(&archive, "%"),
+                "{question:?}"
+            );
+        }
+        let without_date = |backup: &str| {
+            let mut info = couchcopy.json(&["info", backup])?;
+            info.as_object_mut().and_then(|info| info.remove("date")).ok_or("no date")?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(info)
+        };
+        assert_eq!(without_date(&backups[0])?, without_date(&archive)?);
+    }
+    Ok(())
+}
