@@ -113,9 +113,8 @@ impl ReservedDestination {
                 NewBackup::Archive(Box::new(ArchiveWriter::new(output.begin(expected)?, options)))
             }
             Self::Repository(repository, options) => {
-                let here = |place: &String| match place.starts_with('/') {
-                    true => format!("{}:{place}", options.host),
-                    false => place.clone(),
+                let here = |place: &String| {
+                    if place.starts_with('/') { format!("{}:{place}", options.host) } else { place.clone() }
                 };
                 let source = source.iter().map(here).collect();
                 let options = SnapshotOptions { nodes: nodes.to_vec(), source, threads, ..options };

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use store::Object;
 
 use crate::error::{RepositoryError, Result};
-use crate::manifest::Manifest;
+use crate::manifest::{Listed, Manifest};
 use crate::names::{MANIFESTS, PACKS, SnapshotName};
 use crate::repository::Repository;
 use crate::snapshot::Snapshot;
@@ -122,7 +122,7 @@ impl Repository {
         // All parts, every line.
         let mut files = 0;
         for record in manifest.records() {
-            if let Ok(record) = record? {
+            if let Listed::File(record) = record? {
                 files += 1;
                 for (pack, _) in record.file.uses() {
                     if manifest.packs().get(pack).is_none_or(|pack| pack.used == 0) {

@@ -129,8 +129,8 @@ pub enum RepositoryError {
 }
 
 impl RepositoryError {
-    pub(crate) fn damaged(object: impl ToString, problem: impl Into<String>) -> Self {
-        Self::Damaged { object: object.to_string(), problem: problem.into() }
+    pub(crate) fn damaged(object: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Damaged { object: object.into(), problem: problem.into() }
     }
 }
 

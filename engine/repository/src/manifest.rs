@@ -11,7 +11,7 @@ mod writer;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use line::{Changed, Line};
-pub(crate) use reader::{BaseLine, Manifest, Record, Records};
+pub(crate) use reader::{BaseLine, Listed, Manifest, Record, Records};
 pub(crate) use table::{PackInfo, PackTable};
 pub(crate) use writer::ManifestWriter;
 

@@ -75,13 +75,12 @@ impl PackWriter {
         if let Some(failure) = self.shared.failed.locked().take() {
             return Err(failure);
         }
-        let filling = match &mut *current {
-            Some(filling) => filling,
-            None => {
-                let mut bytes = Vec::with_capacity(PACK + (2 << 20));
-                bytes.extend_from_slice(MAGIC);
-                current.insert(Filling { name: PackName::new()?, bytes, content: 0 })
-            }
+        let filling = if let Some(filling) = &mut *current {
+            filling
+        } else {
+            let mut bytes = Vec::with_capacity(PACK + (2 << 20));
+            bytes.extend_from_slice(MAGIC);
+            current.insert(Filling { name: PackName::new()?, bytes, content: 0 })
         };
         let piece =
             Piece { pack: filling.name, offset: filling.bytes.len() as u64, length: encoded.len() as u32 };
@@ -298,7 +297,9 @@ impl PackReader {
 
     /// As [`Self::piece`], for a piece that is likely to be wanted again.
     pub(crate) fn shared_piece(&self, piece: Piece, size: u64) -> Result<Arc<Vec<u8>>> {
-        if let Some(content) = self.kept.locked().get(&piece).filter(|content| content.len() as u64 == size) {
+        if let Some(content) =
+            self.kept.locked().get(&piece).filter(|content| content.as_slice().len() as u64 == size)
+        {
             return Ok(Arc::clone(content));
         }
         let content = Arc::new(self.piece(piece, size)?);

@@ -12,7 +12,7 @@ use outcome::{Failure, Lock as _, parallel};
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
 use crate::hash;
-use crate::manifest::{Manifest, PackTable};
+use crate::manifest::{Listed, Manifest, PackTable};
 use crate::names::SnapshotName;
 use crate::pack::PackReader;
 use crate::record::{FileRecord, Location, OwnPiece, piece_size};
@@ -72,8 +72,8 @@ impl OpenSnapshot {
     /// All files in order. Ends after the first error.
     pub fn files(&self) -> impl Iterator<Item = Result<FileRecord>> + Send + use<> {
         self.manifest.records().filter_map(|record| match record {
-            Ok(Ok(record)) => Some(Ok(record.file)),
-            Ok(Err(_)) => None,
+            Ok(Listed::File(record)) => Some(Ok(record.file)),
+            Ok(Listed::Gone(_)) => None,
             Err(failure) => Some(Err(failure)),
         })
     }
@@ -167,7 +167,9 @@ impl OpenSnapshot {
                     }
                 });
             }
-            let ended = self.hand_out(sender, wanted, visitor, &failed);
+            let ended = self.hand_out(&sender, wanted, visitor, &failed);
+            // The others see that nothing more comes.
+            drop(sender);
             if let Err(failure) = ended {
                 failed.locked().get_or_insert(failure);
             }
@@ -178,7 +180,7 @@ impl OpenSnapshot {
     /// Cuts all files into units of work.
     fn hand_out<'v>(
         &self,
-        sender: SyncSender<Unit<'v>>,
+        sender: &SyncSender<Unit<'v>>,
         wanted: &(dyn Fn(&str) -> bool + Sync),
         visitor: &'v dyn Visitor,
         failed: &Mutex<Option<Failure>>,

@@ -232,10 +232,10 @@ impl SnapshotWriter {
                 match (self.builds_on_base, record.base) {
                     (true, BaseLine::Same) => {}
                     (true, BaseLine::Other(base)) => {
-                        self.manifest.add(&Line::File(record.file), Some(&base))?
+                        self.manifest.add(&Line::File(record.file), Some(&base))?;
                     }
                     (true, BaseLine::None) | (false, _) => {
-                        self.manifest.add(&Line::File(record.file), None)?
+                        self.manifest.add(&Line::File(record.file), None)?;
                     }
                 }
             }

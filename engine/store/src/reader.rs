@@ -22,14 +22,14 @@ const BLOCK: u64 = 256 << 10;
 const TAIL: u64 = 1536 << 10;
 /// The most blocks in one request that runs ahead of a reader.
 const WINDOW: u64 = 32;
-/// Bytes of a read that goes past the blocks, and of the requests that it makes: a quarter of what is kept.
+/// Bytes of a read that goes past the blocks, and of the requests that it makes: a third of what is kept.
 const MUCH: u64 = 8 << 20;
-/// Blocks that are kept: 32 MiB.
-const KEPT: usize = 128;
+/// Blocks that are kept: 24 MiB.
+const KEPT: usize = 96;
 /// Readers in order that are followed at once.
 const STREAMS: usize = 16;
-/// The most blocks that are asked for ahead at once: 16 MiB.
-const AHEAD: usize = 64;
+/// The most blocks that are asked for ahead at once: 12 MiB.
+const AHEAD: usize = 48;
 
 /// An object that is open for reading.
 pub(crate) struct ObjectReader {

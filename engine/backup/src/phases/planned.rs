@@ -34,12 +34,12 @@ impl<'o> Planned<'o> {
         // Files of other machines may grow for hours until they are here: the parts of an upload then had better grow, too.
         let is_local = folders.iter().all(|folder| folder.origin.is_local());
         let expected = self.shard_bytes.filter(|_| is_local).unwrap_or_default();
-        let place = |folder: &NodeFolder| match folder.origin.is_local() {
-            true => std::path::absolute(&folder.path)
-                .unwrap_or_else(|_| folder.path.clone())
-                .display()
-                .to_string(),
-            false => folder.display_name(),
+        let place = |folder: &NodeFolder| {
+            if !folder.origin.is_local() {
+                return folder.display_name();
+            }
+            let path = std::path::absolute(&folder.path).unwrap_or_else(|_| folder.path.clone());
+            path.display().to_string()
         };
         let places: Vec<String> = folders.iter().map(place).collect();
         let mut writer = output.begin(&metadata.backup.source.nodes_names, &places, expected, *threads)?;

@@ -11,6 +11,7 @@ use crate::record::{FileRecord, Location, OwnPiece, Piece};
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // Nearly all lines are files.
 pub(crate) enum Line {
     File(FileRecord),
     /// The file of this name, which `base` has, is not in the backup.

@@ -45,7 +45,7 @@ impl Part {
         if magic != MAGIC {
             return Err(damaged("it does not end as a manifest does").into());
         }
-        let number = |bytes: &[u8]| bytes.try_into().map(u64::from_le_bytes).unwrap_or(u64::MAX);
+        let number = |bytes: &[u8]| bytes.try_into().map_or(u64::MAX, u64::from_le_bytes);
         let footer =
             slice(&content, number(offset), number(length)).ok_or_else(|| damaged("it has no footer"))?;
         let size = zstd::zstd_safe::get_frame_content_size(footer).ok().flatten().unwrap_or(u64::MAX);
@@ -162,7 +162,7 @@ impl Listing {
             number: 0,
             part: None,
             block: 0,
-            lines: Arc::default(),
+            text: Arc::default(),
             at: 0,
             last: None,
         }
@@ -177,7 +177,8 @@ struct Lines {
     part: Option<Arc<Part>>,
     /// Number of the next block.
     block: usize,
-    lines: Arc<Vec<u8>>,
+    /// The lines of the block that is read.
+    text: Arc<Vec<u8>>,
     at: usize,
     last: Option<String>,
 }
@@ -185,7 +186,7 @@ struct Lines {
 impl Lines {
     fn next_line(&mut self) -> Result<Option<Changed>> {
         loop {
-            let rest = self.lines.get(self.at..).unwrap_or_default();
+            let rest = self.text.get(self.at..).unwrap_or_default();
             if let (Some(end), Some(part)) = (rest.iter().position(|byte| *byte == b'\n'), &self.part) {
                 let line = part.parse(rest.get(..end).unwrap_or_default(), &self.listing.table)?;
                 self.at += end + 1;
@@ -196,18 +197,15 @@ impl Lines {
                 self.last = Some(line.name().to_owned());
                 return Ok(Some(line));
             }
-            match self.part.as_ref().filter(|part| self.block < part.footer.blocks.len()) {
-                Some(part) => {
-                    self.lines = part.block(self.block)?;
-                    (self.block, self.at) = (self.block + 1, 0);
-                }
-                None => {
-                    self.part = self.listing.part(self.number)?;
-                    (self.number, self.block, self.at) = (self.number + 1, 0, 0);
-                    self.lines = Arc::default();
-                    if self.part.is_none() {
-                        return Ok(None);
-                    }
+            if let Some(part) = self.part.as_ref().filter(|part| self.block < part.footer.blocks.len()) {
+                self.text = part.block(self.block)?;
+                (self.block, self.at) = (self.block + 1, 0);
+            } else {
+                self.part = self.listing.part(self.number)?;
+                (self.number, self.block, self.at) = (self.number + 1, 0, 0);
+                self.text = Arc::default();
+                if self.part.is_none() {
+                    return Ok(None);
                 }
             }
         }
@@ -303,6 +301,16 @@ pub(crate) struct Record {
     pub(crate) base: BaseLine,
 }
 
+/// What the manifests say of a name.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // Nearly all are files.
+pub(crate) enum Listed {
+    /// A file of the backup.
+    File(Record),
+    /// A file that only the base has.
+    Gone(FileRecord),
+}
+
 /// The line of the base about a file.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum BaseLine {
@@ -315,8 +323,7 @@ pub(crate) enum BaseLine {
 }
 
 impl Records {
-    /// The next file. `Ok(Err(record))`: the base has it, and the backup does not.
-    fn next_record(&mut self) -> Result<Option<Result<Record, FileRecord>>> {
+    fn next_record(&mut self) -> Result<Option<Listed>> {
         let damaged = |problem| RepositoryError::damaged(&self.place, problem);
         let name = |line: &Result<Changed>| line.as_ref().ok().map(|line| line.name().to_owned());
         let base = self.base.peek().map(name);
@@ -324,10 +331,8 @@ impl Records {
         // An error comes out where it is taken.
         let (take_base, take_changed) = match (&base, &changed) {
             (None, None) => return Ok(None),
-            (Some(None), _) => (true, false),
-            (_, Some(None)) => (false, true),
-            (Some(_), None) => (true, false),
-            (None, Some(_)) => (false, true),
+            (Some(None), _) | (Some(_), None) => (true, false),
+            (_, Some(None)) | (None, Some(_)) => (false, true),
             (Some(Some(base)), Some(Some(changed))) => {
                 (order(base) <= order(changed), order(changed) <= order(base))
             }
@@ -341,15 +346,15 @@ impl Records {
             None => None,
         };
         let Some(changed) = changed else {
-            return Ok(base.map(|file| Ok(Record { file, base: BaseLine::Same })));
+            return Ok(base.map(|file| Listed::File(Record { file, base: BaseLine::Same })));
         };
         match changed.complete(base.as_ref()).map_err(damaged)? {
             Line::File(file) => {
                 let base = base.map_or(BaseLine::None, |base| BaseLine::Other(Box::new(base)));
-                Ok(Some(Ok(Record { file, base })))
+                Ok(Some(Listed::File(Record { file, base })))
             }
             Line::Gone(name) => match base {
-                Some(base) => Ok(Some(Err(base))),
+                Some(base) => Ok(Some(Listed::Gone(base))),
                 None => Err(damaged(format!("{name} is gone, and was never there")).into()),
             },
         }
@@ -357,8 +362,7 @@ impl Records {
 }
 
 impl Iterator for Records {
-    /// A file of the backup, or one that only the base has.
-    type Item = Result<Result<Record, FileRecord>>;
+    type Item = Result<Listed>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.failed {

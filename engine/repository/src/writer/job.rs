@@ -157,7 +157,7 @@ pub(super) fn kept(
         return Ok(Vec::new());
     }
     // The last piece may have grown.
-    let is_whole = old.size % PIECE == 0 || old.size == data.len();
+    let is_whole = old.size.is_multiple_of(PIECE) || old.size == data.len();
     let whole = if is_whole { pieces.len() } else { pieces.len() - 1 };
     let pieces = pieces.get(..whole).unwrap_or_default();
     Ok(pieces.iter().map(|own| (!avoid.contains(&own.piece.pack)).then_some(*own)).collect())

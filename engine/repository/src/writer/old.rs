@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use crate::error::Result;
-use crate::manifest::{BaseLine, Manifest, Record, Records, order};
+use crate::manifest::{BaseLine, Listed, Manifest, Record, Records, order};
 use crate::record::FileRecord;
 
 /// The files of the backup that a new one builds on.
@@ -33,8 +33,8 @@ impl Old {
             let next = match records.peek() {
                 None => return Ok(Known::default()),
                 Some(Err(_)) => None,
-                Some(Ok(Ok(record))) => Some(&record.file.name),
-                Some(Ok(Err(file))) => Some(&file.name),
+                Some(Ok(Listed::File(record))) => Some(&record.file.name),
+                Some(Ok(Listed::Gone(file))) => Some(&file.name),
             };
             if next.is_some_and(|next| order(next) > order(name)) {
                 return Ok(Known::default());
@@ -46,8 +46,8 @@ impl Old {
                 continue;
             }
             return Ok(match record {
-                Err(base) => Known { old: None, base: Some(Box::new(base)) },
-                Ok(record) => {
+                Listed::Gone(base) => Known { old: None, base: Some(Box::new(base)) },
+                Listed::File(record) => {
                     let base = match &record.base {
                         BaseLine::Same => Some(Box::new(record.file.clone())),
                         BaseLine::Other(base) => Some(base.clone()),
@@ -66,9 +66,9 @@ impl Old {
 }
 
 /// The name of a file that the base has.
-fn gone_name(record: Result<Record, FileRecord>) -> Option<String> {
-    match record {
-        Ok(Record { base: BaseLine::None, .. }) => None,
-        Ok(Record { file, .. }) | Err(file) => Some(file.name),
+fn gone_name(listed: Listed) -> Option<String> {
+    match listed {
+        Listed::File(Record { base: BaseLine::None, .. }) => None,
+        Listed::File(Record { file, .. }) | Listed::Gone(file) => Some(file.name),
     }
 }

@@ -26,6 +26,7 @@ const BATCH: usize = 128;
 const AHEAD: u64 = 64;
 
 /// What has become of a file.
+#[allow(clippy::large_enum_variant)] // Nearly all are as they were.
 pub(super) enum Done {
     /// It is as it was.
     Same(Record),
@@ -218,7 +219,7 @@ impl Pipeline {
                 self.large(
                     shared,
                     New { name, mtime, facts, seen, base },
-                    old,
+                    old.as_ref(),
                     LargeData::Any(data),
                     batch,
                     buf,
@@ -227,7 +228,7 @@ impl Pipeline {
             Opened::Large { name, mtime, facts, seen, data } => {
                 check(&name)?;
                 let new = New { name, mtime, facts, seen, base };
-                self.large(shared, new, old, LargeData::Any(Arc::from(data)), batch, buf)?;
+                self.large(shared, new, old.as_ref(), LargeData::Any(Arc::from(data)), batch, buf)?;
             }
             Opened::Stream { name, mtime, data, facts, seen } => {
                 check(&name)?;
@@ -242,7 +243,7 @@ impl Pipeline {
         &self,
         shared: &Shared<I>,
         mut new: New,
-        old: Option<FileRecord>,
+        old: Option<&FileRecord>,
         data: LargeData,
         batch: &mut Batch<'_>,
         buf: &mut Vec<u8>,
@@ -258,9 +259,9 @@ impl Pipeline {
             if let Some(late) = late {
                 new.facts = late();
             }
-            return batch.small(new, old.as_ref(), buf);
+            return batch.small(new, old, buf);
         }
-        let kept = match &old {
+        let kept = match old {
             Some(old) => job::kept(old, &*data, &new.facts, new.seen.as_ref(), &self.rules.avoid)?,
             None => Vec::new(),
         };

@@ -40,6 +40,7 @@ pub(crate) struct Expire {
 
 /// Which backups are kept.
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_field_names)] // The names of the options.
 #[command(next_help_heading = "What to keep")]
 pub(crate) struct KeepFlags {
     /// Keep the last N backups.
