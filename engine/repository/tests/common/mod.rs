@@ -67,6 +67,10 @@ impl Place {
         Ok(Access { directory, keys, host_key: Some(self.folder.path().join(name)), trust: Trust::Listed })
     }
 
+    pub fn host_key(&self) -> PathBuf {
+        self.folder.path().join("host.key")
+    }
+
     /// With the offline key.
     pub fn repository(&self) -> Result<Repository> {
         Ok(Repository::open(self.access(true, true)?)?)
