@@ -7,6 +7,7 @@ mod asked;
 mod behind;
 mod hot;
 mod python;
+mod repository;
 mod restored;
 mod started;
 mod zoo;
