@@ -148,6 +148,7 @@ fn from_its_making_to_its_pruning(place: &Place, is_encrypted: bool) -> Result<(
         "waiting",
         "deleted",
         "deleted_bytes",
+        "under_way",
     ];
     let marked = couchcopy.json(&["repo", "prune", &place.repo])?;
     assert_fields(&marked, &fields);
@@ -200,8 +201,18 @@ fn another_machine_makes_backups_until_it_is_removed() -> Result<()> {
         place.init(&["--recipient", RECIPIENT])?;
         let ours = place.backup(&data.node())?;
         let (key, nowhere) = (place.text_path("other.key"), place.text_path("nowhere"));
-        let holders =
-            couchcopy.json(&["repo", "key", "add", "--host", &key, "--host-name", "other", &place.repo])?;
+        let holders = couchcopy.json(&[
+            "repo",
+            "key",
+            "add",
+            "--identity",
+            &identity,
+            "--host",
+            &key,
+            "--host-name",
+            "other",
+            &place.repo,
+        ])?;
         let other =
             holders.as_array().and_then(|holders| holders.iter().find(|holder| holder["name"] == "other"));
         let other = other.and_then(|other| other["public"].as_str()).ok_or("it is not listed")?;
@@ -213,7 +224,7 @@ fn another_machine_makes_backups_until_it_is_removed() -> Result<()> {
         assert_eq!(made["in_repository"]["parent"], ours.as_str());
         couchcopy.expect(0, &["verify", "--identity", &identity, &place.of(&theirs)])?;
 
-        couchcopy.expect(0, &["repo", "key", "remove", &place.repo, other])?;
+        couchcopy.expect(0, &["repo", "key", "remove", "--identity", &identity, &place.repo, other])?;
         let refused = elsewhere.run(&["backup", "--host-key", &key, "--repo", &place.repo, &data.node()])?;
         assert!(refused.code != Some(0), "{refused:?}");
         let theirs_now = [&place.of(&theirs), "--identity", &identity];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::fault_proxy::{Fault, FaultProxy};
+use couchcopy_tests::faults::distance;
 
 use super::data::Data;
 use super::place::{Place, STORE};
@@ -39,7 +40,10 @@ fn every_request_of_a_backup_fails_once() -> Result<()> {
     let mut tried = 0;
     for number in 0.. {
         let mut is_hit = true;
-        for fault in temporary() {
+        for (which, fault) in temporary().into_iter().enumerate() {
+            if !(which + number as usize).is_multiple_of(distance(2)) {
+                continue;
+            }
             let about = format!("{fault:?} at request {number}");
             data.grow(number, 10_000)?;
             let through = place.through(&proxy)?;
@@ -64,7 +68,7 @@ fn every_request_of_a_backup_fails_once() -> Result<()> {
         place.check().map_err(|error| format!("after request {number}: {error}"))?;
         assert_eq!(place.objects("intents")?, Vec::<String>::new(), "request {number}");
     }
-    assert!(tried >= 15 * temporary().len(), "{tried}");
+    assert!(tried >= 15 * temporary().len() / distance(2), "{tried}");
     place.verify_all()?;
     place.couchcopy.expect(0, &["repo", "expire", "--keep-last", "3", &place.repo])?;
     place.assert_prunes_clean()?;
@@ -138,7 +142,10 @@ fn a_prune_is_refused_from_a_request_on() -> Result<()> {
             // Backups go on, and the next prunes complete what was begun.
             data.grow(number, 5_000)?;
             place.backup(&data.node()).map_err(|error| format!("{about}: {error}"))?;
-            place.verify_all().map_err(|error| format!("{about}: {error}"))?;
+            place
+                .couchcopy
+                .expect(0, &["verify", &place.of("latest")])
+                .map_err(|error| format!("{about}: {error}"))?;
             place.assert_prunes_clean().map_err(|error| format!("{about}: {error}"))?;
         }
         assert!(tried >= 5, "{tried}");
