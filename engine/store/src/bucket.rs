@@ -239,7 +239,7 @@ impl Bucket {
                     .iter()
                     .find_map(|answer| answer.as_ref().err().filter(|said| is_cut(said, begun)));
                 if failed.is_none() || attempt >= CUT_RETRIES {
-                    return self.refused(keys, answers);
+                    return self.refused(keys, &answers);
                 }
                 tokio::time::sleep(CUT_BACKOFF * 2_u32.pow(attempt)).await;
                 attempt += 1;
@@ -249,10 +249,10 @@ impl Bucket {
 
     /// The objects that were not deleted, with the reasons. There is an answer for each object in turn, unless the store has refused
     /// a request for many objects: that is one answer.
-    fn refused(&self, keys: &[String], answers: Vec<Result<Path, Said>>) -> Vec<(String, StoreError)> {
+    fn refused(&self, keys: &[String], answers: &[Result<Path, Said>]) -> Vec<(String, StoreError)> {
         let refused = |key: &String, said: &Said| (key.clone(), self.error(key, "delete it", said.clone()));
         if answers.len() == keys.len() {
-            let each = keys.iter().zip(&answers);
+            let each = keys.iter().zip(answers);
             return each
                 .filter_map(|(key, answer)| match answer {
                     Ok(_) | Err(Said::NoObject) => None,
