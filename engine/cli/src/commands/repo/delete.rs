@@ -15,16 +15,19 @@ use crate::session::Session;
 /// Delete single backups.
 #[derive(Debug, Args)]
 #[command(
-    after_long_help = "A backup that cannot be read can be deleted, too. `couchcopy repo prune` then frees the space of what no \
-    backup needs any more."
+    after_long_help = "A backup that cannot be read can be deleted, too. No key is needed. `couchcopy repo prune` then frees the \
+    space of what no backup needs any more.\n\n\
+    Examples:\n  \
+    couchcopy repo delete s3://backups/couchdb::18041b9828fa9d5b\n  \
+    couchcopy repo delete -y /backups/couchdb::1804 /backups/couchdb::c681"
 )]
 pub(crate) struct Delete {
-    /// The backups: REPO::ID.
+    /// The backups, by their ids or the beginnings of these.
     #[arg(value_name = "REPO::ID", value_parser = location(), required = true)]
     backups: Vec<Location>,
 
     /// Do not ask for confirmation.
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = "Mode")]
     yes: bool,
 }
 

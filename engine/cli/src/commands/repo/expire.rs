@@ -19,7 +19,8 @@ use crate::text::sizes::count;
 #[command(
     after_long_help = "A backup is kept if at least one rule keeps it. Hours, days, weeks (from Monday), months and years are those \
     of this machine's time zone. Of each, the last complete backup is kept. The newest complete backup is always kept. Backups \
-    that cannot be read are kept, too. The rules apply to the backups of each set of node names separately.\n\n\
+    that cannot be read are kept, too. The rules apply to the backups of each source separately: the same nodes, with their data \
+    directories in the same places.\n\n\
     The backups are deleted at once. `couchcopy repo prune` frees the space of what no backup needs any more.\n\n\
     Examples:\n  \
     couchcopy repo expire --keep-daily 14 --dry-run s3://backups/couchdb\n  \

@@ -20,8 +20,9 @@ use crate::session::Session;
     machine can then add backups and list them, but not read their data: that needs the private key of a recipient, or the \
     passphrase. Keep it on another machine, and test that it opens a backup. Without these options nothing is encrypted, and \
     nothing can be encrypted later.\n\n\
-    The command writes the key of this machine to a file. The key signs backups. Keep a copy of the file in a safe place: \
-    without any machine's key, no backup can be added.\n\n\
+    The command writes the key of this machine to a file. The key signs backups. If the file is lost, `couchcopy repo \
+    key add --host FILE --identity KEY` makes a new one. If the repository is not encrypted, this needs the key of another machine: \
+    keep a copy of the file in a safe place.\n\n\
     Examples:\n  \
     couchcopy repo init --recipient age1... s3://backups/couchdb\n  \
     couchcopy repo init /backups/couchdb"

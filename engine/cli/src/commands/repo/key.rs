@@ -33,14 +33,16 @@ enum Action {
     },
     /// Let another machine add backups, or another recipient read all backups.
     ///
-    /// Needs the key of a machine that may add backups (--host-key). To add a recipient to an encrypted repository, name the
-    /// private key of a recipient as well (--identity).
+    /// For an encrypted repository, name the private key of a recipient (--identity) or the passphrase (--passphrase-file); no key
+    /// of a machine is needed, so this also replaces one that is lost. If the repository is not encrypted, the key of a machine that
+    /// may add backups is needed (--host-key).
     Add(Add),
     /// Remove the key of a machine or of a recipient.
     ///
-    /// Backups that a removed machine signed are refused unless --signer names its key, and prune deletes nothing while there are
-    /// any. Nothing is encrypted again: a recipient who has opened the repository before may have kept the keys in it, which also
-    /// open later backups. If a key was stolen, make a new repository.
+    /// Needs what `couchcopy repo key add` needs. A removed machine can add no more backups. Those that it signed are refused unless
+    /// --signer names its key, and prune deletes nothing while there are any. Nothing is encrypted again: a removed recipient who can
+    /// read the store can still open all backups, later ones as well. If the private key of a recipient was stolen, make a new
+    /// repository.
     Remove {
         /// The repository.
         #[arg(value_name = "REPO", value_parser = location())]

@@ -21,7 +21,9 @@ use crate::text::sizes::{bytes, count};
     after_long_help = "Backups can run at the same time, and the command can be interrupted at any moment. It works in two steps: \
     it marks what no backup needs, and a later run deletes what was marked at least a day (--grace) before. Run it daily. With \
     --grace 0s it deletes everything at once: a backup that runs at that moment fails and has to be repeated.\n\n\
-    While a backup cannot be read, the command deletes nothing and exits with 3."
+    What is younger than a backup that may be under way is not marked. A backup that was killed counts for seven days.\n\n\
+    While a backup cannot be read, the command deletes nothing and exits with 3. `couchcopy repo delete REPO::ID` deletes such a \
+    backup."
 )]
 pub(crate) struct Prune {
     /// The repository.
