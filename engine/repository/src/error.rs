@@ -185,9 +185,9 @@ impl Advice for RepositoryError {
                 format!("`couchcopy repo list {place}` lists all backups. Name one by its id: `{place}::ID`.")
             }
             Self::NoHostKey { place, .. } => format!(
-                "Copy the key file of a machine that has one, or give this machine a key: `couchcopy repo key add {place} --host FILE`."
+                "Copy the key file of a machine that has one, or give this machine a key: `couchcopy repo key add {place} --host FILE`, with --identity or --passphrase-file if the repository is encrypted."
             ),
-            Self::HostKey { .. } => "Name another file with `--host-key FILE`.".into(),
+            Self::HostKey { .. } => "Name another file with `--host-key FILE`, or give this machine a new key with `couchcopy repo key add`.".into(),
             Self::NoKey { .. } => "Name the file of the key with `--identity FILE` or `--passphrase-file FILE`.".into(),
             Self::Pruned { .. } => "Run the backup again.".into(),
             Self::Options(_) => return None,

@@ -73,12 +73,11 @@ impl Repository {
     }
 
     /// Deletes one backup, whether it can be read or not. Its data goes with the next prune.
-    pub fn delete_snapshot(&self, id: &str) -> Result<SnapshotName> {
-        let name = self.named(id)?;
+    pub fn delete_snapshot(&self, name: SnapshotName) -> Result<()> {
         let refused = self.directory().delete(&[name.key()])?;
         match refused.into_iter().next() {
             Some((_, error)) => Err(error.into()),
-            None => Ok(name),
+            None => Ok(()),
         }
     }
 }

@@ -77,7 +77,7 @@ impl std::fmt::Display for Selector {
 
 impl Repository {
     /// The name of the only backup whose name, or the random part of it, begins like this.
-    pub(crate) fn named(&self, id: &str) -> Result<SnapshotName> {
+    pub fn named(&self, id: &str) -> Result<SnapshotName> {
         let mut names = self.snapshot_names()?;
         names.retain(|name| name.to_string().starts_with(id) || name.random().starts_with(id));
         let (place, wanted) = (self.name(), id.to_owned());

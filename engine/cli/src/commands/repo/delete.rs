@@ -29,45 +29,63 @@ pub(crate) struct Delete {
     /// Do not ask for confirmation.
     #[arg(short, long, help_heading = "Mode")]
     yes: bool,
+
+    /// Show what would be done.
+    #[arg(long, help_heading = "Mode")]
+    dry_run: bool,
 }
 
 #[derive(Serialize)]
 struct Deleted {
+    dry_run: bool,
     deleted: Vec<String>,
 }
 
 impl Delete {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
-        let mut named = Vec::new();
+        // All of them are found before any is deleted.
+        let mut found = Vec::new();
         for backup in &self.backups {
-            match backup {
-                Location::Member(repository, id) if !matches!(id.as_str(), "" | "latest") => {
-                    named.push((&**repository, id));
-                }
-                other => {
-                    return Err(Failure::refused(
-                        Code::new("CC-X25"),
-                        format!("{other} does not name a backup by its id"),
-                        "Write REPO::ID. `couchcopy repo list REPO` lists the ids.",
-                    ));
-                }
+            let Location::Member(repository, id) = backup else { return Err(no_id(backup)) };
+            if matches!(id.as_str(), "" | "latest") {
+                return Err(no_id(backup));
+            }
+            let repository = open(session, repository)?;
+            let name = repository.named(id)?;
+            found.push((repository, name));
+        }
+        let shown: Vec<String> =
+            found.iter().map(|(repository, name)| format!("{}::{name}", repository.name())).collect();
+        if !self.dry_run {
+            session.confirm(self.yes, &format!("These backups will be deleted: {}", shown.join(", ")))?;
+            for (repository, name) in &found {
+                repository.delete_snapshot(*name)?;
             }
         }
-        let shown: Vec<String> = self.backups.iter().map(ToString::to_string).collect();
-        session.confirm(self.yes, &format!("These backups will be deleted: {}", shown.join(", ")))?;
-        let mut deleted = Deleted { deleted: Vec::new() };
-        for (repository, id) in named {
-            let name = open(session, repository)?.delete_snapshot(id)?;
-            deleted.deleted.push(format!("{repository}::{name}"));
+        let deleted = Deleted { dry_run: self.dry_run, deleted: shown };
+        if self.dry_run {
+            session.answer(&deleted, text);
+        } else {
+            session.summary(&deleted, text);
         }
-        session.summary(&deleted, |deleted| {
-            let mut text = String::new();
-            for backup in &deleted.deleted {
-                let _ = writeln!(text, "{backup}: deleted");
-            }
-            text
-        });
         Ok(Outcome::Done)
     }
+}
+
+fn no_id(backup: &Location) -> Failure {
+    Failure::refused(
+        Code::new("CC-X25"),
+        format!("{backup} does not name a backup by its id"),
+        "Write REPO::ID. `couchcopy repo list REPO` lists the ids.",
+    )
+}
+
+fn text(deleted: &Deleted) -> String {
+    let mut text = String::new();
+    let what = if deleted.dry_run { "would be deleted" } else { "deleted" };
+    for backup in &deleted.deleted {
+        let _ = writeln!(text, "{backup}: {what}");
+    }
+    text
 }
