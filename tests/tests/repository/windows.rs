@@ -197,7 +197,7 @@ fn a_backup_and_a_prune_stand_still_at_the_same_time() -> Result<()> {
                 let (backup, prune) = (setting.backup(), setting.prune());
                 let (mut writer, mut pruner) = (Gated::new(&setting.place)?, Gated::new(&setting.place)?);
                 writer.run_until(backup_at, &words(&backup))?;
-                setting.throw_newest_but(&backup_at_is_there(&setting, backup_at > snapshot)?)?;
+                setting.throw_newest_but(backup_at_is_there(&setting, backup_at > snapshot)?.as_ref())?;
                 pruner.run_until(prune_at, &words(&prune))?;
                 let (ended, pruned) = if backup_first {
                     let ended = writer.finish()?;
@@ -233,9 +233,9 @@ fn backup_at_is_there(setting: &Setting, is_there: bool) -> Result<Option<String
 
 impl Setting {
     /// Throws the newest backup away that is not this one.
-    fn throw_newest_but(&self, kept: &Option<String>) -> Result<()> {
+    fn throw_newest_but(&self, kept: Option<&String>) -> Result<()> {
         let mut ids = self.place.ids()?;
-        ids.retain(|id| Some(id) != kept.as_ref());
+        ids.retain(|id| Some(id) != kept);
         let newest = ids.pop().ok_or("no backup")?;
         let (s3, bucket) = self.place.bucket.as_ref().ok_or("no bucket")?;
         s3.delete(bucket, &format!("r/snapshots/{newest}"))
