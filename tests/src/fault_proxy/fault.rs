@@ -27,6 +27,20 @@ pub enum Fault {
     CutUpload,
 }
 
+impl Fault {
+    /// Faults that pass when a request is made again. A slow answer comes so much later.
+    pub fn temporary(slow: Duration) -> Vec<Self> {
+        vec![
+            Self::FailBefore,
+            Self::FailAfterSuccess,
+            Self::CutBody,
+            Self::CutUpload,
+            Self::Status(503),
+            Self::Slow(slow),
+        ]
+    }
+}
+
 /// The name of the error that an S3 server tells with a status.
 pub(super) fn error_name(status: u16) -> &'static str {
     match status {

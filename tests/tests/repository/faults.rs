@@ -11,14 +11,7 @@ use super::place::{Place, STORE};
 
 /// Faults that pass.
 fn temporary() -> Vec<Fault> {
-    vec![
-        Fault::FailBefore,
-        Fault::FailAfterSuccess,
-        Fault::CutBody,
-        Fault::CutUpload,
-        Fault::Status(503),
-        Fault::Slow(Duration::from_millis(100)),
-    ]
+    Fault::temporary(Duration::from_millis(100))
 }
 
 const FOR_EVER: usize = 100_000;

@@ -9,14 +9,7 @@ use couchcopy_tests::object_servers::S3;
 use super::run::{Couchcopy, STORE, bucket, data, node, restored};
 
 fn temporary() -> Vec<Fault> {
-    vec![
-        Fault::FailBefore,
-        Fault::FailAfterSuccess,
-        Fault::CutBody,
-        Fault::CutUpload,
-        Fault::Status(503),
-        Fault::Slow(Duration::from_millis(200)),
-    ]
+    Fault::temporary(Duration::from_millis(200))
 }
 
 /// The proxy in front of a bucket, the bucket itself, and the command through each.
