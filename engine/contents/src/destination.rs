@@ -47,13 +47,11 @@ impl Destination {
 
     /// The same for a backup that was made before, and is only brought there.
     #[must_use]
-    pub fn made_at(self, moment: Option<jiff::Timestamp>) -> Self {
-        match self {
-            Self::Repository { repository, host, paranoid, .. } => {
-                Self::Repository { repository, host, paranoid, made: moment, only_if_changed: false }
-            }
-            archive @ Self::Archive { .. } => archive,
+    pub fn made_at(mut self, moment: Option<jiff::Timestamp>) -> Self {
+        if let Self::Repository { made, only_if_changed, .. } = &mut self {
+            (*made, *only_if_changed) = (moment, false);
         }
+        self
     }
 
     /// A directory for files that are needed while the backup is made.

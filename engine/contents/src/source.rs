@@ -15,6 +15,12 @@ use stored::Stored;
 
 use crate::AnySource;
 
+/// Name of the data directory in the backups that couchcopy writes.
+const ROOT: &str = "data/";
+
+/// Bytes of memory of an open file besides its content.
+const OPEN_FILE: u64 = 2 << 10;
+
 /// A backup that can be read.
 ///
 /// File names are those in the backup: in an archive of couchcopy `data/` and the path below the data directory, in an archive of

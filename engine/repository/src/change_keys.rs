@@ -1,11 +1,9 @@
 //! Adds and removes people and machines.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use encryption::Recipients;
 
-use crate::access::Access;
 use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
 use crate::keys::{KeySet, People, Signer, owner};
@@ -131,6 +129,6 @@ impl Repository {
 
     /// The same repository, as it is described now.
     pub fn reopened(&self) -> Result<Self> {
-        Self::open(Access { keys: Arc::clone(&self.inner.access.keys), ..self.inner.access.clone() })
+        Self::open(self.inner.access.clone())
     }
 }

@@ -75,14 +75,11 @@ impl Repository {
         }
         checked.objects = needed.len() as u64;
         for (key, object) in &there {
-            let (count, bytes) = if needed.contains(key) {
-                (None, &mut checked.bytes)
+            if needed.contains(key) {
+                checked.bytes += object.size;
             } else {
-                (Some(&mut checked.unneeded), &mut checked.unneeded_bytes)
-            };
-            *bytes += object.size;
-            if let Some(count) = count {
-                *count += 1;
+                checked.unneeded += 1;
+                checked.unneeded_bytes += object.size;
             }
         }
         checked.findings = findings

@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 use store::{Object, StoreError};
 
-use crate::error::{RepositoryError, Result};
+use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::names::{INTENTS, MANIFESTS, MARKS, PACKS, timed_key};
 use crate::repository::Repository;
@@ -277,10 +277,4 @@ pub(crate) fn deleted_objects(repository: &Repository) -> Result<HashSet<String>
 /// Keys of the packs and manifests that are there.
 pub(crate) fn data_keys(repository: &Repository) -> Result<HashSet<String>> {
     Ok(repository.data_objects()?.into_keys().collect())
-}
-
-impl From<RepositoryError> for std::io::Error {
-    fn from(error: RepositoryError) -> Self {
-        Self::other(outcome::Failure::from(error))
-    }
 }

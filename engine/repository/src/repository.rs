@@ -132,8 +132,8 @@ impl Repository {
     pub(crate) fn host(&self) -> Result<&HostKey> {
         let host = self.inner.host.as_ref();
         Ok(host.ok_or_else(|| {
-            let path = self.inner.access.host_key.clone().unwrap_or_else(|| HostKey::usual_path(self.id()));
-            RepositoryError::NoHostKey { place: self.name(), path: path.display().to_string() }
+            let path = self.host_key_path().display().to_string();
+            RepositoryError::NoHostKey { place: self.name(), path }
         })?)
     }
 
@@ -154,20 +154,20 @@ impl Repository {
 
     /// The identity that opens snapshots and manifests; `None` if they are not encrypted.
     pub(crate) fn index_key(&self) -> Result<Option<Arc<KeyPair>>> {
-        let host = self.inner.host.as_ref().map(|host| host.pair.identity());
-        self.secret(&self.inner.index, &self.inner.keys.index_keys(), host.as_ref(), "its index")
+        let keys = &self.inner.keys;
+        self.secret(&self.inner.index, || keys.index_keys(), self.inner.host.as_ref(), "its index")
     }
 
     /// The identity that opens packs; `None` if they are not encrypted.
     pub(crate) fn data_key(&self) -> Result<Option<Arc<KeyPair>>> {
-        self.secret(&self.inner.data, &self.inner.keys.data_key, None, "its data")
+        self.secret(&self.inner.data, || self.inner.keys.data_key.clone(), None, "its data")
     }
 
     fn secret(
         &self,
         known: &OnceLock<Arc<KeyPair>>,
-        wraps: &[String],
-        host: Option<&Identities>,
+        wraps: impl FnOnce() -> Vec<String>,
+        host: Option<&HostKey>,
         what: &'static str,
     ) -> Result<Option<Arc<KeyPair>>> {
         if !self.is_encrypted() {
@@ -177,8 +177,9 @@ impl Repository {
             return Ok(Some(Arc::clone(pair)));
         }
         let given = &self.inner.access.keys.identities;
-        let with: Vec<&Identities> = host.into_iter().chain([given]).collect();
-        let pair = KeySet::unwrap(wraps, &with)?
+        let host = host.map(|host| host.pair.identity());
+        let with: Vec<&Identities> = host.iter().chain([given]).collect();
+        let pair = KeySet::unwrap(&wraps(), &with)?
             .ok_or_else(|| RepositoryError::NoKey { place: self.name(), what })?;
         Ok(Some(Arc::clone(known.get_or_init(|| Arc::new(pair)))))
     }
@@ -294,13 +295,11 @@ impl Repository {
 
     /// The snapshots of all backups, the oldest first, each with why it cannot be read if it cannot.
     pub fn snapshots(&self, names: &[SnapshotName]) -> Vec<(SnapshotName, Result<Snapshot>)> {
-        // Once, and not by each thread.
-        let key = self.index_key();
-        let read = |name: SnapshotName| match &key {
+        // Opened once, and not by each thread.
+        let _ = self.index_key();
+        let read = |name: SnapshotName| match self.index_key() {
             Ok(_) => self.snapshot(name).transpose(),
-            Err(_) => {
-                Some(self.index_key().map(|_| ()).and_then(|()| Err(RepositoryError::Bug("no key").into())))
-            }
+            Err(failure) => Some(Err(failure)),
         };
         let mut found = Vec::with_capacity(names.len());
         for part in names.chunks(AT_ONCE) {

@@ -86,7 +86,7 @@ impl OpenSnapshot {
     /// Opens a file to read it at any offset.
     pub fn open_file(&self, file: FileRecord) -> Result<OpenRecord> {
         let content = match &file.at {
-            Location::Shared { .. } => Some(self.small(&file)?),
+            Location::Shared { .. } => Some(self.with_small(&file, |content| Ok(content.to_vec()))?),
             Location::Own(_) => None,
         };
         let own: Vec<AtomicBool> = match &file.at {
@@ -120,29 +120,19 @@ impl OpenSnapshot {
         Ok(content)
     }
 
-    /// The content of a small file, whose hash was compared.
-    fn small(&self, file: &FileRecord) -> Result<Vec<u8>> {
+    /// Calls `take` with the content of a small file, whose hash was compared.
+    fn with_small<T>(&self, file: &FileRecord, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
         let Location::Shared { piece, content, skip } = &file.at else {
             return Err(RepositoryError::Bug("a large file was read at once").into());
         };
         let bytes = self.packs.shared_piece(*piece, u64::from(*content))?;
-        self.cut(file, &bytes, *skip, piece.pack)
-    }
-
-    fn cut(
-        &self,
-        file: &FileRecord,
-        piece: &[u8],
-        skip: u32,
-        pack: crate::names::PackName,
-    ) -> Result<Vec<u8>> {
-        let start = skip as usize;
-        let bytes = piece.get(start..start.saturating_add(file.size as usize)).unwrap_or_default();
+        let start = *skip as usize;
+        let bytes = bytes.get(start..start.saturating_add(file.size as usize)).unwrap_or_default();
         if blake3::hash(bytes) != file.blake3 {
             let problem = format!("the bytes of {} are not those that were saved", file.name);
-            return Err(RepositoryError::damaged(self.packs.name_of(pack), problem).into());
+            return Err(RepositoryError::damaged(self.packs.name_of(piece.pack), problem).into());
         }
-        Ok(bytes.to_vec())
+        take(bytes)
     }
 
     /// Gives all files that are `wanted` to a visitor, on `threads` threads (0: the number of cores). What is given was compared
@@ -250,8 +240,7 @@ impl OpenSnapshot {
 
     fn give_small(&self, files: &[FileRecord], visitor: &dyn Visitor) -> Result<()> {
         for file in files {
-            let content = self.small(file)?;
-            visitor.small(&info(file), &content)?;
+            self.with_small(file, |content| visitor.small(&info(file), content))?;
         }
         Ok(())
     }

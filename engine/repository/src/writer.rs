@@ -288,8 +288,7 @@ impl SnapshotWriter {
         for info in new.iter().chain(self.known.packs()) {
             manifest.table.describe(info);
         }
-        if let Some(unknown) = manifest.table.packs().iter().find(|pack| pack.blake3.is_empty()) {
-            let _ = unknown;
+        if manifest.table.packs().iter().any(|pack| pack.blake3.is_empty()) {
             return Err(RepositoryError::Bug("a file lies in a pack that nobody wrote").into());
         }
         let needed = manifest.table.packs().iter().filter(|pack| pack.used > 0);

@@ -134,23 +134,8 @@ impl Bucket {
         }
     }
 
-    /// An object's content of at most `limit` bytes; `None` if there is no such object.
-    pub fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let Some(object) = self.head(key)? else { return Ok(None) };
-        if object.size > limit {
-            let text =
-                format!("it has {} bytes, more than the {limit} that may be read at once", object.size);
-            return Err(self.error(key, "read it", Said::Other(text)));
-        }
-        if object.size == 0 {
-            return Ok(Some(Vec::new()));
-        }
-        let bytes = self.run(self.range(key, GetRange::Bounded(0..object.size), object.etag.as_deref()));
-        bytes.map(|(_, bytes)| Some(bytes.to_vec())).map_err(|said| self.error(key, "read it", said))
-    }
-
     /// An object's content of at most `limit` bytes, in one request; `None` if there is no such object.
-    pub(crate) fn get_whole(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+    pub fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         let read = self.run(async {
             let path = path(key)?;
             let mut attempt = 0;

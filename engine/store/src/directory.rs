@@ -1,13 +1,9 @@
 //! A part of a store that one thing has for itself: all objects below a prefix, or the files of a directory.
 
 use std::fs::File;
-use std::sync::Arc;
-
-use couchfile::read_at::{FileBytes, ReadAt};
 
 use crate::bucket::{Bucket, Object};
 use crate::error::{Said, StoreError};
-use crate::reader::ObjectReader;
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -53,7 +49,7 @@ impl Directory {
 
     /// An object's content of at most `limit` bytes, in one request; `None` if there is no such object.
     pub fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        self.bucket.get_whole(&self.key(key), limit)
+        self.bucket.get(&self.key(key), limit)
     }
 
     /// Writes an object that is not there yet; see [`Bucket::put_once`].
@@ -73,23 +69,6 @@ impl Directory {
         let refused = self.bucket.delete(&all)?;
         let relative = |key: String| key.strip_prefix(&self.prefix).map_or(key.clone(), str::to_owned);
         Ok(refused.into_iter().map(|(key, error)| (relative(key), error)).collect())
-    }
-
-    /// Opens an object to read it at any offset. `None` if there is no such object.
-    pub fn open(&self, key: &str) -> Result<Option<Arc<dyn ReadAt>>> {
-        let key = self.key(key);
-        let Some(path) = self.bucket.file(&key) else {
-            return match ObjectReader::open(&self.bucket, &key) {
-                Ok(reader) => Ok(Some(Arc::new(reader))),
-                Err(error) if error.said == Said::NoObject => Ok(None),
-                Err(error) => Err(error),
-            };
-        };
-        match File::open(&path).and_then(FileBytes::new) {
-            Ok(file) => Ok(Some(Arc::new(file))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.bucket.error(&key, "open it", Said::Other(error.to_string()))),
-        }
     }
 
     /// Reads `buf.len()` bytes of an object at `offset` in one request.

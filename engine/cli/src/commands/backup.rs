@@ -190,19 +190,10 @@ impl Backup {
     /// One backup of many.
     fn round(&self, session: &Session, options: &BackupOptions, reporter: &dyn Reporter) -> Result<()> {
         // Keys may have changed.
-        let destination = match &options.destination {
-            Destination::Repository { repository, host, paranoid, made, only_if_changed } => {
-                Destination::Repository {
-                    repository: repository.reopened()?,
-                    host: host.clone(),
-                    paranoid: *paranoid,
-                    made: *made,
-                    only_if_changed: *only_if_changed,
-                }
-            }
-            archive @ Destination::Archive { .. } => archive.clone(),
-        };
-        let options = BackupOptions { destination, ..options.clone() };
+        let mut options = options.clone();
+        if let Destination::Repository { repository, .. } = &mut options.destination {
+            *repository = repository.reopened()?;
+        }
         let result = backup(&options, reporter)?;
         if !result.is_unchanged {
             session.summary_line(&result, |result| text(result, &options.destination.name()));

@@ -3,13 +3,7 @@
 use archive::{Entry, IndexedArchive, VerifyingReader, Visitor};
 use outcome::Result;
 
-use super::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited};
-
-/// Name of the data directory in the archives that couchcopy writes.
-const ROOT: &str = "data/";
-
-/// Bytes of memory of an open file besides its content.
-const OPEN_FILE: u64 = 2 << 10;
+use super::{FileEntry, FileToVerify, Files, OPEN_FILE, OpenFile, ROOT, Source, Visited};
 
 /// An archive with a table of contents.
 pub(super) struct Indexed {

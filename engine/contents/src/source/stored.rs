@@ -7,13 +7,7 @@ use couchfile::read_at::ReadAt;
 use outcome::Result;
 use repository::{FileRecord, OpenRecord, OpenSnapshot};
 
-use super::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited};
-
-/// Name of the data directory in the backups that couchcopy writes.
-const ROOT: &str = "data/";
-
-/// Bytes of memory of an open file besides its content.
-const OPEN_FILE: u64 = 2 << 10;
+use super::{FileEntry, FileToVerify, Files, OPEN_FILE, OpenFile, ROOT, Source, Visited};
 
 /// A backup in a repository.
 pub(super) struct Stored {
