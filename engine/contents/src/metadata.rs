@@ -68,8 +68,13 @@ impl Metadata {
 
     /// Metadata of a backup made now by this program.
     pub fn now(nodes: Vec<String>) -> Self {
-        let date =
-            jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_else(|_| jiff::Timestamp::now());
+        Self::made_at(jiff::Timestamp::now(), nodes)
+    }
+
+    /// The date is to the second and never later than the moment itself: a backup that is made next must be newer.
+    fn made_at(moment: jiff::Timestamp, nodes: Vec<String>) -> Self {
+        let second = jiff::Timestamp::from_second(moment.as_nanosecond().div_euclid(1_000_000_000) as i64);
+        let date = second.unwrap_or(moment);
         Self {
             backup: Backup { date: date.to_string(), source: Source { nodes_names: nodes } },
             couchcopy: Program {
@@ -94,6 +99,12 @@ impl Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_date_is_not_in_the_future() {
+        let moment: jiff::Timestamp = "2026-11-29T12:23:36.946Z".parse().unwrap();
+        assert_eq!(Metadata::made_at(moment, Vec::new()).backup.date, "2026-11-29T12:23:36Z");
+    }
 
     #[test]
     fn comes_back_and_reads_the_python_versions() {
