@@ -7,15 +7,18 @@
 //! [`OpenSnapshot`] reads one. [`policy`] says which backups to keep, [`Repository::prune`] deletes what no backup needs any more.
 
 mod access;
+mod blocks;
 mod cache;
 mod change_keys;
 mod check;
+mod cut;
 mod error;
 mod expire;
 mod hash;
 mod host_key;
 mod init;
 mod keys;
+mod large;
 mod manifest;
 mod names;
 mod pack;

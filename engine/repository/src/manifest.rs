@@ -3,6 +3,7 @@
 //! A part is blocks of compressed lines, a footer that says where they are, and a trailer. The footer of the last part lists the
 //! packs and holds the record of the backup run.
 
+mod cut_line;
 mod line;
 mod reader;
 mod table;

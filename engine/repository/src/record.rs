@@ -4,6 +4,7 @@ use archive::Facts;
 use archive::{FileStat, Hash};
 
 use crate::PIECE;
+use crate::cut::Cut;
 use crate::hash::{self, Value};
 use crate::names::PackName;
 
@@ -41,6 +42,8 @@ pub(crate) enum Location {
     },
     /// In pieces of its own, of [`PIECE`] bytes each but the last.
     Own(Vec<OwnPiece>),
+    /// In segments.
+    Cut(Box<Cut>),
 }
 
 /// A piece in a pack.
@@ -63,15 +66,35 @@ pub(crate) struct OwnPiece {
 impl FileRecord {
     /// The packs that it needs, each with the bytes of content that lie there.
     pub(crate) fn uses(&self) -> impl Iterator<Item = (PackName, u64)> + '_ {
-        let (shared, own) = match &self.at {
-            Location::Shared { piece, .. } => (Some((piece.pack, self.size)), &[][..]),
-            Location::Own(pieces) => (None, pieces.as_slice()),
+        let (shared, own, cut) = match &self.at {
+            Location::Shared { piece, .. } => (Some((piece.pack, self.size)), &[][..], None),
+            Location::Own(pieces) => (None, pieces.as_slice(), None),
+            Location::Cut(cut) => (None, &[][..], Some(cut)),
         };
         let own = own
             .iter()
             .enumerate()
             .map(|(number, own)| (own.piece.pack, piece_size(self.size, number as u64)));
-        shared.into_iter().chain(own)
+        shared.into_iter().chain(own).chain(cut.into_iter().flat_map(|cut| cut.uses()))
+    }
+
+    /// The hash of the piece of this number of a large file.
+    pub(crate) fn value(&self, number: u64) -> Option<&Value> {
+        let number = usize::try_from(number).ok()?;
+        match &self.at {
+            Location::Shared { .. } => None,
+            Location::Own(pieces) => pieces.get(number).map(|own| &own.value),
+            Location::Cut(cut) => cut.values.get(number),
+        }
+    }
+
+    /// Pieces of a large file; 0 for a small one.
+    pub(crate) fn pieces(&self) -> usize {
+        match &self.at {
+            Location::Shared { .. } => 0,
+            Location::Own(pieces) => pieces.len(),
+            Location::Cut(cut) => cut.values.len(),
+        }
     }
 
     /// Says what cannot be true of it.
@@ -85,23 +108,31 @@ impl FileRecord {
                 check_length(piece, u64::from(*content))
             }
             Location::Own(pieces) => {
-                if self.size <= PIECE || pieces.len() as u64 != self.size.div_ceil(PIECE) {
-                    return Err("the number of a file's pieces does not fit its size");
-                }
                 for (number, own) in pieces.iter().enumerate() {
                     check_length(&own.piece, piece_size(self.size, number as u64))?;
                 }
                 let values: Vec<Value> = pieces.iter().map(|own| own.value).collect();
-                match hash::of_file(self.size, &values) {
-                    Some(hash) if hash == self.blake3 => Ok(()),
-                    _ => Err("the hashes of a file's pieces do not give its hash"),
-                }
+                self.check_values(&values)
             }
+            Location::Cut(cut) => {
+                cut.check(self.size)?;
+                self.check_values(&cut.values)
+            }
+        }
+    }
+
+    fn check_values(&self, values: &[Value]) -> Result<(), &'static str> {
+        if self.size <= PIECE || values.len() as u64 != self.size.div_ceil(PIECE) {
+            return Err("the number of a file's pieces does not fit its size");
+        }
+        match hash::of_file(self.size, values) {
+            Some(hash) if hash == self.blake3 => Ok(()),
+            _ => Err("the hashes of a file's pieces do not give its hash"),
         }
     }
 }
 
-fn check_length(piece: &Piece, content: u64) -> Result<(), &'static str> {
+pub(crate) fn check_length(piece: &Piece, content: u64) -> Result<(), &'static str> {
     if u64::from(piece.length) > crate::piece::longest(content) || piece.length == 0 {
         return Err("a piece claims an absurd length");
     }

@@ -11,11 +11,11 @@ use outcome::{Failure, Lock as _, parallel};
 
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
-use crate::hash;
+use crate::large::LargeFile;
 use crate::manifest::{Listed, Manifest, PackTable};
 use crate::names::SnapshotName;
 use crate::pack::PackReader;
-use crate::record::{FileRecord, Location, OwnPiece, piece_size};
+use crate::record::{FileRecord, Location};
 use crate::repository::Repository;
 use crate::selector::Selector;
 use crate::snapshot::Snapshot;
@@ -87,17 +87,14 @@ impl OpenSnapshot {
     pub fn open_file(&self, file: FileRecord) -> Result<OpenRecord> {
         let content = match &file.at {
             Location::Shared { .. } => Some(self.with_small(&file, |content| Ok(content.to_vec()))?),
-            Location::Own(_) => None,
+            Location::Own(_) | Location::Cut(_) => None,
         };
-        let own: Vec<AtomicBool> = match &file.at {
-            Location::Shared { .. } => Vec::new(),
-            Location::Own(pieces) => pieces.iter().map(|_| AtomicBool::new(false)).collect(),
-        };
+        let seen = (0..file.pieces()).map(|_| AtomicBool::new(false)).collect();
         Ok(OpenRecord {
-            file,
+            large: LargeFile::new(file),
             content,
             packs: Arc::clone(&self.packs),
-            seen: own,
+            seen,
             failed: AtomicBool::new(false),
             verified: AtomicU64::new(0),
             recent: Mutex::default(),
@@ -179,7 +176,7 @@ impl OpenSnapshot {
         let mut small: Vec<FileRecord> = Vec::new();
         let piece_of = |file: &FileRecord| match &file.at {
             Location::Shared { piece, .. } => Some(*piece),
-            Location::Own(_) => None,
+            Location::Own(_) | Location::Cut(_) => None,
         };
         for file in self.files() {
             if failed.locked().is_some() {
@@ -195,16 +192,17 @@ impl OpenSnapshot {
             {
                 return Ok(());
             }
-            let Location::Own(pieces) = &file.at else {
+            if piece.is_some() {
                 small.push(file);
                 continue;
-            };
+            }
             let info = info(&file);
             let Some(sink) = visitor.large(&info)? else { continue };
-            let units = pieces.len().div_ceil(TOGETHER);
-            let large = Arc::new(Large { left: AtomicUsize::new(units), sink, file });
+            let units = file.pieces().div_ceil(TOGETHER);
+            let large = Arc::new(Large { left: AtomicUsize::new(units), sink, source: LargeFile::new(file) });
             for number in 0..units {
-                if sender.send(Unit::Large(Arc::clone(&large), number * TOGETHER)).is_err() {
+                let first = (number * TOGETHER) as u64;
+                if sender.send(Unit::Large(Arc::clone(&large), first)).is_err() {
                     return Ok(());
                 }
             }
@@ -245,22 +243,12 @@ impl OpenSnapshot {
         Ok(())
     }
 
-    fn give_large(&self, large: &Large<'_>, first: usize) -> Result<()> {
-        let Location::Own(pieces) = &large.file.at else { return Ok(()) };
-        let own = pieces.get(first..).unwrap_or_default();
-        let own = own.get(..TOGETHER.min(own.len())).unwrap_or_default();
-        let sized = |(number, own): (usize, &OwnPiece)| {
-            (own.piece, piece_size(large.file.size, (first + number) as u64))
-        };
-        let wanted: Vec<_> = own.iter().enumerate().map(sized).collect();
-        self.packs.pieces(&wanted, &mut |number, content| {
-            let Some(own) = own.get(number) else { return Ok(()) };
-            let number = (first + number) as u64;
-            check_own(&self.packs, &large.file, number, own, &content)?;
-            large.sink.chunk(number * PIECE, &content)
-        })?;
-        if large.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            large.sink.finish(&large.file.blake3)?;
+    fn give_large(&self, unit: &Large<'_>, first: u64) -> Result<()> {
+        let pieces = first..(first + TOGETHER as u64).min(unit.source.file.pieces() as u64);
+        unit.source
+            .read(&self.packs, pieces, &mut |number, content| unit.sink.chunk(number * PIECE, &content))?;
+        if unit.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            unit.sink.finish(&unit.source.file.blake3)?;
         }
         Ok(())
     }
@@ -281,41 +269,19 @@ enum Unit<'v> {
     /// Small files, of one piece.
     Small(Vec<FileRecord>),
     /// Some pieces of a large file, from this one on.
-    Large(Arc<Large<'v>>, usize),
+    Large(Arc<Large<'v>>, u64),
 }
 
 struct Large<'v> {
     /// Units that are not done.
     left: AtomicUsize,
     sink: Box<dyn LargeSink + 'v>,
-    file: FileRecord,
-}
-
-/// Reads a piece of a large file, and compares it with its hash.
-fn read_own(packs: &PackReader, file: &FileRecord, number: u64, own: &OwnPiece) -> Result<Vec<u8>> {
-    let content = packs.piece(own.piece, piece_size(file.size, number))?;
-    check_own(packs, file, number, own, &content)?;
-    Ok(content)
-}
-
-fn check_own(
-    packs: &PackReader,
-    file: &FileRecord,
-    number: u64,
-    own: &OwnPiece,
-    content: &[u8],
-) -> Result<()> {
-    if hash::of_piece(number, content) != own.value {
-        let problem =
-            format!("the bytes of {} from {} on are not those that were saved", file.name, number * PIECE);
-        return Err(RepositoryError::damaged(packs.name_of(own.piece.pack), problem).into());
-    }
-    Ok(())
+    source: LargeFile,
 }
 
 /// An open file of a backup. What is read was compared with its hash.
 pub struct OpenRecord {
-    file: FileRecord,
+    large: LargeFile,
     /// The content of a small file.
     content: Option<Vec<u8>>,
     packs: Arc<PackReader>,
@@ -358,12 +324,13 @@ impl OpenRecord {
     }
 
     fn read_piece(&self, number: u64) -> Result<Vec<u8>> {
-        let own = match &self.file.at {
-            Location::Own(pieces) => pieces.get(number as usize),
-            Location::Shared { .. } => None,
-        };
-        let own = own.ok_or(RepositoryError::Bug("a piece beyond the end was read"))?;
-        let read = read_own(&self.packs, &self.file, number, own);
+        let mut content = None;
+        let read = self.large.read(&self.packs, number..number + 1, &mut |_, piece| {
+            content = Some(piece);
+            Ok(())
+        });
+        let read =
+            read.and_then(|()| Ok(content.ok_or(RepositoryError::Bug("a piece beyond the end was read"))?));
         match (&read, self.seen.get(number as usize)) {
             (Ok(content), Some(seen)) => {
                 if !seen.swap(true, Ordering::Relaxed) {
@@ -386,7 +353,7 @@ impl OpenRecord {
             self.read_piece(*number).map(|_| ())
         })?;
         if self.failed.load(Ordering::Relaxed) {
-            let problem = format!("a part of {} could not be read", self.file.name);
+            let problem = format!("a part of {} could not be read", self.large.file.name);
             return Err(RepositoryError::damaged("a pack", problem).into());
         }
         Ok(())
@@ -395,14 +362,14 @@ impl OpenRecord {
 
 impl ReadAt for OpenRecord {
     fn len(&self) -> u64 {
-        self.file.size
+        self.large.file.size
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         if let Some(content) = &self.content {
             return content.read_exact_at(buf, offset);
         }
-        check_range(self.file.size, buf.len(), offset)?;
+        check_range(self.large.file.size, buf.len(), offset)?;
         let mut at = offset;
         let mut rest = buf;
         while !rest.is_empty() {

@@ -3,6 +3,8 @@
 mod job;
 mod old;
 mod pipeline;
+mod plan;
+mod unit;
 
 use std::collections::HashSet;
 use std::sync::Arc;

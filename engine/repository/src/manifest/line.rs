@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::cut_line::{CutLine, complete_cut};
 use super::table::PackTable;
 use crate::names::PackName;
 use crate::record::{FileRecord, Location, OwnPiece, Piece};
@@ -22,7 +23,16 @@ pub(crate) enum Line {
 pub(crate) enum Changed {
     Line(Line),
     /// A record that lacks its first pieces.
-    Keeps(u32, FileRecord),
+    Keeps(Keep, FileRecord),
+}
+
+/// How much of the base's record of a file is that of its record in the changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Keep {
+    pub(super) pieces: u32,
+    /// Of a file that is cut.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) segments: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +71,7 @@ enum At {
         runs: Vec<(u32, u64, Vec<u32>)>,
         values: String,
     },
+    Cut(CutLine),
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
@@ -95,6 +106,7 @@ impl Line {
                         skip: *skip,
                     },
                     Location::Own(pieces) => own(pieces, base.map(|base| &base.at), table),
+                    Location::Cut(cut) => At::Cut(CutLine::new(cut, base.map(|base| &base.at), table)),
                 };
                 let stat = file.stat.map(|stat| (stat.length, stat.changed, stat.device, stat.inode));
                 let line = FileLine {
@@ -148,9 +160,10 @@ impl Changed {
         let FileLine { name, size, blake3, mtime, stat, memo, at, facts } = line;
         let pack = |number| packs(number).ok_or_else(|| format!("{name}: pack {number} is not in the table"));
         let (keep, at) = match at {
-            At::Shared { pack: number, offset, length, content, skip } => {
-                (0, Location::Shared { piece: Piece { pack: pack(number)?, offset, length }, content, skip })
-            }
+            At::Shared { pack: number, offset, length, content, skip } => (
+                Keep::default(),
+                Location::Shared { piece: Piece { pack: pack(number)?, offset, length }, content, skip },
+            ),
             At::Own { keep, runs, values } => {
                 let values =
                     STANDARD.decode(values).map_err(|_| format!("{name}: its hashes are not base64"))?;
@@ -168,7 +181,11 @@ impl Changed {
                         offset = offset.saturating_add(u64::from(length));
                     }
                 }
-                (keep, Location::Own(pieces))
+                (Keep { pieces: keep, segments: 0 }, Location::Own(pieces))
+            }
+            At::Cut(line) => {
+                let (keep, cut) = line.read(&pack).map_err(|problem| format!("{name}: {problem}"))?;
+                (keep, Location::Cut(Box::new(cut)))
             }
         };
         let blake3 = blake3::Hash::from_hex(blake3).map_err(|_| format!("{name}: its hash is malformed"))?;
@@ -179,7 +196,7 @@ impl Changed {
         let stat = stat.map(|(length, changed, device, inode)| FileStat { length, changed, device, inode });
         let file =
             FileRecord { name, size, blake3, mtime, facts, stat, memo: memo.map(Vec::into_boxed_slice), at };
-        Ok(if keep > 0 { Self::Keeps(keep, file) } else { Self::Line(Line::File(file)) })
+        Ok(if keep == Keep::default() { Self::Line(Line::File(file)) } else { Self::Keeps(keep, file) })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -194,15 +211,15 @@ impl Changed {
         let line = match self {
             Self::Line(line) => line,
             Self::Keeps(keep, mut file) => {
-                let kept = match base.map(|base| &base.at) {
-                    Some(Location::Own(pieces)) => pieces.get(..keep as usize),
+                let done = match (base.map(|base| &base.at), &mut file.at) {
+                    (Some(Location::Own(before)), Location::Own(pieces)) => {
+                        let kept = before.get(..keep.pieces as usize);
+                        kept.map(|kept| pieces.splice(..0, kept.iter().copied()).for_each(drop))
+                    }
+                    (Some(Location::Cut(before)), Location::Cut(cut)) => complete_cut(keep, before, cut),
                     _ => None,
                 };
-                let kept =
-                    kept.ok_or_else(|| format!("{}: the pieces that it keeps are not there", file.name))?;
-                if let Location::Own(pieces) = &mut file.at {
-                    pieces.splice(..0, kept.iter().copied());
-                }
+                done.ok_or_else(|| format!("{}: the pieces that it keeps are not there", file.name))?;
                 Line::File(file)
             }
         };

@@ -10,8 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use archive::{EntrySource, Facts, FileStat, Opened, Seen};
 use outcome::{Failure, Lock as _};
 
-use super::job::{self, LargeJob};
+use super::job::{self, LargeJob, Sent};
 use super::old::{Known, Old};
+use super::plan::Plan;
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
 use crate::manifest::Record;
@@ -216,24 +217,18 @@ impl Pipeline {
             Opened::Small { name, mtime, facts, seen } => {
                 check(&name)?;
                 let data = Arc::new(std::mem::take(buf));
-                self.large(
-                    shared,
-                    New { name, mtime, facts, seen, base },
-                    old.as_ref(),
-                    LargeData::Any(data),
-                    batch,
-                    buf,
-                )?;
+                let new = New { name, mtime, facts, seen, base };
+                self.large(shared, new, old, LargeData::Any(data), batch, buf)?;
             }
             Opened::Large { name, mtime, facts, seen, data } => {
                 check(&name)?;
                 let new = New { name, mtime, facts, seen, base };
-                self.large(shared, new, old.as_ref(), LargeData::Any(Arc::from(data)), batch, buf)?;
+                self.large(shared, new, old, LargeData::Any(Arc::from(data)), batch, buf)?;
             }
             Opened::Stream { name, mtime, data, facts, seen } => {
                 check(&name)?;
                 let new = New { name, mtime, facts: Facts::Other, seen, base };
-                self.large(shared, new, None, LargeData::Stream(Arc::from(data), facts), batch, buf)?;
+                self.large(shared, new, old, LargeData::Stream(Arc::from(data), facts), batch, buf)?;
             }
         }
         Ok(())
@@ -243,7 +238,7 @@ impl Pipeline {
         &self,
         shared: &Shared<I>,
         mut new: New,
-        old: Option<&FileRecord>,
+        old: Option<FileRecord>,
         data: LargeData,
         batch: &mut Batch<'_>,
         buf: &mut Vec<u8>,
@@ -259,13 +254,11 @@ impl Pipeline {
             if let Some(late) = late {
                 new.facts = late();
             }
-            return batch.small(new, old, buf);
+            return batch.small(new, old.as_ref(), buf);
         }
-        let kept = match old {
-            Some(old) => job::kept(old, &*data, &new.facts, new.seen.as_ref(), &self.rules.avoid)?,
-            None => Vec::new(),
-        };
-        let job = Arc::new(LargeJob::new(new.name.clone(), data, &kept));
+        let facts = late.is_none().then_some(&new.facts);
+        let plan = Plan::of(&new.name, &*data, facts, new.seen.as_ref(), old, &self.rules.avoid)?;
+        let job = Arc::new(LargeJob::new(new.name.clone(), data, plan));
         // The bytes of a stream come in order: nobody else could do more than wait for them.
         if late.is_none() {
             shared.state.locked().large.push(Arc::clone(&job));
@@ -273,15 +266,12 @@ impl Pipeline {
         }
         while job.work(&self.packs, self.level, buf) {}
         shared.state.locked().large.retain(|other| !Arc::ptr_eq(other, &job));
-        let (pieces, new_bytes) = job.finish()?;
+        let Sent { at, blake3, new_bytes } = job.finish()?;
         if let Some(late) = late {
             new.facts = late();
         }
-        let values: Vec<_> = pieces.iter().map(|own| own.value).collect();
-        let blake3 = crate::hash::of_file(job.size(), &values)
-            .ok_or(RepositoryError::Bug("the pieces of a file give no hash"))?;
         let base = new.base.take();
-        let file = new.record(job.size(), blake3, Location::Own(pieces));
+        let file = new.record(job.size(), blake3, at);
         batch.done.push(Done::New { file: Box::new(file), base, new_bytes });
         Ok(())
     }
