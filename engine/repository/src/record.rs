@@ -1,5 +1,7 @@
 //! A file of a backup, and where its bytes are.
 
+use std::sync::Arc;
+
 use archive::Facts;
 use archive::{FileStat, Hash};
 
@@ -43,7 +45,7 @@ pub(crate) enum Location {
     /// In pieces of its own, of [`PIECE`] bytes each but the last.
     Own(Vec<OwnPiece>),
     /// In segments.
-    Cut(Box<Cut>),
+    Cut(Arc<Cut>),
 }
 
 /// A piece in a pack.
@@ -86,6 +88,21 @@ impl FileRecord {
             Location::Own(pieces) => pieces.get(number).map(|own| &own.value),
             Location::Cut(cut) => cut.values.get(number),
         }
+    }
+
+    /// Bytes of memory that say where it is, more or less.
+    pub(crate) fn memory(&self) -> u64 {
+        let bytes = match &self.at {
+            Location::Shared { .. } => 0,
+            Location::Own(pieces) => size_of_val(pieces.as_slice()),
+            Location::Cut(cut) => {
+                size_of_val(cut.segments.as_slice())
+                    + size_of_val(cut.frames.as_slice())
+                    + size_of_val(cut.values.as_slice())
+                    + size_of_val(cut.prefixes.as_slice())
+            }
+        };
+        bytes as u64
     }
 
     /// Pieces of a large file; 0 for a small one.

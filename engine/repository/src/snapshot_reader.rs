@@ -301,7 +301,7 @@ impl OpenRecord {
     pub fn memory(&self) -> u64 {
         match &self.content {
             Some(content) => content.len() as u64,
-            None => RECENT as u64 * PIECE,
+            None => RECENT as u64 * PIECE + self.large.file.memory(),
         }
     }
 

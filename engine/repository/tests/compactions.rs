@@ -12,11 +12,14 @@ const NAME: &str = "data/shards/00000000-ffffffff/attachments.1700000000.couch";
 fn database(documents: &[u64], size: usize, generation: u64) -> Vec<u8> {
     let mut file = Vec::new();
     let append = |file: &mut Vec<u8>, bytes: &[u8]| {
-        for byte in bytes {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             if file.len().is_multiple_of(4096) {
                 file.push(0);
             }
-            file.push(*byte);
+            let (now, later) = rest.split_at(rest.len().min(4096 - file.len() % 4096));
+            file.extend_from_slice(now);
+            rest = later;
         }
     };
     // A compaction writes batches of other sizes than clients do.
@@ -25,9 +28,7 @@ fn database(documents: &[u64], size: usize, generation: u64) -> Vec<u8> {
             append(&mut file, &noise(*document, size + (*document % 97) as usize));
         }
         append(&mut file, &noise(generation << 32 | number as u64, 1500));
-        while !file.len().is_multiple_of(4096) {
-            file.push(0);
-        }
+        file.resize(file.len().next_multiple_of(4096), 0);
         file.push(1);
         append(&mut file, &noise(generation << 33 | number as u64, 300));
     }

@@ -200,7 +200,7 @@ mod tests {
 
     fn round(cut: &Cut, base: Option<&Cut>) -> (Cut, usize) {
         let mut table = PackTable::default();
-        let base = base.map(|base| Location::Cut(Box::new(base.clone())));
+        let base = base.map(|base| Location::Cut(std::sync::Arc::new(base.clone())));
         let line = serde_json::to_vec(&CutLine::new(cut, base.as_ref(), &mut table)).unwrap();
         let read: CutLine = serde_json::from_slice(&line).unwrap();
         let (keep, mut read) =

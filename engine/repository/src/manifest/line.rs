@@ -1,5 +1,7 @@
 //! A file as a line of a manifest.
 
+use std::sync::Arc;
+
 use archive::{Facts, FileStat};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -185,7 +187,7 @@ impl Changed {
             }
             At::Cut(line) => {
                 let (keep, cut) = line.read(&pack).map_err(|problem| format!("{name}: {problem}"))?;
-                (keep, Location::Cut(Box::new(cut)))
+                (keep, Location::Cut(Arc::new(cut)))
             }
         };
         let blake3 = blake3::Hash::from_hex(blake3).map_err(|_| format!("{name}: its hash is malformed"))?;
@@ -216,7 +218,9 @@ impl Changed {
                         let kept = before.get(..keep.pieces as usize);
                         kept.map(|kept| pieces.splice(..0, kept.iter().copied()).for_each(drop))
                     }
-                    (Some(Location::Cut(before)), Location::Cut(cut)) => complete_cut(keep, before, cut),
+                    (Some(Location::Cut(before)), Location::Cut(cut)) => {
+                        complete_cut(keep, before, Arc::make_mut(cut))
+                    }
                     _ => None,
                 };
                 done.ok_or_else(|| format!("{}: the pieces that it keeps are not there", file.name))?;

@@ -156,7 +156,7 @@ impl LargeJob {
             None => (pieces.iter().map(|own| own.value).collect(), Location::Own(pieces)),
             Some(cut) => {
                 let cut = cut.finish();
-                (cut.values.clone(), Location::Cut(Box::new(cut)))
+                (cut.values.clone(), Location::Cut(Arc::new(cut)))
             }
         };
         let blake3 = hash::of_file(self.size, &values)

@@ -21,6 +21,14 @@ pub(super) struct Known {
     pub(super) base: Option<Box<FileRecord>>,
 }
 
+impl Known {
+    /// Bytes of memory that say where the file is, more or less.
+    pub(super) fn memory(&self) -> u64 {
+        let old = self.old.as_ref().map_or(0, |record| record.file.memory());
+        old + self.base.as_ref().map_or(0, |base| base.memory())
+    }
+}
+
 impl Old {
     pub(super) fn new(manifest: Option<&Manifest>) -> Self {
         Self { records: manifest.map(|manifest| manifest.records().peekable()) }

@@ -4,7 +4,7 @@
 //! others help. The calling thread takes finished batches in order. Memory is bounded: a worker holds a piece or two, and no batch
 //! is begun that is too far ahead of the first one that is not finished, which always has a worker that waits for nobody.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use archive::{EntrySource, Facts, FileStat, Opened, Seen};
@@ -13,6 +13,7 @@ use outcome::{Failure, Lock as _};
 use super::job::{self, LargeJob, Sent};
 use super::old::{Known, Old};
 use super::plan::Plan;
+use super::unit;
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
 use crate::manifest::Record;
@@ -21,10 +22,14 @@ use crate::pack::PackWriter;
 use crate::piece;
 use crate::record::{FileRecord, Location};
 
-/// Sources in a batch.
+/// Sources in a batch, and a few that are gone.
 const BATCH: usize = 128;
 /// Batches that may be ahead of the first one that is not finished.
 const AHEAD: u64 = 64;
+/// A batch is full when the records of its files take so many bytes of memory.
+const RECORDS: u64 = 4 << 20;
+/// No batch is begun while the records of those that were not handed over take so many bytes.
+const RECORDS_AHEAD: u64 = 8 * RECORDS;
 
 /// What has become of a file.
 #[allow(clippy::large_enum_variant)] // Nearly all are as they were.
@@ -86,6 +91,8 @@ struct State<I> {
     next: u64,
     /// Number of the first batch that was not handed over.
     handed: u64,
+    /// Of each batch from there on the bytes of its records.
+    records: VecDeque<u64>,
     finished: BTreeMap<u64, Vec<Done>>,
     large: Vec<Arc<LargeJob>>,
     failed: Option<Failure>,
@@ -120,6 +127,7 @@ impl Pipeline {
             old,
             next: 0,
             handed: 0,
+            records: VecDeque::new(),
             finished: BTreeMap::new(),
             large: Vec::new(),
             failed: None,
@@ -374,10 +382,11 @@ impl Pipeline {
                 if state.handed == state.next {
                     return Ok(Step::End);
                 }
-            } else if state.next - state.handed < AHEAD {
-                let items = self.take(&mut state)?;
+            } else if state.has_room() {
+                let (items, records) = self.take(&mut state)?;
                 if !items.is_empty() {
                     let number = state.next;
+                    state.records.push_back(records);
                     state.next += 1;
                     return Ok(Step::Batch(number, items));
                 }
@@ -390,10 +399,14 @@ impl Pipeline {
     }
 
     /// The sources of a batch, each with what was known of it. What the base has in between is gone.
-    fn take<S: EntrySource, I: Iterator<Item = S>>(&self, state: &mut State<I>) -> Result<Vec<Item<S>>> {
+    fn take<S: EntrySource, I: Iterator<Item = S>>(
+        &self,
+        state: &mut State<I>,
+    ) -> Result<(Vec<Item<S>>, u64)> {
         let mut items = Vec::new();
         let mut gone = Vec::new();
-        for _ in 0..BATCH {
+        let mut records = 0;
+        while items.len() < BATCH && records < RECORDS {
             let Some(source) = state.sources.next() else { break };
             let glance = source.glance();
             let known = match &glance {
@@ -402,11 +415,20 @@ impl Pipeline {
             };
             items.extend(gone.drain(..).map(Item::Gone));
             let stat = glance.as_ref().and_then(|glance| glance.stat);
+            records += known.memory().max(stat.map_or(0, |stat| unit::record_memory(stat.length)));
             let same = known.old.as_ref().is_some_and(|old| self.rules.may_stay(&old.file, stat));
             let name = glance.map(|glance| glance.name);
             items.push(Item::Source(Box::new(Task { source, known, name, same })));
         }
-        Ok(items)
+        Ok((items, records))
+    }
+}
+
+impl<I> State<I> {
+    /// Whether another batch may be begun.
+    fn has_room(&self) -> bool {
+        let ahead = self.next - self.handed;
+        ahead == 0 || ahead < AHEAD && self.records.iter().sum::<u64>() < RECORDS_AHEAD
     }
 }
 
@@ -422,6 +444,7 @@ fn hand_over<I>(shared: &Shared<I>, take: &mut dyn FnMut(Vec<Done>) -> Result<()
             take(done)?;
             state = shared.state.locked();
             state.handed += 1;
+            state.records.pop_front();
             shared.changed.notify_all();
             continue;
         }

@@ -1,6 +1,7 @@
 //! A part of a file that is cut into segments: reads it, finds segments that the old backup has, and sends the others.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use fastcdc::v2020::FastCDC;
 
@@ -32,18 +33,23 @@ pub(super) fn average(size: u64) -> u32 {
     average
 }
 
+/// Bytes of memory that the record of a file of this size takes, at most, more or less.
+pub(super) fn record_memory(size: u64) -> u64 {
+    size / u64::from(average(size)) * size_of::<Segment>() as u64
+}
+
 /// Cuts the units of one file.
 pub(super) struct Cutter {
     pub(super) average: u32,
     /// Where the file was.
-    old: Option<Box<Cut>>,
+    old: Option<Arc<Cut>>,
     /// The numbers of its segments by the first half of their ids.
     found: HashMap<u64, u32>,
 }
 
 impl Cutter {
     /// Takes over what `old` has in packs that are not to be avoided.
-    pub(super) fn new(average: u32, old: Option<Box<Cut>>, avoid: &HashSet<PackName>) -> Self {
+    pub(super) fn new(average: u32, old: Option<Arc<Cut>>, avoid: &HashSet<PackName>) -> Self {
         let mut found = HashMap::new();
         if let Some(old) = &old {
             found.reserve(old.segments.len());
