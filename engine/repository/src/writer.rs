@@ -2,26 +2,28 @@
 
 mod job;
 mod old;
+mod parent;
 mod pipeline;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use archive::{Documents, EntrySource, Facts, FileStat, Progress};
-use encryption::EncryptionError;
-use outcome::{Advice as _, Failure, FailureKind, parallel};
+use outcome::{Failure, parallel};
 
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
 use crate::manifest::{BaseLine, Line, Manifest, ManifestWriter, PackInfo, PackTable};
 use crate::names::{INTENTS, PackName, SnapshotName, timed_key};
 use crate::pack::PackWriter;
-use crate::prune::{data_keys, deleted_objects, marked_objects};
+use crate::presence::Present;
+use crate::prune::{deleted_objects, marked_objects};
 use crate::record::FileRecord;
 use crate::repository::Repository;
 use crate::snapshot::{ManifestPart, Snapshot};
 
 use old::Old;
+use parent::newest_of;
 use pipeline::{Done, Pipeline, Rules};
 
 /// How a backup is added.
@@ -120,12 +122,12 @@ impl SnapshotWriter {
         let intent = timed_key(INTENTS)?;
         repository.put_signed("intent", &intent, &name.to_string())?;
         // Not on what is gone, although a backup needs it, nor on what may be deleted soon.
-        let (there, marked) = (data_keys(repository)?, marked_objects(repository)?);
+        let (there, marked) = (Present::of(repository)?, marked_objects(repository)?);
         let (parent, manifest) = newest_of(repository, &options, &there)?.unzip();
         let known = manifest.as_ref().map(|manifest| manifest.packs().clone()).unwrap_or_default();
         let is_avoided = |pack: &PackInfo| {
             let key = pack.name.key();
-            !there.contains(&key) || marked.contains(&key) || pack.used * 2 < pack.content
+            !there.has(&key, pack.size) || marked.contains(&key) || pack.used * 2 < pack.content
         };
         let avoid = known.packs().iter().filter(|pack| is_avoided(pack)).map(|pack| pack.name).collect();
         let bytes = |parts: &[ManifestPart]| parts.iter().map(|part| part.size).sum::<u64>();
@@ -322,7 +324,9 @@ impl SnapshotWriter {
         };
         if let Err(failure) = snapshot.put(&self.repository, self.name) {
             // It may be there, and only the answer was lost. Nobody has made sure that it lacks nothing.
-            let _ = self.repository.directory().delete(&[self.name.key()]);
+            if !matches!(self.repository.directory().delete(&[self.name.key()]).as_deref(), Ok([])) {
+                self.keep_intent();
+            }
             return Err(failure);
         }
         self.confirm(&snapshot, &needed)?;
@@ -332,26 +336,40 @@ impl SnapshotWriter {
 
     /// Looks whether a prune deletes what this backup needs; then the backup is withdrawn. See `prune` for why that suffices, and why
     /// in this order. What it has written itself may be gone as well: to a prune, it may look like the rest of a killed backup.
-    fn confirm(&self, snapshot: &Snapshot, packs: &[String]) -> Result<()> {
+    fn confirm(&mut self, snapshot: &Snapshot, packs: &[String]) -> Result<()> {
         let needed = || packs.iter().chain(snapshot.parts().map(|part| &part.key));
         let is_lost = || -> Result<bool> {
             let deleted = deleted_objects(&self.repository)?;
             if needed().any(|key| deleted.contains(key)) {
                 return Ok(true);
             }
-            let there = data_keys(&self.repository)?;
-            Ok(needed().any(|key| !there.contains(key)))
+            let there = Present::of(&self.repository)?;
+            Ok(needed().any(|key| !there.has_name(key)))
         };
         let lost = is_lost();
         if matches!(lost, Ok(false)) {
             return Ok(());
         }
-        let refused = self.repository.directory().delete(&[self.name.key()])?;
-        if let Some((_, error)) = refused.into_iter().next() {
-            return Err(error.into());
+        let deleted = self.repository.directory().delete(&[self.name.key()]);
+        let deleted = deleted.and_then(|refused| match refused.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        });
+        match (deleted, lost) {
+            (Ok(()), Ok(_)) => Err(RepositoryError::Pruned { place: self.repository.name() }.into()),
+            (Ok(()), Err(failure)) => Err(failure),
+            (Err(why), _) => {
+                self.keep_intent();
+                let backup = format!("{}::{}", self.repository.name(), self.name);
+                Err(RepositoryError::NotWithdrawn { backup, why }.into())
+            }
         }
-        lost?;
-        Err(RepositoryError::Pruned { place: self.repository.name() }.into())
+    }
+
+    /// Leaves the note that the backup is being made, because its snapshot is there, or may be there, and nobody has made sure of it:
+    /// whoever sees both looks for what the backup needs.
+    fn keep_intent(&mut self) {
+        self.intent = None;
     }
 
     fn end_intent(&mut self) {
@@ -379,47 +397,6 @@ pub struct Finish {
     pub documents: Option<u64>,
     /// Whether everything was saved.
     pub complete: bool,
-}
-
-/// The newest backup of the same nodes that can be read, with its manifest.
-fn newest_of(
-    repository: &Repository,
-    options: &SnapshotOptions,
-    there: &HashSet<String>,
-) -> Result<Option<(Snapshot, Manifest)>> {
-    for name in repository.snapshot_names()?.into_iter().rev() {
-        let opened = repository.snapshot(name).and_then(|snapshot| {
-            let fits = |snapshot: &Snapshot| {
-                snapshot.nodes == options.nodes
-                    && snapshot.source == options.source
-                    && snapshot.parts().all(|part| there.contains(&part.key))
-            };
-            let Some(snapshot) = snapshot.filter(fits) else { return Ok(None) };
-            let manifest = Manifest::open(repository, &snapshot)?;
-            Ok(Some((snapshot, manifest)))
-        });
-        match opened {
-            Ok(Some(found)) => return Ok(Some(found)),
-            Ok(None) => {}
-            // A backup that nobody can read does not keep others from being made.
-            Err(failure) if is_damage(&failure) => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(None)
-}
-
-fn is_damage(failure: &Failure) -> bool {
-    match (failure.get::<RepositoryError>(), failure.get::<EncryptionError>()) {
-        (Some(error), _) => matches!(
-            error,
-            RepositoryError::Damaged { .. }
-                | RepositoryError::Missing { .. }
-                | RepositoryError::Signature { .. }
-        ),
-        (None, Some(error)) => error.kind() == FailureKind::Archive,
-        (None, None) => false,
-    }
 }
 
 /// A file that is in memory.

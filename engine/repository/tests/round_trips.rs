@@ -122,7 +122,7 @@ fn a_key_that_may_only_add_opens_no_data() -> Result<()> {
     // The host lists, and goes on incrementally, without the data key.
     let host = place.as_host()?;
     assert_eq!(host.snapshot_names()?.len(), 1);
-    let backup = OpenSnapshot::open(&host, &Selector::Latest)?;
+    let backup = OpenSnapshot::open(&host, &Selector::default())?;
     assert_eq!(backup.files().count(), 1);
     let file = backup.find("data/shards/a.couch")?.ok_or("it is not there")?;
     let error = backup.open_file(file).err().ok_or("it was opened")?;
@@ -218,10 +218,10 @@ fn an_incomplete_backup_is_not_the_latest() -> Result<()> {
     let complete = place.backup(&disk, true)?.name;
     let incomplete = place.backup(&disk, false)?.name;
     let repository = place.repository()?;
-    assert_eq!(repository.select(&Selector::Latest)?.0, complete);
+    assert_eq!(repository.select(&Selector::default())?.0, complete);
     assert_eq!(repository.select(&Selector::Id(incomplete.random()))?.0, incomplete);
     std::fs::remove_file(place.path().join(format!("snapshots/{complete}")))?;
-    let error = repository.select(&Selector::Latest).err().ok_or("it was found")?;
+    let error = repository.select(&Selector::default()).err().ok_or("it was found")?;
     assert_eq!(error.code().to_string(), "CC-Q10");
     Ok(())
 }

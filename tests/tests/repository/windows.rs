@@ -294,3 +294,51 @@ fn a_prune_that_stands_still_deletes_nothing_that_was_needed_since() -> Result<(
     assert!(withdrawn >= 3, "{made} made, {withdrawn} withdrawn");
     setting.assert_clean()
 }
+
+/// A machine that may not delete cannot withdraw a backup that a prune has overtaken. Nobody takes this backup for complete, and
+/// everything goes on.
+#[test]
+fn a_backup_that_cannot_be_withdrawn_is_not_complete() -> Result<()> {
+    let Some(setting) = Setting::new("window-refused")? else { return Ok(()) };
+    let place = &setting.place;
+    setting.prepare()?;
+    let gated = Gated::new(place)?;
+    let of_backup = gated.requests(&words(&setting.backup()))?;
+    drop(gated);
+    let snapshot =
+        position(&of_backup, |request| request.method == "PUT" && request.target.contains("snapshots"))?;
+    setting.prepare()?;
+    let mut gated = Gated::new(place)?;
+    assert!(gated.run_until(snapshot, &words(&setting.backup()))?);
+    setting.throw_newest_away()?;
+    place.couchcopy.expect(0, &words(&setting.prune()))?;
+    let newest = place.ids()?.pop().ok_or("no backup")?;
+    let deletes = |request: &Request| {
+        request.method == "DELETE" || (request.method == "POST" && request.target.contains("delete"))
+    };
+    gated.gate.fault_on(deletes, 0, usize::MAX, Fault::Error(403, "AccessDenied"));
+    gated.gate.release();
+    let (mut child, errors) = gated.running.take().ok_or("nothing runs")?;
+    let status = child.wait()?;
+    let stderr = std::fs::read_to_string(errors.path())?;
+    assert!(!status.success() && stderr.contains("CC-Q18"), "{status}: {stderr}");
+    drop(gated);
+
+    let list = place.couchcopy.json_of(3, &["repo", "list", &place.repo])?;
+    let backups = list["backups"].as_array().ok_or("no list")?;
+    let lacking: Vec<&serde_json::Value> =
+        backups.iter().filter(|backup| backup["lacks"].is_array()).collect();
+    let [lacking] = lacking[..] else { return Err(format!("{list}").into()) };
+    let id = lacking["id"].as_str().ok_or("no id")?;
+    assert_ne!(id, newest);
+    assert_eq!(place.couchcopy.json(&["info", &place.of("latest")])?["name"], place.of(&newest));
+    let checked = place.couchcopy.json_of(3, &["repo", "check", &place.repo])?;
+    assert_eq!(checked["findings"][0]["backups"], serde_json::json!([id]));
+    let next = place.backup(&setting.data.node())?;
+    place.couchcopy.expect(0, &["verify", &place.of("latest")])?;
+    let pruned = place.couchcopy.run(&[&words(&setting.prune())[..], &["--json"]].concat())?;
+    assert!(pruned.code == Some(3) && pruned.stdout.contains(id), "{pruned:?}");
+    place.couchcopy.expect(0, &["verify", &place.of(&next)])?;
+    place.couchcopy.expect(0, &["repo", "delete", "-y", &place.of(id)])?;
+    setting.assert_clean()
+}

@@ -64,7 +64,14 @@ impl Place {
         };
         let keys = Arc::new(Keys { identities, ..Keys::default() });
         let name = if host { "host.key" } else { "none.key" };
-        Ok(Access { directory, keys, host_key: Some(self.folder.path().join(name)), trust: Trust::Listed })
+        Ok(Access {
+            directory,
+            keys,
+            host_key: Some(self.folder.path().join(name)),
+            trust: Trust::Listed,
+            keeps_copies: true,
+            reporter: None,
+        })
     }
 
     pub fn host_key(&self) -> PathBuf {
@@ -298,4 +305,11 @@ impl LargeSink for Sink<'_> {
 /// The path of something in a repository.
 pub fn below(place: &Place, key: &str) -> PathBuf {
     Path::new(&place.path()).join(key)
+}
+
+/// The names of all objects in a folder.
+pub fn names_in(place: &Place, folder: &str) -> Result<Vec<String>> {
+    let folder = below(place, folder);
+    let objects = place.objects()?.into_iter().filter(|path| path.starts_with(&folder));
+    Ok(objects.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
 }
