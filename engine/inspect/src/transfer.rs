@@ -24,6 +24,7 @@ pub struct Transferred {
     /// Bytes that were stored for it.
     pub stored_bytes: u64,
     /// Files that were left out because they cannot be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<FileProblem>,
 }
 

@@ -24,6 +24,7 @@ pub mod policy;
 mod presence;
 mod prune;
 mod record;
+mod renewal;
 mod repository;
 mod selector;
 mod signed;
@@ -47,7 +48,7 @@ pub use repository::Repository;
 pub use selector::{Newest, Selector};
 pub use snapshot::Snapshot;
 pub use snapshot_reader::{OpenRecord, OpenSnapshot};
-pub use writer::{Added, Finish, SnapshotOptions, SnapshotWriter};
+pub use writer::{Added, Before, Finish, KnownEnd, SnapshotOptions, SnapshotWriter};
 
 /// Bytes of content in a piece of a large file.
 pub const PIECE: u64 = 1 << 20;

@@ -52,6 +52,11 @@ impl Present {
         self.objects.get(key).is_some_and(|object| object.size == size)
     }
 
+    /// An object.
+    pub(crate) fn get(&self, key: &str) -> Option<&Object> {
+        self.objects.get(key)
+    }
+
     /// Whether all parts of a backup's manifest are there.
     pub(crate) fn has_manifest(&self, snapshot: &Snapshot) -> bool {
         self.lacking_parts(snapshot).is_empty()

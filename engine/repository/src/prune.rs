@@ -97,7 +97,7 @@ impl Repository {
         let present = Present::of(self)?;
         let there = present.objects();
         let Some(needed) = self.needed(&mut pruned)? else { return Ok(pruned) };
-        let now = newest(there, &marks);
+        let now = present_time(there.values().chain(marks.iter().map(|(object, _)| object)));
         let (over, intents) = self.intents(now)?;
         pruned.under_way = intents.len() as u64;
         let young = if options.grace == 0 { i64::MAX } else { youngest_allowed(&intents) };
@@ -280,9 +280,8 @@ impl Repository {
     }
 }
 
-/// The newest time that the store has written: its own clock is not later.
-fn newest(there: &HashMap<String, Object>, marks: &[(Object, Mark)]) -> i64 {
-    let objects = there.values().chain(marks.iter().map(|(object, _)| object));
+/// The present time, in seconds since 1970: that of this machine, or the newest time that the store has written if that is later.
+pub(crate) fn present_time<'o>(objects: impl Iterator<Item = &'o Object>) -> i64 {
     let newest = objects.map(|object| object.modified).max().unwrap_or_default();
     newest.max(jiff::Timestamp::now().as_second())
 }

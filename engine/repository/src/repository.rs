@@ -42,6 +42,9 @@ pub(crate) struct Config {
     /// How objects are encrypted: `age`; not at all if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cipher: Option<String>,
+    /// Seconds for which the store locks each object, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) object_lock: Option<u64>,
 }
 
 /// An open repository. Clones are the same one.

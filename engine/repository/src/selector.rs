@@ -134,6 +134,19 @@ impl OfSource {
     }
 }
 
+/// Leaves out backups of which nobody knows where the data directories were, because they were brought from elsewhere, if there are
+/// newer ones of the same nodes of which it is known: they are probably older ones of these. Newer ones are not passed over.
+fn pass_over_imported(sources: &mut Vec<OfSource>) {
+    let mut newer: Vec<Vec<String>> = Vec::new();
+    sources.retain(|of| {
+        let is_known = !of.source.is_empty();
+        if is_known {
+            newer.push(of.nodes.clone());
+        }
+        is_known || !newer.contains(&of.nodes)
+    });
+}
+
 /// The most sources that a message lists.
 const SHOWN: usize = 10;
 
@@ -167,6 +180,7 @@ impl Repository {
             }
             Selector::Newest(among) => {
                 let mut sources = self.newest_of_sources(among)?;
+                pass_over_imported(&mut sources);
                 let only = if sources.len() == 1 { sources.pop() } else { None };
                 match only {
                     Some(OfSource { complete: Some(found), .. }) => Ok(found),

@@ -1,5 +1,6 @@
 //! Adds a backup to a repository.
 
+mod grown;
 mod job;
 mod old;
 mod parent;
@@ -17,11 +18,13 @@ use crate::manifest::{BaseLine, Line, Manifest, ManifestWriter, PackInfo, PackTa
 use crate::names::{INTENTS, PackName, SnapshotName, timed_key};
 use crate::pack::PackWriter;
 use crate::presence::Present;
-use crate::prune::{deleted_objects, marked_objects};
+use crate::prune::{deleted_objects, marked_objects, present_time};
 use crate::record::FileRecord;
+use crate::renewal::Renewal;
 use crate::repository::Repository;
 use crate::snapshot::{ManifestPart, Snapshot};
 
+pub use grown::{Before, KnownEnd};
 use old::Old;
 use parent::newest_of;
 use pipeline::{Done, Pipeline, Rules};
@@ -43,6 +46,9 @@ pub struct SnapshotOptions {
     pub paranoid: bool,
     /// When the backup was made, if it was made before and is only brought here.
     pub made: Option<jiff::Timestamp>,
+    /// Seconds for which the store locks each object from its writing on. New backups do not build on objects that are so old that a
+    /// half of this time is over, or less: see `renewal.rs`. `None`: what the repository says; 0: no object is too old.
+    pub object_lock: Option<u64>,
     /// Add nothing if no file but `metadata.yaml` differs from the backup that it builds on.
     pub only_if_changed: bool,
 }
@@ -58,6 +64,7 @@ impl SnapshotOptions {
             level: crate::piece::LEVEL,
             paranoid: false,
             made: None,
+            object_lock: None,
             only_if_changed: false,
         }
     }
@@ -124,16 +131,27 @@ impl SnapshotWriter {
         // Not on what is gone, although a backup needs it, nor on what may be deleted soon.
         let (there, marked) = (Present::of(repository)?, marked_objects(repository)?);
         let (parent, manifest) = newest_of(repository, &options, &there)?.unzip();
+        let lock = options.object_lock.or(repository.inner.config.object_lock);
+        let renewal = Renewal::new(lock, present_time(there.objects().values()));
+        let is_due = |key: &str| there.get(key).is_some_and(|object| renewal.is_due(object));
         let known = manifest.as_ref().map(|manifest| manifest.packs().clone()).unwrap_or_default();
         let is_avoided = |pack: &PackInfo| {
             let key = pack.name.key();
-            !there.has(&key, pack.size) || marked.contains(&key) || pack.used * 2 < pack.content
+            !there.has(&key, pack.size)
+                || marked.contains(&key)
+                || pack.used * 2 < pack.content
+                || is_due(&key)
         };
         let avoid = known.packs().iter().filter(|pack| is_avoided(pack)).map(|pack| pack.name).collect();
         let bytes = |parts: &[ManifestPart]| parts.iter().map(|part| part.size).sum::<u64>();
         let builds_on_base = parent.as_ref().is_some_and(|parent: &Snapshot| {
             bytes(&parent.changes) * 4 <= bytes(&parent.base)
-                && !parent.base.iter().any(|part| marked.contains(&part.key))
+                && !parent.base.iter().any(|part| marked.contains(&part.key) || is_due(&part.key))
+        });
+        // Also if nothing has changed: the newest backup is what a lock is there for.
+        let is_renewal = parent.as_ref().is_some_and(|parent| {
+            let is_old = |name: SnapshotName| renewal.is_due_at(&name.key(), name.second());
+            parent.parts().any(|part| is_due(&part.key)) || parent.name.parse().is_ok_and(is_old)
         });
         Ok(Self {
             repository: repository.clone(),
@@ -148,7 +166,7 @@ impl SnapshotWriter {
             packs: Arc::new(PackWriter::new(repository)),
             avoid: Arc::new(avoid),
             intent: Some(intent),
-            totals: Totals::default(),
+            totals: Totals { is_changed: is_renewal, ..Totals::default() },
             failed: false,
             options,
         })
@@ -159,8 +177,8 @@ impl SnapshotWriter {
         self.name
     }
 
-    /// Which of these files, in order, are taken over from the backup that this one builds on, because they are as they were.
-    pub fn as_before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<bool>> {
+    /// What is known of these files, in order, from the backup that this one builds on.
+    pub fn before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<Before>> {
         let mut old = Old::new(self.parent_manifest.as_ref());
         let rules = self.rules();
         let mut gone = Vec::new();
@@ -168,7 +186,13 @@ impl SnapshotWriter {
         for (name, stat) in files {
             let known = old.advance(name, &mut gone)?;
             gone.clear();
-            found.push(known.old.is_some_and(|old| rules.may_stay(&old.file, *stat)));
+            found.push(match (known.old, *stat) {
+                (Some(old), stat) if rules.may_stay(&old.file, stat) => Before::AsItWas,
+                (Some(old), Some(stat)) => {
+                    grown::known_end(&old.file, stat, &self.avoid).map_or(Before::Unknown, Before::Grown)
+                }
+                _ => Before::Unknown,
+            });
         }
         Ok(found)
     }

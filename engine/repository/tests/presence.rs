@@ -110,6 +110,31 @@ fn the_newest_backup_of_several_sources_has_to_be_named() -> Result<()> {
     Ok(())
 }
 
+/// What was imported has no places. Backups of the same nodes that were made since are meant, and older ones only by their ids.
+#[test]
+fn imported_backups_are_passed_over_if_there_are_newer_ones() -> Result<()> {
+    let place = Place::new(false)?;
+    let mut disk = Disk::default();
+    disk.set("data/shards/a.couch", noise(1, 1000));
+    let imported = |made: &str, node: &str| -> Result<SnapshotOptions> {
+        Ok(SnapshotOptions { made: Some(made.parse()?), ..SnapshotOptions::new(vec![node.to_owned()]) })
+    };
+    let old = backup_of(&place, &disk, imported("2020-01-01T00:00:00Z", "n@h")?, true)?;
+    let repository = place.repository()?;
+    assert_eq!(repository.select(&Selector::default())?.0, old);
+    let own = backup_of(&place, &disk, options("n@h", "db1:/data"), true)?;
+    assert_eq!(repository.select(&Selector::default())?.0, own);
+    let then = Selector::Newest(Newest { not_after: Some(own.second() - 1), of: None });
+    assert_eq!(repository.select(&then)?.0, old);
+    // Of other nodes, and newer ones.
+    for other in [imported("2020-01-01T00:00:00Z", "m@h")?, imported("2096-01-01T00:00:00Z", "n@h")?] {
+        let other = backup_of(&place, &disk, other, true)?;
+        assert_eq!(code_of(repository.select(&Selector::default()))?, "CC-Q17");
+        repository.delete_snapshot(other)?;
+    }
+    Ok(())
+}
+
 /// A backup that was killed after it had written its snapshot, and before it could make sure that no prune has taken anything.
 fn killed(place: &Place, disk: &Disk) -> Result<SnapshotName> {
     let before = common::names_in(place, "intents")?;

@@ -4,9 +4,9 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Disk, Place, Result, content_of, noise, visited};
+use common::{Disk, Place, Result, add, content_of, noise, save, visited};
 use repository::policy::Policy;
-use repository::{OpenSnapshot, PruneOptions, Selector};
+use repository::{Before, OpenSnapshot, PruneOptions, Selector, SnapshotOptions, SnapshotWriter};
 
 #[test]
 fn every_backup_is_read_as_it_was_saved() -> Result<()> {
@@ -223,5 +223,41 @@ fn an_incomplete_backup_is_not_the_latest() -> Result<()> {
     std::fs::remove_file(place.path().join(format!("snapshots/{complete}")))?;
     let error = repository.select(&Selector::default()).err().ok_or("it was found")?;
     assert_eq!(error.code().to_string(), "CC-Q10");
+    Ok(())
+}
+
+/// Whoever reads files of another machine asks beforehand of which only the end is needed.
+#[test]
+fn the_end_of_what_may_have_grown_is_known() -> Result<()> {
+    const MIB: usize = 1 << 20;
+    let place = Place::new(true)?;
+    let mut disk = Disk::default();
+    let content = noise(1, 3 * MIB + 500_000);
+    for name in ["a", "b", "c"] {
+        disk.set(&format!("data/shards/{name}.couch"), content.clone());
+    }
+    disk.set("data/shards/small.couch", noise(2, 1000));
+    place.backup(&disk, true)?;
+    disk.append("data/shards/b.couch", &noise(3, 2 * MIB));
+    disk.replace("data/shards/c.couch", noise(1, 4 * MIB));
+    disk.append("data/shards/small.couch", &noise(4, 1000));
+    disk.set("data/shards/x-new.couch", noise(5, 2 * MIB));
+    let options = SnapshotOptions::new(vec!["n@h".into()]);
+    let mut writer = SnapshotWriter::begin(&place.as_host()?, options)?;
+    let before = writer.before(&disk.stats())?;
+    let [Before::AsItWas, Before::Grown(known), Before::Unknown, Before::Unknown, Before::Unknown] =
+        &before[..]
+    else {
+        return Err(format!("{before:?}").into());
+    };
+    assert_eq!((known.from(), known.size()), (3 << 20, content.len() as u64));
+    let (from, size) = (known.from() as usize, known.size() as usize);
+    assert!(known.is(&content[from..size]));
+    assert!(!known.is(&content[from..size - 1]) && !known.is(&content[from - 1..size - 1]) && !known.is(&[]));
+    // What it says is what is kept then.
+    add(&mut writer, &disk)?;
+    let added = save(writer, &Disk::default(), true)?;
+    let new = (500_000 + 2 * MIB + 4 * MIB + 2000 + 2 * MIB) as u64;
+    assert_eq!(added.snapshot.new_bytes, new);
     Ok(())
 }

@@ -174,7 +174,7 @@ fn has_same_uuid(old: &Facts, new: &Facts) -> bool {
 }
 
 /// Whether reading the file takes many more requests than it would if it were sent again.
-fn is_scattered(pieces: &[OwnPiece]) -> bool {
+pub(super) fn is_scattered(pieces: &[OwnPiece]) -> bool {
     let packs: HashSet<PackName> = pieces.iter().map(|own| own.piece.pack).collect();
     packs.len() > SCATTERED + pieces.len() / 4
 }

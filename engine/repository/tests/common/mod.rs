@@ -48,7 +48,13 @@ impl Place {
         };
         let place = Self { folder, secret };
         let access = place.access(true, true)?;
-        repository::init(&Init { access, recipients, recipient_texts: texts, host: "here".into() })?;
+        repository::init(&Init {
+            access,
+            recipients,
+            recipient_texts: texts,
+            host: "here".into(),
+            object_lock: None,
+        })?;
         Ok(place)
     }
 
@@ -183,6 +189,11 @@ impl Disk {
 
     pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         self.files.iter().map(|(name, (content, _))| (name.clone(), content.clone())).collect()
+    }
+
+    /// The names and stats of all files, in the order of a backup.
+    pub fn stats(&self) -> Vec<(String, Option<FileStat>)> {
+        self.sources().into_iter().map(|source| (source.name, Some(source.stat))).collect()
     }
 
     fn sources(&self) -> Vec<Source> {

@@ -80,6 +80,7 @@ impl Import {
             paranoid: false,
             made: None,
             only_if_changed: false,
+            object_lock: None,
         };
         run(session, &self.archive, &destination, &self.damage)
     }
