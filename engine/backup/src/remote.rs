@@ -7,6 +7,7 @@ mod alone;
 mod copies;
 mod lane;
 mod passing;
+mod tails;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -18,7 +19,7 @@ use contents::NewBackup;
 use contents::{IndexHeader, ShardHeader};
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::error::CouchFileError;
-use couchfile::header::PassedDatabase;
+use couchfile::header::{HeaderScan, PassedDatabase};
 use couchfile::read_at::FileBytes;
 use node::{FoundFile, NodeError, NodeFiles, Packing, is_of_the_way};
 
@@ -27,9 +28,12 @@ pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Notify, Taken};
 pub(super) use self::passing::Passing;
 use self::passing::{BrokenOff, Passed};
+pub(super) use self::tails::GrownFile;
+use self::tails::{Tail, TailLane, TakenTail};
 use crate::file::FileFailure;
 use crate::folder::{MapsBytes, NodeFolder};
 use outcome::{Code, Failure, Result};
+use repository::{Before, KnownEnd};
 
 /// Bytes of small files of all nodes that may wait in memory.
 const BUDGET: usize = 32 << 20;
@@ -130,21 +134,53 @@ pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<Fou
     Ok(found)
 }
 
-/// Which files of other machines are in the backup that the new one builds on as they are now, in the order of `files`: number of
-/// the data directory, name in the backup, stat. None of an archive.
-pub(super) fn as_before(
+/// A file that a phase saves.
+pub(super) struct Candidate<'f> {
+    /// Number of the data directory.
+    pub(super) folder: u16,
+    /// Its path below the data directory.
+    pub(super) path: &'f str,
+    /// Its name in the backup.
+    pub(super) name: String,
+    /// Its stat when the files were listed.
+    pub(super) stat: Option<FileStat>,
+}
+
+/// A file of another machine that has to be read.
+pub(super) struct Wanted<'f> {
+    folder: u16,
+    path: &'f str,
+    /// Its stat, and its end in the backup that the new one builds on, if it may only have grown.
+    grown: Option<(FileStat, KnownEnd)>,
+}
+
+/// Which of these files, in the order of a backup, have to be read from other machines. Those that the new backup takes over from the
+/// one that it builds on, because they are as they were, are not.
+pub(super) fn wanted<'f>(
     writer: &NewBackup,
     folders: &[NodeFolder],
-    files: impl Iterator<Item = (u16, String, Option<FileStat>)>,
-) -> Result<Vec<bool>> {
+    files: impl Iterator<Item = Candidate<'f>>,
+) -> Result<Vec<Wanted<'f>>> {
     let is_streamed =
         |number: u16| folders.get(usize::from(number)).is_some_and(|folder| folder.origin.is_streamed());
-    let files: Vec<_> =
-        files.map(|(number, name, stat)| (name, stat.filter(|_| is_streamed(number)))).collect();
-    if files.iter().all(|(_, stat)| stat.is_none()) {
-        return Ok(vec![false; files.len()]);
+    let (mut wanted, mut questions) = (Vec::new(), Vec::new());
+    for Candidate { folder, path, name, stat } in files {
+        let stat = stat.filter(|_| is_streamed(folder));
+        questions.push((name, stat));
+        wanted.push(Wanted { folder, path, grown: None });
     }
-    writer.as_before(&files)
+    if questions.iter().all(|(_, stat)| stat.is_none()) {
+        return Ok(wanted);
+    }
+    let before = writer.before(&questions)?;
+    let with = wanted.into_iter().zip(before).zip(questions);
+    Ok(with
+        .filter_map(|((wanted, before), (_, stat))| match before {
+            Before::AsItWas => None,
+            Before::Grown(known) => Some(Wanted { grown: stat.map(|stat| (stat, known)), ..wanted }),
+            Before::Unknown => Some(wanted),
+        })
+        .collect())
 }
 
 /// What a list says of a file.
@@ -172,6 +208,15 @@ pub(super) enum Fetched<H> {
         /// Time of its last change, in seconds since 1970.
         mtime: u64,
     },
+    /// A large file of which only the end has come, because everything before it is in the backup that the new one builds on.
+    Grown {
+        /// The facts in its header.
+        header: H,
+        /// Its content.
+        content: GrownFile,
+        /// Time of its last change, in seconds since 1970.
+        mtime: u64,
+    },
     /// A large file that is being transferred; its header is known at the end.
     Large {
         /// Its content.
@@ -193,37 +238,49 @@ pub(super) enum Absence {
 
 /// The result of a transferred shard.
 pub(super) fn passed_shard(passed: &Passed) -> std::result::Result<ShardHeader, CouchFileError> {
-    passed.look(|scan| {
-        let PassedDatabase { header, header_offset: offset, .. } = scan.database()?;
-        let (docs, deleted) = header.counts(offset)?;
-        // The purges themselves have passed. A view index with a larger purge sequence than this is left out by a restore and
-        // built anew, though it may be right: so it is where a compaction has dropped old purges.
-        let purge_seq = header.least_purge_seq(offset)?;
-        Ok(ShardHeader {
-            uuid: header.uuid,
-            seq: header.update_seq,
-            purge_seq,
-            purges: purge_seq,
-            docs,
-            deleted,
-            offset,
-            security: None,
-        })
+    passed.look(scanned_shard)
+}
+
+fn scanned_shard(scan: &HeaderScan) -> std::result::Result<ShardHeader, CouchFileError> {
+    let PassedDatabase { header, header_offset: offset, .. } = scan.database()?;
+    let (docs, deleted) = header.counts(offset)?;
+    // The purges themselves have passed. A view index with a larger purge sequence than this is left out by a restore and
+    // built anew, though it may be right: so it is where a compaction has dropped old purges.
+    let purge_seq = header.least_purge_seq(offset)?;
+    Ok(ShardHeader {
+        uuid: header.uuid,
+        seq: header.update_seq,
+        purge_seq,
+        purges: purge_seq,
+        docs,
+        deleted,
+        offset,
+        security: None,
     })
+}
+
+/// The header of a shard of which the end has passed. An empty database is not judged by its end alone: see `database::passed`.
+fn grown_shard(scan: &HeaderScan) -> std::result::Result<ShardHeader, CouchFileError> {
+    let header = scanned_shard(scan)?;
+    if header.seq == 0 { Err(CouchFileError::NoHeader { len: scan.len() }) } else { Ok(header) }
 }
 
 /// The result of a transferred view index.
 pub(super) fn passed_view(passed: &Passed) -> std::result::Result<IndexHeader, CouchFileError> {
-    passed.look(|scan| {
-        let header = scan.view()?;
-        Ok(IndexHeader { signature: header.signature, seq: header.update_seq, purge_seq: header.purge_seq })
-    })
+    passed.look(scanned_view)
+}
+
+fn scanned_view(scan: &HeaderScan) -> std::result::Result<IndexHeader, CouchFileError> {
+    let header = scan.view()?;
+    Ok(IndexHeader { signature: header.signature, seq: header.update_seq, purge_seq: header.purge_seq })
 }
 
 /// Streams from all nodes on other machines, for the files of one phase.
 pub(super) struct Streams {
     /// The streams, by number of the data directory.
     lanes: HashMap<u16, Vec<Lane>>,
+    /// The streams of what was appended to files, by number of the data directory.
+    tails: HashMap<u16, TailLane>,
     notices: Notices,
 }
 
@@ -240,16 +297,18 @@ impl Notices {
 
 impl Streams {
     /// Begins to read the files, in the order in which they will be requested.
-    pub(super) fn start<'f>(
-        folders: &[NodeFolder],
-        wanted: impl Iterator<Item = (u16, &'f str)>,
-    ) -> Result<Self> {
+    pub(super) fn start(folders: &[NodeFolder], wanted: Vec<Wanted<'_>>) -> Result<Self> {
         let mut paths: HashMap<u16, Vec<String>> = HashMap::new();
-        if folders.iter().any(|folder| folder.origin.is_streamed()) {
-            for (number, path) in wanted {
-                if folders[usize::from(number)].origin.is_streamed() {
-                    paths.entry(number).or_default().push(path.to_owned());
+        let mut grown: HashMap<u16, Vec<Tail>> = HashMap::new();
+        for Wanted { folder: number, path, grown: known } in wanted {
+            if !folders[usize::from(number)].origin.is_streamed() {
+                continue;
+            }
+            match known {
+                Some((stat, known)) => {
+                    grown.entry(number).or_default().push(Tail { path: path.to_owned(), stat, known });
                 }
+                None => paths.entry(number).or_default().push(path.to_owned()),
             }
         }
         let notices = Notices::default();
@@ -270,7 +329,15 @@ impl Streams {
             };
             lanes.insert(number, parts.into_iter().map(start).collect::<Result<Vec<_>>>()?);
         }
-        Ok(Self { lanes, notices })
+        let mut tails = HashMap::new();
+        for (number, wanted) in grown {
+            let folder = &folders[usize::from(number)];
+            let Some(files) = folder.origin.far() else { continue };
+            let lane = TailLane::start(Arc::clone(files), folder.path.clone(), wanted, notices.notify())
+                .map_err(|e| Failure::io("start a thread for", &folder.path, e))?;
+            tails.insert(number, lane);
+        }
+        Ok(Self { lanes, tails, notices })
     }
 
     /// Notices of the streams since the last call.
@@ -283,11 +350,35 @@ impl Streams {
         for lane in self.lanes.values().flatten() {
             lane.stop();
         }
+        for lane in self.tails.values() {
+            lane.stop();
+        }
     }
 
     /// Why a stream failed permanently, if one did.
     pub(super) fn failure(&self) -> Option<NodeError> {
-        self.lanes.values().flatten().find_map(Lane::failure)
+        let of_lanes = self.lanes.values().flatten().find_map(Lane::failure);
+        of_lanes.or_else(|| self.tails.values().find_map(TailLane::failure))
+    }
+
+    /// What was appended to a file of which the beginning is known; `None` if that is not known, or the file is another one now.
+    fn grown<H>(
+        &self,
+        folder: u16,
+        path: &str,
+        header: impl Fn(&HeaderScan) -> std::result::Result<H, CouchFileError>,
+    ) -> Result<Option<Fetched<H>>, Absence> {
+        let Some(lane) = self.tails.get(&folder) else { return Ok(None) };
+        match lane.take(path) {
+            TakenTail::Grown(content) => {
+                let mtime = content.mtime();
+                // What is strange is looked at completely.
+                let header = content.look(&header).ok();
+                Ok(header.map(|header| Fetched::Grown { header, content, mtime }))
+            }
+            TakenTail::Another => Ok(None),
+            TakenTail::Failed => Err(Absence::Node(cut_off())),
+        }
     }
 
     fn take(&self, folder: u16, path: &str) -> Option<Taken> {
@@ -301,9 +392,22 @@ impl Streams {
         &self,
         folder: u16,
         path: &str,
+        folders: &[NodeFolder],
         buf: &mut Vec<u8>,
     ) -> Result<Option<Fetched<IndexHeader>>, Absence> {
-        match self.take(folder, path) {
+        if let Some(grown) = self.grown(folder, path, scanned_view)? {
+            return Ok(Some(grown));
+        }
+        let taken = match self.take(folder, path) {
+            // It was expected to have grown, and is another one.
+            None if self.tails.get(&folder).is_some_and(|lane| lane.has(path)) => {
+                let Some(files) = folders[usize::from(folder)].origin.far() else { return Ok(None) };
+                let folder = &folders[usize::from(folder)].path;
+                alone::fetch_once(files, folder, path, &self.notices.notify()).map_err(Absence::Node)?
+            }
+            taken => taken,
+        };
+        match taken {
             Some(Taken::Arrived(arrived)) => {
                 checked(arrived, buf, |buf| contents::index_header(&buf)).map(Some).map_err(Absence::File)
             }
@@ -324,6 +428,9 @@ impl Streams {
     ) -> Result<Fetched<ShardHeader>, Absence> {
         let folder = &folders[usize::from(number)];
         let Some(files) = folder.origin.far() else { return Err(Absence::File(FileFailure::Missing)) };
+        if let Some(grown) = self.grown(number, path, grown_shard)? {
+            return Ok(grown);
+        }
         match self.take(number, path) {
             Some(Taken::Arrived(arrived)) => {
                 match checked(arrived, buf, |buf| contents::shard_header(&buf)) {

@@ -14,7 +14,7 @@ use crate::checking::Checking;
 use crate::drift::{self, LatestMaps};
 use crate::folder::NodeFolder;
 use crate::plan::{Plan, PlannedShard};
-use crate::remote;
+use crate::remote::{self, Candidate};
 use crate::source::{self, Findings, ShardSource};
 
 /// The most rounds for parts of shards that are split again in the meantime.
@@ -43,15 +43,13 @@ impl Saving<'_, '_> {
         let first_holder = |shard: &PlannedShard| shard.folders.first().copied().unwrap_or_default();
         // What is as it was is not fetched.
         let stat = |shard: &PlannedShard| shard.stat.filter(|_| self.checking.is_none());
-        let as_before = remote::as_before(
-            writer,
-            self.folders,
-            shards
-                .iter()
-                .map(|shard| (first_holder(shard), source::shard_name(&shard.path, round), stat(shard))),
-        )?;
-        let wanted = shards.iter().zip(&as_before).filter(|(_, as_before)| !**as_before);
-        let wanted = wanted.map(|(shard, _)| (first_holder(shard), shard.path.as_str()));
+        let candidates = shards.iter().map(|shard| Candidate {
+            folder: first_holder(shard),
+            path: &shard.path,
+            name: source::shard_name(&shard.path, round),
+            stat: stat(shard),
+        });
+        let wanted = remote::wanted(writer, self.folders, candidates)?;
         let streams = remote::Streams::start(self.folders, wanted)?;
         let sources = shards.into_iter().map(|shard| ShardSource {
             shard,

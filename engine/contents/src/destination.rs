@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use archive::{ArchiveWriter, Documents, EntrySource, Facts, FileStat, Progress, WriterOptions};
 use outcome::Result;
-use repository::{Finish, Repository, SnapshotOptions, SnapshotWriter};
+use repository::{Before, Finish, Repository, SnapshotOptions, SnapshotWriter};
 use store::{Output, Place, Writing};
 
 use crate::record::BackupSummary;
@@ -33,6 +33,8 @@ pub enum Destination {
         made: Option<jiff::Timestamp>,
         /// Add nothing if nothing has changed.
         only_if_changed: bool,
+        /// Seconds for which the store locks objects; `None`: what the repository says.
+        object_lock: Option<u64>,
     },
 }
 
@@ -73,12 +75,13 @@ impl Destination {
             Self::Archive { place, overwrite, level } => {
                 ReservedDestination::Archive(place.create(*overwrite)?, *level)
             }
-            Self::Repository { repository, host, paranoid, made, only_if_changed } => {
+            Self::Repository { repository, host, paranoid, made, only_if_changed, object_lock } => {
                 let options = SnapshotOptions {
                     host: host.clone(),
                     paranoid: *paranoid,
                     made: *made,
                     only_if_changed: *only_if_changed,
+                    object_lock: *object_lock,
                     ..SnapshotOptions::new(Vec::new())
                 };
                 ReservedDestination::Repository(repository.clone(), options)
@@ -154,12 +157,11 @@ impl NewBackup {
         }
     }
 
-    /// Which of these files, in the order of a backup, the new backup takes over from the one that it builds on, because they are as
-    /// they were. None of an archive.
-    pub fn as_before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<bool>> {
+    /// What the new backup knows of these files, in the order of a backup, from the one that it builds on. Nothing of an archive.
+    pub fn before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<Before>> {
         match self {
-            Self::Archive(_) => Ok(vec![false; files.len()]),
-            Self::Repository(writer) => writer.as_before(files),
+            Self::Archive(_) => Ok(vec![Before::Unknown; files.len()]),
+            Self::Repository(writer) => writer.before(files),
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod at_hand;
 mod contents;
+mod damaged;
 mod destination;
 mod facts;
 mod headers;
@@ -24,6 +25,7 @@ mod verified;
 
 pub use at_hand::FilesAtHand;
 pub use contents::{Contents, Counted, no_maps};
+pub use damaged::{LostFile, damaged_files, is_damage};
 pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};
 pub use facts::{ShardFacts, ViewFacts};
 pub use headers::{IndexHeader, SMALL, SecurityTerm, ShardHeader, index_header, shard_header};

@@ -8,12 +8,13 @@ use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, Visitor};
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::{Common, Failure, Result};
-use repository::{Access, OpenSnapshot, Repository, Selector};
+use repository::{Access, Repository, Selector};
 use sequential::Sequential;
-use store::{Location, Opened, Place, Said, StoreError};
+use store::{Location, NoKey, Opened, Place, Said, StoreError};
 use stored::Stored;
 
 use crate::AnySource;
+use crate::damaged::LostFile;
 
 /// Name of the data directory in the backups that couchcopy writes.
 const ROOT: &str = "data/";
@@ -87,6 +88,16 @@ pub trait Files: Send + Sync {
         Ok(None)
     }
 
+    /// Whether files lie in several objects, so that those in intact ones can be read if another object is missing or damaged.
+    fn is_in_objects(&self) -> bool {
+        false
+    }
+
+    /// Files that are known to be lost without reading them: the objects that hold them are missing, or shorter than they were.
+    fn lost(&self) -> Result<Vec<LostFile>> {
+        Ok(Vec::new())
+    }
+
     /// The content of a file of at most `limit` bytes; `None` if there is no file of this name.
     fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>>;
 }
@@ -134,7 +145,7 @@ pub struct Visited {
 /// Fails if the file cannot be read, is not an archive, or was written by a newer couchcopy.
 pub fn open(place: &Place) -> Result<Box<dyn Source>> {
     if let Some(backup) = backup_in_repository(place)? {
-        return Ok(Box::new(Stored::new(backup)));
+        return Ok(Box::new(backup));
     }
     let name = place.to_string();
     let opened = place.open().map_err(|failure| unreadable(&name, failure));
@@ -142,7 +153,7 @@ pub fn open(place: &Place) -> Result<Box<dyn Source>> {
         // The name may be that of a repository, which no object has.
         Err(failure) if is_no_object(&failure) => {
             return match Access::of(place)?.map(Repository::open) {
-                Some(Ok(repository)) => newest(&repository),
+                Some(Ok(repository)) => Ok(Box::new(Stored::open(repository, &Selector::default())?)),
                 _ => Err(failure),
             };
         }
@@ -156,24 +167,20 @@ pub fn open(place: &Place) -> Result<Box<dyn Source>> {
 }
 
 /// The backup in a repository that a place names without doubt.
-fn backup_in_repository(place: &Place) -> Result<Option<OpenSnapshot>> {
+fn backup_in_repository(place: &Place) -> Result<Option<Stored>> {
     let selector = match (place.location(), place.member()) {
         (_, Some(member)) => member.parse()?,
-        (Location::Path(path), None) if path.is_dir() => Selector::Latest,
+        (Location::Path(path), None) if path.is_dir() => Selector::default(),
         _ => return Ok(None),
     };
     let Some(access) = Access::of(place)? else { return Ok(None) };
-    OpenSnapshot::open(&Repository::open(access)?, &selector).map(Some)
-}
-
-fn newest(repository: &Repository) -> Result<Box<dyn Source>> {
-    Ok(Box::new(Stored::new(OpenSnapshot::open(repository, &Selector::Latest)?)))
+    Stored::open(Repository::open(access)?, &selector).map(Some)
 }
 
 /// Whether there is no object of this name, or it is the name of a prefix.
 fn is_no_object(failure: &Failure) -> bool {
     failure.get::<StoreError>().is_some_and(|error| error.said == Said::NoObject)
-        || failure.code().to_string() == "CC-O19"
+        || failure.get::<NoKey>().is_some()
 }
 
 /// The error of an archive that the system does not open.

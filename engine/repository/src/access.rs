@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use outcome::report::Reporter;
 use store::{Directory, Keys, Location, Place};
 
 use crate::error::RepositoryError;
@@ -18,6 +19,10 @@ pub struct Access {
     pub host_key: Option<PathBuf>,
     /// Whose signatures are believed.
     pub trust: Trust,
+    /// Whether copies of small objects of a store are kept on this machine, and read.
+    pub keeps_copies: bool,
+    /// Hears what is suspicious in the repository.
+    pub reporter: Option<Arc<dyn Reporter + Send>>,
 }
 
 impl Access {
@@ -36,7 +41,15 @@ impl Access {
             [] => Trust::Listed,
             signers => Trust::Pinned(signers.to_vec()),
         };
-        Ok(Some(Self { directory, host_key: keys.host_key.clone(), keys, trust }))
+        let reporter = place.reporter().cloned();
+        Ok(Some(Self {
+            directory,
+            host_key: keys.host_key.clone(),
+            keys,
+            trust,
+            keeps_copies: true,
+            reporter,
+        }))
     }
 }
 

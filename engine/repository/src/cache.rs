@@ -27,6 +27,11 @@ impl Cache {
         Self { folder: cache_home().map(|home| home.join("couchcopy/repositories").join(name)) }
     }
 
+    /// Keeps nothing.
+    pub(crate) fn none() -> Self {
+        Self { folder: None }
+    }
+
     fn path(&self, key: &str) -> Option<PathBuf> {
         Some(self.folder.as_ref()?.join(key.replace('/', ",")))
     }

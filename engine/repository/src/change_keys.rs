@@ -112,7 +112,7 @@ impl Repository {
 
     fn next_keys(&self) -> KeySet {
         let keys = &self.inner.keys;
-        KeySet { number: keys.number + 1, created: jiff::Timestamp::now().to_string(), ..keys.clone() }
+        KeySet { number: self.inner.next_keys, created: jiff::Timestamp::now().to_string(), ..keys.clone() }
     }
 
     fn put_keys(&self, set: &KeySet) -> Result<()> {

@@ -39,8 +39,13 @@ pub struct Checked {
 }
 
 impl Repository {
-    /// Checks signatures, manifests, and that all packs are there and have the lengths that manifests record.
+    /// Checks signatures, manifests, and that all packs are there and have the lengths that manifests record. Reads what is in the
+    /// store, and no copies on this machine.
     pub fn check(&self) -> Result<Checked> {
+        self.without_copies()?.check_store()
+    }
+
+    fn check_store(&self) -> Result<Checked> {
         let mut there: HashMap<String, Object> = HashMap::new();
         for folder in [PACKS, MANIFESTS] {
             there.extend(
@@ -51,6 +56,9 @@ impl Repository {
         let mut findings: HashMap<(String, String), Vec<SnapshotName>> = HashMap::new();
         let mut needed: HashSet<String> = HashSet::new();
         let names = self.snapshot_names()?;
+        for ignored in self.ignored_keys() {
+            findings.insert((ignored.object.clone(), ignored.problem.clone()), Vec::new());
+        }
         for (name, snapshot) in self.snapshots(&names) {
             checked.backups += 1;
             let mut found = |object: String, problem: String| {

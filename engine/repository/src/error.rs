@@ -1,6 +1,7 @@
 //! What can be wrong with a repository.
 
 use outcome::{Advice, Code, FailureKind};
+use store::StoreError;
 
 /// The result of something done with a repository.
 pub(crate) type Result<T, E = outcome::Failure> = std::result::Result<T, E>;
@@ -78,6 +79,16 @@ pub enum RepositoryError {
         /// The first two that fit.
         found: String,
     },
+    /// The backups are of several sources, and it is not said which one is meant.
+    #[error("{place} holds backups of {count} sources, and none is named. The newest of each: {newest}")]
+    Sources {
+        /// The repository.
+        place: String,
+        /// Number of sources.
+        count: usize,
+        /// The newest backups of some sources, as `REPO::ID (nodes, places)`.
+        newest: String,
+    },
     /// The newest backups lack something.
     #[error("{place} has no complete backup {wanted}: {newest} has problems")]
     Incomplete {
@@ -120,6 +131,16 @@ pub enum RepositoryError {
         /// The repository.
         place: String,
     },
+    /// A prune deletes what the backup needs, or may do so, and its snapshot cannot be deleted.
+    #[error(
+        "{backup} lacks data, or may lack data, because a prune ran at the same time. It cannot be withdrawn: {why}"
+    )]
+    NotWithdrawn {
+        /// The backup, as `REPO::ID`.
+        backup: String,
+        /// Why its snapshot was not deleted.
+        why: StoreError,
+    },
     /// The options make no sense.
     #[error("{0}")]
     Options(String),
@@ -138,7 +159,7 @@ impl Advice for RepositoryError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Damaged { .. } | Self::Missing { .. } | Self::Signature { .. } => FailureKind::Archive,
-            Self::Pruned { .. } => FailureKind::System,
+            Self::Pruned { .. } | Self::NotWithdrawn { .. } => FailureKind::System,
             Self::Bug(_) => FailureKind::Bug,
             _ => FailureKind::Refused,
         }
@@ -162,6 +183,8 @@ impl Advice for RepositoryError {
             Self::Pruned { .. } => Code::new("CC-Q14"),
             Self::Options(_) => Code::new("CC-Q15"),
             Self::Bug(_) => Code::new("CC-Q16"),
+            Self::Sources { .. } => Code::new("CC-Q17"),
+            Self::NotWithdrawn { .. } => Code::new("CC-Q18"),
         }
     }
 
@@ -190,6 +213,12 @@ impl Advice for RepositoryError {
             Self::HostKey { .. } => "Name another file with `--host-key FILE`, or give this machine a new key with `couchcopy repo key add`.".into(),
             Self::NoKey { .. } => "Name the file of the key with `--identity FILE` or `--passphrase-file FILE`.".into(),
             Self::Pruned { .. } => "Run the backup again.".into(),
+            Self::Sources { place, .. } => {
+                format!("Name a backup by its id, or the newest one of a node or a machine: `{place}::latest@NODE`.")
+            }
+            Self::NotWithdrawn { backup, .. } => format!(
+                "Run the backup again. `couchcopy repo check` reports whether this backup lacks anything; on a machine that may delete, `couchcopy repo delete {backup}` deletes it."
+            ),
             Self::Options(_) => return None,
             Self::Bug(_) => "Please report this as a bug.".into(),
         })

@@ -6,6 +6,7 @@ use store::StoreError;
 use crate::error::Result;
 use crate::names::SnapshotName;
 use crate::policy::{Candidate, Policy, Reasons};
+use crate::presence::Unconfirmed;
 use crate::repository::Repository;
 
 /// The nodes of a backup, and where their data directories are.
@@ -27,7 +28,9 @@ impl Repository {
         let names = self.snapshot_names()?;
         let mut groups: Vec<(Source, Vec<(SnapshotName, Candidate)>)> = Vec::new();
         let mut expired = Expired { kept: Vec::new(), removed: Vec::new(), refused: Vec::new() };
-        for (name, snapshot) in self.snapshots(&names) {
+        let snapshots = self.snapshots(&names);
+        let unconfirmed = Unconfirmed::of(self)?;
+        for (name, snapshot) in snapshots {
             let snapshot = match snapshot {
                 Ok(snapshot) => snapshot,
                 // It may be readable when it is asked for again.
@@ -37,7 +40,9 @@ impl Repository {
                     continue;
                 }
             };
-            let candidate = Candidate { second: name.second(), complete: snapshot.complete };
+            // A backup that was killed, and lacks something since, must not be the one for which others are thrown away.
+            let complete = snapshot.complete && unconfirmed.lacks(name, &snapshot)?.is_empty();
+            let candidate = Candidate { second: name.second(), complete };
             let source = (snapshot.nodes, snapshot.source);
             match groups.iter_mut().find(|(other, _)| *other == source) {
                 Some((_, backups)) => backups.push((name, candidate)),

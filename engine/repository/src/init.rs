@@ -23,6 +23,8 @@ pub struct Init {
     pub recipient_texts: Vec<String>,
     /// What the key of this machine is called: its host name.
     pub host: String,
+    /// Seconds for which the store locks each object against deletion, if it does: see [`crate::SnapshotOptions::object_lock`].
+    pub object_lock: Option<u64>,
 }
 
 /// A repository that was made.
@@ -40,7 +42,7 @@ pub struct Made {
 ///
 /// Fails if something is there already. An interrupted attempt leaves no repository.
 pub fn init(options: &Init) -> Result<Made> {
-    let Init { access, recipients, recipient_texts, host } = options;
+    let Init { access, recipients, recipient_texts, host, object_lock } = options;
     let directory = &access.directory;
     let place = || directory.to_string();
     if Repository::is_at(directory)? {
@@ -93,7 +95,8 @@ pub fn init(options: &Init) -> Result<Made> {
     key.pinned(set.public.as_ref()).write(&path)?;
     set.put(directory, &first)?;
     let cipher = is_encrypted.then(|| "age".to_owned());
-    let config = Config { format: FORMAT, id, created, codec: "zstd".into(), cipher };
+    let config =
+        Config { format: FORMAT, id, created, codec: "zstd".into(), cipher, object_lock: *object_lock };
     let text =
         serde_json::to_vec_pretty(&config).map_err(|_| RepositoryError::Bug("a description is no JSON"))?;
     directory.put_once(CONFIG, text)?;

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use encryption::{Identities, KeyPair, Recipients};
 use serde::{Deserialize, Serialize};
-use store::Directory;
+use store::{Directory, Said};
 
 use crate::cache::Cache;
 use crate::error::{RepositoryError, Result};
@@ -24,6 +24,8 @@ const KIND: &str = "keys";
 const MOST: u64 = 4 << 20;
 /// The most key sets.
 const MOST_SETS: u32 = 100_000;
+/// The most objects among them that are none.
+const MOST_IGNORED: usize = 100;
 
 /// A key that may sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +76,25 @@ pub(crate) struct PublicKeys {
     pub(crate) index: String,
     /// Ed25519, 64 hexadecimal digits: signs key sets.
     pub(crate) owner: String,
+}
+
+/// The keys of a repository as they were found.
+pub(crate) struct FoundKeys {
+    /// The newest key set.
+    pub(crate) set: KeySet,
+    /// The first number that no object has.
+    pub(crate) next: u32,
+    /// Objects that are called like key sets, and are none that this repository accepts.
+    pub(crate) ignored: Vec<IgnoredKeys>,
+}
+
+/// An object that is called like a key set, and is none that the repository accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IgnoredKeys {
+    /// The object.
+    pub object: String,
+    /// Why it is not accepted.
+    pub problem: String,
 }
 
 /// What the owner's key is derived for (BLAKE3's key derivation).
@@ -175,48 +196,84 @@ impl KeySet {
         Ok(directory.put_once(&Self::key(self.number), signed::sign(KIND, self, key)?)?)
     }
 
-    /// The newest key set of a repository. Each must be signed by whom the one before permits it.
-    pub(crate) fn newest(directory: &Directory, cache: &Cache, repository: &str) -> Result<Self> {
+    /// The newest key set of a repository. Each must be signed by whom the one before permits it. What is no such key set is
+    /// ignored: whoever may put objects could otherwise keep everybody from the repository.
+    pub(crate) fn newest(directory: &Directory, cache: &Cache, repository: &str) -> Result<FoundKeys> {
         let mut newest: Option<Self> = None;
+        let mut ignored = Vec::new();
         for number in 0..MOST_SETS {
             let key = Self::key(number);
-            let object = directory.name_of(&key);
-            let kept = cache.get(&key);
-            let is_kept = kept.is_some();
-            let Some(text) = kept.map_or_else(|| directory.get(&key, MOST), |kept| Ok(Some(kept)))? else {
-                break;
+            let read =
+                |text: &[u8]| Self::read(text, &directory.name_of(&key), repository, number, newest.as_ref());
+            // A copy may have been cut when this machine lost its power.
+            let kept = cache.get(&key).and_then(|text| read(&text).map_err(|_| cache.remove(&key)).ok());
+            let found = if let Some(set) = kept {
+                Ok(set)
+            } else {
+                let Some(text) = text_of(directory, &key)? else {
+                    return Self::found(newest, number, ignored, directory);
+                };
+                let set = read(&text);
+                if set.is_ok() {
+                    cache.put(&key, &text);
+                }
+                set
             };
-            let signed = signed::open(&object, KIND, &text)?;
-            let set: Self = serde_json::from_str(signed.payload)
-                .map_err(|error| RepositoryError::damaged(&object, format!("it cannot be read: {error}")))?;
-            if set.repository != repository || set.number != number {
-                return Err(RepositoryError::damaged(
-                    &object,
-                    "it belongs to another repository or has another number",
-                )
-                .into());
+            match found {
+                Ok(set) => newest = Some(set),
+                Err(failure) if newest.is_some() && ignored.len() < MOST_IGNORED => {
+                    let object = directory.name_of(&key);
+                    ignored.push(IgnoredKeys { object, problem: failure.to_string() });
+                }
+                Err(failure) => return Err(failure),
             }
-            let before = newest.as_ref().unwrap_or(&set);
-            if before.public != set.public {
-                let problem =
-                    "it has other keys of the repository than the one before: these never change".to_owned();
-                return Err(RepositoryError::Signature { object, problem }.into());
-            }
-            if !before.may_be_changed_by(&signed.signer) {
-                let problem = format!("{} signed it, which may not sign in this repository", signed.signer);
-                return Err(RepositoryError::Signature { object, problem }.into());
-            }
-            if !is_kept {
-                cache.put(&key, &text);
-            }
-            newest = Some(set);
         }
-        newest.ok_or_else(|| {
-            RepositoryError::Missing {
-                object: directory.name_of(&Self::key(0)),
-                needed_by: "the repository".into(),
-            }
-            .into()
-        })
+        Self::found(newest, MOST_SETS, ignored, directory)
+    }
+
+    fn found(
+        newest: Option<Self>,
+        next: u32,
+        ignored: Vec<IgnoredKeys>,
+        directory: &Directory,
+    ) -> Result<FoundKeys> {
+        let set = newest.ok_or_else(|| RepositoryError::Missing {
+            object: directory.name_of(&Self::key(0)),
+            needed_by: "the repository".into(),
+        })?;
+        Ok(FoundKeys { set, next, ignored })
+    }
+
+    /// Reads the key set of this number. `before` is the one before it.
+    fn read(text: &[u8], object: &str, repository: &str, number: u32, before: Option<&Self>) -> Result<Self> {
+        let signed = signed::open(object, KIND, text)?;
+        let set: Self = serde_json::from_str(signed.payload)
+            .map_err(|error| RepositoryError::damaged(object, format!("it cannot be read: {error}")))?;
+        if set.repository != repository || set.number != number {
+            let problem = "it belongs to another repository or has another number";
+            return Err(RepositoryError::damaged(object, problem).into());
+        }
+        let before = before.unwrap_or(&set);
+        let wrong = |problem: String| RepositoryError::Signature { object: object.to_owned(), problem };
+        if before.public != set.public {
+            let problem = "it has other keys of the repository than the one before: these never change";
+            return Err(wrong(problem.to_owned()).into());
+        }
+        if !before.may_be_changed_by(&signed.signer) {
+            let problem = format!("{} signed it, which may not sign in this repository", signed.signer);
+            return Err(wrong(problem).into());
+        }
+        Ok(set)
+    }
+}
+
+/// The bytes of a key set; `None` if there is no such object. Of one that has too many, nothing: it is no key set.
+fn text_of(directory: &Directory, key: &str) -> Result<Option<Vec<u8>>> {
+    match directory.get(key, MOST) {
+        Err(error) if matches!(error.said, Said::Other(_)) => match directory.head(key)? {
+            Some(object) if object.size > MOST => Ok(Some(Vec::new())),
+            _ => Err(error.into()),
+        },
+        read => Ok(read?),
     }
 }

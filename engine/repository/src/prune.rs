@@ -22,14 +22,17 @@ use serde::{Deserialize, Serialize};
 use store::{Object, StoreError};
 
 use crate::error::Result;
-use crate::manifest::Manifest;
-use crate::names::{INTENTS, MANIFESTS, MARKS, PACKS, timed_key};
+use crate::names::{INTENTS, MARKS, SnapshotName, timed_key};
+use crate::presence::{Present, packs_of};
 use crate::repository::Repository;
 use crate::snapshot::Snapshot;
 
 const KIND: &str = "mark";
 /// Seconds for which the note of a backup that is being made counts. A killed backup leaves it behind.
 const INTENT: i64 = 7 * 86_400;
+
+/// The key of the note of a backup that is over, and the backup if it is there.
+type Over = (String, Option<SnapshotName>);
 
 /// How a repository is pruned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,8 @@ pub struct Pruned {
     pub under_way: u64,
     /// Backups that cannot be read. While there are any, nothing is marked or deleted.
     pub unreadable: Vec<String>,
+    /// Backups that were killed, or could not be withdrawn, after another prune had deleted something that they need.
+    pub lacking: Vec<SnapshotName>,
 }
 
 /// Objects that are not needed.
@@ -89,9 +94,10 @@ impl Repository {
         let mut pruned = Pruned::default();
         // Marks, then what is there, then what is needed. What comes in between is new, and not in the list.
         let marks = self.marks()?;
-        let there = self.data_objects()?;
+        let present = Present::of(self)?;
+        let there = present.objects();
         let Some(needed) = self.needed(&mut pruned)? else { return Ok(pruned) };
-        let now = newest(&there, &marks);
+        let now = present_time(there.values().chain(marks.iter().map(|(object, _)| object)));
         let (over, intents) = self.intents(now)?;
         pruned.under_way = intents.len() as u64;
         let young = if options.grace == 0 { i64::MAX } else { youngest_allowed(&intents) };
@@ -118,7 +124,7 @@ impl Repository {
         ripe.sort_unstable();
         ripe.dedup();
         let mut unneeded: Vec<String> = Vec::new();
-        for (key, object) in &there {
+        for (key, object) in there {
             if needed.contains(key) {
                 pruned.needed += 1;
                 pruned.needed_bytes += object.size;
@@ -144,8 +150,8 @@ impl Repository {
             let mark = Mark { deleting: false, objects: unneeded };
             self.put_signed(KIND, &timed_key(MARKS)?, &mark)?;
         }
-        if self.delete_ripe(ripe, &inherited, &there, &mut pruned)? {
-            done.extend(over);
+        if self.delete_ripe(ripe, &inherited, there, &mut pruned)? {
+            done.extend(self.confirmed(over, &mut pruned)?);
             pruned.refused.extend(self.directory().delete(&done)?);
         }
         Ok(pruned)
@@ -185,20 +191,23 @@ impl Repository {
         Ok(true)
     }
 
-    /// The notes of backups that are over, by key, and of those that may be under way.
-    fn intents(&self, now: i64) -> Result<(Vec<String>, Vec<Object>)> {
+    /// The notes of backups that are over, by key, with the backup if there is one, and of those that may be under way.
+    fn intents(&self, now: i64) -> Result<(Vec<Over>, Vec<Object>)> {
         let (mut over, mut under_way) = (Vec::new(), Vec::new());
-        let committed: HashSet<String> = self.snapshot_names()?.iter().map(ToString::to_string).collect();
+        let committed: HashSet<SnapshotName> = self.snapshot_names()?.into_iter().collect();
         for intent in self.directory().list(INTENTS)? {
             let is_old = now.saturating_sub(intent.modified) >= INTENT;
-            // A machine that may not delete leaves its note.
-            let is_committed = || -> Result<bool> {
-                let name = self.get_signed::<String>("intent", &intent.key)?;
-                Ok(name.is_none_or(|(name, _)| committed.contains(&name)))
+            let named = match self.get_signed::<String>("intent", &intent.key) {
+                Ok(Some((name, _))) => name.parse().ok(),
+                // It is gone by now.
+                Ok(None) => continue,
+                // One that cannot be read may be under way.
+                Err(_) => None,
             };
-            // One that cannot be read may be under way.
-            if is_old || is_committed().unwrap_or(false) {
-                over.push(intent.key);
+            // A machine that may not delete leaves its note, and so does one that was killed.
+            let backup = named.filter(|name| committed.contains(name));
+            if is_old || backup.is_some() {
+                over.push((intent.key, backup));
             } else {
                 under_way.push(intent);
             }
@@ -206,11 +215,34 @@ impl Repository {
         Ok((over, under_way))
     }
 
-    /// Packs and manifests that are there.
-    fn data_objects(&self) -> Result<HashMap<String, Object>> {
-        let mut objects = self.directory().list(PACKS)?;
-        objects.extend(self.directory().list(MANIFESTS)?);
-        Ok(objects.into_iter().map(|object| (object.key.clone(), object)).collect())
+    /// The notes that are good for nothing: of backups that are not there, or lack nothing and that no prune takes anything from. As
+    /// long as the note of a backup is there, whoever reads it looks whether it lacks anything.
+    fn confirmed(&self, over: Vec<Over>, pruned: &mut Pruned) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let mut of_backups = Vec::new();
+        for (key, backup) in over {
+            match backup {
+                Some(backup) => of_backups.push((key, backup)),
+                None => keys.push(key),
+            }
+        }
+        if of_backups.is_empty() {
+            return Ok(keys);
+        }
+        // In this order, as when a backup makes sure itself.
+        let deleted = deleted_objects(self)?;
+        let present = Present::of(self)?;
+        for (key, name) in of_backups {
+            let mut needed = HashSet::new();
+            let Some(snapshot) = self.snapshot(name)? else { continue };
+            self.needs(&snapshot, &mut needed)?;
+            if needed.iter().any(|key| !present.has_name(key)) {
+                pruned.lacking.push(name);
+            } else if !needed.iter().any(|key| deleted.contains(key)) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
     }
 
     /// Keys of the objects that any backup needs. `None`, and an entry in `unreadable`, if a backup cannot be read.
@@ -228,8 +260,8 @@ impl Repository {
 
     /// Adds the keys of the objects that a backup needs.
     pub(crate) fn needs(&self, snapshot: &Snapshot, needed: &mut HashSet<String>) -> Result<()> {
-        let manifest = Manifest::open(self, snapshot)?;
-        let packs = manifest.packs().packs().iter().filter(|pack| pack.used > 0).map(|pack| pack.name.key());
+        let table = packs_of(self, snapshot)?;
+        let packs = table.packs().iter().filter(|pack| pack.used > 0).map(|pack| pack.name.key());
         needed.extend(packs);
         needed.extend(snapshot.parts().map(|part| part.key.clone()));
         Ok(())
@@ -248,9 +280,8 @@ impl Repository {
     }
 }
 
-/// The newest time that the store has written: its own clock is not later.
-fn newest(there: &HashMap<String, Object>, marks: &[(Object, Mark)]) -> i64 {
-    let objects = there.values().chain(marks.iter().map(|(object, _)| object));
+/// The present time, in seconds since 1970: that of this machine, or the newest time that the store has written if that is later.
+pub(crate) fn present_time<'o>(objects: impl Iterator<Item = &'o Object>) -> i64 {
     let newest = objects.map(|object| object.modified).max().unwrap_or_default();
     newest.max(jiff::Timestamp::now().as_second())
 }
@@ -272,9 +303,4 @@ pub(crate) fn marked_objects(repository: &Repository) -> Result<HashSet<String>>
 pub(crate) fn deleted_objects(repository: &Repository) -> Result<HashSet<String>> {
     let marks = repository.marks()?;
     Ok(marks.into_iter().filter(|(_, mark)| mark.deleting).flat_map(|(_, mark)| mark.objects).collect())
-}
-
-/// Keys of the packs and manifests that are there.
-pub(crate) fn data_keys(repository: &Repository) -> Result<HashSet<String>> {
-    Ok(repository.data_objects()?.into_keys().collect())
 }

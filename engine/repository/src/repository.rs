@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use encryption::{Identities, KeyPair, Recipients};
 use outcome::parallel;
+use outcome::report::{Notice, Severity};
 use serde::{Deserialize, Serialize};
 use store::Directory;
 
@@ -11,7 +12,7 @@ use crate::access::Access;
 use crate::cache::Cache;
 use crate::error::{RepositoryError, Result};
 use crate::host_key::HostKey;
-use crate::keys::KeySet;
+use crate::keys::{FoundKeys, IgnoredKeys, KeySet};
 use crate::names::{CONFIG, SNAPSHOTS, SnapshotName};
 use crate::signed::{self, SigningKey};
 use crate::snapshot::Snapshot;
@@ -22,6 +23,10 @@ pub(crate) const FORMAT: u64 = 1;
 const MOST_SNAPSHOT: u64 = 16 << 20;
 /// Requests that are under way at once where many small objects are read.
 pub(crate) const AT_ONCE: usize = 24;
+
+/// What an object may mean that is called like a key set and is none.
+const REPLACED_KEYS: &str = "If it has replaced a key set, the machines that this one removed are accepted again: compare \
+    `couchcopy repo key list`. Otherwise, delete the object with the store's own tool";
 
 /// What `couchcopy-repository.json` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,9 @@ pub(crate) struct Config {
     /// How objects are encrypted: `age`; not at all if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cipher: Option<String>,
+    /// Seconds for which the store locks each object, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) object_lock: Option<u64>,
 }
 
 /// An open repository. Clones are the same one.
@@ -49,6 +57,9 @@ pub(crate) struct Inner {
     pub(crate) access: Access,
     pub(crate) config: Config,
     pub(crate) keys: KeySet,
+    /// The number that the next key set gets.
+    pub(crate) next_keys: u32,
+    ignored_keys: Vec<IgnoredKeys>,
     pub(crate) host: Option<HostKey>,
     cache: Cache,
     index: OnceLock<Arc<KeyPair>>,
@@ -65,7 +76,7 @@ impl Repository {
     pub fn open(access: Access) -> Result<Self> {
         let directory = &access.directory;
         let place = || directory.to_string();
-        let cache = Cache::of(directory);
+        let cache = if access.keeps_copies { Cache::of(directory) } else { Cache::none() };
         let text = match cache.get(CONFIG) {
             Some(text) => text,
             None => directory
@@ -82,7 +93,8 @@ impl Repository {
         if config.codec != "zstd" || config.cipher.as_deref().is_some_and(|cipher| cipher != "age") {
             return Err(RepositoryError::Newer { place: place(), format: config.format }.into());
         }
-        let keys = KeySet::newest(directory, &cache, &config.id)?;
+        let FoundKeys { set: keys, next: next_keys, ignored: ignored_keys } =
+            KeySet::newest(directory, &cache, &config.id)?;
         cache.put(CONFIG, &text);
         if keys.public.is_some() != config.cipher.is_some() {
             return Err(RepositoryError::damaged(
@@ -105,8 +117,29 @@ impl Repository {
             );
             return Err(RepositoryError::Signature { object: place(), problem }.into());
         }
+        if let Some(reporter) = &access.reporter {
+            for ignored in &ignored_keys {
+                let text = format!("the object is not used: {}", ignored.problem);
+                reporter.notice(&Notice {
+                    severity: Severity::Warning,
+                    text: format!("{text}. {REPLACED_KEYS}"),
+                });
+            }
+        }
         let (index, data) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { inner: Arc::new(Inner { access, config, keys, host, cache, index, data }) })
+        let inner = Inner { access, config, keys, next_keys, ignored_keys, host, cache, index, data };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The same repository, read from the store alone: copies on this machine are not used.
+    pub(crate) fn without_copies(&self) -> Result<Self> {
+        let access = Access { keeps_copies: false, reporter: None, ..self.inner.access.clone() };
+        Self::open(access)
+    }
+
+    /// Objects that are called like key sets, and are none that the repository accepts.
+    pub fn ignored_keys(&self) -> &[IgnoredKeys] {
+        &self.inner.ignored_keys
     }
 
     /// What messages call it.

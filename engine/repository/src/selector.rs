@@ -5,53 +5,80 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use store::StoreError;
 
 use crate::error::{RepositoryError, Result};
 use crate::names::SnapshotName;
+use crate::presence::Unconfirmed;
 use crate::repository::Repository;
 use crate::snapshot::Snapshot;
 
+/// Snapshots that are read at a time.
+const PART: usize = 1000;
+
 /// Which backup of a repository is meant: what stands behind `::`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// The newest complete one.
-    #[default]
-    Latest,
-    /// The newest complete one that was not begun after this moment, in seconds since 1970.
-    NotAfter(i64),
+    Newest(Newest),
     /// The one whose name, or the random part of it, begins like this.
     Id(String),
+}
+
+/// Among which backups the newest complete one is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Newest {
+    /// Those that were not begun after this moment, in seconds since 1970.
+    pub not_after: Option<i64>,
+    /// Those of this node, machine or place of a data directory; see [`Snapshot::is_of`].
+    pub of: Option<String>,
+}
+
+impl Default for Selector {
+    fn default() -> Self {
+        Self::Newest(Newest::default())
+    }
 }
 
 impl FromStr for Selector {
     type Err = RepositoryError;
 
     fn from_str(text: &str) -> Result<Self, RepositoryError> {
-        if text.is_empty() || text == "latest" {
-            return Ok(Self::Latest);
+        let (when, of) = match text.split_once('@') {
+            Some((when, of)) if !of.is_empty() => (when, Some(of.to_owned())),
+            _ => (text, None),
+        };
+        if when.is_empty() || when == "latest" {
+            return Ok(Self::Newest(Newest { not_after: None, of }));
         }
-        if let Ok(moment) = text.parse::<Timestamp>() {
-            return Ok(Self::NotAfter(moment.as_second()));
-        }
-        // Local time, to the day, minute or second. Until the end of it: a backup of 18:00:30 is one of 18:00.
-        if text.contains('-') && text.get(..4).is_some_and(|year| year.bytes().all(|b| b.is_ascii_digit())) {
-            let length = match text.len() {
-                10 => 86_400,
-                16 => 60,
-                _ => 1,
-            };
-            if let Some(moment) = local(text) {
-                return Ok(Self::NotAfter(moment + length - 1));
-            }
+        if let Some(not_after) = moment(when) {
+            return Ok(Self::Newest(Newest { not_after: Some(not_after), of }));
         }
         if text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)) {
             return Ok(Self::Id(text.to_owned()));
         }
         Err(RepositoryError::Options(format!(
-            "{text:?} names no backup: give latest, an id, or a moment such as 2026-11-27T18:00 (local time) or \
+            "{text:?} names no backup: give latest, latest@NODE, an id, or a moment such as 2026-11-27T18:00 (local time) or \
              2026-11-27T18:00:00Z"
         )))
     }
+}
+
+/// The last second that a moment names, in seconds since 1970.
+fn moment(text: &str) -> Option<i64> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment.as_second());
+    }
+    // Local time, to the day, minute or second. Until the end of it: a backup of 18:00:30 is one of 18:00.
+    if !text.contains('-') || !text.get(..4)?.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let length = match text.len() {
+        10 => 86_400,
+        16 => 60,
+        _ => 1,
+    };
+    Some(local(text)? + length - 1)
 }
 
 fn local(text: &str) -> Option<i64> {
@@ -65,15 +92,63 @@ fn local(text: &str) -> Option<i64> {
 impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Latest => f.write_str("at all"),
-            Self::NotAfter(second) => {
-                let moment = Timestamp::from_second(*second).unwrap_or(Timestamp::MAX);
-                write!(f, "that was not begun after {moment}")
+            Self::Newest(Newest { not_after: None, of: None }) => f.write_str("at all"),
+            Self::Newest(Newest { not_after, of }) => {
+                if let Some(of) = of {
+                    write!(f, "of {of}")?;
+                }
+                if let Some(second) = not_after {
+                    let moment = Timestamp::from_second(*second).unwrap_or(Timestamp::MAX);
+                    let separator = if of.is_some() { " " } else { "" };
+                    write!(f, "{separator}that was not begun after {moment}")?;
+                }
+                Ok(())
             }
             Self::Id(id) => f.write_str(id),
         }
     }
 }
+
+/// The newest backups of one source.
+struct OfSource {
+    nodes: Vec<String>,
+    source: Vec<String>,
+    /// The newest one, complete or not.
+    newest: SnapshotName,
+    /// The newest complete one.
+    complete: Option<(SnapshotName, Snapshot)>,
+}
+
+impl OfSource {
+    /// As a message shows it.
+    fn shown(&self, place: &str) -> String {
+        let of = if self.source.is_empty() {
+            self.nodes.join(", ")
+        } else {
+            format!("{} in {}", self.nodes.join(", "), self.source.join(", "))
+        };
+        match &self.complete {
+            Some((name, _)) => format!("{place}::{name} ({of})"),
+            None => format!("{place}::{} ({of}; not complete)", self.newest),
+        }
+    }
+}
+
+/// Leaves out backups of which nobody knows where the data directories were, because they were brought from elsewhere, if there are
+/// newer ones of the same nodes of which it is known: they are probably older ones of these. Newer ones are not passed over.
+fn pass_over_imported(sources: &mut Vec<OfSource>) {
+    let mut newer: Vec<Vec<String>> = Vec::new();
+    sources.retain(|of| {
+        let is_known = !of.source.is_empty();
+        if is_known {
+            newer.push(of.nodes.clone());
+        }
+        is_known || !newer.contains(&of.nodes)
+    });
+}
+
+/// The most sources that a message lists.
+const SHOWN: usize = 10;
 
 impl Repository {
     /// The name of the only backup whose name, or the random part of it, begins like this.
@@ -91,30 +166,81 @@ impl Repository {
     }
 
     /// The backup that is meant.
+    ///
+    /// Fails if the newest one is meant, and there are backups of several sources among which it could be.
     pub fn select(&self, selector: &Selector) -> Result<(SnapshotName, Snapshot)> {
         let (place, wanted) = (self.name(), selector.to_string());
-        if let Selector::Id(id) = selector {
-            let name = self.named(id)?;
-            return match self.snapshot(name)? {
-                Some(snapshot) => Ok((name, snapshot)),
-                None => Err(RepositoryError::NoBackup { place, wanted }.into()),
-            };
-        }
-        let mut names = self.snapshot_names()?;
-        if let Selector::NotAfter(second) = selector {
-            names.retain(|name| name.second() <= *second);
-        }
-        for name in names.iter().rev() {
-            match self.snapshot(*name)? {
-                Some(snapshot) if snapshot.complete => return Ok((*name, snapshot)),
-                _ => {}
+        match selector {
+            Selector::Id(id) => {
+                let name = self.named(id)?;
+                match self.snapshot(name)? {
+                    Some(snapshot) => Ok((name, snapshot)),
+                    None => Err(RepositoryError::NoBackup { place, wanted }.into()),
+                }
+            }
+            Selector::Newest(among) => {
+                let mut sources = self.newest_of_sources(among)?;
+                pass_over_imported(&mut sources);
+                let only = if sources.len() == 1 { sources.pop() } else { None };
+                match only {
+                    Some(OfSource { complete: Some(found), .. }) => Ok(found),
+                    Some(OfSource { newest, .. }) => {
+                        Err(RepositoryError::Incomplete { place, wanted, newest: newest.to_string() }.into())
+                    }
+                    None if sources.is_empty() => Err(RepositoryError::NoBackup { place, wanted }.into()),
+                    None => {
+                        let more = if sources.len() > SHOWN { ", …" } else { "" };
+                        let shown: Vec<_> = sources.iter().take(SHOWN).map(|of| of.shown(&place)).collect();
+                        let (count, newest) = (sources.len(), format!("{}{more}", shown.join(", ")));
+                        Err(RepositoryError::Sources { place, count, newest }.into())
+                    }
+                }
             }
         }
-        Err(match names.last() {
-            Some(newest) => RepositoryError::Incomplete { place, wanted, newest: newest.to_string() },
-            None => RepositoryError::NoBackup { place, wanted },
+    }
+
+    /// The newest backups of each source, that with the newest first.
+    ///
+    /// Fails if a backup cannot be read that is newer than all of them: it may be the one that is meant.
+    fn newest_of_sources(&self, among: &Newest) -> Result<Vec<OfSource>> {
+        let mut names = self.snapshot_names()?;
+        names.retain(|name| among.not_after.is_none_or(|second| name.second() <= second));
+        names.reverse();
+        if names.is_empty() {
+            return Ok(Vec::new());
         }
-        .into())
+        let unconfirmed = Unconfirmed::of(self)?;
+        let mut sources: Vec<OfSource> = Vec::new();
+        for part in names.chunks(PART) {
+            for (name, snapshot) in self.snapshots(part) {
+                let snapshot = match snapshot {
+                    Ok(snapshot) => snapshot,
+                    Err(failure) if failure.get::<StoreError>().is_some() => return Err(failure),
+                    Err(failure) if sources.iter().all(|of| of.complete.is_none()) => return Err(failure),
+                    // Older than what is meant.
+                    Err(_) => continue,
+                };
+                if among.of.as_ref().is_some_and(|of| !snapshot.is_of(of)) {
+                    continue;
+                }
+                let is_same = |of: &&mut OfSource| of.nodes == snapshot.nodes && of.source == snapshot.source;
+                let known = sources.iter_mut().find(is_same);
+                if known.as_ref().is_some_and(|of| of.complete.is_some()) {
+                    continue;
+                }
+                let is_complete = snapshot.complete && unconfirmed.lacks(name, &snapshot)?.is_empty();
+                match known {
+                    Some(of) => of.complete = is_complete.then_some((name, snapshot)),
+                    None => sources.push(OfSource {
+                        nodes: snapshot.nodes.clone(),
+                        source: snapshot.source.clone(),
+                        newest: name,
+                        complete: is_complete.then_some((name, snapshot)),
+                    }),
+                }
+            }
+        }
+        Ok(sources)
     }
 }
 
@@ -125,12 +251,23 @@ mod tests {
     #[test]
     fn what_stands_behind_the_colons_is_read() {
         let of = |text: &str| text.parse::<Selector>().unwrap();
-        assert_eq!(of("latest"), Selector::Latest);
-        assert_eq!(of("1970-01-02T00:00:00Z"), Selector::NotAfter(86_400));
+        let newest =
+            |not_after, of: Option<&str>| Selector::Newest(Newest { not_after, of: of.map(str::to_owned) });
+        assert_eq!(of("latest"), Selector::default());
+        assert_eq!(of("latest@couchdb@db1"), newest(None, Some("couchdb@db1")));
+        assert_eq!(of("1970-01-02T00:00:00Z"), newest(Some(86_400), None));
+        assert_eq!(of("1970-01-02T00:00:00Z@db1:/data"), newest(Some(86_400), Some("db1:/data")));
         assert_eq!(of("20261129T180000.000Z-01"), Selector::Id("20261129T180000.000Z-01".into()));
         assert_eq!(of("01ab"), Selector::Id("01ab".into()));
-        assert!(matches!(of("2026-11-27T18:00"), Selector::NotAfter(second) if second % 60 == 59));
-        assert!(matches!(of("2026-11-27"), Selector::NotAfter(_)));
-        assert!("a/b".parse::<Selector>().is_err());
+        for (text, end) in [("2026-11-27T18:00", 59), ("2026-11-27", 59), ("2026-11-27T18:00:07", 7)] {
+            let is_end = |second: i64| second % 60 == end;
+            assert!(
+                matches!(of(text), Selector::Newest(Newest { not_after: Some(s), .. }) if is_end(s)),
+                "{text}"
+            );
+        }
+        for text in ["a/b", "01ab@db1", "latest@"] {
+            assert!(text.parse::<Selector>().is_err(), "{text}");
+        }
     }
 }

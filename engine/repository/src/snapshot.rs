@@ -98,6 +98,17 @@ impl Snapshot {
         self.base.iter().chain(&self.changes)
     }
 
+    /// Whether it is a backup of this node (`NAME@HOST` or `HOST`), of this machine, or of this place of a data directory
+    /// (`MACHINE:/PATH`).
+    pub fn is_of(&self, text: &str) -> bool {
+        let is_node =
+            |node: &String| node == text || node.split_once('@').is_some_and(|(_, host)| host == text);
+        let is_place = |place: &String| {
+            place == text || place.split_once(":/").is_some_and(|(machine, _)| machine == text)
+        };
+        self.nodes.iter().any(is_node) || self.source.iter().any(is_place)
+    }
+
     /// When the backup began, in seconds since 1970.
     pub fn second(&self) -> i64 {
         self.name.parse::<SnapshotName>().map_or(0, |name| name.second())

@@ -1,7 +1,9 @@
 //! Adds a backup to a repository.
 
+mod grown;
 mod job;
 mod old;
+mod parent;
 mod pipeline;
 mod plan;
 mod unit;
@@ -10,20 +12,23 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use archive::{Documents, EntrySource, Facts, FileStat, Progress};
-use encryption::EncryptionError;
-use outcome::{Advice as _, Failure, FailureKind, parallel};
+use outcome::{Failure, parallel};
 
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
 use crate::manifest::{BaseLine, Line, Manifest, ManifestWriter, PackInfo, PackTable};
 use crate::names::{INTENTS, PackName, SnapshotName, timed_key};
 use crate::pack::PackWriter;
-use crate::prune::{data_keys, deleted_objects, marked_objects};
+use crate::presence::Present;
+use crate::prune::{deleted_objects, marked_objects, present_time};
 use crate::record::FileRecord;
+use crate::renewal::Renewal;
 use crate::repository::Repository;
 use crate::snapshot::{ManifestPart, Snapshot};
 
+pub use grown::{Before, KnownEnd};
 use old::Old;
+use parent::newest_of;
 use pipeline::{Done, Pipeline, Rules};
 
 /// How a backup is added.
@@ -43,6 +48,9 @@ pub struct SnapshotOptions {
     pub paranoid: bool,
     /// When the backup was made, if it was made before and is only brought here.
     pub made: Option<jiff::Timestamp>,
+    /// Seconds for which the store locks each object from its writing on. New backups do not build on objects that are so old that a
+    /// half of this time is over, or less: see `renewal.rs`. `None`: what the repository says; 0: no object is too old.
+    pub object_lock: Option<u64>,
     /// Add nothing if no file but `metadata.yaml` differs from the backup that it builds on.
     pub only_if_changed: bool,
 }
@@ -58,6 +66,7 @@ impl SnapshotOptions {
             level: crate::piece::LEVEL,
             paranoid: false,
             made: None,
+            object_lock: None,
             only_if_changed: false,
         }
     }
@@ -122,18 +131,29 @@ impl SnapshotWriter {
         let intent = timed_key(INTENTS)?;
         repository.put_signed("intent", &intent, &name.to_string())?;
         // Not on what is gone, although a backup needs it, nor on what may be deleted soon.
-        let (there, marked) = (data_keys(repository)?, marked_objects(repository)?);
+        let (there, marked) = (Present::of(repository)?, marked_objects(repository)?);
         let (parent, manifest) = newest_of(repository, &options, &there)?.unzip();
+        let lock = options.object_lock.or(repository.inner.config.object_lock);
+        let renewal = Renewal::new(lock, present_time(there.objects().values()));
+        let is_due = |key: &str| there.get(key).is_some_and(|object| renewal.is_due(object));
         let known = manifest.as_ref().map(|manifest| manifest.packs().clone()).unwrap_or_default();
         let is_avoided = |pack: &PackInfo| {
             let key = pack.name.key();
-            !there.contains(&key) || marked.contains(&key) || pack.used * 2 < pack.content
+            !there.has(&key, pack.size)
+                || marked.contains(&key)
+                || pack.used * 2 < pack.content
+                || is_due(&key)
         };
         let avoid = known.packs().iter().filter(|pack| is_avoided(pack)).map(|pack| pack.name).collect();
         let bytes = |parts: &[ManifestPart]| parts.iter().map(|part| part.size).sum::<u64>();
         let builds_on_base = parent.as_ref().is_some_and(|parent: &Snapshot| {
             bytes(&parent.changes) * 4 <= bytes(&parent.base)
-                && !parent.base.iter().any(|part| marked.contains(&part.key))
+                && !parent.base.iter().any(|part| marked.contains(&part.key) || is_due(&part.key))
+        });
+        // Also if nothing has changed: the newest backup is what a lock is there for.
+        let is_renewal = parent.as_ref().is_some_and(|parent| {
+            let is_old = |name: SnapshotName| renewal.is_due_at(&name.key(), name.second());
+            parent.parts().any(|part| is_due(&part.key)) || parent.name.parse().is_ok_and(is_old)
         });
         Ok(Self {
             repository: repository.clone(),
@@ -148,7 +168,7 @@ impl SnapshotWriter {
             packs: Arc::new(PackWriter::new(repository)),
             avoid: Arc::new(avoid),
             intent: Some(intent),
-            totals: Totals::default(),
+            totals: Totals { is_changed: is_renewal, ..Totals::default() },
             failed: false,
             options,
         })
@@ -159,8 +179,8 @@ impl SnapshotWriter {
         self.name
     }
 
-    /// Which of these files, in order, are taken over from the backup that this one builds on, because they are as they were.
-    pub fn as_before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<bool>> {
+    /// What is known of these files, in order, from the backup that this one builds on.
+    pub fn before(&self, files: &[(String, Option<FileStat>)]) -> Result<Vec<Before>> {
         let mut old = Old::new(self.parent_manifest.as_ref());
         let rules = self.rules();
         let mut gone = Vec::new();
@@ -168,7 +188,13 @@ impl SnapshotWriter {
         for (name, stat) in files {
             let known = old.advance(name, &mut gone)?;
             gone.clear();
-            found.push(known.old.is_some_and(|old| rules.may_stay(&old.file, *stat)));
+            found.push(match (known.old, *stat) {
+                (Some(old), stat) if rules.may_stay(&old.file, stat) => Before::AsItWas,
+                (Some(old), Some(stat)) => {
+                    grown::known_end(&old.file, stat, &self.avoid).map_or(Before::Unknown, Before::Grown)
+                }
+                _ => Before::Unknown,
+            });
         }
         Ok(found)
     }
@@ -324,7 +350,9 @@ impl SnapshotWriter {
         };
         if let Err(failure) = snapshot.put(&self.repository, self.name) {
             // It may be there, and only the answer was lost. Nobody has made sure that it lacks nothing.
-            let _ = self.repository.directory().delete(&[self.name.key()]);
+            if !matches!(self.repository.directory().delete(&[self.name.key()]).as_deref(), Ok([])) {
+                self.keep_intent();
+            }
             return Err(failure);
         }
         self.confirm(&snapshot, &needed)?;
@@ -334,26 +362,40 @@ impl SnapshotWriter {
 
     /// Looks whether a prune deletes what this backup needs; then the backup is withdrawn. See `prune` for why that suffices, and why
     /// in this order. What it has written itself may be gone as well: to a prune, it may look like the rest of a killed backup.
-    fn confirm(&self, snapshot: &Snapshot, packs: &[String]) -> Result<()> {
+    fn confirm(&mut self, snapshot: &Snapshot, packs: &[String]) -> Result<()> {
         let needed = || packs.iter().chain(snapshot.parts().map(|part| &part.key));
         let is_lost = || -> Result<bool> {
             let deleted = deleted_objects(&self.repository)?;
             if needed().any(|key| deleted.contains(key)) {
                 return Ok(true);
             }
-            let there = data_keys(&self.repository)?;
-            Ok(needed().any(|key| !there.contains(key)))
+            let there = Present::of(&self.repository)?;
+            Ok(needed().any(|key| !there.has_name(key)))
         };
         let lost = is_lost();
         if matches!(lost, Ok(false)) {
             return Ok(());
         }
-        let refused = self.repository.directory().delete(&[self.name.key()])?;
-        if let Some((_, error)) = refused.into_iter().next() {
-            return Err(error.into());
+        let deleted = self.repository.directory().delete(&[self.name.key()]);
+        let deleted = deleted.and_then(|refused| match refused.into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        });
+        match (deleted, lost) {
+            (Ok(()), Ok(_)) => Err(RepositoryError::Pruned { place: self.repository.name() }.into()),
+            (Ok(()), Err(failure)) => Err(failure),
+            (Err(why), _) => {
+                self.keep_intent();
+                let backup = format!("{}::{}", self.repository.name(), self.name);
+                Err(RepositoryError::NotWithdrawn { backup, why }.into())
+            }
         }
-        lost?;
-        Err(RepositoryError::Pruned { place: self.repository.name() }.into())
+    }
+
+    /// Leaves the note that the backup is being made, because its snapshot is there, or may be there, and nobody has made sure of it:
+    /// whoever sees both looks for what the backup needs.
+    fn keep_intent(&mut self) {
+        self.intent = None;
     }
 
     fn end_intent(&mut self) {
@@ -381,47 +423,6 @@ pub struct Finish {
     pub documents: Option<u64>,
     /// Whether everything was saved.
     pub complete: bool,
-}
-
-/// The newest backup of the same nodes that can be read, with its manifest.
-fn newest_of(
-    repository: &Repository,
-    options: &SnapshotOptions,
-    there: &HashSet<String>,
-) -> Result<Option<(Snapshot, Manifest)>> {
-    for name in repository.snapshot_names()?.into_iter().rev() {
-        let opened = repository.snapshot(name).and_then(|snapshot| {
-            let fits = |snapshot: &Snapshot| {
-                snapshot.nodes == options.nodes
-                    && snapshot.source == options.source
-                    && snapshot.parts().all(|part| there.contains(&part.key))
-            };
-            let Some(snapshot) = snapshot.filter(fits) else { return Ok(None) };
-            let manifest = Manifest::open(repository, &snapshot)?;
-            Ok(Some((snapshot, manifest)))
-        });
-        match opened {
-            Ok(Some(found)) => return Ok(Some(found)),
-            Ok(None) => {}
-            // A backup that nobody can read does not keep others from being made.
-            Err(failure) if is_damage(&failure) => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(None)
-}
-
-fn is_damage(failure: &Failure) -> bool {
-    match (failure.get::<RepositoryError>(), failure.get::<EncryptionError>()) {
-        (Some(error), _) => matches!(
-            error,
-            RepositoryError::Damaged { .. }
-                | RepositoryError::Missing { .. }
-                | RepositoryError::Signature { .. }
-        ),
-        (None, Some(error)) => error.kind() == FailureKind::Archive,
-        (None, None) => false,
-    }
 }
 
 /// A file that is in memory.

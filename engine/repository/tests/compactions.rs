@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Disk, Place, Result, content_of, noise, visited};
-use repository::{OpenSnapshot, PruneOptions, Selector};
+use repository::{Newest, OpenSnapshot, PruneOptions, Selector};
 
 const NAME: &str = "data/shards/00000000-ffffffff/attachments.1700000000.couch";
 
@@ -120,7 +120,7 @@ fn a_damaged_part_of_a_file_that_is_cut_is_named() -> Result<()> {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&pack, bytes)?;
-    let backup = OpenSnapshot::open(&place.repository()?, &Selector::Latest)?;
+    let backup = OpenSnapshot::open(&place.repository()?, &Selector::Newest(Newest::default()))?;
     let failure = visited(&backup, 2).err().ok_or("it was read")?.to_string();
     assert!(failure.contains("packs/"), "{failure}");
     Ok(())

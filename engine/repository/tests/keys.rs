@@ -25,11 +25,15 @@ fn forge(place: &Place, change: impl FnOnce(&mut Value)) -> Result<()> {
     Ok(())
 }
 
-fn refusal(place: &Place) -> Result<String> {
-    let opened = place.repository();
-    let error = opened.err().ok_or("it was opened")?;
+/// The code of a failure.
+fn code_of<T>(result: Result<T>) -> Result<String> {
+    let error = result.err().ok_or("it did not fail")?;
     let failure = error.downcast::<outcome::Failure>().map_err(|error| error.to_string())?;
     Ok(failure.code().to_string())
+}
+
+fn refusal(place: &Place) -> Result<String> {
+    code_of(place.repository())
 }
 
 #[test]
@@ -39,14 +43,63 @@ fn a_stolen_key_of_a_machine_changes_no_keys() -> Result<()> {
     disk.set("data/shards/a.couch", noise(1, 1000));
     place.backup(&disk, true)?;
     let other = encryption::KeyPair::generate().public();
-    // Data would be encrypted for the thief from then on.
-    forge(&place, |set| set["public"]["data"] = json!(other))?;
-    assert_eq!(refusal(&place)?, "CC-Q07");
-    // One more machine, or the same keys again.
-    forge(&place, |set| set["signers"][0]["name"] = json!("mine"))?;
-    assert_eq!(refusal(&place)?, "CC-Q07");
-    std::fs::remove_file(common::below(&place, "keys/00000001"))?;
-    place.backup(&disk, true)?;
+    let before = place.repository()?.key_holders();
+    // Data would be encrypted for the thief from then on; one more machine, or the same keys again; any bytes, and too many.
+    for attempt in 0..4 {
+        match attempt {
+            0 => forge(&place, |set| set["public"]["data"] = json!(other))?,
+            1 => forge(&place, |set| set["signers"][0]["name"] = json!("mine"))?,
+            2 => std::fs::write(common::below(&place, "keys/00000001"), b"garbage\n")?,
+            _ => std::fs::write(common::below(&place, "keys/00000001"), vec![b'x'; 5 << 20])?,
+        }
+        let repository = place.repository()?;
+        assert_eq!(repository.key_holders(), before, "{attempt}");
+        let ignored = repository.ignored_keys();
+        assert_eq!(ignored.len(), 1);
+        assert!(ignored[0].object.ends_with("keys/00000001"), "{ignored:?}");
+        // Nobody is kept from anything, and it is reported.
+        let added = place.backup(&disk, true)?;
+        assert!(added.snapshot.parent.is_some());
+        let findings = repository.check()?.findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!((&findings[0].object, &findings[0].backups[..]), (&ignored[0].object, &[][..]));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_keys_can_be_changed_beside_objects_of_strangers() -> Result<()> {
+    for encrypted in [false, true] {
+        let place = Place::new(encrypted)?;
+        let mut disk = Disk::default();
+        disk.set("data/shards/a.couch", noise(1, 1000));
+        std::fs::write(common::below(&place, "keys/00000001"), b"garbage\n")?;
+        place.backup(&disk, true)?;
+        let other = place.path().with_file_name("other.key");
+        place.repository()?.add_machine("other", &other)?;
+        assert!(common::below(&place, "keys/00000002").exists());
+        std::fs::write(common::below(&place, "keys/00000003"), b"garbage\n")?;
+        let repository = place.with_key(&other)?;
+        assert_eq!((repository.key_holders().iter().filter(|holder| holder.kind == "machine")).count(), 2);
+        assert_eq!(repository.ignored_keys().len(), 2);
+        let snapshot = repository::SnapshotOptions::new(vec!["n@h".into()]);
+        common::save(repository::SnapshotWriter::begin(&repository, snapshot)?, &disk, true)?;
+        // Beyond a number of them, they are not looked through.
+        for number in 4..300 {
+            std::fs::write(common::below(&place, &format!("keys/{number:08}")), b"garbage\n")?;
+        }
+        assert_eq!(refusal(&place)?, "CC-Q05");
+    }
+    Ok(())
+}
+
+/// Without a first key set, nothing says who may sign.
+#[test]
+fn the_first_key_set_is_not_passed_over() -> Result<()> {
+    let place = Place::new(true)?;
+    place.repository()?.add_machine("other", &place.path().with_file_name("other.key"))?;
+    std::fs::write(common::below(&place, "keys/00000000"), b"garbage\n")?;
+    assert_eq!(refusal(&place)?, "CC-Q05");
     Ok(())
 }
 

@@ -4,9 +4,9 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Disk, Place, Result, content_of, noise, visited};
+use common::{Disk, Place, Result, add, content_of, noise, save, visited};
 use repository::policy::Policy;
-use repository::{OpenSnapshot, PruneOptions, Selector};
+use repository::{Before, OpenSnapshot, PruneOptions, Selector, SnapshotOptions, SnapshotWriter};
 
 #[test]
 fn every_backup_is_read_as_it_was_saved() -> Result<()> {
@@ -69,7 +69,7 @@ fn an_append_sends_what_is_new() -> Result<()> {
         place.backup(&disk, true)?;
         disk.append(name, &noise(2, 3 << 20));
         let added = place.backup(&disk, true)?.snapshot;
-        assert!(((3 << 20) - 1000..5 << 20).contains(&added.new_bytes), "{added:?}");
+        assert!((3_000_000..5 << 20).contains(&added.new_bytes), "{added:?}");
         assert!(added.added_bytes < 5 << 20);
         // Touched, and the same: a piece is read, nothing is sent.
         disk.touch(name);
@@ -130,7 +130,7 @@ fn a_key_that_may_only_add_opens_no_data() -> Result<()> {
     // The host lists, and goes on incrementally, without the data key.
     let host = place.as_host()?;
     assert_eq!(host.snapshot_names()?.len(), 1);
-    let backup = OpenSnapshot::open(&host, &Selector::Latest)?;
+    let backup = OpenSnapshot::open(&host, &Selector::default())?;
     assert_eq!(backup.files().count(), 1);
     let file = backup.find("data/shards/a.couch")?.ok_or("it is not there")?;
     let error = backup.open_file(file).err().ok_or("it was opened")?;
@@ -226,10 +226,50 @@ fn an_incomplete_backup_is_not_the_latest() -> Result<()> {
     let complete = place.backup(&disk, true)?.name;
     let incomplete = place.backup(&disk, false)?.name;
     let repository = place.repository()?;
-    assert_eq!(repository.select(&Selector::Latest)?.0, complete);
+    assert_eq!(repository.select(&Selector::default())?.0, complete);
     assert_eq!(repository.select(&Selector::Id(incomplete.random()))?.0, incomplete);
     std::fs::remove_file(place.path().join(format!("snapshots/{complete}")))?;
-    let error = repository.select(&Selector::Latest).err().ok_or("it was found")?;
+    let error = repository.select(&Selector::default()).err().ok_or("it was found")?;
     assert_eq!(error.code().to_string(), "CC-Q10");
+    Ok(())
+}
+
+/// Whoever reads files of another machine asks beforehand of which only the end is needed.
+#[test]
+fn the_end_of_what_may_have_grown_is_known() -> Result<()> {
+    const MIB: usize = 1 << 20;
+    // Stored in pieces of 1 MiB, and cut into segments in units of 2 MiB.
+    for (kind, kept) in [("tiny-", 3 * MIB), ("", 2 * MIB)] {
+        let place = Place::new(true)?;
+        let mut disk = Disk::default();
+        let content = noise(1, 3 * MIB + 500_000);
+        for name in ["a", "b", "c"] {
+            disk.set(&format!("data/shards/{kind}{name}.couch"), content.clone());
+        }
+        disk.set(&format!("data/shards/{kind}small.couch"), noise(2, 1000));
+        place.backup(&disk, true)?;
+        disk.append(&format!("data/shards/{kind}b.couch"), &noise(3, 2 * MIB));
+        disk.replace(&format!("data/shards/{kind}c.couch"), noise(9, 4 * MIB));
+        disk.append(&format!("data/shards/{kind}small.couch"), &noise(4, 1000));
+        disk.set(&format!("data/shards/{kind}x-new.couch"), noise(5, 2 * MIB));
+        let options = SnapshotOptions::new(vec!["n@h".into()]);
+        let mut writer = SnapshotWriter::begin(&place.as_host()?, options)?;
+        let before = writer.before(&disk.stats())?;
+        let [Before::AsItWas, Before::Grown(known), Before::Unknown, Before::Unknown, Before::Unknown] =
+            &before[..]
+        else {
+            return Err(format!("{before:?}").into());
+        };
+        assert_eq!((known.from(), known.size()), (kept as u64, content.len() as u64));
+        let (from, size) = (known.from() as usize, known.size() as usize);
+        assert!(known.is(&content[from..size]));
+        assert!(!known.is(&content[from..size - 1]) && !known.is(&[]));
+        assert!(!known.is(&content[from - 1..size - 1]));
+        // What it says is what is kept then.
+        add(&mut writer, &disk)?;
+        let added = save(writer, &Disk::default(), true)?.snapshot;
+        let least = (2 * MIB + 4 * MIB + 2000 + 2 * MIB) as u64;
+        assert!((least - 5000..=least + 500_000).contains(&added.new_bytes), "{added:?}");
+    }
     Ok(())
 }

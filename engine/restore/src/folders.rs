@@ -123,6 +123,7 @@ pub fn restore_folders(
     let threads = parallel::threads(options.threads);
     let begun = Instant::now();
     let mut contents = Contents::open(&options.archive, threads, reporter)?;
+    proof::Damage::lost(&contents)?.note_in(&mut contents);
     reporter.timing("archive contents read", begun.elapsed().as_secs_f64());
     let (plan, destinations, written) = loop {
         let begun = Instant::now();
@@ -218,11 +219,31 @@ pub(crate) fn write(
     reporter.phase_of_bytes("restoring", Some(plan.shards.len() as u64), Some(plan.content_bytes));
     let begun = Instant::now();
     let writer = visitor::Writer::new(contents, plan, options, destinations, reporter);
-    flusher::flushing(destinations, || contents.source.visit(threads, &|name| writer.wants(name), &writer))??;
-    writer.send_later()?;
+    let visit = || contents.source.visit(threads, &|name| writer.wants(name), &writer);
+    let visited = flusher::flushing(destinations, visit)?;
+    if let Err(failure) = visited.and_then(|_| writer.send_later()) {
+        return unreadable(contents, failure, threads, &|name| writer.wants(name), reporter).map(Err);
+    }
     let written = writer.finish()?;
     reporter.timing("files written", begun.elapsed().as_secs_f64());
     Ok(written)
+}
+
+/// Finds the files that cannot be read, after one could not be read. If there are none, that is the failure.
+fn unreadable(
+    contents: &Contents,
+    failure: Failure,
+    threads: usize,
+    wanted: &(dyn Fn(&str) -> bool + Sync),
+    reporter: &dyn Reporter,
+) -> Result<proof::Damage> {
+    let files =
+        contents.source.files().filter(|files| files.is_in_objects() && contents::is_damage(&failure));
+    let Some(files) = files else { return Err(failure) };
+    reporter.phase_of_bytes("looking for damaged files", None, Some(contents.content_bytes));
+    let lost = contents::damaged_files(files, threads, wanted, &|bytes| reporter.advance(0, bytes))?;
+    let damage = proof::Damage::of_files(contents, lost);
+    if damage.is_empty() { Err(failure) } else { Ok(damage) }
 }
 
 /// Refuses node names that Erlang would refuse, and targets that are given twice.

@@ -36,6 +36,6 @@ pub use location::{Location, LocationError, ObjectLocation, Service};
 pub use opened::Opened;
 pub use output::{Output, Writing};
 pub use partial_file::PartialFile;
-pub use place::{Place, Stores};
+pub use place::{NoKey, Place, Stores};
 pub use settings::Settings;
 pub use uploads::Unfinished;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use couchfile::read_at::FileBytes;
 use outcome::report::{Reporter, Silent};
-use outcome::{Code, Failure, Lock, Result};
+use outcome::{Advice, Code, Failure, FailureKind, Lock, Result};
 
 use crate::bucket::Bucket;
 use crate::directory::Directory;
@@ -76,6 +76,11 @@ impl Place {
     #[must_use]
     pub fn reporting_to(self, reporter: Arc<dyn Reporter + Send>) -> Self {
         Self { reporter: Some(reporter), ..self }
+    }
+
+    /// Who hears what happens when it is opened.
+    pub fn reporter(&self) -> Option<&Arc<dyn Reporter + Send>> {
+        self.reporter.as_ref()
     }
 
     /// The same place with these keys.
@@ -235,13 +240,33 @@ impl Place {
     }
 }
 
+/// A location in a store that can only be a prefix: it has no key, or a `/` at its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{place} names no object")]
+pub struct NoKey {
+    /// The location.
+    pub place: String,
+}
+
+impl Advice for NoKey {
+    fn kind(&self) -> FailureKind {
+        FailureKind::Refused
+    }
+
+    fn code(&self) -> Code {
+        Code::new("CC-O19")
+    }
+
+    fn remedy(&self) -> Option<String> {
+        Some(format!(
+            "Give the complete key, for example {}/backup.tar.gz.",
+            self.place.trim_end_matches('/')
+        ))
+    }
+}
+
 fn no_key(object: &ObjectLocation) -> Failure {
-    let folder = object.to_string();
-    Failure::refused(
-        Code::new("CC-O19"),
-        format!("{folder} names no object"),
-        format!("Give the complete key, for example {}/backup.tar.gz.", folder.trim_end_matches('/')),
-    )
+    NoKey { place: object.to_string() }.into()
 }
 
 /// A file that standard input was redirected from is read by ranges, as if it was named.

@@ -58,6 +58,7 @@ fn only_what_is_new(busybox: bool) -> Result<()> {
     far.run(&["repo", "init", &repository])?.success()?;
     let node = Saved { far, data, repository };
 
+    let new_bytes = |said: &Value| said["in_repository"]["new_bytes"].as_u64().unwrap_or(u64::MAX);
     let files = |said: &Value| said["in_repository"]["read_files"].as_u64().unwrap_or_default();
     let (first, received) = node.save()?;
     let all = files(&first);
@@ -77,8 +78,28 @@ fn only_what_is_new(busybox: bool) -> Result<()> {
     std::fs::copy(&other, &copy)?;
     std::fs::rename(&copy, &other)?;
     let (changed, received) = node.save()?;
-    let wanted = size(large[0]) + size(large[1]);
+    // Of the one that has grown, what is new and at most a piece of 1 MiB before it; of the other one, everything.
+    let end = |path: &String| 100_000 + (size(path) - 100_000) % (1 << 20);
+    let wanted = end(large[0]) + size(large[1]);
     assert!(files(&changed) <= 4 && received < wanted + LITTLE, "{changed} {received} {wanted}");
+    assert!(new_bytes(&changed) < wanted + LITTLE, "{changed} {wanted}");
+
+    // All grow: what was read of one is not taken for another.
+    for path in &shards {
+        commit(&node.data.join(path), 2, if large.contains(&path) { 3_000_000 } else { 2_000 })?;
+    }
+    let before: u64 = shards.iter().map(size).sum();
+    let (changed, received) = node.save()?;
+    let small = shards.iter().map(size).filter(|size| *size < 1 << 20).sum::<u64>();
+    let grown = shards.iter().filter(|path| size(path) >= 1 << 20).count() as u64;
+    let most = small + grown * (1 << 20) + 2 * 3_000_000 + grown * 10_000 + LITTLE;
+    assert!(
+        received < most && most < before * 3 / 4,
+        "{changed} {received} of at most {most}, {before} in all"
+    );
+    // Nothing has changed since.
+    let (again, received) = node.save()?;
+    assert!(files(&again) <= 2 && received < LITTLE, "{again} {received}");
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod data;
 mod faults;
 mod killed;
 mod locked;
+mod lost;
 mod mistakes;
 mod place;
 mod reading;

@@ -29,6 +29,11 @@ impl<'a> Gated<'a> {
     /// Runs the command until it is about to make this request. Whether it came so far; else it has ended.
     fn run_until(&mut self, request: usize, arguments: &[&str]) -> Result<bool> {
         self.gate.fault_at(request, Fault::Held);
+        self.start(arguments)
+    }
+
+    /// Runs the command until a request is held. Whether one is; else it has ended.
+    fn start(&mut self, arguments: &[&str]) -> Result<bool> {
         let errors = tempfile::NamedTempFile::new()?;
         let mut command = self.place.through(&self.gate)?.command(arguments)?;
         let mut child = command.stdout(Stdio::null()).stderr(errors.reopen()?).spawn()?;
@@ -292,5 +297,50 @@ fn a_prune_that_stands_still_deletes_nothing_that_was_needed_since() -> Result<(
         }
     }
     assert!(withdrawn >= 3, "{made} made, {withdrawn} withdrawn");
+    setting.assert_clean()
+}
+
+/// A machine that may not delete cannot withdraw a backup that a prune has overtaken. Nobody takes this backup for complete, and
+/// everything goes on.
+#[test]
+fn a_backup_that_cannot_be_withdrawn_is_not_complete() -> Result<()> {
+    let Some(setting) = Setting::new("window-refused")? else { return Ok(()) };
+    let place = &setting.place;
+    setting.prepare()?;
+    let mut gated = Gated::new(place)?;
+    let commits = |request: &Request| request.method == "PUT" && request.target.contains("snapshots");
+    gated.gate.fault_on(commits, 0, 1, Fault::Held);
+    assert!(gated.start(&words(&setting.backup()))?);
+    setting.throw_newest_away()?;
+    place.couchcopy.expect(0, &words(&setting.prune()))?;
+    let newest = place.ids()?.pop().ok_or("no backup")?;
+    let deletes = |request: &Request| {
+        request.method == "DELETE" || (request.method == "POST" && request.target.contains("delete"))
+    };
+    gated.gate.fault_on(deletes, 0, usize::MAX, Fault::Error(403, "AccessDenied"));
+    gated.gate.release();
+    let (mut child, errors) = gated.running.take().ok_or("nothing runs")?;
+    let status = child.wait()?;
+    let stderr = std::fs::read_to_string(errors.path())?;
+    assert!(!status.success() && stderr.contains("CC-Q18"), "{status}: {stderr}");
+    drop(gated);
+
+    let list = place.couchcopy.json_of(3, &["repo", "list", &place.repo])?;
+    let backups = list["backups"].as_array().ok_or("no list")?;
+    let lacking: Vec<&serde_json::Value> =
+        backups.iter().filter(|backup| backup["lacks"].is_array()).collect();
+    let [lacking] = lacking[..] else { return Err(format!("{list}").into()) };
+    let id = lacking["id"].as_str().ok_or("no id")?;
+    assert_ne!(id, newest);
+    let restored = |selector: &str| place.couchcopy.restored(&place.of(selector), &[]);
+    assert!(restored("latest")? == restored(&newest)?, "latest is not {newest}");
+    let checked = place.couchcopy.json_of(3, &["repo", "check", &place.repo])?;
+    assert_eq!(checked["findings"][0]["backups"], serde_json::json!([id]));
+    let next = place.backup(&setting.data.node())?;
+    place.couchcopy.expect(0, &["verify", &place.of("latest")])?;
+    let pruned = place.couchcopy.run(&[&words(&setting.prune())[..], &["--json"]].concat())?;
+    assert!(pruned.code == Some(3) && pruned.stdout.contains(id), "{pruned:?}");
+    place.couchcopy.expect(0, &["verify", &place.of(&next)])?;
+    place.couchcopy.expect(0, &["repo", "delete", "-y", &place.of(id)])?;
     setting.assert_clean()
 }

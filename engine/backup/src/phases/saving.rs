@@ -16,7 +16,7 @@ use crate::checking::Checking;
 use crate::drift::{self, LatestMaps};
 use crate::options::{BackupResult, InRepository};
 use crate::plan::FoundViews;
-use crate::remote::{self, Streams};
+use crate::remote::{self, Candidate, Streams};
 use crate::report::tell;
 use crate::source::{MapsSource, ViewSource, view_name};
 use crate::split::Saving;
@@ -61,11 +61,13 @@ impl<'o> Begun<'o> {
         let writer = &mut self.writer;
         let advance = advance(writer, *reporter);
         timed(*reporter, "view indexes saved", || -> Result<()> {
-            let names = views.iter().map(|view| (view.folder, view_name(&view.path), view.stat));
-            let as_before = remote::as_before(writer, folders, names)?;
-            let wanted = views.iter().zip(&as_before).filter(|(_, as_before)| !**as_before);
-            let wanted = wanted.map(|(view, _)| (view.folder, view.path.as_str()));
-            let streams = Streams::start(folders, wanted)?;
+            let candidates = views.iter().map(|view| Candidate {
+                folder: view.folder,
+                path: &view.path,
+                name: view_name(&view.path),
+                stat: view.stat,
+            });
+            let streams = Streams::start(folders, remote::wanted(writer, folders, candidates)?)?;
             let sources =
                 views.into_iter().map(|view| ViewSource { view, folders, findings, streams: &streams });
             add_all(writer, sources, &streams, *reporter, &advance)

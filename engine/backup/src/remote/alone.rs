@@ -60,6 +60,22 @@ pub(super) fn shard(
     Err(Absence::File(failure))
 }
 
+/// Fetches a file that may be there or not, without patience.
+pub(super) fn fetch_once(
+    files: &Arc<dyn NodeFiles>,
+    folder: &Path,
+    path: &str,
+    notify: &Notify,
+) -> Result<Option<Taken>, Failure> {
+    let paths = vec![path.to_owned()];
+    let lane = Lane::start(Arc::clone(files), folder.to_owned(), paths, SMALL as usize, Arc::clone(notify))
+        .map_err(|e| Failure::io("start a thread for", folder, e))?;
+    match lane.take(0) {
+        Taken::Failed => Err(lane.failure().map_or_else(super::cut_off, Failure::from)),
+        taken => Ok(Some(taken)),
+    }
+}
+
 /// The failure for a file that does not exist.
 fn missing(files: &Arc<dyn NodeFiles>, folder: &Path, path: &str) -> FileFailure {
     let unfinished = format!("{path}{}", file::COMPACTING);

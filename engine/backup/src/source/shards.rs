@@ -131,6 +131,12 @@ impl ShardSource<'_, '_> {
                 let content = Content { header, mtime, stat: self.listed(number), large: None };
                 return Ok(self.checked(folder, shard, content, buf));
             }
+            Fetched::Grown { header, content, mtime } => {
+                let seen = self.listed(number).map(|stat| Seen { stat, memo: None });
+                let facts = header.facts(shard.clone(), folder.name.clone());
+                let opened = Opened::Large { name: self.name(), mtime, facts, seen, data: Box::new(content) };
+                return Ok(Ok(Copy { opened, damage: None, security: None }));
+            }
             Fetched::Large { content, passed, mtime } => (content, passed, mtime),
         };
         if let Some(checking) = self.checking {

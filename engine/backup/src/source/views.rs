@@ -92,7 +92,7 @@ impl ViewSource<'_> {
         let (path, listed) = (self.view.path.clone(), self.view.stat);
         let findings = self.findings.clone();
         let node = self.folders[usize::from(self.view.folder)].name.clone();
-        let fetched = match self.streams.view(self.view.folder, &path, buf) {
+        let fetched = match self.streams.view(self.view.folder, &path, self.folders, buf) {
             Ok(Some(fetched)) => fetched,
             Ok(None) => return self.missing(),
             Err(Absence::Node(error)) => return Err(error),
@@ -128,6 +128,13 @@ impl ViewSource<'_> {
                 facts => {
                     let seen = listed.map(|stat| Seen { stat, memo: None });
                     Ok(Opened::Small { name, mtime, facts, seen })
+                }
+            },
+            Fetched::Grown { header, content, mtime } => match facts(Ok(header)) {
+                Facts::Other => Ok(Opened::Skip),
+                facts => {
+                    let seen = listed.map(|stat| Seen { stat, memo: None });
+                    Ok(Opened::Large { name, mtime, facts, seen, data: Box::new(content) })
                 }
             },
             Fetched::Large { content, passed, mtime } => {

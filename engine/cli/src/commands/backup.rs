@@ -91,7 +91,7 @@ struct RepositoryFlags {
     /// Add the backup to this repository, and store only what is new since the last backup of the same nodes.
     ///
     /// Name no ARCHIVE then. `couchcopy repo init` makes a repository. couchcopy does not open files that have not changed.
-    /// Of files of this machine that have grown, it reads only the new part. It reads changed files of other machines completely.
+    /// Of files that have grown, it reads only the new part.
     #[arg(long, value_name = "REPO", value_parser = location(), conflicts_with_all = ["overwrite", "level", "recipient", "recipients_file"])]
     repo: Option<Location>,
 
@@ -105,6 +105,13 @@ struct RepositoryFlags {
     /// each failure. It reports to systemd that it is ready and alive (Type=notify, WatchdogSec).
     #[arg(long, requires = "repo", value_name = "DURATION", value_parser = seconds)]
     every: Option<u64>,
+
+    /// The store locks objects for DURATION, for example 30d: save the data again that old objects hold.
+    ///
+    /// A new backup then needs no object that is older than a half of DURATION. `couchcopy repo init --object-lock` sets DURATION for
+    /// all backups; 0s saves nothing again.
+    #[arg(long, requires = "repo", value_name = "DURATION", value_parser = seconds)]
+    object_lock: Option<u64>,
 
     #[command(flatten)]
     keep: KeepFlags,
@@ -228,6 +235,7 @@ impl Backup {
                 paranoid: self.repository.paranoid,
                 made: None,
                 only_if_changed: self.repository.every.is_some(),
+                object_lock: self.repository.object_lock,
             });
         }
         if !self.repository.keep.policy().is_empty() {

@@ -22,7 +22,10 @@ use crate::session::Session;
     disable_help_subcommand = true,
     after_long_help = "REPO is a directory or a prefix in a store. `couchcopy backup --repo REPO NODE...` adds a backup. Every \
     command that reads an archive also reads a backup in a repository:\n  \
-    REPO::latest             the newest complete backup; REPO alone means the same\n  \
+    REPO::latest             the newest complete backup; REPO alone means the same. It is refused if\n                           \
+    the repository has backups of other nodes or data directories, too\n  \
+    REPO::latest@NODE        the newest complete backup of this node (NAME@HOST or HOST), machine or\n                           \
+    data directory (MACHINE:/PATH)\n  \
     REPO::ID                 the backup whose id begins with ID\n  \
     REPO::2026-11-27T18:00   the newest complete backup begun at or before that minute, local time\n\n\
     Examples:\n  \

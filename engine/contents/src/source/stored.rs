@@ -5,20 +5,25 @@ use std::io;
 use archive::Visitor;
 use couchfile::read_at::ReadAt;
 use outcome::Result;
-use repository::{FileRecord, OpenRecord, OpenSnapshot};
+use repository::{FileRecord, OpenRecord, OpenSnapshot, Repository, Selector};
+
+use crate::damaged::LostFile;
 
 use super::{FileEntry, FileToVerify, Files, OPEN_FILE, OpenFile, ROOT, Source, Visited};
 
 /// A backup in a repository.
 pub(super) struct Stored {
+    repository: Repository,
     backup: OpenSnapshot,
     identity: String,
 }
 
 impl Stored {
-    pub(super) fn new(backup: OpenSnapshot) -> Self {
+    /// Opens the backup that is meant.
+    pub(super) fn open(repository: Repository, selector: &Selector) -> Result<Self> {
+        let backup = OpenSnapshot::open(&repository, selector)?;
         let identity = backup.name().to_string();
-        Self { backup, identity }
+        Ok(Self { repository, backup, identity })
     }
 }
 
@@ -87,6 +92,15 @@ impl Files for Stored {
             return Ok(None);
         };
         Ok(Some(Box::new(Verifying { opened: self.backup.open_file(file)?, progress })))
+    }
+
+    fn is_in_objects(&self) -> bool {
+        true
+    }
+
+    fn lost(&self) -> Result<Vec<LostFile>> {
+        let lost = self.repository.lost_files(&self.backup)?.into_iter();
+        Ok(lost.map(|repository::LostFile { name, problem }| LostFile { name, problem }).collect())
     }
 
     fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {

@@ -32,6 +32,11 @@ pub struct PassedDatabase {
 }
 
 impl HeaderScan {
+    /// Of a file of which the bytes before this offset do not pass.
+    pub fn starting_at(offset: u64) -> Self {
+        Self { passed: offset, ..Self::default() }
+    }
+
     /// Takes the next bytes.
     pub fn put(&mut self, bytes: &[u8]) {
         if self.window.is_empty() {
@@ -50,7 +55,7 @@ impl HeaderScan {
         self.look();
     }
 
-    /// Number of bytes that have passed.
+    /// Number of bytes that have passed, with those before the start.
     pub fn len(&self) -> u64 {
         self.passed
     }

@@ -112,7 +112,7 @@ fn has_same_uuid(old: &Facts, new: &Facts) -> bool {
 }
 
 /// Whether reading the file takes many more requests than it would if it were sent again.
-fn is_scattered(file: &FileRecord) -> bool {
+pub(super) fn is_scattered(file: &FileRecord) -> bool {
     let packs: HashSet<PackName> = file.uses().map(|(pack, _)| pack).collect();
     packs.len() > SCATTERED + file.pieces() / 4
 }

@@ -15,7 +15,7 @@ use crate::pack::PackWriter;
 use crate::piece;
 
 /// Pieces in a unit. Segments end where it does, so that several threads can cut a file.
-const PIECES: u64 = 4;
+const PIECES: u64 = 2;
 /// Bytes of a unit.
 pub(super) const UNIT: u64 = PIECES * PIECE;
 /// Bytes of a segment that are aimed at. Of a real CouchDB's attachments of 8 to 200 KB, one document in twenty changed, a compaction
@@ -100,6 +100,10 @@ impl Cutter {
                 (None, Segment { id, frame, skip, length })
             };
             places.push(place);
+        }
+        if new_bytes == bare.len() as u64 {
+            // The prefixes, too.
+            new_bytes = content.len() as u64;
         }
         let frames = sending.finish()?;
         let mut unit = CutBuilder::new(self.average);

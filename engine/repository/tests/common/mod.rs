@@ -48,7 +48,13 @@ impl Place {
         };
         let place = Self { folder, secret };
         let access = place.access(true, true)?;
-        repository::init(&Init { access, recipients, recipient_texts: texts, host: "here".into() })?;
+        repository::init(&Init {
+            access,
+            recipients,
+            recipient_texts: texts,
+            host: "here".into(),
+            object_lock: None,
+        })?;
         Ok(place)
     }
 
@@ -64,7 +70,14 @@ impl Place {
         };
         let keys = Arc::new(Keys { identities, ..Keys::default() });
         let name = if host { "host.key" } else { "none.key" };
-        Ok(Access { directory, keys, host_key: Some(self.folder.path().join(name)), trust: Trust::Listed })
+        Ok(Access {
+            directory,
+            keys,
+            host_key: Some(self.folder.path().join(name)),
+            trust: Trust::Listed,
+            keeps_copies: true,
+            reporter: None,
+        })
     }
 
     pub fn host_key(&self) -> PathBuf {
@@ -176,6 +189,11 @@ impl Disk {
 
     pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         self.files.iter().map(|(name, (content, _))| (name.clone(), content.clone())).collect()
+    }
+
+    /// The names and stats of all files, in the order of a backup.
+    pub fn stats(&self) -> Vec<(String, Option<FileStat>)> {
+        self.sources().into_iter().map(|source| (source.name, Some(source.stat))).collect()
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -299,4 +317,11 @@ impl LargeSink for Sink<'_> {
 /// The path of something in a repository.
 pub fn below(place: &Place, key: &str) -> PathBuf {
     Path::new(&place.path()).join(key)
+}
+
+/// The names of all objects in a folder.
+pub fn names_in(place: &Place, folder: &str) -> Result<Vec<String>> {
+    let folder = below(place, folder);
+    let objects = place.objects()?.into_iter().filter(|path| path.starts_with(&folder));
+    Ok(objects.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
 }

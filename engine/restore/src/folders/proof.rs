@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use contents::integrity::{self, Checker};
-use contents::{Contents, FileProblem};
+use contents::{Contents, FileProblem, LostFile};
 use couchfile::check::Placement;
-use couchfile::data_dir::ShardName;
+use couchfile::data_dir::{DataFile, ShardName};
 use couchfile::error::CouchFileError;
 use couchfile::read_at::ReadAt;
+use outcome::Result;
 use outcome::report::{Notice, Reporter, Severity};
 
 use super::plan::Plan;
@@ -29,6 +30,41 @@ pub(crate) struct Damage {
 impl Damage {
     pub(crate) fn is_empty(&self) -> bool {
         self.shards.is_empty() && self.views.is_empty()
+    }
+
+    /// Of files of a backup that cannot be read, by their names in it. Other files than shards and view indexes do not count.
+    pub(crate) fn of_files(contents: &Contents, lost: Vec<LostFile>) -> Self {
+        let mut damage = Self::default();
+        for LostFile { name, problem } in lost {
+            match name.strip_prefix(contents.root.as_str()).and_then(DataFile::parse) {
+                Some(DataFile::Shard(shard)) => {
+                    damage.shards.push(FileProblem { path: shard.path(), problem });
+                }
+                Some(DataFile::View { shard, signature }) => {
+                    damage.views.push((shard.path(), signature, problem));
+                }
+                Some(DataFile::ShardMaps) | None => {}
+            }
+        }
+        damage
+    }
+
+    /// What is known to be lost without reading it.
+    pub(crate) fn lost(contents: &Contents) -> Result<Self> {
+        Ok(match contents.source.files() {
+            Some(files) => Self::of_files(contents, files.lost()?),
+            None => Self::default(),
+        })
+    }
+
+    /// Adds other damage.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.shards.extend(other.shards);
+        self.views.extend(other.views);
+        self.shards.sort();
+        self.shards.dedup_by(|one, other| one.path == other.path);
+        self.views.sort();
+        self.views.dedup_by(|one, other| (&one.0, &one.1) == (&other.0, &other.1));
     }
 
     /// Makes later plans of this archive use the recorded damage.

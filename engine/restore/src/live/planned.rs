@@ -81,12 +81,13 @@ impl PlannedRestore {
     /// Plans without inspecting the nodes; `damage` is the known damage in the archive.
     pub(super) fn of_archive(
         options: &LiveOptions,
-        damage: Damage,
+        mut damage: Damage,
         nodes: &[Node],
         reporter: &dyn Reporter,
     ) -> Result<Self> {
         let begun = Instant::now();
         let mut contents = Contents::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        damage.add(Damage::lost(&contents)?);
         damage.note_in(&mut contents);
         let targets = nodes
             .iter()

@@ -78,7 +78,9 @@ fn text(checked: &Checked) -> String {
     for finding in &checked.findings {
         let _ = writeln!(text, "PROBLEM: {}", finding.problem);
         let _ = writeln!(text, "  object: {}", finding.object);
-        let _ = writeln!(text, "  backups: {}", finding.backups.join(", "));
+        if !finding.backups.is_empty() {
+            let _ = writeln!(text, "  backups: {}", finding.backups.join(", "));
+        }
     }
     text
 }

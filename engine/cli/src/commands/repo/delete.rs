@@ -48,7 +48,7 @@ impl Delete {
         let mut found = Vec::new();
         for backup in &self.backups {
             let Location::Member(repository, id) = backup else { return Err(no_id(backup)) };
-            if matches!(id.as_str(), "" | "latest") {
+            if id.is_empty() || id == "latest" || id.contains('@') {
                 return Err(no_id(backup));
             }
             let repository = open(session, repository)?;

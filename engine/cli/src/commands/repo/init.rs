@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::Location;
 
 use crate::exit::Outcome;
-use crate::flags::repository::{access, host_name};
+use crate::flags::repository::{access, host_name, seconds};
 use crate::flags::store::{RecipientFlags, location};
 use crate::session::Session;
 
@@ -34,6 +34,13 @@ pub(crate) struct Init {
 
     #[command(flatten)]
     recipients: RecipientFlags,
+
+    /// The store locks each object for DURATION after it was written (its default retention), for example 30d.
+    ///
+    /// Every backup then saves again what lies in old objects, so that an object that it needs stays locked for at least a half of
+    /// DURATION. couchcopy does not set locks: the bucket has to have a default retention.
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
+    object_lock: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -61,6 +68,7 @@ impl Init {
             recipients: keys.recipients,
             recipient_texts: self.recipients.texts()?,
             host: host_name(),
+            object_lock: self.object_lock,
         })?;
         let made = Made {
             repository: repository.name(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use outcome::Result;
-use repository::Snapshot;
+use repository::{ListedBackup, Snapshot};
 use serde::Serialize;
 use store::Location;
 
@@ -16,6 +16,11 @@ use crate::text::sizes::{bytes, count};
 
 /// List the backups in a repository.
 #[derive(Debug, Args)]
+#[command(
+    after_long_help = "The command compares the lists of files of all backups with the objects that are there, and, if a backup was \
+    killed shortly before its end, its data, too. `couchcopy repo check` does so for all data. Exits with 3 if a backup cannot be \
+    read or something is missing."
+)]
 pub(crate) struct List {
     /// The repository.
     #[arg(value_name = "REPO", value_parser = location())]
@@ -39,32 +44,38 @@ struct Line {
     signed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// Objects that the backup needs and that are missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lacks: Vec<String>,
+}
+
+impl From<ListedBackup> for Line {
+    fn from(ListedBackup { name, snapshot, lacks }: ListedBackup) -> Self {
+        match snapshot {
+            Ok(snapshot) => Self {
+                id: name.to_string(),
+                signed_by: Some(snapshot.signer.clone()),
+                snapshot: Some(Snapshot { base: Vec::new(), changes: Vec::new(), ..snapshot }),
+                problem: None,
+                lacks,
+            },
+            Err(failure) => Self {
+                id: name.to_string(),
+                snapshot: None,
+                signed_by: None,
+                problem: Some(failure.to_string()),
+                lacks,
+            },
+        }
+    }
 }
 
 impl List {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
         let repository = open(session, &self.repository)?;
-        let names = repository.snapshot_names()?;
-        let backups: Vec<Line> = repository
-            .snapshots(&names)
-            .into_iter()
-            .map(|(name, snapshot)| match snapshot {
-                Ok(snapshot) => Line {
-                    id: name.to_string(),
-                    signed_by: Some(snapshot.signer.clone()),
-                    snapshot: Some(Snapshot { base: Vec::new(), changes: Vec::new(), ..snapshot }),
-                    problem: None,
-                },
-                Err(failure) => Line {
-                    id: name.to_string(),
-                    snapshot: None,
-                    signed_by: None,
-                    problem: Some(failure.to_string()),
-                },
-            })
-            .collect();
-        let is_whole = backups.iter().all(|line| line.problem.is_none());
+        let backups: Vec<Line> = repository.list()?.into_iter().map(Line::from).collect();
+        let is_whole = backups.iter().all(|line| line.problem.is_none() && line.lacks.is_empty());
         let listing = Listing {
             repository: repository.name(),
             id: repository.id().to_owned(),
@@ -99,17 +110,26 @@ fn text(listing: &Listing) -> String {
                 writeln!(text, "{:<37} UNREADABLE: {}", line.id, line.problem.as_deref().unwrap_or_default());
             continue;
         };
+        let state = match (line.lacks.is_empty(), snapshot.complete) {
+            (false, _) => "DAMAGED",
+            (true, true) => "complete",
+            (true, false) => "PROBLEMS",
+        };
         let _ = writeln!(
             text,
             "{:<37} {:<9} {:>9} {:>11} {:>11} {:>11}  {}",
             line.id,
-            if snapshot.complete { "complete" } else { "PROBLEMS" },
+            state,
             snapshot.databases,
             bytes(snapshot.content_bytes),
             bytes(snapshot.new_bytes),
             bytes(snapshot.added_bytes),
             snapshot.nodes.join(", ")
         );
+        if let [first, rest @ ..] = &line.lacks[..] {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            let _ = writeln!(text, "  MISSING: {first}{more}");
+        }
     }
     text
 }

@@ -54,6 +54,8 @@ struct Done {
     refused: Vec<Refused>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lacking: Vec<String>,
 }
 
 impl Prune {
@@ -77,8 +79,9 @@ impl Prune {
                 .map(|(object, error)| Refused { object, problem: error.to_string() })
                 .collect(),
             unreadable: pruned.unreadable,
+            lacking: pruned.lacking.iter().map(ToString::to_string).collect(),
         };
-        let is_done = done.refused.is_empty() && done.unreadable.is_empty();
+        let is_done = done.refused.is_empty() && done.unreadable.is_empty() && done.lacking.is_empty();
         if self.dry_run {
             session.answer(&done, text);
         } else {
@@ -112,6 +115,13 @@ fn text(done: &Done) -> String {
     if done.under_way > 0 {
         let backups = count(done.under_way, "backup", "backups");
         let _ = writeln!(text, "{backups} may be under way: younger objects are not marked");
+    }
+    if !done.lacking.is_empty() {
+        let _ = writeln!(
+            text,
+            "DAMAGED, killed while a prune ran: {}. Delete with: couchcopy repo delete REPO::ID",
+            done.lacking.join(", ")
+        );
     }
     if !done.refused.is_empty() {
         let _ = writeln!(text, "NOT DELETED, the store refused it: {} objects", done.refused.len());

@@ -11,6 +11,7 @@ use crate::flags::archive_file::ArchiveFileFlags;
 use crate::flags::repository::{host_name, open};
 use crate::flags::store::location;
 use crate::session::Session;
+use crate::text::problems::problems;
 use crate::text::sizes::{bytes, count};
 
 /// Copy a backup out of a repository into an archive.
@@ -26,6 +27,9 @@ pub(crate) struct Copy {
 
     #[command(flatten)]
     archive_file: ArchiveFileFlags,
+
+    #[command(flatten)]
+    damage: DamageFlags,
 }
 
 /// Copy an archive, or a backup of another repository, into a repository.
@@ -38,6 +42,20 @@ pub(crate) struct Import {
     /// The repository.
     #[arg(value_name = "REPO", value_parser = location())]
     repository: Location,
+
+    #[command(flatten)]
+    damage: DamageFlags,
+}
+
+/// What happens to damaged files.
+#[derive(Debug, Args)]
+struct DamageFlags {
+    /// Leave out files that are missing or damaged, and copy all others.
+    ///
+    /// The command reads everything twice, prints the files that it has left out, and exits with 3. The copy records them as problems.
+    /// Without this option, the command fails at the first such file.
+    #[arg(long, help_heading = "Mode")]
+    skip_damaged: bool,
 }
 
 impl Copy {
@@ -48,7 +66,7 @@ impl Copy {
             overwrite: self.archive_file.overwrite,
             level: self.archive_file.level,
         };
-        run(session, &self.backup, &destination)
+        run(session, &self.backup, &destination, &self.damage)
     }
 }
 
@@ -62,12 +80,13 @@ impl Import {
             paranoid: false,
             made: None,
             only_if_changed: false,
+            object_lock: None,
         };
-        run(session, &self.archive, &destination)
+        run(session, &self.archive, &destination, &self.damage)
     }
 }
 
-fn run(session: &Session, from: &Location, to: &Destination) -> Result<Outcome> {
+fn run(session: &Session, from: &Location, to: &Destination, damage: &DamageFlags) -> Result<Outcome> {
     if matches!(from, Location::Standard) {
         return Err(Failure::refused(
             Code::new("CC-X23"),
@@ -75,15 +94,18 @@ fn run(session: &Session, from: &Location, to: &Destination) -> Result<Outcome> 
             "Write the archive to a file first.",
         ));
     }
-    let result = transfer(&session.place(from)?, to, session.threads(), session.reporter())?;
+    let place = session.place(from)?;
+    let result = transfer(&place, to, session.threads(), damage.skip_damaged, session.reporter())?;
     session.summary(&result, |result: &Transferred| {
-        format!(
+        let mut text = format!(
             "{}: {}, {}; {} stored\n",
             result.to,
             count(result.files, "file", "files"),
             bytes(result.content_bytes),
             bytes(result.stored_bytes)
-        )
+        );
+        problems(&mut text, "LEFT OUT, damaged or missing", ("file", "files"), &result.left_out);
+        text
     });
-    Ok(Outcome::Done)
+    Ok(Outcome::of(result.left_out.is_empty()))
 }
