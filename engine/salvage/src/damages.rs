@@ -216,8 +216,9 @@ fn damage(file: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
+/// A file in memory that is written.
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Shared(pub(crate) Arc<Mutex<Vec<u8>>>);
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -230,10 +231,11 @@ impl Write for Shared {
     }
 }
 
+/// The new files, the proven one first, and the report.
 #[derive(Default)]
-struct Outcome {
-    files: [Option<Shared>; 2],
-    lines: BTreeMap<String, DocumentLine>,
+pub(crate) struct Outcome {
+    pub(crate) files: [Option<Shared>; 2],
+    pub(crate) lines: BTreeMap<String, DocumentLine>,
 }
 
 impl Output for Outcome {

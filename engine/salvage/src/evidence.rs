@@ -10,22 +10,23 @@ use couchfile::revision::{self, AttachmentDigest};
 use crate::copy::ScannedCopy;
 
 /// Longest summary that is read, in bytes.
-const MAX_SUMMARY: u32 = 64 << 20;
-/// Summaries of a document that are kept while it is judged.
-const KEPT: usize = 32;
+const MAX_SUMMARY: u32 = 32 << 20;
+/// Bytes of a document's bodies that are kept while it is judged.
+const KEPT: usize = 32 << 20;
 
-/// A summary whose checksum is right, and whether its bytes are few enough to keep.
+/// A summary whose checksum is right.
 pub(crate) type Read = Option<Rc<Summary>>;
 
 /// The bodies of one document.
 pub(crate) struct Bodies<'c> {
     copies: &'c [ScannedCopy],
     read: RefCell<HashMap<(u16, u64), Read>>,
+    kept: std::cell::Cell<usize>,
 }
 
 impl<'c> Bodies<'c> {
     pub(crate) fn new(copies: &'c [ScannedCopy]) -> Self {
-        Self { copies, read: RefCell::default() }
+        Self { copies, read: RefCell::default(), kept: std::cell::Cell::new(0) }
     }
 
     /// The summary at this place; `None` if there is none with a right checksum.
@@ -34,11 +35,16 @@ impl<'c> Bodies<'c> {
             return read.clone();
         }
         let read = self.read_summary(copy, pointer).map(Rc::new);
+        let bytes = read.as_ref().map_or(0, |summary| summary.body.as_slice().len()) + 100;
         let mut kept = self.read.borrow_mut();
-        if kept.len() >= KEPT {
+        if self.kept.get() + bytes > KEPT {
             kept.clear();
+            self.kept.set(0);
         }
-        kept.insert((copy, pointer), read.clone());
+        if bytes < KEPT / 4 {
+            self.kept.set(self.kept.get() + bytes);
+            kept.insert((copy, pointer), read.clone());
+        }
         read
     }
 

@@ -70,8 +70,10 @@ pub(crate) fn document<E>(
         }
         revisions.entry(child).or_default();
     }
-    let parents: std::collections::HashSet<(u64, &[u8])> =
-        revisions.iter().filter_map(|((generation, _), parent)| Some((generation - 1, (*parent)?))).collect();
+    let parents: std::collections::HashSet<(u64, &[u8])> = revisions
+        .iter()
+        .filter_map(|((generation, _), parent)| Some((generation.checked_sub(1)?, (*parent)?)))
+        .collect();
     let mut bodies: BTreeMap<(u64, &[u8]), NewBody<Attachment>> = BTreeMap::new();
     for leaf in kept {
         let rev = (leaf.generation, leaf.id.as_slice());
@@ -93,4 +95,44 @@ pub(crate) fn document<E>(
         new.push(NewRevision { generation: rev.0, id: rev.1.to_vec(), parent, body: bodies.remove(&rev) });
     }
     Ok(NewDocument { id: id.to_vec(), revisions: new })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(generation: u64, id: u8, ancestors: &[u8]) -> Kept {
+        Kept {
+            generation,
+            id: vec![id; 16],
+            ancestors: ancestors.iter().map(|&id| vec![id; 16]).collect(),
+            deleted: false,
+            body: vec![104, 1, 106],
+            attachments: Vec::new(),
+        }
+    }
+
+    fn made(kept: &[Kept]) -> Vec<(u64, u8, Option<usize>, bool)> {
+        let document = document(b"a", kept, |_| Ok::<_, ()>(None)).unwrap();
+        let of = |r: &NewRevision<Attachment>| (r.generation, r.id[0], r.parent, r.body.is_some());
+        document.revisions.iter().map(of).collect()
+    }
+
+    #[test]
+    fn paths_that_share_ancestors_are_one_tree() {
+        let tree = made(&[kept(3, 9, &[5, 1]), kept(3, 8, &[5])]);
+        assert_eq!(
+            tree,
+            [(1, 1, None, false), (2, 5, Some(0), false), (3, 8, Some(1), true), (3, 9, Some(1), true)]
+        );
+        // An ancestor of another one needs no body, wherever it comes.
+        assert_eq!(made(&[kept(1, 5, &[]), kept(2, 9, &[5])]), [(1, 5, None, false), (2, 9, Some(0), true)]);
+    }
+
+    #[test]
+    fn numbers_that_no_revision_has_do_no_harm() {
+        assert_eq!(made(&[kept(0, 1, &[2, 3])]), [(0, 1, None, true)]);
+        assert_eq!(made(&[kept(1, 1, &[2])]), [(1, 1, None, true)]);
+        assert_eq!(made(&[kept(u64::MAX, 1, &[2])]).len(), 2);
+    }
 }

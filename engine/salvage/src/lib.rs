@@ -1,6 +1,6 @@
 //! Recovers documents from damaged database files.
 //!
-//! [`salvage_shard`] takes all copies of a shard, or what is left of them, and writes a new file with every document that is proven,
+//! [`salvage`] goes through data directories, backups and single files; [`salvage_shard`] takes all copies of a shard, or what is left of them, and writes a new file with every document that is proven,
 //! another one with what nothing proves, and a report. `docs/salvage.md` explains what counts as a proof and why.
 //!
 //! The steps, each in a module of its own: `scan` goes through each file once and finds headers and nodes of every generation
@@ -11,11 +11,15 @@ mod copy;
 #[cfg(test)]
 mod damages;
 mod evidence;
+#[cfg(test)]
+mod forged;
 mod found;
+mod inputs;
 mod judge;
 mod kept;
 mod lenient;
 mod report;
+mod run;
 mod scan;
 mod search;
 mod shard;
@@ -24,4 +28,5 @@ mod walk;
 
 pub use copy::Copy;
 pub use report::{CopyReport, Counts, DocumentLine, Grade, ShardReport};
+pub use run::{SalvageOptions, Salvaged, salvage};
 pub use shard::{Output, Shard, ShardError, salvage_shard};

@@ -15,7 +15,7 @@ use crate::search::{self, Hit, MAX_NODE};
 /// How many of the newest headers are kept.
 const KEPT: usize = 8;
 /// Longest chunk with a checksum that is read, in bytes.
-const MAX_SUMMARY: u64 = 64 << 20;
+const MAX_SUMMARY: u64 = 32 << 20;
 
 /// A header of a database, wherever it lies.
 #[derive(Debug, Clone)]
@@ -178,7 +178,7 @@ fn entries<E>(
             Key::Seq(_) => (DocInfo::from_seq_tree(&entry), By::Seq),
         };
         let Ok(info) = info else { continue };
-        if info.revisions.is_none() || info.id.is_empty() {
+        if !is_plausible(&info) {
             continue;
         }
         found(Found {
@@ -193,4 +193,13 @@ fn entries<E>(
         })?;
     }
     Ok(())
+}
+
+/// Whether an entry can be one that CouchDB writes: ids are text, and revisions begin with 1.
+pub(crate) fn is_plausible(info: &DocInfo<'_>) -> bool {
+    !info.id.is_empty()
+        && std::str::from_utf8(info.id).is_ok()
+        && info.revisions.as_ref().is_some_and(|tree| {
+            tree.revisions().iter().all(|revision| revision.generation > 0 && !revision.id.0.is_empty())
+        })
 }

@@ -8,6 +8,7 @@ use couchfile::header::DbHeader;
 use couchfile::read_at::ReadAt;
 
 use crate::found::{By, Found};
+use crate::scan::is_plausible;
 
 /// So many separate places of the id tree are remembered as lost; beyond that, everything counts as lost.
 const MAX_LOST: usize = 50_000;
@@ -85,7 +86,7 @@ pub(crate) fn walk<R: ReadAt, E: From<couchfile::error::CouchFileError>>(
             let info =
                 if by == By::Id { DocInfo::from_id_tree(&entry) } else { DocInfo::from_seq_tree(&entry) };
             match info {
-                Ok(info) if info.revisions.is_some() && !info.id.is_empty() => {
+                Ok(info) if is_plausible(&info) => {
                     walked.entries += 1;
                     found(Found {
                         id: info.id.to_vec(),
