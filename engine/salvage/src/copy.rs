@@ -69,7 +69,7 @@ impl ScannedCopy {
             if i == 0 {
                 report.damaged_nodes = by_id.faults + by_seq.faults;
                 lost = by_id.lost;
-                purges(&blocks, header, &mut |id, generation, revision| {
+                purges(&blocks, header, |id, generation, revision| {
                     purged.entry(id.to_vec()).or_default().insert((generation, revision.to_vec()));
                 })?;
             }

@@ -32,6 +32,9 @@ impl Random {
 /// What a revision holds: deleted, body as a term, attachments by name.
 type Content = (bool, Vec<u8>, BTreeMap<String, Vec<u8>>);
 
+/// A leaf: its revision, what it holds, itself and its ancestors.
+type Leaf = (String, Content, Vec<String>);
+
 /// A database of which everything is known.
 struct Original {
     /// Every revision that ever was, by document and revision: its content and its parent.
@@ -163,7 +166,7 @@ fn chunks(file: &[u8]) -> BTreeMap<Vec<u8>, Vec<(u64, u64)>> {
 /// Damages a file in one to three ways.
 fn damage(file: &[u8], random: &mut Random) -> Vec<u8> {
     let mut bytes = file.to_vec();
-    for _ in 0..1 + random.below(3) {
+    for _ in 0..=random.below(3) {
         let unit = if random.below(2) == 0 { BLOCK as usize } else { 512 };
         let units = (bytes.len() / unit).max(1);
         let part = |n: usize, count: usize, length: usize| n * unit..((n + count) * unit).min(length);
@@ -174,7 +177,7 @@ fn damage(file: &[u8], random: &mut Random) -> Vec<u8> {
                 bytes[part(n, 1 + random.below(4), length)].fill(0);
             }
             1 => {
-                for _ in 0..1 + random.below(60) {
+                for _ in 0..=random.below(60) {
                     let at = random.below(length);
                     bytes[at] ^= 1 << random.below(8);
                 }
@@ -264,7 +267,7 @@ fn salvage(files: &[Vec<u8>]) -> (Outcome, ShardReport) {
 }
 
 /// The leaves of each document in a new file, with what they hold and their ancestors.
-fn content(bytes: &[u8]) -> BTreeMap<Vec<u8>, Vec<(String, Content, Vec<String>)>> {
+fn content(bytes: &[u8]) -> BTreeMap<Vec<u8>, Vec<Leaf>> {
     let database = Database::open(bytes).unwrap();
     let report = couchfile::check::check(&database, None).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);

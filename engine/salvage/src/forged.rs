@@ -124,7 +124,7 @@ fn strict_refuses_what_an_author_of_attachments_can_forge() {
     let (_, piece) = file(vec![7; 3 * BLOCK as usize]);
     // Right behind a block start, so that no prefix comes between.
     let begin = (piece / BLOCK + 1) * BLOCK + 1;
-    let filler = (0..).find(|&n: &u64| piece + physical_len(piece, 4 + n) >= begin - 1).unwrap();
+    let filler = (0..2 * BLOCK).find(|&n| piece + physical_len(piece, 4 + n) >= begin - 1).unwrap();
     let mut content = vec![7; filler as usize];
     content.extend(forged(begin));
     content.resize(3 * BLOCK as usize, 7);

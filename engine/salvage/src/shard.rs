@@ -23,6 +23,9 @@ use crate::sort::{Merged, Sorter};
 const MAX_LIVE: usize = 24 << 20;
 const MAX_HISTORY: usize = 8 << 20;
 
+/// CouchDB's default security object.
+const ADMINS_ONLY: &str = r#"{"members":{"roles":["_admin"]},"admins":{"roles":["_admin"]}}"#;
+
 /// What a group of copies is.
 #[derive(Debug, Clone)]
 pub struct Shard {
@@ -288,8 +291,8 @@ fn security(shard: &Shard, copies: &[ScannedCopy], notes: &mut Vec<String>) -> O
     if number >= 2 {
         return Some(object);
     }
-    if shard.range.is_some() {
-        let text = as_json(&object).unwrap_or_default();
+    let text = as_json(&object).unwrap_or_default();
+    if shard.range.is_some() && text != ADMINS_ONLY {
         notes.push(format!(
             "the security object is in one copy only, and nothing proves it, so the new file is for admins only. Set it with \
              PUT /{}/_security if it is right: {text}",

@@ -137,7 +137,7 @@ pub(crate) fn walk<R: ReadAt, E: From<couchfile::error::CouchFileError>>(
 pub(crate) fn purges<R: ReadAt>(
     blocks: &Blocks<R>,
     header: &DbHeader,
-    each: &mut dyn FnMut(&[u8], u64, &[u8]),
+    mut each: impl FnMut(&[u8], u64, &[u8]),
 ) -> Result<()> {
     let mut cursor = Cursor::skipping(blocks, TreeKind::PurgeSeq, header.purge_seq_tree.as_ref())?;
     let mut left = MAX_PURGES;
