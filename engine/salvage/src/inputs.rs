@@ -119,7 +119,12 @@ impl Inputs {
             Err(source) => {
                 let wanted = |file: &DataFile| !matches!(file, DataFile::View { .. });
                 let folder = std::env::temp_dir();
-                Box::new(SpooledFiles::read(&*source, threads, &folder, &wanted, reporter)?)
+                let (files, damage) =
+                    SpooledFiles::read_until_damage(&*source, threads, &folder, &wanted, reporter)?;
+                if let Some(damage) = damage {
+                    self.unusable.push(format!("{name}, from the damage on: {}", with_causes(&damage)));
+                }
+                Box::new(files)
             }
         };
         let number = self.backups.len();

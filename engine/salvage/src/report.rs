@@ -209,6 +209,11 @@ pub struct ShardReport {
 }
 
 impl ShardReport {
+    /// Whether one of the copies ends with its newest header. A shard of which nothing is left shows no damaged documents.
+    pub fn shows_newest_state(&self) -> bool {
+        self.copies.iter().any(|copy| copy.ends_with_header)
+    }
+
     /// Documents that a header counts and of which not even the id was found.
     pub fn nameless(&self) -> u64 {
         let known: u64 = Grade::ALL.iter().map(|&grade| self.documents.of(grade)).sum();

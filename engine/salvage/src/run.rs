@@ -62,6 +62,7 @@ impl Salvaged {
             && self.documents.perhaps_not_newest == 0
             && self.nameless == 0
             && self.unusable.is_empty()
+            && self.shards.iter().all(ShardReport::shows_newest_state)
     }
 }
 

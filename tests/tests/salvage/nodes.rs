@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use couchcopy_tests::lab::couchcopy;
+use couchcopy_tests::lab::{self, couchcopy};
 use couchcopy_tests::random::SplitMix;
 use couchcopy_tests::{Result, content, fixtures};
 use serde_json::Value;
@@ -67,7 +68,7 @@ fn a_backup_and_a_leftover_are_copies_too() -> Result<()> {
     let node = &cluster.nodes[0];
     let right = content::read_cluster(&cluster.folders())?;
     let archive = cluster.dir().join("backup.tar.gz");
-    couchcopy_tests::lab::back_up(&[&node.data], &archive)?;
+    lab::back_up(&[&node.data], &archive)?;
     // Half of the files have become leftovers of a compaction, the others are gone but for the backup.
     for (i, path) in fixtures::files_ending(&node.data, "couch")?.iter().enumerate() {
         let file = node.data.join(path);
@@ -99,5 +100,59 @@ fn a_backup_and_a_leftover_are_copies_too() -> Result<()> {
     let database = couchcopy(&["salvage", &data, "--dry-run", "--db", "no-such-database"])?;
     assert_eq!(database.code, Some(5));
     assert!(database.stderr.contains("CC-W02"), "{database:?}");
+    Ok(())
+}
+
+#[test]
+fn damaged_archives_give_what_is_left_of_them() -> Result<()> {
+    let cluster = fixtures::single_node()?;
+    let data = &cluster.nodes[0].data;
+    let archive = cluster.dir().join("backup.tar.gz");
+    lab::back_up(&[data], &archive)?;
+    let bytes = fs::read(&archive)?;
+    let mut holed = bytes.clone();
+    let half = bytes.len() / 2;
+    holed[half..half + 20_000].fill(0);
+    let cut = bytes[..bytes.len() * 3 / 4].to_vec();
+    for (name, content) in [("holed", holed), ("cut", cut)] {
+        let path = cluster.dir().join(format!("{name}.tar.gz"));
+        fs::write(&path, content)?;
+        let ended = couchcopy(&["salvage", &path.display().to_string(), "--dry-run", "--json"])?;
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        let last: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default())?;
+        let whole = last["summary"]["documents"]["whole"].as_u64();
+        assert!(whole > Some(1000) && whole < Some(3857), "{name}: {last}");
+    }
+    // Nothing is left, so nothing is wrong with any document; the command must not call that whole.
+    let lost = cluster.dir().join("lost.couch");
+    fs::write(&lost, vec![0; 100_000])?;
+    let ended = couchcopy(&["salvage", &lost.display().to_string(), "--dry-run"])?;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn a_repository_is_an_input_like_any_other() -> Result<()> {
+    let cluster = fixtures::single_node()?;
+    let data = format!("localhost,{}", cluster.nodes[0].data.display());
+    let repository = cluster.dir().join("repository").display().to_string();
+    // The keys of repositories lie in the user's configuration.
+    let with_keys = |arguments: &[&str]| {
+        let mut command = Command::new(lab::binary()?);
+        for name in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
+            command.env(name, cluster.dir().join(name));
+        }
+        lab::run(command.args(arguments))
+    };
+    with_keys(&["repo", "init", &repository])?.success()?;
+    with_keys(&["backup", &data, "--repo", &repository])?.success()?;
+    let right = couchcopy(&["salvage", &cluster.nodes[0].data.display().to_string(), "--dry-run", "--json"])?;
+    let found = with_keys(&["salvage", &repository, "--dry-run", "--json"])?;
+    let documents = |ended: &lab::Ended| -> Result<Value> {
+        let last: Value = serde_json::from_str(ended.stdout.lines().last().unwrap_or_default())?;
+        Ok(last["summary"]["documents"].clone())
+    };
+    assert_eq!(documents(&found)?, documents(&right)?);
+    assert!(documents(&found)?["whole"].as_u64() > Some(3000));
     Ok(())
 }

@@ -103,6 +103,9 @@ fn text(result: &Salvaged) -> String {
             let _ = write!(text, "  {:>1$}", shard.documents.of(grade), grade.name().len());
         }
         text.push('\n');
+        if shard.copies.is_empty() {
+            text.push_str("  no file of it can be opened\n");
+        }
         for copy in shard.copies.iter().filter(|copy| !copy.is_intact()) {
             let _ = writeln!(text, "  {}: {}", copy.file, damage(copy));
         }
