@@ -14,6 +14,7 @@ pub(crate) mod man;
 pub(crate) mod plugin;
 pub(crate) mod repo;
 pub(crate) mod restore;
+pub(crate) mod salvage;
 pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod status;
@@ -59,6 +60,7 @@ subcommands! {
     Repo(repo::Repo),
     Load(load::Load),
     Unbrand(unbrand::Unbrand),
+    Salvage(salvage::Salvage),
     Check(Box<check::Check>),
     Status(Box<status::Status>),
     Clean(Box<clean::Clean>),

@@ -62,6 +62,11 @@ impl SpoolPart {
         &self.folder
     }
 
+    /// The same without what lies at or beyond an offset in the spool.
+    pub(crate) fn up_to(&self, end: u64) -> Self {
+        Self { len: self.len.min(end.saturating_sub(self.offset)), ..self.clone() }
+    }
+
     /// All of its bytes.
     pub fn read(&self) -> Result<Vec<u8>> {
         let mut content = vec![0; self.len as usize];

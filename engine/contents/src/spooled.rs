@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use archive::{EntryInfo, Facts, LargeSink, METADATA, Visitor};
 use couchfile::data_dir::DataFile;
 use couchfile::read_at::ReadAt;
-use outcome::Result;
 use outcome::report::{Counter, Reporter};
+use outcome::{Failure, FailureKind, Result};
 
 use crate::metadata::Metadata;
 use crate::root::Root;
-use crate::source::{FileEntry, Files, OpenFile, Source};
+use crate::source::{FileEntry, Files, OpenFile, Source, Visited};
 use crate::spool::{Spool, SpoolPart};
 
 /// Bytes of memory of an open file.
@@ -52,23 +53,51 @@ impl SpooledFiles {
         wanted: &(dyn Fn(&DataFile) -> bool + Sync),
         reporter: &dyn Reporter,
     ) -> Result<Self> {
+        match Self::read_until_damage(source, threads, folder, wanted, reporter)? {
+            (spooled, None) => Ok(spooled),
+            (_, Some(damage)) => Err(damage),
+        }
+    }
+
+    /// Reads a backup that may be damaged: the files before the damage, and why there are no more. The file that the damage lies in
+    /// ends where the damage begins.
+    pub fn read_until_damage(
+        source: &dyn Source,
+        threads: usize,
+        folder: &Path,
+        wanted: &(dyn Fn(&DataFile) -> bool + Sync),
+        reporter: &dyn Reporter,
+    ) -> Result<(Self, Option<Failure>)> {
         let pass = Pass {
             spool: Spool::within(folder)?,
             backup: source.name(),
             wanted,
             state: Mutex::default(),
+            written: AtomicU64::new(0),
             progress: Counter::new(reporter),
         };
-        let visited = source.visit(threads, &|_| true, &pass)?;
-        let state = pass.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Self {
+        let (visited, damage) = match source.visit(threads, &|_| true, &pass) {
+            Ok(visited) => (visited, None),
+            Err(damage) if damage.kind() == FailureKind::Archive => (Visited::default(), Some(damage)),
+            Err(failure) => return Err(failure),
+        };
+        let mut state = pass.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if damage.is_some() {
+            // An entry's size is only a claim until its content has come.
+            let written = pass.written.into_inner();
+            for file in state.files.values_mut() {
+                file.content = file.content.up_to(written);
+            }
+        }
+        let spooled = Self {
             files: state.files,
             metadata: state.metadata,
             ignored: state.ignored,
             root: state.root.into_name(),
             record: visited.record.unwrap_or_default(),
             content_bytes: visited.content_bytes,
-        })
+        };
+        Ok((spooled, damage))
     }
 
     /// The file with this name in the backup.
@@ -131,10 +160,18 @@ struct Pass<'a> {
     backup: &'a str,
     wanted: &'a (dyn Fn(&DataFile) -> bool + Sync),
     state: Mutex<State>,
+    /// Offset in the spool after the last byte that was written.
+    written: AtomicU64,
     progress: Counter<'a>,
 }
 
 impl Pass<'_> {
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.spool.put(offset, bytes)?;
+        self.written.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Reserves space for a file in the spool; returns its offset there. `None` if the file is not wanted.
     fn place(&self, entry: &EntryInfo<'_>) -> Result<Option<u64>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +201,7 @@ impl Visitor for Pass<'_> {
         }
         self.progress.add(1, entry.size);
         if let Some(offset) = self.place(entry)? {
-            self.spool.put(offset, content)?;
+            self.put(offset, content)?;
         }
         Ok(())
     }
@@ -188,7 +225,7 @@ struct Large<'p> {
 impl LargeSink for Large<'_> {
     fn chunk(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         self.pass.progress.add(0, bytes.len() as u64);
-        self.pass.spool.put(self.begin.saturating_add(offset), bytes)
+        self.pass.put(self.begin.saturating_add(offset), bytes)
     }
 
     fn finish(&self, _: &archive::Hash) -> Result<()> {

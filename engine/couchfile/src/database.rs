@@ -6,7 +6,7 @@ use crate::blocks::Blocks;
 use crate::btree::{BackwardCursor, Cursor, Entry, Key, Reduction, Sizes, Subtree, TreeKind, reduce_before};
 use crate::checksum::md5;
 use crate::compression::TermBytes;
-use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary};
+use crate::document::{Attachment, DocInfo, LocalDocument, Purge, Summary, read_attachment};
 use crate::error::{CouchFileError, Result, TermError};
 use crate::header::{DbHeader, TreeState};
 use crate::json::Json;
@@ -15,9 +15,6 @@ use crate::revtree::Stored;
 use crate::term::Decoder;
 
 pub(crate) use opening::{is_compaction, passed};
-
-/// Bytes of an attachment read at a time.
-const PIECE: u64 = 256 << 10;
 
 /// A part of a database's documents: those with ids in a range.
 #[derive(Debug, Clone)]
@@ -295,49 +292,12 @@ impl<R: ReadAt> Database<R> {
         let ptr = stored.summary.ok_or_else(|| {
             CouchFileError::damaged("document summary", 0, "the revision names no place for it")
         })?;
-        let chunk = self.blocks.read_chunk(ptr, "document summary")?;
-        Summary::decode(&chunk.payload).map_err(|why| CouchFileError::damaged("document summary", ptr, why))
+        Summary::read(&self.blocks, ptr)
     }
 
     /// Reads an attachment's stored bytes piece by piece and checks their length and MD5 at the end.
-    pub fn attachment(
-        &self,
-        attachment: &Attachment,
-        mut each: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        use ::md5::{Digest, Md5};
-        let mut hash = Md5::new();
-        let mut len = 0u64;
-        let at = attachment.pieces.first().map_or(0, |piece| piece.ptr);
-        // Its pieces are chunks of their own: a larger one would name the same chunks again and again.
-        if attachment.stored_len > self.header_offset {
-            return Err(CouchFileError::damaged("attachment", at, "it is larger than the file"));
-        }
-        for piece in &attachment.pieces {
-            let read = self.blocks.stream_chunk(piece.ptr, "attachment", PIECE, |bytes| {
-                hash.update(bytes);
-                each(bytes)
-            })?;
-            if piece.len.is_some_and(|claimed| claimed != read) {
-                return Err(CouchFileError::damaged("attachment", piece.ptr, "a piece has another length"));
-            }
-            len = len.saturating_add(read);
-            if len > attachment.stored_len {
-                break;
-            }
-        }
-        if len != attachment.stored_len {
-            return Err(CouchFileError::damaged(
-                "attachment",
-                at,
-                format!("it has {len} bytes instead of {}", attachment.stored_len),
-            ));
-        }
-        let sum: [u8; 16] = hash.finalize().into();
-        if !attachment.md5.is_empty() && attachment.md5 != sum {
-            return Err(CouchFileError::damaged("attachment", at, "its MD5 is wrong"));
-        }
-        Ok(())
+    pub fn attachment(&self, attachment: &Attachment, each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        read_attachment(&self.blocks, attachment, each)
     }
 
     /// The security object: a list of pairs as a term. `None`: the default one.

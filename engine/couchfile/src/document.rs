@@ -6,7 +6,7 @@ mod json;
 mod local;
 mod summary;
 
-pub use attachment::{Attachment, Encoding, Piece};
+pub use attachment::{Attachment, Encoding, Piece, read_attachment};
 pub use info::DocInfo;
 pub use json::{AttachmentForm, JsonOptions, leaf_json, local_json};
 pub use local::{LocalDocument, Purge};

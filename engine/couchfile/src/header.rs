@@ -87,7 +87,7 @@ pub fn find_before<R: ReadAt>(blocks: &Blocks<R>, limit: u64) -> Result<Option<R
 }
 
 /// Reads the header at a block start; `None` if it is torn, damaged or no header at all.
-pub(crate) fn read_header<R: ReadAt>(blocks: &Blocks<R>, offset: u64) -> Result<Option<RawHeader>> {
+pub fn read_header<R: ReadAt>(blocks: &Blocks<R>, offset: u64) -> Result<Option<RawHeader>> {
     // Behind the prefix byte, the header is payload like any other.
     let pos = offset + 1;
     if pos + 4 > blocks.end() {

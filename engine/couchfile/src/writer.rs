@@ -3,12 +3,15 @@
 mod appender;
 mod database;
 mod new_document;
+mod ordered;
+mod placed;
 mod settings;
 mod tree;
 
 pub use appender::Appender;
 pub use database::DatabaseWriter;
 pub use new_document::{NewAttachment, NewBody, NewDocument, NewRevision};
+pub use ordered::OrderedWriter;
 pub use settings::{Settings, random_uuid};
 pub(crate) use settings::{object_members, validate_node, validate_uuid};
 pub use tree::TreeBuilder;

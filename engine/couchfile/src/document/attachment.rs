@@ -2,8 +2,15 @@
 //!
 //! Source: `couch_att.erl` (`from_disk_term/2`).
 
-use crate::error::TermError;
+use md5::{Digest, Md5};
+
+use crate::blocks::Blocks;
+use crate::error::{CouchFileError, Result, TermError};
+use crate::read_at::ReadAt;
 use crate::term::{Decoder, ListHead, Token};
+
+/// Bytes of an attachment read at a time.
+const PIECE: u64 = 256 << 10;
 
 /// How an attachment's bytes are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,4 +148,44 @@ fn decode_pieces(decoder: &mut Decoder<'_>) -> Result<Vec<Piece>, TermError> {
         decoder.list_end()?;
     }
     Ok(pieces)
+}
+
+/// Reads an attachment's stored bytes piece by piece and checks their length and MD5 at the end.
+pub fn read_attachment<R: ReadAt>(
+    blocks: &Blocks<R>,
+    attachment: &Attachment,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut hash = Md5::new();
+    let mut len = 0u64;
+    let at = attachment.pieces.first().map_or(0, |piece| piece.ptr);
+    // Its pieces are chunks of their own: a larger one would name the same chunks again and again.
+    if attachment.stored_len > blocks.end() {
+        return Err(CouchFileError::damaged("attachment", at, "it is larger than the file"));
+    }
+    for piece in &attachment.pieces {
+        let read = blocks.stream_chunk(piece.ptr, "attachment", PIECE, |bytes| {
+            hash.update(bytes);
+            each(bytes)
+        })?;
+        if piece.len.is_some_and(|claimed| claimed != read) {
+            return Err(CouchFileError::damaged("attachment", piece.ptr, "a piece has another length"));
+        }
+        len = len.saturating_add(read);
+        if len > attachment.stored_len {
+            break;
+        }
+    }
+    if len != attachment.stored_len {
+        return Err(CouchFileError::damaged(
+            "attachment",
+            at,
+            format!("it has {len} bytes instead of {}", attachment.stored_len),
+        ));
+    }
+    let sum: [u8; 16] = hash.finalize().into();
+    if !attachment.md5.is_empty() && attachment.md5 != sum {
+        return Err(CouchFileError::damaged("attachment", at, "its MD5 is wrong"));
+    }
+    Ok(())
 }

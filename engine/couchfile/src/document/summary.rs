@@ -3,8 +3,10 @@
 //! Source: `couch_bt_engine.erl` (`serialize_doc/2`, `read_doc_body/2`).
 
 use super::attachment::Attachment;
+use crate::blocks::Blocks;
 use crate::compression::{self, TermBytes};
-use crate::error::TermError;
+use crate::error::{CouchFileError, TermError};
+use crate::read_at::ReadAt;
 use crate::term::{Decoder, Encoder, Token};
 
 /// A revision's body and attachments.
@@ -17,8 +19,14 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Reads the summary at `ptr`, and compares it with its checksum if it has one.
+    pub fn read<R: ReadAt>(blocks: &Blocks<R>, ptr: u64) -> crate::error::Result<Self> {
+        let chunk = blocks.read_chunk(ptr, "document summary")?;
+        Self::decode(&chunk.payload).map_err(|why| CouchFileError::damaged("document summary", ptr, why))
+    }
+
     /// Reads `{Body, Attachments}` as packed terms in binaries or, in files from before CouchDB 1.2, directly.
-    pub(crate) fn decode(payload: &[u8]) -> Result<Self, String> {
+    pub fn decode(payload: &[u8]) -> Result<Self, String> {
         let outer = compression::unpack(payload)?;
         let mut decoder = outer.decoder();
         let text = |e: TermError| e.to_string();

@@ -3,21 +3,17 @@
 use std::io::Write;
 
 use super::appender::Appender;
-use super::new_document::{NewAttachment, NewBody, NewDocument};
-use super::settings::{Settings, object_members};
+use super::new_document::NewDocument;
+use super::placed;
+use super::settings::Settings;
 use super::tree::TreeBuilder;
-use crate::btree::{Sizes, TreeKind};
-use crate::document::Encoding;
-use crate::ejson;
+use crate::btree::TreeKind;
 use crate::error::{CouchFileError, Result};
 use crate::header::{Epoch, NewHeader};
-use crate::term::{Decoder, Encoder};
+use crate::term::Encoder;
 
 /// What the ids of local documents begin with.
-const LOCAL: &[u8] = b"_local/";
-
-/// Longest piece of an attachment, in bytes.
-const PIECE: usize = 64 << 10;
+pub(super) const LOCAL: &[u8] = b"_local/";
 
 /// An entry of both main trees, kept in [`DatabaseWriter::arena`] until the trees are built.
 #[derive(Debug, Clone, Copy)]
@@ -68,124 +64,24 @@ impl<W: Write> DatabaseWriter<W> {
             let id = String::from_utf8_lossy(&doc.id);
             return Err(CouchFileError::Invalid(format!("a document with the id \"{id}\"")));
         }
-        let (roots, children) = doc.children()?;
         let seq = self.pending.len() as u64 + 1;
-        let mut total = Sizes::default();
-        let mut deleted = true;
-        let mut tree = Encoder::new();
-        tree.list(roots.len());
-        // What is still to be written: a revision, or the end of a list.
-        let mut todo: Vec<Option<usize>> = Vec::new();
-        for &root in &roots {
-            tree.tuple(2).uint(doc.revisions[root].generation);
-            todo.push(Some(root));
-            while let Some(next) = todo.pop() {
-                let Some(i) = next else {
-                    tree.nil();
-                    continue;
-                };
-                let revision = &doc.revisions[i];
-                tree.tuple(3).binary(&revision.id);
-                match &revision.body {
-                    None => {
-                        tree.nil();
-                    }
-                    Some(body) => {
-                        let sizes = self.write_body(body, seq, &mut tree)?;
-                        if children[i].is_empty() {
-                            total = total.plus(sizes);
-                            deleted &= body.deleted;
-                        }
-                    }
-                }
-                if children[i].is_empty() && revision.body.is_none() {
-                    return Err(CouchFileError::Invalid("a leaf revision without body".into()));
-                }
-                tree.list(children[i].len());
-                if !children[i].is_empty() {
-                    todo.push(None);
-                }
-                todo.extend(children[i].iter().rev().map(|&child| Some(child)));
+        let out = &mut self.out;
+        let value = placed::revisions(doc, |body, tree| {
+            let mut attachments = Vec::with_capacity(body.attachments.len());
+            for attachment in &body.attachments {
+                attachments.push(placed::place(out, attachment)?);
             }
-        }
-        tree.nil();
+            placed::body(out, body, &attachments, seq, tree)
+        })?;
 
         let start = self.arena.len();
         self.arena.extend_from_slice(&doc.id);
-        let mut rest = Encoder::appending(std::mem::take(&mut self.arena));
-        rest.uint(u64::from(deleted));
-        total.encode(&mut rest);
-        rest.raw(tree.as_bytes());
-        self.arena = rest.finish();
+        self.arena.extend_from_slice(&value);
         let too_long = |_| CouchFileError::Invalid("a document's revision tree of 4 GiB or more".into());
         let rest_len = u32::try_from(self.arena.len() - start - doc.id.len()).map_err(too_long)?;
         let id_len = u32::try_from(doc.id.len()).map_err(too_long)?;
         self.pending.push(Pending { start, id_len, rest_len });
         Ok(())
-    }
-
-    /// Writes a revision's attachments and summary and its value in the revision tree; gives the sizes it adds to the
-    /// document.
-    fn write_body(&mut self, body: &NewBody, seq: u64, tree: &mut Encoder) -> Result<Sizes> {
-        object_members(&body.term)
-            .map_err(|e| CouchFileError::Invalid(format!("a document body that is not an object: {e}")))?;
-        let mut list = Encoder::versioned();
-        let mut pairs = Encoder::new();
-        let mut attached = 0u64;
-        list.list(body.attachments.len());
-        pairs.list(body.attachments.len());
-        for attachment in &body.attachments {
-            let pointers = self.write_attachment(attachment)?;
-            let len = attachment.data.len() as u64;
-            attached += len;
-            pairs.tuple(2).raw(&pointers).uint(len);
-            list.tuple(8)
-                .binary(attachment.name.as_bytes())
-                .binary(attachment.content_type.as_bytes())
-                .raw(&pointers)
-                .uint(len)
-                .uint(attachment.original_len)
-                .uint(attachment.revpos)
-                .binary(&crate::checksum::md5(&attachment.data))
-                .atom(match attachment.encoding {
-                    Encoding::Identity => b"identity",
-                    Encoding::Gzip => b"gzip",
-                });
-        }
-        if !body.attachments.is_empty() {
-            list.nil();
-            pairs.nil();
-        }
-        let external = ejson::external_size(&mut Decoder::new(&body.term))
-            .map_err(|e| CouchFileError::Invalid(format!("a document body: {e}")))?;
-        let mut packed_body = Encoder::versioned();
-        packed_body.raw(&body.term);
-        let mut summary = Encoder::versioned();
-        summary
-            .tuple(2)
-            .binary(&self.out.pack(packed_body.as_bytes()))
-            .binary(&self.out.pack(list.as_bytes()));
-        let written = self.out.summary(summary.as_bytes())?;
-        let sizes = Sizes { active: written.len, external };
-        tree.tuple(5).uint(u64::from(body.deleted)).uint(written.ptr).uint(seq);
-        sizes.encode(tree);
-        tree.raw(pairs.as_bytes());
-        Ok(sizes.plus(Sizes { active: attached, external: attached }))
-    }
-
-    fn write_attachment(&mut self, attachment: &NewAttachment) -> Result<Vec<u8>> {
-        let mut pointers = Encoder::new();
-        let pieces = attachment.data.chunks(PIECE);
-        let count = pieces.len();
-        pointers.list(count);
-        for piece in pieces {
-            let written = self.out.piece(piece)?;
-            pointers.tuple(2).uint(written.ptr).uint(piece.len() as u64);
-        }
-        if count > 0 {
-            pointers.nil();
-        }
-        Ok(pointers.finish())
     }
 
     /// Adds a local document; `id` begins with `_local/`, `body` is an object as a term, without version byte.

@@ -21,20 +21,20 @@ pub struct NewAttachment {
     pub encoding: Encoding,
 }
 
-/// What a revision holds.
+/// What a revision holds. Its attachments are in memory or, for [`super::OrderedWriter`], in the new file already.
 #[derive(Debug, Clone)]
-pub struct NewBody {
+pub struct NewBody<A = NewAttachment> {
     /// The body: an object as a term, without version byte.
     pub term: Vec<u8>,
     /// Whether it deletes the document.
     pub deleted: bool,
     /// In the document's order.
-    pub attachments: Vec<NewAttachment>,
+    pub attachments: Vec<A>,
 }
 
 /// A revision of a new document.
 #[derive(Debug, Clone)]
-pub struct NewRevision {
+pub struct NewRevision<A = NewAttachment> {
     /// The number before the dash.
     pub generation: u64,
     /// The part after the dash: 16 bytes.
@@ -42,16 +42,16 @@ pub struct NewRevision {
     /// Index of its parent in [`NewDocument::revisions`], which stands before it.
     pub parent: Option<usize>,
     /// `None` for an ancestor of which only the id is known.
-    pub body: Option<NewBody>,
+    pub body: Option<NewBody<A>>,
 }
 
 /// A document to be written: all its known revisions, every parent before its children.
 #[derive(Debug, Clone)]
-pub struct NewDocument {
+pub struct NewDocument<A = NewAttachment> {
     /// Its id.
     pub id: Vec<u8>,
     /// Its revisions.
-    pub revisions: Vec<NewRevision>,
+    pub revisions: Vec<NewRevision<A>>,
 }
 
 impl NewDocument {
@@ -76,7 +76,9 @@ impl NewDocument {
         });
         Ok(self.revisions.len() - 1)
     }
+}
 
+impl<A> NewDocument<A> {
     /// For every revision its children, siblings ascending by id; and the roots, ascending by generation and id.
     pub(crate) fn children(&self) -> Result<(Vec<usize>, Vec<Vec<usize>>)> {
         let mut roots = Vec::new();
