@@ -7,6 +7,7 @@ pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod get;
+pub(crate) mod history;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod ls;
@@ -55,6 +56,7 @@ subcommands! {
     Get(get::Get),
     Dump(dump::Dump),
     Cat(cat::Cat),
+    History(history::History),
     Serve(serve::Serve),
     Repo(repo::Repo),
     Load(load::Load),

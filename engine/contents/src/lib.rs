@@ -6,6 +6,7 @@
 //! over a backup that can only be read from beginning to end.
 
 mod at_hand;
+mod backups;
 mod contents;
 mod destination;
 mod facts;
@@ -23,6 +24,7 @@ mod unusable;
 mod verified;
 
 pub use at_hand::FilesAtHand;
+pub use backups::{BackupOfRepository, backups_in, is_repository};
 pub use contents::{Contents, Counted, no_maps};
 pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};
 pub use facts::{ShardFacts, ViewFacts};

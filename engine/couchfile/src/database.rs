@@ -14,7 +14,7 @@ use crate::read_at::ReadAt;
 use crate::revtree::Stored;
 use crate::term::Decoder;
 
-pub(crate) use opening::{is_compaction, passed};
+pub(crate) use opening::{check_pointers, is_compaction, passed};
 
 /// Bytes of an attachment read at a time.
 const PIECE: u64 = 256 << 10;

@@ -16,6 +16,7 @@ use restore::folders::Suffixes;
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::http::HttpFlags;
+use crate::flags::moment::MomentFlags;
 use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
 use request::RestoreRequest;
@@ -142,6 +143,9 @@ struct DatabaseFlags {
     /// With --db: restore local documents, too, such as checkpoints of replications and clients.
     #[arg(long, requires = "db", hide_short_help = true)]
     local: bool,
+
+    #[command(flatten)]
+    moment: MomentFlags,
 }
 
 /// How the data is changed and placed.
@@ -224,6 +228,7 @@ impl DataFlags {
 impl Restore {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        self.databases.moment.only_with_database(!self.databases.db.is_empty())?;
         match RestoreRequest::parse(self)? {
             RestoreRequest::Offline { archive, targets } => self.write_folders(&archive, targets, session),
             RestoreRequest::Databases { archive, nodes } => self.restore_databases(&archive, nodes, session),

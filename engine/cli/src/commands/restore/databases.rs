@@ -26,8 +26,11 @@ impl Restore {
         names: &[String],
         session: &Session,
     ) -> Result<Outcome> {
+        let place = session.place_of_cluster(archive, self.access.cluster.as_deref())?;
+        let (place, at) = self.databases.moment.of(place)?;
         let options = DatabasesOptions {
-            archive: session.place_of_cluster(archive, self.access.cluster.as_deref())?,
+            archive: place,
+            at,
             databases: self.databases.db.iter().map(|text| parse_database(text)).collect::<Result<_>>()?,
             copies: self.data.copies.map(usize::from),
             merge: self.databases.merge,
