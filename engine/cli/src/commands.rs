@@ -19,6 +19,7 @@ pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod unbrand;
+pub(crate) mod undelete;
 pub(crate) mod verify;
 
 use clap::Subcommand;
@@ -57,6 +58,7 @@ subcommands! {
     Dump(dump::Dump),
     Cat(cat::Cat),
     History(history::History),
+    Undelete(Box<undelete::Undelete>),
     Serve(serve::Serve),
     Repo(repo::Repo),
     Load(load::Load),

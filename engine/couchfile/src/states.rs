@@ -132,9 +132,9 @@ impl<R: ReadAt> Database<R> {
         loop {
             match self.newest_between(0, after.offset)? {
                 Some(Found::State(before)) if before.seq() < seq => {
-                    return Ok(Boundary { before: Ok(before), after });
+                    return Ok(Boundary { before: Ok(*before), after });
                 }
-                Some(Found::State(state)) => after = state,
+                Some(Found::State(state)) => after = *state,
                 Some(Found::Compaction) => return Ok(Boundary { before: Err(Reach::Rewritten), after }),
                 None => return Ok(Boundary { before: Err(Reach::of(after.seq())), after }),
             }
@@ -142,7 +142,7 @@ impl<R: ReadAt> Database<R> {
             while after.offset.saturating_sub(floor) > 2 * FIRST_STEP * BLOCK {
                 let middle = (floor + (after.offset - floor) / 2) / BLOCK * BLOCK;
                 match self.newest_between(floor, middle)? {
-                    Some(Found::State(state)) if state.seq() >= seq => after = state,
+                    Some(Found::State(state)) if state.seq() >= seq => after = *state,
                     _ => floor = middle,
                 }
             }
@@ -171,7 +171,7 @@ impl<R: ReadAt> Database<R> {
             } else if state.may_follow_purges() {
                 // It may have existed before.
                 match self.newest_between(0, state.offset)? {
-                    Some(Found::State(older)) => Some(older),
+                    Some(Found::State(older)) => Some(*older),
                     _ => None,
                 }
             } else {
@@ -227,7 +227,7 @@ impl<R: ReadAt> Database<Prefix<R>> {
 
 /// What a header is.
 enum Found {
-    State(State),
+    State(Box<State>),
     /// The beginning of a file that a compaction wrote, or a step of the compaction.
     Compaction,
 }
@@ -240,7 +240,7 @@ fn found(raw: &RawHeader) -> Result<Found> {
     // A compaction begins with the header of an empty database. Only the first header shows whether it did.
     let is_beginning =
         raw.offset == 0 && state.header.is_empty() && state.header.began_a_compaction() == Some(true);
-    Ok(if is_beginning { Found::Compaction } else { Found::State(state) })
+    Ok(if is_beginning { Found::Compaction } else { Found::State(Box::new(state)) })
 }
 
 fn state(raw: &RawHeader) -> Result<State> {
@@ -354,7 +354,7 @@ impl<R: ReadAt> Iterator for States<'_, R> {
             }
             Ok(Found::State(state)) => {
                 self.oldest = state.seq();
-                Some(Ok(state))
+                Some(Ok(*state))
             }
             Err(e) => Some(Err(e)),
         }

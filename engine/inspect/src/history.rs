@@ -3,9 +3,11 @@
 //! Memory: one state, or the revisions of one document.
 
 mod copies;
+mod differences;
 mod revisions;
 mod states;
 
+pub use differences::{Change, Difference, Side, differences};
 pub(crate) use revisions::find_revision;
 pub use revisions::{Revisions, document_history};
 pub use states::{HistoryOptions, database_history};

@@ -15,6 +15,7 @@ mod order;
 mod pass;
 mod peruser;
 mod report;
+pub mod rewind;
 mod security;
 mod sender;
 mod target;

@@ -27,7 +27,13 @@ impl Arena {
     /// One node; where no CouchDB is installed, says so.
     pub(super) fn new(q: u32) -> Result<Option<Self>> {
         let Some(couchdb) = Installation::find() else { return Ok(None) };
-        Ok(Some(Self { cluster: Cluster::fresh(&couchdb, Size { nodes: 1, q, n: 1 })? }))
+        let arena = Self { cluster: Cluster::fresh(&couchdb, Size { nodes: 1, q, n: 1 })? };
+        // No compaction but those of the tests.
+        for channel in ["ratio_dbs", "slack_dbs"] {
+            let path = format!("/_node/_local/_config/smoosh.{channel}/min_priority");
+            arena.http().put(&path, &json!("1000000000000.0"))?;
+        }
+        Ok(Some(arena))
     }
 
     pub(super) fn http(&self) -> &Http {

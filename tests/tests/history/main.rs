@@ -5,4 +5,6 @@
 mod arena;
 mod documents;
 mod repository;
+mod rewind;
 mod states;
+mod undelete;

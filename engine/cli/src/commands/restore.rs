@@ -5,6 +5,7 @@ mod live;
 mod live_text;
 mod offline;
 mod request;
+pub(super) mod rewind;
 mod values;
 
 use clap::Args;
@@ -19,6 +20,7 @@ use crate::flags::http::HttpFlags;
 use crate::flags::moment::MomentFlags;
 use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
+pub(super) use databases::first as first_node;
 use request::RestoreRequest;
 use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
 
@@ -144,6 +146,17 @@ struct DatabaseFlags {
     #[arg(long, requires = "db", hide_short_help = true)]
     local: bool,
 
+    /// With --db: make the documents what they were, by ordinary edits on top of what they are now.
+    ///
+    /// Newer edits and deletions are overridden on every node and on every replica; documents that are equal, and documents made
+    /// since then, stay as they are. A document that somebody edits in the meantime is not overridden, but reported. If
+    /// interrupted, run the same command again to go on.
+    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies"])]
+    rewind: bool,
+
+    #[command(flatten)]
+    rewound: rewind::RewindFlags,
+
     #[command(flatten)]
     moment: MomentFlags,
 }
@@ -231,6 +244,9 @@ impl Restore {
         self.databases.moment.only_with_database(!self.databases.db.is_empty())?;
         match RestoreRequest::parse(self)? {
             RestoreRequest::Offline { archive, targets } => self.write_folders(&archive, targets, session),
+            RestoreRequest::Databases { archive, nodes } if self.databases.rewind => {
+                self.rewind(&archive, nodes, session)
+            }
             RestoreRequest::Databases { archive, nodes } => self.restore_databases(&archive, nodes, session),
             RestoreRequest::RollBack { nodes } => self.roll_back(nodes, session),
             RestoreRequest::Resume { archive, nodes } => self.resume(archive.as_ref(), nodes, session),

@@ -14,14 +14,14 @@ pub(crate) struct MomentFlags {
     /// SEQ is a number if the database has one shard, RANGE=NUMBER for one of several shards, or a sequence as CouchDB shows it in
     /// update_seq and last_seq. The files of a backup hold older states as far back as the last compaction; `couchcopy history`
     /// lists them.
-    #[arg(long, value_name = "SEQ", conflicts_with = "at")]
+    #[arg(long, value_name = "SEQ", conflicts_with = "at", hide_short_help = true)]
     pub(crate) at_seq: Vec<String>,
 
     /// Read the database as it was at this time, e.g. 2026-11-27T18:00 (local time) or 2026-11-27T18:00:00Z.
     ///
     /// Of a repository, the newest backup that was begun before that time is read. In a single backup, CouchDB's record of times
     /// is used, which only versions after 3.5 keep.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub(crate) at: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
+use site::SiteNode;
 use store::Location;
 
 use super::Restore;
@@ -38,13 +39,7 @@ impl Restore {
             threads: session.threads(),
         };
         let sites = with_credentials(names, &self.access, &self.http, session)?;
-        let Some(site) = sites.first() else {
-            return Err(Failure::refused(
-                Code::new("CC-X04"),
-                "no node is named",
-                "Put a node into the --cluster file.",
-            ));
-        };
+        let site = first(&sites)?;
         // The plugins have to live as long as a tunnel through them.
         let plugins = self.access.grants.plugins(session)?;
         let http = plugins.http(site, self.http.tunnel())?;
@@ -62,6 +57,13 @@ impl Restore {
         session.summary(&result, result_text);
         Ok(Outcome::of(result.is_complete()))
     }
+}
+
+/// The node through which databases are written.
+pub(in crate::commands) fn first(sites: &[SiteNode]) -> Result<&SiteNode> {
+    sites.first().ok_or_else(|| {
+        Failure::refused(Code::new("CC-X04"), "no node is named", "Put a node into the --cluster file.")
+    })
 }
 
 fn names(from: &str, to: &str) -> String {
