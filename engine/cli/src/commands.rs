@@ -7,6 +7,7 @@ pub(crate) mod clean;
 pub(crate) mod completions;
 pub(crate) mod dump;
 pub(crate) mod get;
+pub(crate) mod history;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod ls;
@@ -19,6 +20,7 @@ pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod status;
 pub(crate) mod unbrand;
+pub(crate) mod undelete;
 pub(crate) mod verify;
 
 use clap::Subcommand;
@@ -56,6 +58,8 @@ subcommands! {
     Get(get::Get),
     Dump(dump::Dump),
     Cat(cat::Cat),
+    History(history::History),
+    Undelete(Box<undelete::Undelete>),
     Serve(serve::Serve),
     Repo(repo::Repo),
     Load(load::Load),

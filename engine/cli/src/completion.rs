@@ -69,7 +69,7 @@ fn words() -> Vec<String> {
 fn archive() -> Option<Arc<Snapshot>> {
     let path = PathBuf::from(words().first()?);
     let indexed = matches!(archive::open(Path::new(&path)).ok()?, archive::Archive::Indexed(_));
-    if indexed { documents::open(&path.as_path().into(), None, 1, &Silent).ok() } else { None }
+    if indexed { documents::open(&path.as_path().into(), None, None, 1, &Silent).ok() } else { None }
 }
 
 fn database() -> Option<Arc<SnapshotDatabase>> {

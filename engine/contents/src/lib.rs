@@ -6,6 +6,7 @@
 //! over a backup that can only be read from beginning to end.
 
 mod at_hand;
+mod backups;
 mod contents;
 mod damaged;
 mod destination;
@@ -24,6 +25,7 @@ mod unusable;
 mod verified;
 
 pub use at_hand::FilesAtHand;
+pub use backups::{BackupOfRepository, backups_in, is_repository};
 pub use contents::{Contents, Counted, no_maps};
 pub use damaged::{LostFile, damaged_files, is_damage};
 pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};

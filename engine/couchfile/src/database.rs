@@ -14,7 +14,7 @@ use crate::read_at::ReadAt;
 use crate::revtree::Stored;
 use crate::term::Decoder;
 
-pub(crate) use opening::{is_compaction, passed};
+pub(crate) use opening::{check_pointers, is_compaction, passed};
 
 /// A part of a database's documents: those with ids in a range.
 #[derive(Debug, Clone)]

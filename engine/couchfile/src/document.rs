@@ -8,6 +8,6 @@ mod summary;
 
 pub use attachment::{Attachment, Encoding, Piece, read_attachment};
 pub use info::DocInfo;
-pub use json::{AttachmentForm, JsonOptions, leaf_json, local_json};
+pub use json::{AttachmentForm, JsonOptions, RevMember, leaf_json, local_json};
 pub use local::{LocalDocument, Purge};
 pub use summary::Summary;

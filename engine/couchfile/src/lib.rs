@@ -48,12 +48,15 @@ pub mod header;
 pub mod internal_replication;
 pub mod json;
 pub mod md5_sums;
+pub mod packed_seq;
 pub mod read_at;
 pub mod revision;
 pub mod revtree;
 pub mod ring;
 pub mod shard_map;
+pub mod states;
 pub mod term;
+pub mod time_table;
 pub mod view;
 pub mod writer;
 

@@ -9,23 +9,24 @@ use std::sync::Arc;
 
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result};
-use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
+use snapshot::{Moment, OpenOptions, Snapshot, SnapshotDatabase};
 use store::Place;
 
 pub use dump::{DumpFormat, DumpOptions, DumpResult, dump};
 pub use get::{GetOptions, get};
 pub use list::{ListOptions, ListStyle, list};
 
-/// Opens an archive to read databases from it: all of them, or the named ones.
+/// Opens an archive to read databases from it: all of them, or the named ones, as they were saved or at an earlier moment.
 ///
 /// An archive without a table of contents is read once from beginning to end, and the reporter shows that.
 pub fn open(
     place: &Place,
     only: Option<Vec<String>>,
+    at: Option<Moment>,
     threads: usize,
     reporter: &dyn Reporter,
 ) -> Result<Arc<Snapshot>> {
-    let options = OpenOptions { threads, only };
+    let options = OpenOptions { threads, only, at };
     let report = |what: &str| {
         reporter.notice(&Notice { severity: Severity::Info, text: format!("{place}: {what}") });
     };
@@ -36,10 +37,11 @@ pub fn open(
 fn open_database(
     place: &Place,
     db: &str,
+    at: Option<&Moment>,
     threads: usize,
     reporter: &dyn Reporter,
 ) -> Result<Arc<SnapshotDatabase>> {
-    let snapshot = open(place, Some(vec![db.to_owned()]), threads, reporter)?;
+    let snapshot = open(place, Some(vec![db.to_owned()]), at.cloned(), threads, reporter)?;
     snapshot.database(db)?.ok_or_else(|| {
         Failure::refused(
             Code::new("CC-C08"),
@@ -49,7 +51,7 @@ fn open_database(
     })
 }
 
-fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
     out.write_all(bytes).map_err(|e| Failure::io("write to", "standard output", e))
 }
 

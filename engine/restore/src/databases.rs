@@ -15,6 +15,7 @@ mod order;
 mod pass;
 mod peruser;
 mod report;
+pub mod rewind;
 mod security;
 mod sender;
 mod target;
@@ -92,7 +93,7 @@ impl PlannedDatabases {
         target::check_admin(http)?;
         let only = options.databases.iter().map(|names| names.from.clone()).collect();
         let report = |text: &str| reporter.phase(text, None);
-        let open = OpenOptions { threads: options.threads, only: Some(only) };
+        let open = OpenOptions { threads: options.threads, only: Some(only), at: options.at.clone() };
         let snapshot = Snapshot::open(&options.archive, &open, &report)?;
         reporter.phase("inspecting the databases", None);
         let users = UserDatabase::of(http);

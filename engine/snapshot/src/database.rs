@@ -15,6 +15,7 @@ use couchfile::data_dir::{Range, ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::json::Json;
+use couchfile::read_at::Prefix;
 use couchfile::ring;
 use couchfile::shard_map::ShardMap;
 use serde_json::{Value, json};
@@ -23,6 +24,7 @@ use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::iterators::InOrder;
 use crate::lanes::Lanes;
+use crate::moment::{Moment, Shard};
 use crate::since::Since;
 use crate::snapshot::Snapshot;
 use crate::unpacked::unpack;
@@ -32,7 +34,7 @@ use crate::walk::{Flow, Walk};
 pub struct SnapshotDatabase {
     snapshot: Arc<Snapshot>,
     map: ShardMap,
-    shards: Vec<Shard>,
+    shards: Vec<ShardFile>,
     /// `_revs_limit` and `_purged_infos_limit` as CouchDB reported them, if it was queried.
     limits: (Option<u64>, Option<u64>),
     /// Whether its files were unpacked.
@@ -47,7 +49,7 @@ impl Drop for SnapshotDatabase {
     }
 }
 
-struct Shard {
+struct ShardFile {
     name: ShardName,
     file: OnceLock<Database<AnySource>>,
 }
@@ -85,7 +87,9 @@ impl SnapshotDatabase {
         limits: &Value,
     ) -> Result<Self> {
         let map = counted(&snapshot, map, others)?;
-        let shards = map.shards().map(|name| Shard { name, file: OnceLock::new() }).collect();
+        let shards = map.shards().map(|name| ShardFile { name, file: OnceLock::new() }).collect();
+        // Those of an earlier moment are in the files.
+        let limits = if snapshot.moment().is_some() { &Value::Null } else { limits };
         let limits = (limits["revs_limit"].as_u64(), limits["purged_infos_limit"].as_u64());
         Ok(Self { snapshot, map, shards, limits, unpacked: false, held: AtomicU64::new(0) })
     }
@@ -98,7 +102,7 @@ impl SnapshotDatabase {
     /// The same database with its files unpacked into temporary files without names, which are removed with it. `None` if
     /// `go_on`, which is called with the number of bytes of every piece of 1 MiB that is unpacked, ended the unpacking.
     pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn(u64) -> bool + Sync)) -> Result<Option<Self>> {
-        let closed = |shard: &Shard| Shard { name: shard.name.clone(), file: OnceLock::new() };
+        let closed = |shard: &ShardFile| ShardFile { name: shard.name.clone(), file: OnceLock::new() };
         let copy = Self {
             snapshot: Arc::clone(&self.snapshot),
             map: self.map.clone(),
@@ -112,6 +116,26 @@ impl SnapshotDatabase {
         };
         let whole = unpack(self, self.shards.len(), folder, &take, go_on)?;
         Ok(whole.then_some(copy))
+    }
+
+    /// The same database with one shard in the state whose header ends at `end`.
+    pub fn with_shard_until(&self, number: usize, end: u64) -> Result<Self> {
+        let path = self.shards.get(number).map(|shard| shard.name.path()).unwrap_or_default();
+        let file = self.open(&path)?;
+        let before: AnySource = Box::new(Prefix::new(file.content, end));
+        let state = Database::open(before).map_err(|e| self.damaged(number, e))?;
+        let closed = |shard: &ShardFile| ShardFile { name: shard.name.clone(), file: OnceLock::new() };
+        let older = Self {
+            snapshot: Arc::clone(&self.snapshot),
+            map: self.map.clone(),
+            shards: self.shards.iter().map(closed).collect(),
+            limits: self.limits,
+            unpacked: self.unpacked,
+            held: AtomicU64::new(file.memory),
+        };
+        self.snapshot.hold(file.memory);
+        older.shards[number].file.get_or_init(|| state);
+        Ok(older)
     }
 
     /// Its name.
@@ -161,7 +185,9 @@ impl SnapshotDatabase {
 
     /// The security object; CouchDB's default if there is none.
     pub fn security(&self) -> Result<Json> {
-        let found = match self.snapshot.security_of(self.name()) {
+        // What was chosen when the backup was made is of that time.
+        let chosen = self.snapshot.security_of(self.name()).filter(|_| self.snapshot.moment().is_none());
+        let found = match chosen {
             Some(chosen) => Some(chosen.clone()).filter(|object| !object.is_null()).map(Json::from),
             None => self.file(0)?.security_json().map_err(|e| self.damaged(0, e))?,
         };
@@ -262,7 +288,7 @@ impl SnapshotDatabase {
     }
 
     /// Shards that may hold a document: first the shard that its hash selects, then the others, in case a custom hash was used.
-    fn shards_of(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
+    pub fn shards_of(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
         let hash = document_hash(id.as_bytes(), self.map.is_partitioned());
         let (here, elsewhere): (Vec<usize>, Vec<usize>) =
             (0..self.shards.len()).partition(|&number| self.shards[number].name.range.contains(hash));
@@ -273,6 +299,16 @@ impl SnapshotDatabase {
     /// Whether a function in the database's properties assigns documents to shards.
     fn has_own_hash(&self) -> bool {
         !self.map.is_partitioned() && self.map.props_json().is_some_and(|props| props.get("hash").is_some())
+    }
+
+    /// Its shards in the order of their ranges.
+    pub fn shards(&self) -> impl Iterator<Item = &ShardName> {
+        self.shards.iter().map(|shard| &shard.name)
+    }
+
+    /// The file of shard number `number`.
+    pub fn shard(&self, number: usize) -> Result<&Database<AnySource>> {
+        self.file(number)
     }
 
     fn files(&self) -> Result<Vec<&Database<AnySource>>> {
@@ -286,13 +322,11 @@ impl SnapshotDatabase {
             return Ok(file);
         }
         let path = shard.name.path();
-        let found = self.snapshot.files().open(&path)?;
-        let OpenFile { content, memory } = found.ok_or_else(|| Error::MissingShard {
-            archive: self.snapshot.name().to_owned(),
-            db: self.map.db.clone(),
-            path: path.clone(),
-        })?;
-        let file = Database::open(content).map_err(|e| self.snapshot.damaged(path, e))?;
+        let OpenFile { content, memory } = self.open(&path)?;
+        let mut file = Database::open(content).map_err(|e| self.snapshot.damaged(path, e))?;
+        if let Some(moment) = self.snapshot.moment() {
+            file = self.as_it_was(number, file, moment)?;
+        }
         let mut is_new = false;
         let file = shard.file.get_or_init(|| {
             is_new = true;
@@ -303,6 +337,29 @@ impl SnapshotDatabase {
             self.snapshot.hold(memory);
         }
         Ok(file)
+    }
+
+    fn open(&self, path: &str) -> Result<OpenFile> {
+        self.snapshot.files().open(path)?.ok_or_else(|| Error::MissingShard {
+            archive: self.snapshot.name().to_owned(),
+            db: self.map.db.clone(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// A shard's file up to its state at a moment.
+    fn as_it_was(
+        &self,
+        number: usize,
+        file: Database<AnySource>,
+        moment: &Moment,
+    ) -> Result<Database<AnySource>> {
+        let name = &self.shards[number].name;
+        let shown = format!("{} in {}", name.path(), self.snapshot.name());
+        let shard = Shard { name: &shown, range: name.range, number, count: self.shards.len() };
+        let state = moment.find(&shard, &file)?;
+        let before: AnySource = Box::new(Prefix::new(file.into_source(), state.end));
+        Database::open(before).map_err(|e| self.damaged(number, e))
     }
 
     /// The error for damage that was skipped in a shard's tree of `what`.

@@ -19,6 +19,7 @@ use crate::database::SnapshotDatabase;
 use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::lanes::Lanes;
+use crate::moment::Moment;
 use crate::walk::{Flow, Walk};
 
 /// The most databases that are kept open.
@@ -35,6 +36,8 @@ pub struct OpenOptions {
     pub threads: usize,
     /// The databases that will be read; `None`: any. In an archive without a table of contents the other databases are skipped.
     pub only: Option<Vec<String>>,
+    /// The moment at which databases are shown; `None`: as they were saved.
+    pub at: Option<Moment>,
 }
 
 /// What an archive records about itself.
@@ -60,6 +63,9 @@ pub struct Snapshot {
     split_meanwhile: serde_json::Value,
     /// Security objects of databases whose shards have different ones, each as `object`.
     security: serde_json::Value,
+    /// The moment at which databases are shown.
+    at: Option<Moment>,
+    identity: String,
     /// The databases that will be read.
     opened: Mutex<LruCache<String, Arc<SnapshotDatabase>>>,
     /// Bytes of database files in memory, for open databases and for closed ones that are still in use.
@@ -81,11 +87,16 @@ impl Snapshot {
             DataFile::Shard(shard) => options.only.as_ref().is_none_or(|only| only.contains(&shard.db)),
             DataFile::View { .. } => false,
         };
-        Self::of(FilesAtHand::of(source, options.threads, &wanted, &Silent)?)
+        Self::at(FilesAtHand::of(source, options.threads, &wanted, &Silent)?, options.at.clone())
     }
 
     /// The databases in these files.
     pub fn of(files: FilesAtHand) -> Result<Arc<Self>> {
+        Self::at(files, None)
+    }
+
+    /// The databases in these files as they were at a moment.
+    fn at(files: FilesAtHand, at: Option<Moment>) -> Result<Arc<Self>> {
         let metadata = files.read(METADATA, Metadata::LARGEST)?;
         let source = files.open(SHARD_MAPS)?.ok_or_else(|| contents::no_maps(files.name()))?;
         let maps = Database::open(source.content).map_err(|source| Error::Database {
@@ -108,6 +119,11 @@ impl Snapshot {
             limits: record["cluster"]["limits"].clone(),
             security: record["security"].clone(),
             split_meanwhile: record["split_meanwhile"].clone(),
+            identity: match &at {
+                None => files.identity().to_owned(),
+                Some(moment) => format!("{} at {moment:?}", files.identity()),
+            },
+            at,
             files,
             maps,
             opened: Mutex::new(LruCache::new(OPEN_DATABASES)),
@@ -130,9 +146,14 @@ impl Snapshot {
         &self.about
     }
 
-    /// A text that distinguishes this archive's content from any other.
+    /// The moment at which databases are shown; `None`: as they were saved.
+    pub fn moment(&self) -> Option<&Moment> {
+        self.at.as_ref()
+    }
+
+    /// A text that distinguishes this archive's content, at its moment, from any other.
     pub fn identity(&self) -> &str {
-        self.files.identity()
+        &self.identity
     }
 
     /// Calls `each` with the names of databases.

@@ -7,6 +7,7 @@ use store::Location;
 
 use crate::completion;
 use crate::exit::Outcome;
+use crate::flags::moment::MomentFlags;
 use crate::flags::store::location;
 use crate::session::Session;
 
@@ -51,6 +52,9 @@ pub(crate) struct Dump {
     /// Format of the output.
     #[arg(long, value_enum, default_value_t = Format::Lines, value_name = "FORMAT")]
     format: Format,
+
+    #[command(flatten)]
+    moment: MomentFlags,
 }
 
 /// How a dump looks.
@@ -65,7 +69,9 @@ enum Format {
 impl Dump {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        let (archive, at) = self.moment.of(session.place(&self.archive)?)?;
         let options = DumpOptions {
+            at,
             attachments: self.attachments,
             conflicts: self.conflicts,
             deleted: self.deleted,
@@ -78,7 +84,6 @@ impl Dump {
         };
         let (threads, reporter) = (session.threads(), session.reporter());
         let mut damaged = 0;
-        let archive = session.place(&self.archive)?;
         session.stream(|out| {
             let dumped = documents::dump(&archive, &self.db, &options, threads, reporter, out)?;
             damaged = dumped.damaged;

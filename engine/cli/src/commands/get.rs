@@ -9,6 +9,7 @@ use store::Location;
 
 use crate::completion;
 use crate::exit::Outcome;
+use crate::flags::moment::MomentFlags;
 use crate::flags::store::location;
 use crate::session::Session;
 
@@ -56,12 +57,17 @@ pub(crate) struct Get {
     /// Print the content of this attachment instead of the document.
     #[arg(long, value_name = "NAME", add = completion::attachments())]
     attachment: Option<String>,
+
+    #[command(flatten)]
+    moment: MomentFlags,
 }
 
 impl Get {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        let (archive, at) = self.moment.of(session.place(&self.archive)?)?;
         let options = GetOptions {
+            at,
             rev: self.rev.clone(),
             revs: self.revs,
             conflicts: self.conflicts,
@@ -70,7 +76,6 @@ impl Get {
             pretty: !session.json() && stdout().is_terminal(),
         };
         let (threads, reporter) = (session.threads(), session.reporter());
-        let archive = session.place(&self.archive)?;
         session.stream(|out| documents::get(&archive, &self.db, &self.doc, &options, threads, reporter, out))
     }
 }

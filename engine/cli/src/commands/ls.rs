@@ -11,6 +11,7 @@ use store::Location;
 
 use crate::completion;
 use crate::exit::Outcome;
+use crate::flags::moment::MomentFlags;
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::listing;
@@ -52,11 +53,15 @@ pub(crate) struct Ls {
     /// List the database's shards instead of its documents: range, file in the archive, counts, view indexes.
     #[arg(long, requires = "db")]
     shards: bool,
+
+    #[command(flatten)]
+    moment: MomentFlags,
 }
 
 impl Ls {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        self.moment.only_with_database(self.db.is_some() && !self.shards)?;
         match &self.db {
             None => {
                 let databases = self.databases(None, session)?;
@@ -84,7 +89,9 @@ impl Ls {
     }
 
     fn documents(&self, db: &str, session: &Session) -> Result<Outcome> {
+        let (archive, at) = self.moment.of(session.place(&self.archive)?)?;
         let options = ListOptions {
+            at,
             prefix: self.prefix.clone(),
             deleted: self.deleted,
             limit: self.limit,
@@ -96,7 +103,6 @@ impl Ls {
             },
         };
         let (threads, reporter) = (session.threads(), session.reporter());
-        let archive = session.place(&self.archive)?;
         session.stream(|out| documents::list(&archive, db, &options, threads, reporter, out))
     }
 }

@@ -5,6 +5,7 @@ mod live;
 mod live_text;
 mod offline;
 mod request;
+pub(super) mod rewind;
 mod values;
 
 use clap::Args;
@@ -16,8 +17,10 @@ use restore::folders::Suffixes;
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::http::HttpFlags;
+use crate::flags::moment::MomentFlags;
 use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
+pub(super) use databases::first as first_node;
 use request::RestoreRequest;
 use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
 
@@ -142,6 +145,20 @@ struct DatabaseFlags {
     /// With --db: restore local documents, too, such as checkpoints of replications and clients.
     #[arg(long, requires = "db", hide_short_help = true)]
     local: bool,
+
+    /// With --db: make the documents what they were, by ordinary edits on top of what they are now.
+    ///
+    /// Newer edits and deletions are overridden on every node and on every replica; documents that are equal, and documents made
+    /// since then, stay as they are. A document that somebody edits in the meantime is not overridden, but reported. If
+    /// interrupted, run the same command again to go on.
+    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies"])]
+    rewind: bool,
+
+    #[command(flatten)]
+    rewound: rewind::RewindFlags,
+
+    #[command(flatten)]
+    moment: MomentFlags,
 }
 
 /// How the data is changed and placed.
@@ -224,8 +241,12 @@ impl DataFlags {
 impl Restore {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        self.databases.moment.only_with_database(!self.databases.db.is_empty())?;
         match RestoreRequest::parse(self)? {
             RestoreRequest::Offline { archive, targets } => self.write_folders(&archive, targets, session),
+            RestoreRequest::Databases { archive, nodes } if self.databases.rewind => {
+                self.rewind(&archive, nodes, session)
+            }
             RestoreRequest::Databases { archive, nodes } => self.restore_databases(&archive, nodes, session),
             RestoreRequest::RollBack { nodes } => self.roll_back(nodes, session),
             RestoreRequest::Resume { archive, nodes } => self.resume(archive.as_ref(), nodes, session),

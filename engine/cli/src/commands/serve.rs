@@ -13,6 +13,7 @@ use serve::{Authentication, Cors, Options};
 use store::Location;
 
 use crate::exit::Outcome;
+use crate::flags::moment::MomentFlags;
 use crate::flags::store::location;
 use crate::output::error_line;
 use crate::session::Session;
@@ -73,6 +74,9 @@ pub(crate) struct Serve {
     /// Serve only the database with this name. Can be repeated.
     #[arg(long, value_name = "DB")]
     only: Vec<String>,
+
+    #[command(flatten)]
+    moment: MomentFlags,
 }
 
 /// Where the server answers, as `--json` prints it.
@@ -94,9 +98,17 @@ impl Serve {
                 "Add --user NAME --password-file FILE, or --without-password if everybody may read them.",
             ));
         }
+        if !self.moment.at_seq.is_empty() && (self.archives.len(), self.only.len()) != (1, 1) {
+            return Err(Failure::refused(
+                Code::new("CC-X27"),
+                "--at-seq gives the sequence of one database, but several are served",
+                "Name one archive, and add --only DB.",
+            ));
+        }
         let only = (!self.only.is_empty()).then(|| self.only.clone());
         let open = |archive: &Location| {
-            documents::open(&session.place(archive)?, only.clone(), session.threads(), session.reporter())
+            let (place, at) = self.moment.of(session.place(archive)?)?;
+            documents::open(&place, only.clone(), at, session.threads(), session.reporter())
         };
         let options = Options {
             bind: self.bind,

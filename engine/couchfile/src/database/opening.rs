@@ -56,7 +56,7 @@ fn decode(raw: &RawHeader) -> Result<DbHeader> {
 }
 
 /// Fails if a header names data that does not lie before it.
-pub(super) fn check_pointers(header: &DbHeader, offset: u64) -> Result<()> {
+pub(crate) fn check_pointers(header: &DbHeader, offset: u64) -> Result<()> {
     let pointers = header.trees().into_iter().filter_map(|(_, tree)| tree.map(|tree| tree.ptr));
     let terms = [header.security_ptr, header.props_ptr, header.time_seq_ptr].into_iter().flatten();
     match pointers.chain(terms).find(|&ptr| ptr >= offset) {

@@ -23,8 +23,22 @@ pub struct JsonOptions<'o> {
     pub encoding_info: bool,
     /// How a zero with a minus is written: as CouchDB shows it, or so that a CouchDB stores it again.
     pub zero: NegativeZero,
+    /// What is written as `_rev`.
+    pub rev: RevMember<'o>,
     /// Further members such as `_conflicts`, written before the body's.
     pub more: &'o [(&'static str, serde_json::Value)],
+}
+
+/// What is written as `_rev`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RevMember<'o> {
+    /// The revision itself.
+    #[default]
+    Own,
+    /// Another one: that on top of which the document is written.
+    Other(&'o str),
+    /// Nothing.
+    Absent,
 }
 
 /// How a document's attachments are written.
@@ -66,7 +80,11 @@ pub fn leaf_json<R: ReadAt>(
     let mut members = Members { out, first: true };
     members.open();
     members.string("_id", &String::from_utf8_lossy(doc.id));
-    members.string("_rev", &leaf.to_string());
+    match options.rev {
+        RevMember::Own => members.string("_rev", &leaf.to_string()),
+        RevMember::Other(rev) => members.string("_rev", rev),
+        RevMember::Absent => {}
+    }
     if stored.deleted {
         members.key("_deleted").extend_from_slice(b"true");
     }

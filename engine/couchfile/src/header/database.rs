@@ -196,6 +196,11 @@ impl DbHeader {
         }
     }
 
+    /// Whether all fields of both are equal, those included that are not known here.
+    pub(crate) fn has_equal_fields(&self, other: &Self) -> bool {
+        self.elements == other.elements
+    }
+
     /// Whether the database holds nothing and never did.
     pub fn is_empty(&self) -> bool {
         self.update_seq == 0 && self.id_tree.is_none() && self.local_tree.is_none() && self.seq_tree.is_none()

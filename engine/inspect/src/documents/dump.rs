@@ -8,7 +8,7 @@ use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result, with_causes};
-use snapshot::{Document, Flow, SnapshotDatabase, Walk};
+use snapshot::{Document, Flow, Moment, SnapshotDatabase, Walk};
 use store::Place;
 
 use super::{document_name, open_database, write};
@@ -32,6 +32,8 @@ pub enum DumpFormat {
 /// Which documents are written, and in which format.
 #[derive(Debug, Clone, Default)]
 pub struct DumpOptions {
+    /// The moment at which the database is shown; `None`: as it was saved.
+    pub at: Option<Moment>,
     /// Include the content of attachments.
     pub attachments: bool,
     /// Include every leaf that is not deleted, not only the winner.
@@ -65,7 +67,7 @@ pub fn dump(
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<DumpResult> {
-    let database = open_database(place, db, threads, reporter)?;
+    let database = open_database(place, db, options.at.as_ref(), threads, reporter)?;
     let mut damage = Damage { reporter, count: 0 };
     // Where a shard cannot be opened, how many there are is not known.
     let total = match database.info() {

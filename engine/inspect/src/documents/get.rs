@@ -11,14 +11,17 @@ use couchfile::revtree::Revision;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result};
 use serde_json::{Value, json};
-use snapshot::{Document, SnapshotDatabase};
+use snapshot::{Document, Moment, SnapshotDatabase};
 use store::Place;
 
 use super::{document_name, open_database, write};
+use crate::history::find_revision;
 
 /// Which parts of a document are read.
 #[derive(Debug, Clone, Default)]
 pub struct GetOptions {
+    /// The moment at which the database is shown; `None`: as it was saved.
+    pub at: Option<Moment>,
     /// The revision; `None`: the winner.
     pub rev: Option<String>,
     /// Include the ids of its ancestors (`_revisions`) and what remains of them (`_revs_info`).
@@ -45,23 +48,48 @@ pub fn get(
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let database = open_database(place, db, threads, reporter)?;
+    let database = open_database(place, db, options.at.as_ref(), threads, reporter)?;
     if id.starts_with("_local/") {
         let found = database.local(id)?.ok_or_else(|| no_document(&database, id))?;
         return put(&found.to_vec(), options.pretty, out);
     }
-    let document = database.document(id)?.ok_or_else(|| no_document(&database, id))?;
-    let damaged = |e| unusable(document_name(&database, id), e);
+    // A revision may be in older states of the file only.
+    let older = match &options.rev {
+        Some(rev) if options.at.is_none() && !holds(&database, id, rev)? => {
+            find_revision(&database, id, rev)?
+        }
+        _ => None,
+    };
+    let database = older.as_ref().unwrap_or(&database);
+    read(database, id, options, reporter, out)
+}
+
+/// Whether the newest state of a database holds the body of a revision.
+fn holds(database: &SnapshotDatabase, id: &str, rev: &str) -> Result<bool> {
+    let Some(document) = database.document(id)? else { return Ok(false) };
+    let found = document.revision(rev).map_err(|e| unusable(document_name(database, id), e))?;
+    Ok(found.is_some_and(|revision| revision.stored.is_some()))
+}
+
+fn read(
+    database: &SnapshotDatabase,
+    id: &str,
+    options: &GetOptions,
+    reporter: &dyn Reporter,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let document = database.document(id)?.ok_or_else(|| no_document(database, id))?;
+    let damaged = |e| unusable(document_name(database, id), e);
     let winner = document.winner().map_err(damaged)?;
     let revision = match &options.rev {
         Some(rev) => {
             let found = document.revision(rev).map_err(damaged)?;
-            found.ok_or_else(|| no_revision(&database, &document, rev))?
+            found.ok_or_else(|| no_revision(database, &document, rev))?
         }
         None if document.is_deleted() => {
             return Err(Failure::refused(
                 Code::new("CC-C10"),
-                format!("{} is deleted", document_name(&database, id)),
+                format!("{} is deleted", document_name(database, id)),
                 format!("Give `--rev {winner}` to show what remains of it."),
             ));
         }
@@ -70,12 +98,12 @@ pub fn get(
     if revision.stored.is_none() {
         return Err(Failure::refused(
             Code::new("CC-C11"),
-            format!("the body of revision {revision} of {} is not stored", document_name(&database, id)),
+            format!("the body of revision {revision} of {} is not stored", document_name(database, id)),
             "A compaction removes the bodies of revisions that are not leaves. `--revs` shows which bodies are stored.",
         ));
     }
     if let Some(name) = &options.attachment {
-        return attachment(&database, &document, &revision, name, reporter, out);
+        return attachment(database, &document, &revision, name, reporter, out);
     }
     let more = more(&document, &revision, options).map_err(damaged)?;
     let form = if options.attachments { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };

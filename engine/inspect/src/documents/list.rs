@@ -5,7 +5,7 @@ use std::io::Write;
 use contents::unusable;
 use outcome::report::Reporter;
 use outcome::{Failure, Result};
-use snapshot::{Document, Flow, Walk};
+use snapshot::{Document, Flow, Moment, Walk};
 use store::Place;
 
 use super::{document_name, open_database, write};
@@ -13,6 +13,8 @@ use super::{document_name, open_database, write};
 /// Which documents are listed, and in which format.
 #[derive(Debug, Clone, Default)]
 pub struct ListOptions {
+    /// The moment at which the database is shown; `None`: as it was saved.
+    pub at: Option<Moment>,
     /// List only documents whose ids begin with this text.
     pub prefix: String,
     /// Include deleted documents.
@@ -56,7 +58,7 @@ pub fn list(
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let database = open_database(place, db, threads, reporter)?;
+    let database = open_database(place, db, options.at.as_ref(), threads, reporter)?;
     let info = database.info()?;
     let created = info.created.and_then(|seconds| {
         let time = jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()?;

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use couchfile::document::{Attachment, AttachmentForm, JsonOptions};
+use couchfile::document::{Attachment, AttachmentForm, JsonOptions, RevMember};
 use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
@@ -28,6 +28,8 @@ pub(super) struct Multipart {
     before: Vec<Vec<u8>>,
     /// The bytes after the last attachment.
     end: Vec<u8>,
+    /// Whether it is an ordinary edit on top of the newest revision, and not written as replication does.
+    is_edit: bool,
     length: u64,
     /// Bytes of the largest attachment.
     largest: u64,
@@ -40,12 +42,31 @@ impl Multipart {
         revision: &Revision<'_>,
         attachments: &[Attachment],
     ) -> Result<Self, CouchFileError> {
+        Self::with(document, revision, attachments, JsonOptions { revs: true, ..JsonOptions::default() })
+    }
+
+    /// Begins a request that writes the content of a revision on top of another one, or as a new document.
+    pub(super) fn edit(
+        document: &Document<'_>,
+        revision: &Revision<'_>,
+        attachments: &[Attachment],
+        rev: RevMember<'_>,
+    ) -> Result<Self, CouchFileError> {
+        Self::with(document, revision, attachments, JsonOptions { rev, ..JsonOptions::default() })
+    }
+
+    fn with(
+        document: &Document<'_>,
+        revision: &Revision<'_>,
+        attachments: &[Attachment],
+        options: JsonOptions<'_>,
+    ) -> Result<Self, CouchFileError> {
+        let is_edit = !options.revs;
         let options = JsonOptions {
-            revs: true,
             attachments: AttachmentForm::FollowAfter(0),
             encoding_info: true,
             zero: NegativeZero::Kept,
-            ..JsonOptions::default()
+            ..options
         };
         let json = document.json(revision, options)?;
         let boundary = couchfile::writer::random_uuid()?;
@@ -69,6 +90,7 @@ impl Multipart {
             content_type: format!("multipart/related; boundary=\"{boundary}\""),
             before,
             end,
+            is_edit,
             length: ours.saturating_add(theirs),
             largest: attachments.iter().map(|attachment| attachment.stored_len).max().unwrap_or(0),
         })
@@ -109,6 +131,22 @@ impl Multipart {
         attachments: &[Attachment],
         sender: &Sender<'_>,
     ) -> Result<()> {
+        match self.stream_until_answered(document, attachments, sender)? {
+            Ok(delivered) => self.judge(sender, delivered),
+            Err(damage) => {
+                sender.refuse(&self.id, &self.rev, damage);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends the document while it is being read; gives CouchDB's answer, or what is damaged in the archive.
+    pub(super) fn stream_until_answered(
+        &self,
+        document: &Document<'_>,
+        attachments: &[Attachment],
+        sender: &Sender<'_>,
+    ) -> Result<Result<Delivered, String>> {
         let path = self.path(sender);
         let mut damage = None;
         let name = format!("PUT {path}");
@@ -138,12 +176,14 @@ impl Multipart {
             }
         });
         match damage {
-            Some(damage) => {
-                sender.refuse(&self.id, &self.rev, damage);
-                Ok(())
-            }
-            None => self.judge(sender, delivered?),
+            Some(damage) => Ok(Err(damage)),
+            None => Ok(Ok(delivered?)),
         }
+    }
+
+    /// Bytes of the request.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     fn parcel<'p>(&self, request: &'p str) -> Sending<'p> {
@@ -155,7 +195,8 @@ impl Multipart {
             Some(name) => format!("_design/{}", encode(name)),
             None => encode(&self.id),
         };
-        sender.target.path(&format!("/{id}?new_edits=false"))
+        let query = if self.is_edit { "" } else { "?new_edits=false" };
+        sender.target.path(&format!("/{id}{query}"))
     }
 
     fn send(&self, sender: &Sender<'_>, path: &str, body: Body<'_>) -> Result<Answer> {

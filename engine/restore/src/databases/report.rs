@@ -1,6 +1,7 @@
 //! The options, the plan and the result of a restore of databases.
 
 use serde::Serialize;
+use snapshot::Moment;
 use store::Place;
 
 use super::security::SecurityResult;
@@ -13,6 +14,8 @@ pub struct DatabasesOptions {
     pub archive: Place,
     /// The databases and their new names.
     pub databases: Vec<Rename>,
+    /// The moment of which the databases are restored; `None`: as they were saved.
+    pub at: Option<Moment>,
     /// Copies of every range of new databases; `None`: as many as in the archive, limited by the number of nodes.
     pub copies: Option<usize>,
     /// Whether documents may be added to databases that already have some.

@@ -218,11 +218,16 @@ impl<'h> Target<'h> {
     }
 
     fn note(&self) -> Result<Option<Note>> {
-        let rest = format!("/{ID}");
+        Ok(self.local(ID)?.as_ref().and_then(Note::read))
+    }
+
+    /// A local document; `None` if there is none.
+    pub(super) fn local(&self, id: &str) -> Result<Option<Value>> {
+        let rest = format!("/{id}");
         let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
         match answer.status {
             404 => Ok(None),
-            _ => Ok(Note::read(&self.expect(&Method::GET, &rest, answer)?.body)),
+            _ => Ok(Some(self.expect(&Method::GET, &rest, answer)?.body)),
         }
     }
 
@@ -233,7 +238,12 @@ impl<'h> Target<'h> {
 
     /// Removes the note.
     pub(super) fn remove_note(&self) -> Result<()> {
-        let rest = format!("/{ID}");
+        self.remove_local(ID)
+    }
+
+    /// Removes a local document.
+    pub(super) fn remove_local(&self, id: &str) -> Result<()> {
+        let rest = format!("/{id}");
         let answer = self.http.ask(Method::GET, &self.path(&rest), None)?;
         if answer.status == 404 {
             return Ok(());

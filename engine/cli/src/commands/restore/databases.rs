@@ -7,6 +7,7 @@ use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
 };
+use site::SiteNode;
 use store::Location;
 
 use super::Restore;
@@ -26,8 +27,11 @@ impl Restore {
         names: &[String],
         session: &Session,
     ) -> Result<Outcome> {
+        let place = session.place_of_cluster(archive, self.access.cluster.as_deref())?;
+        let (place, at) = self.databases.moment.of(place)?;
         let options = DatabasesOptions {
-            archive: session.place_of_cluster(archive, self.access.cluster.as_deref())?,
+            archive: place,
+            at,
             databases: self.databases.db.iter().map(|text| parse_database(text)).collect::<Result<_>>()?,
             copies: self.data.copies.map(usize::from),
             merge: self.databases.merge,
@@ -35,13 +39,7 @@ impl Restore {
             threads: session.threads(),
         };
         let sites = with_credentials(names, &self.access, &self.http, session)?;
-        let Some(site) = sites.first() else {
-            return Err(Failure::refused(
-                Code::new("CC-X04"),
-                "no node is named",
-                "Put a node into the --cluster file.",
-            ));
-        };
+        let site = first(&sites)?;
         // The plugins have to live as long as a tunnel through them.
         let plugins = self.access.grants.plugins(session)?;
         let http = plugins.http(site, self.http.tunnel())?;
@@ -59,6 +57,13 @@ impl Restore {
         session.summary(&result, result_text);
         Ok(Outcome::of(result.is_complete()))
     }
+}
+
+/// The node through which databases are written.
+pub(in crate::commands) fn first(sites: &[SiteNode]) -> Result<&SiteNode> {
+    sites.first().ok_or_else(|| {
+        Failure::refused(Code::new("CC-X04"), "no node is named", "Put a node into the --cluster file.")
+    })
 }
 
 fn names(from: &str, to: &str) -> String {
