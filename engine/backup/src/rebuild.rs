@@ -55,6 +55,7 @@ pub(super) fn rebuild(
         let found = find(folders, plan.as_ref(), threads)?;
         let RebuiltMaps { mut maps, incomplete: gaps } = found.rebuild();
         if maps.is_empty() {
+            tell_gaps(&gaps, reporter);
             return Ok(Vec::new());
         }
         add_copies(&mut maps, wanted)?;
@@ -249,13 +250,14 @@ fn write(
     Ok(MapsBytes::new(file))
 }
 
+/// The first names of a list.
+fn named(names: &[&str]) -> String {
+    let more = if names.len() > NAMED { ", …" } else { "" };
+    format!("{}{more}", names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "))
+}
+
 /// Reports what was rebuilt, and what nothing tells.
 fn tell(maps: &[ShardMap], gaps: &[String], wanted: &RebuildMaps, reporter: &dyn Reporter) {
-    let warn = |text| reporter.notice(&Notice { severity: Severity::Warning, text });
-    let named = |names: &[&str]| {
-        let more = if names.len() > NAMED { ", …" } else { "" };
-        format!("{}{more}", names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", "))
-    };
     let names: Vec<&str> = maps.iter().map(|map| map.db.as_str()).collect();
     let copies = maps.iter().map(ShardMap::copies);
     let (least, most) = (copies.clone().min().unwrap_or(0), copies.max().unwrap_or(0));
@@ -267,19 +269,27 @@ fn tell(maps: &[ShardMap], gaps: &[String], wanted: &RebuildMaps, reporter: &dyn
     } else {
         ""
     };
-    warn(format!(
+    let text = format!(
         "the shard maps of {} databases were rebuilt from the paths and headers of their shards ({SHARD_MAPS} does not name them), \
          with {copies} copies of each range: {}.{unknown} The order of the copies and the history of the maps are lost.",
         maps.len(),
         named(&names)
-    ));
-    if !gaps.is_empty() {
-        let names: Vec<&str> = gaps.iter().map(String::as_str).collect();
-        warn(format!(
-            "no shard map can be rebuilt for {} databases, because the given nodes do not hold all ranges: {}. Give the data \
-             directories of more nodes.",
-            gaps.len(),
-            named(&names)
-        ));
+    );
+    reporter.notice(&Notice { severity: Severity::Warning, text });
+    tell_gaps(gaps, reporter);
+}
+
+/// Reports the databases for which no map can be made.
+fn tell_gaps(gaps: &[String], reporter: &dyn Reporter) {
+    if gaps.is_empty() {
+        return;
     }
+    let names: Vec<&str> = gaps.iter().map(String::as_str).collect();
+    let text = format!(
+        "no shard map can be rebuilt for {} databases, because the given nodes do not hold all ranges: {}. Give the data \
+         directories of more nodes.",
+        gaps.len(),
+        named(&names)
+    );
+    reporter.notice(&Notice { severity: Severity::Warning, text });
 }

@@ -97,7 +97,10 @@ fn nodes_that_do_not_hold_everything_are_said() -> Result<()> {
     let four = fixtures::four_nodes()?;
     lose_maps(&four.nodes)?;
     let archive = four.dir().join("a.tar.gz");
+    // One of four nodes holds no database completely, two hold some.
     let ended = back_up(&four.nodes[..1], &archive, &["--rebuild-maps"])?;
+    assert!(ended.code == Some(6) && ended.stderr.contains("do not hold all ranges"), "{ended:?}");
+    let ended = back_up(&four.nodes[..2], &archive, &["--rebuild-maps"])?;
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.stderr.contains("do not hold all ranges"), "{ended:?}");
     let told: Value = serde_json::from_str(&ended.stdout)?;

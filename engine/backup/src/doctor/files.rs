@@ -68,8 +68,8 @@ type Piles = BTreeMap<(FindingKind, String, String), Pile>;
 
 /// Lists the files of all nodes and notes what no shard map names.
 pub(super) fn examine(folders: &[NodeFolder], plan: &Plan<'_>, notes: &Notebook<'_>) -> Result<()> {
-    let piles = parallel::all_at_once(folders, |number, folder| piles(number as u16, folder, folders, plan));
-    for (folder, piles) in folders.iter().zip(piles) {
+    let examined = parallel::all_at_once(folders, |number, folder| -> Result<()> {
+        let piles = piles(number as u16, folder, folders, plan);
         for ((kind, name, suffix), pile) in piles? {
             let finding =
                 Finding::new(kind, what(kind, pile.files, &suffix)).of(&name).on(folder.node_display_name());
@@ -77,9 +77,9 @@ pub(super) fn examine(folders: &[NodeFolder], plan: &Plan<'_>, notes: &Notebook<
             // A copy that is being moved or split off grows, and so does what a compaction writes.
             notes.note_of_files(Area::Files, finding, pile.mark());
         }
-        beside_the_shards(folder, notes)?;
-    }
-    Ok(())
+        beside_the_shards(folder, notes)
+    });
+    examined.into_iter().collect()
 }
 
 /// What so many files are.

@@ -24,7 +24,7 @@ const COMPACTING: &str = ".compact.view";
 
 /// Examines the view indexes of all nodes.
 pub(super) fn examine(round: &Round<'_>, plan: &Plan<'_>, notes: &Notebook<'_>) -> Result<()> {
-    for (number, folder) in round.folders.iter().enumerate() {
+    let examined = parallel::all_at_once(round.folders, |number, folder| -> Result<()> {
         let found = match folder.origin.far() {
             None => {
                 let mut found = Vec::new();
@@ -39,8 +39,9 @@ pub(super) fn examine(round: &Round<'_>, plan: &Plan<'_>, notes: &Notebook<'_>) 
             round.refuse_interrupted()?;
             check(round, folder, batch, notes)?;
         }
-    }
-    Ok(())
+        Ok(())
+    });
+    examined.into_iter().collect()
 }
 
 /// An index of a shard that is there.
