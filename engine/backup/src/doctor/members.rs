@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use node::{LocalFiles, NodeFiles};
-use outcome::Result;
+use outcome::{Result, parallel};
 
 use crate::folder::NodeFolder;
 
@@ -18,12 +18,12 @@ const LARGEST: u64 = 16 << 20;
 ///
 /// Source: `mem3_nodes.erl`: the id of a document is the name of a node.
 pub(super) fn members(folders: &[NodeFolder]) -> Result<BTreeSet<String>> {
+    let read = parallel::all_at_once(folders, |_, folder| {
+        with_files(folder, |files| files.read(&folder.path.join(NODES), LARGEST))
+    });
     let mut members = BTreeSet::new();
-    for folder in folders {
-        let Some(bytes) = with_files(folder, |files| files.read(&folder.path.join(NODES), LARGEST))? else {
-            continue;
-        };
-        let Ok(database) = Database::open(bytes) else { continue };
+    for bytes in read {
+        let Some(Ok(database)) = bytes?.map(Database::open) else { continue };
         let mut found = Vec::new();
         let read = database.for_each_document(|doc| -> Result<(), CouchFileError> {
             if !doc.deleted && !doc.id.starts_with(b"_design/") {

@@ -64,16 +64,14 @@ impl SeenShards {
         }
         found.retain(|db| !known.contains(db));
         let RebuiltMaps { maps: mut rebuilt, mut incomplete } = found.rebuild();
-        rebuilt.retain_mut(|map| match properties.get(&format!("{}{}", map.db, map.suffix)) {
-            Some(properties) => {
-                map.set_properties(properties.clone());
-                true
-            }
+        rebuilt.retain_mut(|map| {
             // Whether it is partitioned decides where its documents are looked for.
-            None => {
+            let Some(properties) = properties.get(&format!("{}{}", map.db, map.suffix)) else {
                 incomplete.push(map.db.clone());
-                false
-            }
+                return false;
+            };
+            map.set_properties(properties.clone());
+            true
         });
         tell(&rebuilt, &incomplete, reporter);
         let file = write_maps(&rebuilt, node.as_deref().unwrap_or(UNKNOWN), |writer| {
@@ -87,7 +85,7 @@ impl SeenShards {
                 "the archive's shard maps (_dbs.couch)",
                 convert,
                 |document| {
-                    writer.add(&unchanged(document)).map_err(|e| unusable("the rebuilt shard maps", e).into())
+                    writer.add(&unchanged(document)).map_err(|e| unusable("the rebuilt shard maps", e))
                 },
             )
         })?;
