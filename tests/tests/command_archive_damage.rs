@@ -76,6 +76,7 @@ impl Sample {
             mirror: None,
             check: false,
             accept_empty_maps: false,
+            rebuild_maps: None,
         };
         assert!(backup(&options, &Silent)?.is_complete());
         let verified = verify(&archive.as_path().into(), 1, &Silent)?;

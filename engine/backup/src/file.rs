@@ -111,10 +111,24 @@ pub(super) fn peek_shard(path: &Path, patience: &Patience) -> Result<ShardHeader
 
 /// Opens a shard, to look something up in it.
 pub(super) fn open_shard(path: &Path, patience: &Patience) -> Result<Database<FileBytes>, FileFailure> {
+    open_shard_through(path, patience, |file| file)
+}
+
+/// Opens a shard, to be read through `wrap`.
+pub(super) fn open_shard_through<R: ReadAt>(
+    path: &Path,
+    patience: &Patience,
+    wrap: impl Fn(FileBytes) -> R,
+) -> Result<Database<R>, FileFailure> {
     patiently(path, patience, |path| {
         let (file, _, _) = open(path)?;
-        Database::open(file).map_err(failure)
+        Database::open(wrap(file)).map_err(failure)
     })
+}
+
+/// Opens a file as it is, without patience.
+pub(super) fn open_bytes(path: &Path) -> Result<FileBytes, FileFailure> {
+    open(path).map(|(file, _, _)| file)
 }
 
 /// Reads a view index up to its last header. Does not wait, because CouchDB can rebuild the index.

@@ -21,6 +21,9 @@ use crate::mirror::Mirror;
 use crate::origin::Origin;
 use crate::patience::Patience;
 
+/// Why there are no shard maps if there is no file.
+pub(super) const MISSING_MAPS: &str = "the file is missing";
+
 /// A node's data directory with open shard maps.
 pub struct NodeFolder {
     /// The directory.
@@ -35,6 +38,10 @@ pub struct NodeFolder {
     pub(super) maps_mtime: u64,
     /// With files that may be about to appear.
     pub(super) patience: Patience,
+    /// The bytes of the shard maps, if they were rebuilt.
+    pub(super) rebuilt: Option<MapsBytes>,
+    /// What the shard maps were before they were rebuilt.
+    pub(super) lost: Option<std::result::Result<Database<MapsBytes>, String>>,
 }
 
 /// The bytes of an opened `_dbs.couch`: an open file of this machine, or fetched bytes.
@@ -77,8 +84,16 @@ impl NodeFolder {
         self.origin.display_name(&self.path.join(path))
     }
 
+    /// Why the node's own shard maps cannot be read; `None` if they can.
+    pub(super) fn maps_problem(&self) -> Option<&str> {
+        self.lost.as_ref().unwrap_or(&self.maps).as_ref().err().map(String::as_str)
+    }
+
     /// Opens the current `_dbs.couch` and returns when it was last changed. `None` if it does not exist.
     pub(super) fn open_maps(&self) -> Result<Option<(MapsBytes, u64)>> {
+        if let Some(rebuilt) = &self.rebuilt {
+            return Ok(Some((rebuilt.clone(), self.maps_mtime)));
+        }
         self.origin.open_maps(&self.path)
     }
 }
@@ -134,16 +149,17 @@ fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirro
             }
             opened => (opened.map_err(|e| e.to_string()), mtime),
         },
-        None => (Err("the file is missing".to_owned()), 0),
+        None => (Err(MISSING_MAPS.to_owned()), 0),
     };
     let name = node.clone().or_else(|| reported.map(str::to_owned));
     let name = name.or_else(|| newest_node(maps.as_ref().ok()?.header()));
     // A node whose shard maps are lost has its name in the shards that it opened last.
     let name = name.or_else(|| if origin.is_local() { node_of_shards(path) } else { None });
-    Ok(NodeFolder { path: path.clone(), name, origin, maps, maps_mtime, patience: Patience::default() })
+    let patience = Patience::default();
+    Ok(NodeFolder { path: path.clone(), name, origin, maps, maps_mtime, patience, rebuilt: None, lost: None })
 }
 
-fn newest_node(header: &DbHeader) -> Option<String> {
+pub(super) fn newest_node(header: &DbHeader) -> Option<String> {
     header.epochs.first().map(|epoch| epoch.node.clone())
 }
 

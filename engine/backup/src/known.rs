@@ -30,6 +30,8 @@ pub(super) struct Disputed {
     pub(super) winner: Option<Winner>,
     /// Maps that lose against it.
     pub(super) losing: Vec<ShardMap>,
+    /// Number of live maps, when the nodes' versions are merged.
+    pub(super) live: usize,
     /// Data directories whose nodes have the winning map.
     pub(super) knows: Vec<usize>,
     /// Data directories whose nodes have another live map, or none.
@@ -167,6 +169,7 @@ fn settle(name: &str, states: &[(usize, State)]) -> Disputed {
             });
         }
     }
+    let count = live.len();
     let winner = live.pop_last();
     let (knows, lacks): (Vec<_>, Vec<_>) = states.iter().partition(|(_, state)| match &winner {
         Some((revision, _)) => state.leaves.contains_key(*revision),
@@ -177,7 +180,7 @@ fn settle(name: &str, states: &[(usize, State)]) -> Disputed {
     let winner = winner.map(|(_, winner)| winner);
     let suffix = winner.as_ref().map(|winner| winner.map.suffix.clone());
     let losing = live.into_values().map(|loser| loser.map).filter(|map| Some(&map.suffix) != suffix.as_ref());
-    Disputed { losing: losing.collect(), winner, knows, lacks }
+    Disputed { losing: losing.collect(), live: count, winner, knows, lacks }
 }
 
 /// Reports the nodes that know different databases, by name.

@@ -108,8 +108,8 @@ impl Leftovers {
                 named.join(", "),
                 if names.len() > named.len() { ", …" } else { "" }
             ),
-            "If _dbs.couch was lost or truncated, copy the directory `shards` to a safe place, restore _dbs.couch from an older \
-             backup or another node, and try again. If these shards are leftovers and the maps are right, give \
+            "If _dbs.couch was lost or truncated, copy the directory `shards` to a safe place, and restore _dbs.couch from an older \
+             backup or another node, or give --rebuild-maps. If these shards are leftovers and the maps are right, give \
              --accept-empty-maps.",
         ))
     }
@@ -151,7 +151,11 @@ impl Leftovers {
 }
 
 /// The kind of a file that is not planned; `None` for one that no backup needs.
-fn classify(path: &str, folders: &[NodeFolder], plan: &Plan<'_>) -> Option<(LeftOutKind, String, String)> {
+pub(crate) fn classify(
+    path: &str,
+    folders: &[NodeFolder],
+    plan: &Plan<'_>,
+) -> Option<(LeftOutKind, String, String)> {
     let Some(below) = path.strip_prefix("shards/") else {
         return Some((LeftOutKind::OldDatabase, path.strip_suffix(".couch")?.to_owned(), String::new()));
     };
@@ -187,21 +191,23 @@ fn soft_deleted(below: &str) -> Option<&str> {
 
 /// Whether the shard maps of a node remember that a database of this name was deleted: its document is deleted, or it has changed
 /// since it was created. The first revision of a map with another suffix does not mean a deletion.
-fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
-    folders.iter().filter_map(|folder| folder.maps.as_ref().ok()).any(|maps| {
-        let remembers = maps.document(db.as_bytes(), |doc| {
-            let winner = doc.revisions.as_ref().and_then(|tree| tree.winner());
-            Ok(doc.deleted || winner.is_some_and(|winner| winner.generation > 1))
-        });
-        matches!(remembers, Ok(Some(true)))
-    })
+pub(crate) fn was_deleted(db: &str, folders: &[NodeFolder]) -> bool {
+    folders.iter().filter_map(|folder| folder.lost.as_ref().unwrap_or(&folder.maps).as_ref().ok()).any(
+        |maps| {
+            let remembers = maps.document(db.as_bytes(), |doc| {
+                let winner = doc.revisions.as_ref().and_then(|tree| tree.winner());
+                Ok(doc.deleted || winner.is_some_and(|winner| winner.generation > 1))
+            });
+            matches!(remembers, Ok(Some(true)))
+        },
+    )
 }
 
 /// Receives a file's path below the data directory and a function that returns its size in bytes.
-type Each<'e> = dyn FnMut(&str, &dyn Fn() -> Option<FileStat>) + 'e;
+pub(crate) type Each<'e> = dyn FnMut(&str, &dyn Fn() -> Option<FileStat>) + 'e;
 
 /// Calls `each` with files below `shards`, and with databases of CouchDB 1.x next to it. `false` if they cannot be listed.
-fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<bool> {
+pub(crate) fn list(folder: &NodeFolder, each: &mut Each<'_>) -> Result<bool> {
     let Some(files) = folder.origin.far() else {
         walk(&folder.path, "shards", each)?;
         walk_beside(&folder.path, &mut |path, size| {

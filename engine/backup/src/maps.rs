@@ -55,7 +55,8 @@ pub(super) fn best<'f>(
                 "none of the given nodes has readable shard maps (_dbs.couch), without which nothing can be restored: {}",
                 reasons.join("; ")
             ),
-            "Give the data directory of another node of the cluster too.",
+            "Give the data directory of another node of the cluster too. If all nodes have lost _dbs.couch, give --rebuild-maps: \
+             couchcopy then makes shard maps from the shards.",
         ));
     };
     for problem in problems.iter() {

@@ -7,6 +7,8 @@ use contents::{BackupSummary, Choice, Destination};
 use node::{Http, NodeFiles};
 use serde::Serialize;
 
+use crate::rebuild::RebuildMaps;
+
 /// The options of a backup.
 #[derive(Clone)]
 pub struct BackupOptions {
@@ -26,6 +28,8 @@ pub struct BackupOptions {
     pub check: bool,
     /// Save shard maps that name no database although there are shards.
     pub accept_empty_maps: bool,
+    /// Make shard maps, from the shards alone, of databases that no node's shard maps name.
+    pub rebuild_maps: Option<RebuildMaps>,
 }
 
 /// A data directory as the user names it.

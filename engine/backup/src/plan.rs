@@ -16,7 +16,7 @@ use couchfile::shard_map::ShardMap;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Result, parallel};
 
-pub(super) use views::FoundViews;
+pub(super) use views::{FoundViews, collect_views};
 
 use crate::folder::{MapsBytes, NodeFolder};
 use crate::known::{self, Disputed};
@@ -110,6 +110,20 @@ impl<'f> Plan<'f> {
     ///
     /// Fails if no data directory has readable shard maps, or if the nodes hold no complete ring of a database's ranges.
     pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
+        let (plan, nowhere) = Self::survey(folders, threads, reporter)?;
+        nowhere.refuse(folders)?;
+        known::report(&plan.disputed, folders, reporter);
+        Ok(plan)
+    }
+
+    /// Plans as [`Self::make`] does; also returns the ranges that are on none of the given nodes.
+    ///
+    /// Fails if no data directory has readable shard maps.
+    pub(super) fn survey(
+        folders: &'f [NodeFolder],
+        threads: usize,
+        reporter: &dyn Reporter,
+    ) -> Result<(Self, Nowhere)> {
         let mut problems = Vec::new();
         let (maps, readable) = maps::best(folders, &mut problems, reporter)?;
         let mut plan = Self {
@@ -144,10 +158,8 @@ impl<'f> Plan<'f> {
         for (is_of_base, map) in winners {
             plan.add(map, &holders, is_of_base.then_some(&mut nowhere));
         }
-        nowhere.refuse(folders)?;
         plan.shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        known::report(&plan.disputed, folders, reporter);
-        Ok(plan)
+        Ok((plan, nowhere))
     }
 
     /// Plans a database. Without `nowhere`, a database whose ranges are on none of the nodes is left out.
@@ -228,7 +240,7 @@ impl<'f> Plan<'f> {
     }
 
     /// The planned shard with this path.
-    fn shard(&self, path: &str) -> Option<&PlannedShard> {
+    pub(super) fn shard(&self, path: &str) -> Option<&PlannedShard> {
         let found = self.shards.binary_search_by(|shard| shard.path.as_str().cmp(path)).ok()?;
         self.shards.get(found)
     }

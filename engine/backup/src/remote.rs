@@ -23,7 +23,7 @@ use couchfile::header::{HeaderScan, PassedDatabase};
 use couchfile::read_at::FileBytes;
 use node::{FoundFile, NodeError, NodeFiles, Packing, is_of_the_way};
 
-pub(super) use self::copies::{documents, order_all};
+pub(super) use self::copies::{Distant, documents, order_all};
 pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Notify, Taken};
 pub(super) use self::passing::Passing;

@@ -49,7 +49,7 @@ struct GlobalOptions {
     /// Print errors and warnings only.
     ///
     /// Progress, notes and the summary of what was done (backup, restore, verify, load, clean, …) are not printed. Output that
-    /// you ask for is still printed: that of info, ls, get, cat, dump, check, status, service status, plugin list, plugin show,
+    /// you ask for is still printed: that of info, ls, get, cat, dump, check, doctor, status, service status, plugin list, plugin show,
     /// plugin check, plugin grants and completions, that of --dry-run, and everything with --json.
     #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1002)]
     quiet: bool,

@@ -5,6 +5,7 @@ pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod dump;
 pub(crate) mod get;
 pub(crate) mod history;
@@ -66,6 +67,7 @@ subcommands! {
     Unbrand(unbrand::Unbrand),
     Salvage(salvage::Salvage),
     Check(Box<check::Check>),
+    Doctor(Box<doctor::Doctor>),
     Status(Box<status::Status>),
     Clean(Box<clean::Clean>),
     Service(Box<service::Service>),

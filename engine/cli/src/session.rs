@@ -55,6 +55,11 @@ impl Session {
         self.options.threads
     }
 
+    /// The most bytes a second that are read, if that is limited.
+    pub(crate) fn limit_rate(&self) -> Option<u64> {
+        self.options.store.limit_rate()
+    }
+
     /// Whether results are JSON.
     pub(crate) fn json(&self) -> bool {
         self.options.json

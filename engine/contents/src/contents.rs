@@ -3,6 +3,7 @@
 
 mod listed;
 mod pass;
+mod rebuilt;
 mod ring;
 mod tail;
 
@@ -52,6 +53,16 @@ impl Contents {
         Self::of(source::open(place)?, threads, reporter)
     }
 
+    /// The same; databases that the shard maps of the backup do not name get maps that are made of their shards, if the backup has
+    /// no manifest. A backup with a manifest has its shard maps.
+    pub fn open_rebuilding(place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
+        let source = source::open(place)?;
+        match source.files() {
+            Some(_) => Self::of(source, threads, reporter),
+            None => pass::read(source, true, threads, reporter),
+        }
+    }
+
     /// Finds out what a backup holds.
     pub fn of(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Self> {
         match source.files() {
@@ -59,7 +70,7 @@ impl Contents {
                 let found = listed::list(source.name(), files)?;
                 Ok(found.of(source))
             }
-            None => pass::read(source, threads, reporter),
+            None => pass::read(source, false, threads, reporter),
         }
     }
 
@@ -89,6 +100,7 @@ pub fn no_maps(backup: &str) -> Failure {
     Failure::incomplete(
         Code::new("CC-C02"),
         format!("{backup} holds no shard maps (_dbs.couch), so it is not a backup of a CouchDB node"),
-        "Check that this is the right file. An archive made with tar must hold the complete data directory.",
+        "Check that this is the right file. An archive made with tar must hold the complete data directory. If the node had lost \
+         _dbs.couch, give --rebuild-maps to `couchcopy restore`.",
     )
 }

@@ -16,6 +16,7 @@ pub mod integrity;
 mod maps;
 mod metadata;
 mod ordered;
+pub mod rebuild;
 mod record;
 mod root;
 mod source;

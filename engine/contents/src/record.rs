@@ -59,6 +59,9 @@ pub struct BackupSummary {
     /// still names the old ranges.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub split_meanwhile: BTreeMap<String, Vec<String>>,
+    /// Databases whose shard maps were rebuilt from their shards, because no node had them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rebuilt_maps: Vec<String>,
     /// Data on the nodes that is not in the archive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,

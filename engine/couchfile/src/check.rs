@@ -17,7 +17,7 @@ use crate::error::{CouchFileError, Result};
 use crate::read_at::ReadAt;
 
 use documents::Fingerprint;
-pub use report::Report;
+pub use report::{Misplaced, Report};
 
 /// The part of the hash space that a shard's documents must lie in.
 #[derive(Debug, Clone, Copy)]

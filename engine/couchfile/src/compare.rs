@@ -70,7 +70,13 @@ fn judge(
     let Some(theirs) = theirs.and_then(|theirs| theirs.revisions.as_ref()) else { return };
     let known = ours.and_then(|ours| ours.revisions.as_ref()).map_or(&[][..], |tree| tree.revisions());
     let (mut is_lacking, mut is_unpurged) = (false, false);
+    // A document that was edited more often than `revs_limit` has forgotten its first revisions, not missed them.
+    let roots = known.iter().filter(|known| known.parent.is_none());
+    let forgotten = roots.map(|root| root.generation).max().unwrap_or(0);
     for leaf in theirs.leaves() {
+        if leaf.generation < forgotten {
+            continue;
+        }
         if known.iter().any(|known| known.generation == leaf.generation && known.id == leaf.id) {
             continue;
         }
@@ -206,6 +212,24 @@ mod tests {
     #[test]
     fn an_older_revision_is_behind_a_newer_one() {
         assert_eq!(compared(&copy(&[("a", 1)], &[]), &copy(&[("a", 2)], &[])), ((1, 0), (0, 0)));
+    }
+
+    #[test]
+    fn revisions_that_a_document_has_forgotten_are_not_lacking() {
+        let mut document = NewDocument::first(b"a", body(1));
+        for revision in 2..=10 {
+            document.edit(revision as usize - 2, body(revision)).unwrap();
+        }
+        // As with `_revs_limit` 3.
+        document.revisions.drain(..7);
+        for revision in &mut document.revisions {
+            revision.parent = revision.parent.and_then(|parent| parent.checked_sub(7));
+        }
+        let mut writer = DatabaseWriter::new(Vec::new(), Settings::new("b".repeat(32), "n@h")).unwrap();
+        writer.add(&document).unwrap();
+        let newer = writer.finish().unwrap();
+        assert_eq!(compared(&newer, &copy(&[("a", 2)], &[])), ((0, 0), (1, 0)));
+        assert_eq!(compared(&newer, &copy(&[("a", 10)], &[])), ((0, 0), (0, 0)));
     }
 
     #[test]

@@ -194,6 +194,11 @@ impl ShardMap {
         }
     }
 
+    /// Gives the map these properties: an object as a term, without version byte.
+    pub fn set_properties(&mut self, object: Vec<u8>) {
+        self.props = Some(object);
+    }
+
     /// Whether documents are placed by the part of their id before the first colon.
     pub fn is_partitioned(&self) -> bool {
         self.props_json().is_some_and(|props| props.get("partitioned").and_then(Json::as_bool) == Some(true))

@@ -1,5 +1,10 @@
 //! What the user chooses about the restored data, whether the nodes run or not.
 
+use contents::Contents;
+use outcome::Result;
+use outcome::report::Reporter;
+use store::Place;
+
 use crate::folders::Suffixes;
 use crate::selection::Selection;
 
@@ -18,6 +23,19 @@ pub struct RestoreChoices {
     pub allow_empty: bool,
     /// Whether to leave out databases with damaged or missing shards. If not, the restore fails before anything is written.
     pub skip_damaged: bool,
+    /// Whether databases that the archive's shard maps do not name get maps that are made of their shards.
+    pub rebuild_maps: bool,
     /// Which databases to restore, and under which names. Running nodes lose all other databases.
     pub selection: Selection,
+}
+
+impl RestoreChoices {
+    /// Opens the archive, with the shard maps that were chosen.
+    pub(crate) fn open(&self, archive: &Place, threads: usize, reporter: &dyn Reporter) -> Result<Contents> {
+        if self.rebuild_maps {
+            Contents::open_rebuilding(archive, threads, reporter)
+        } else {
+            Contents::open(archive, threads, reporter)
+        }
+    }
 }

@@ -122,7 +122,7 @@ pub fn restore_folders(
     }
     let threads = parallel::threads(options.threads);
     let begun = Instant::now();
-    let mut contents = Contents::open(&options.archive, threads, reporter)?;
+    let mut contents = options.choices.open(&options.archive, threads, reporter)?;
     proof::Damage::lost(&contents)?.note_in(&mut contents);
     reporter.timing("archive contents read", begun.elapsed().as_secs_f64());
     let (plan, destinations, written) = loop {

@@ -31,7 +31,7 @@ pub use bucket::{Bucket, Object};
 pub use directory::Directory;
 pub use error::{Said, StoreError};
 pub use keys::Keys;
-pub use limits::{Rate, RateError};
+pub use limits::{Limiter, Rate, RateError};
 pub use location::{Location, LocationError, ObjectLocation, Service};
 pub use opened::Opened;
 pub use output::{Output, Writing};

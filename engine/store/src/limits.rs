@@ -55,19 +55,20 @@ impl<'de> Deserialize<'de> for Rate {
 
 /// Says how long to wait before bytes or requests are sent, so that a number of them a second is not exceeded.
 #[derive(Debug)]
-pub(crate) struct Limiter {
+pub struct Limiter {
     per_second: f64,
     /// The moment until which everything that was let through has had its time.
     busy_until: Mutex<Option<Instant>>,
 }
 
 impl Limiter {
-    pub(crate) fn new(per_second: f64) -> Self {
+    /// A limiter of this amount a second.
+    pub fn new(per_second: f64) -> Self {
         Self { per_second, busy_until: Mutex::new(None) }
     }
 
     /// How long to wait before this amount.
-    pub(crate) fn delay(&self, amount: f64, now: Instant) -> Duration {
+    pub fn delay(&self, amount: f64, now: Instant) -> Duration {
         let mut busy_until = self.busy_until.locked();
         let start = busy_until.map_or(now, |until| until.max(now));
         let takes = Duration::try_from_secs_f64(amount / self.per_second).unwrap_or(Duration::ZERO);

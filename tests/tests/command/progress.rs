@@ -91,6 +91,7 @@ fn bytes_are_reported_while_they_pass() -> Result<()> {
         mirror: None,
         check: false,
         accept_empty_maps: false,
+        rebuild_maps: None,
     };
     let recorder = Recorder::default();
     backup(&options, &recorder)?;

@@ -11,6 +11,7 @@ use crate::leftovers::{Leftovers, Listing};
 use crate::mirror::Mirror;
 use crate::options::BackupOptions;
 use crate::plan::Plan;
+use crate::rebuild::rebuild;
 use crate::report::tell_unmirrored;
 use crate::source::Findings;
 
@@ -22,6 +23,8 @@ pub(super) struct Opened<'o> {
     pub(super) folders: Vec<NodeFolder>,
     pub(super) mirror: Option<Mirror>,
     pub(super) config: Configuration,
+    /// Databases whose shard maps were rebuilt.
+    pub(super) rebuilt: Vec<String>,
     asked: Asked<'o>,
 }
 
@@ -30,7 +33,12 @@ impl<'o> Opened<'o> {
     pub(super) fn open(options: &'o BackupOptions, reporter: &'o dyn Reporter) -> Result<Self> {
         let asked = Asked::new(&options.folders, reporter)?;
         let mirror = options.mirror.as_deref().map(Mirror::open).transpose()?;
-        let folders = folder::open_all(&options.folders, &asked, mirror.as_ref())?;
+        let mut folders = folder::open_all(&options.folders, &asked, mirror.as_ref())?;
+        let threads = parallel::threads(options.threads);
+        let rebuilt = match &options.rebuild_maps {
+            Some(wanted) => rebuild(&mut folders, wanted, threads, reporter)?,
+            None => Vec::new(),
+        };
         if mirror.is_some() {
             tell_unmirrored(&folders, reporter);
         }
@@ -38,8 +46,7 @@ impl<'o> Opened<'o> {
             Some(wanted) => config::read(wanted, &options.folders, &folders)?,
             None => Configuration::default(),
         };
-        let threads = parallel::threads(options.threads);
-        Ok(Self { options, reporter, threads, folders, mirror, config, asked })
+        Ok(Self { options, reporter, threads, folders, mirror, config, rebuilt, asked })
     }
 
     /// Decides what is saved, of which node.

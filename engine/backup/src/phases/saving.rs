@@ -131,6 +131,7 @@ impl ShardsSaved<'_> {
         summary.nodes = metadata.backup.source.nodes_names;
         summary.date = metadata.backup.date;
         summary.cluster = cluster;
+        summary.rebuilt_maps.clone_from(&opened.rebuilt);
         summary.config.clone_from(&config.nodes);
         summary.surplus_shards = plan.surplus;
         summary.split_meanwhile = split;

@@ -70,7 +70,7 @@ pub(crate) struct FoundViews {
 
 /// Everything below `.shards` that is not a directory, and directories that are named like a view index. Directories may vanish
 /// in the meantime.
-fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Result<()> {
+pub(crate) fn collect_views(root: &Path, folder: &str, found: &mut Vec<FoundFile>) -> Result<()> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let path = root.join(&folder);

@@ -290,7 +290,7 @@ impl Known<'_> {
             return None;
         }
         let len = files.streams()?.size(&path).ok().flatten()?;
-        Some(Box::new(Distant { files: Arc::clone(files), path, len, read: Mutex::default() }))
+        Some(Box::new(Distant::new(Arc::clone(files), path, len)))
     }
 
     /// All copies of a shard, the best one first. `unsent` is the order of the best copies, if one was found.
@@ -334,7 +334,7 @@ fn copy_of(tail: Vec<u8>, asked: u64) -> Copy {
 
 /// A file of a node, read block by block. Each read opens the file again: if it was replaced in the meantime, the data makes no
 /// sense, which readers have to expect.
-struct Distant {
+pub(crate) struct Distant {
     files: Arc<dyn NodeFiles>,
     path: PathBuf,
     len: u64,
@@ -343,6 +343,25 @@ struct Distant {
 }
 
 impl Distant {
+    /// The file of this length at this path.
+    pub(crate) fn new(files: Arc<dyn NodeFiles>, path: PathBuf, len: u64) -> Self {
+        Self { files, path, len, read: Mutex::default() }
+    }
+
+    /// The same file, of which the end is at hand: its last bytes.
+    pub(crate) fn with_end(self, end: &[u8]) -> Self {
+        let start = self.len.saturating_sub(end.len() as u64);
+        let first = start.div_ceil(BLOCK);
+        let whole = end.get((first * BLOCK - start) as usize..).unwrap_or_default();
+        {
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            for (i, block) in whole.chunks(BLOCK as usize).enumerate() {
+                read.insert(first + i as u64, block.to_vec());
+            }
+        }
+        self
+    }
+
     fn block(&self, number: u64) -> io::Result<Vec<u8>> {
         if let Some(block) = self.read.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(block.clone());

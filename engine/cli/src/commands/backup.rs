@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backup::{BackupOptions, BackupResult, FolderArgument, backup};
+use backup::{BackupOptions, BackupResult, FolderArgument, RebuildMaps, backup};
 use clap::Args;
 use contents::{BackupSummary, Destination};
 use outcome::report::Reporter;
 use outcome::{Code, Failure, Result, printable};
-use site::SiteNode;
 use site::plugins::Plugins;
+use site::{SiteNode, TunnelMode};
 use store::Location;
 
 use crate::commands::repo::KeepFlags;
@@ -158,6 +158,21 @@ struct SavedFlags {
     /// Without this option couchcopy refuses such a backup: the shard maps were probably lost.
     #[arg(long, hide_short_help = true)]
     accept_empty_maps: bool,
+
+    /// Make shard maps from the shards, for databases that no node's shard maps name.
+    ///
+    /// For nodes that have lost _dbs.couch. The paths and headers of the shards hold names, ranges and properties. Each range gets
+    /// the copies that the given nodes hold.
+    #[arg(long, conflicts_with = "accept_empty_maps", hide_short_help = true)]
+    rebuild_maps: bool,
+
+    /// With --rebuild-maps: record at least N copies of every range.
+    #[arg(long, value_name = "N", requires = "rebuild_maps", value_parser = clap::value_parser!(u16).range(1..), hide_short_help = true)]
+    map_copies: Option<u16>,
+
+    /// With --rebuild-maps: name of a node that is not given and holds copies, too. Can be repeated.
+    #[arg(long, value_name = "NODENAME", requires = "rebuild_maps", hide_short_help = true)]
+    map_node: Vec<String>,
 }
 
 impl Backup {
@@ -257,31 +272,10 @@ impl Backup {
 
     fn options(&self, session: &Session) -> Result<(BackupOptions, Option<Plugins>)> {
         let (names, archive) = self.places();
-        let nodes = self.access.nodes(names)?;
-        let nodes = self.http.complete(nodes, AskForPassword::IfUserIsNamed, session)?;
-        let paths: Vec<PathBuf> = nodes.iter().map(SiteNode::data_folder).collect::<Result<_>>()?;
-        // Nodes on this machine need no plugins: setting the sandbox up would take longer than a small backup.
-        let is_remote = nodes.iter().any(|node| !node.via.is_empty());
-        let plugins = if is_remote { Some(self.access.grants.plugins(session)?) } else { None };
-        let folder = |(node, path): (SiteNode, PathBuf)| {
-            let (files, http) = match &plugins {
-                Some(plugins) if !node.via.is_empty() => {
-                    let (files, http) = plugins.files(&node, self.http.tunnel())?;
-                    (Some(Arc::from(files)), http)
-                }
-                _ => (None, node.direct_http()?),
-            };
-            Ok(FolderArgument {
-                path,
-                node: node.id.name,
-                files,
-                http: http.map(Arc::new),
-                config: node.config,
-            })
-        };
+        let (folders, plugins) = folders(names, &self.access, Some(&self.http), session)?;
         let saved = &self.saved;
         let options = BackupOptions {
-            folders: nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?,
+            folders,
             destination: self.destination(session, archive)?,
             threads: session.threads(),
             limits: saved.limits,
@@ -289,9 +283,45 @@ impl Backup {
             mirror: saved.rsync_reuse_dir.clone(),
             check: saved.check,
             accept_empty_maps: saved.accept_empty_maps,
+            rebuild_maps: saved.rebuild_maps.then(|| RebuildMaps {
+                copies: saved.map_copies.map(usize::from),
+                nodes: saved.map_node.clone(),
+            }),
         };
         Ok((options, plugins))
     }
+}
+
+/// The data directories of these nodes, and the plugins that reach them, which have to live as long as these. Without `http`,
+/// only their files are reached.
+pub(super) fn folders(
+    names: &[String],
+    access: &AccessFlags,
+    http: Option<&HttpFlags>,
+    session: &Session,
+) -> Result<(Vec<FolderArgument>, Option<Plugins>)> {
+    let mut nodes = access.nodes(names)?;
+    match http {
+        Some(http) => nodes = http.complete(nodes, AskForPassword::IfUserIsNamed, session)?,
+        None => nodes.iter_mut().for_each(|node| node.http.credentials = None),
+    }
+    let paths: Vec<PathBuf> = nodes.iter().map(SiteNode::data_folder).collect::<Result<_>>()?;
+    // Nodes on this machine need no plugins: setting the sandbox up would take longer than a small backup.
+    let is_remote = nodes.iter().any(|node| !node.via.is_empty());
+    let plugins = if is_remote { Some(access.grants.plugins(session)?) } else { None };
+    let tunnel = http.map_or(TunnelMode::Never, HttpFlags::tunnel);
+    let folder = |(node, path): (SiteNode, PathBuf)| {
+        let (files, http) = match &plugins {
+            Some(plugins) if !node.via.is_empty() => {
+                let (files, http) = plugins.files(&node, tunnel)?;
+                (Some(Arc::from(files)), http)
+            }
+            _ => (None, node.direct_http()?),
+        };
+        Ok(FolderArgument { path, node: node.id.name, files, http: http.map(Arc::new), config: node.config })
+    };
+    let folders = nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?;
+    Ok((folders, plugins))
 }
 
 fn text(result: &BackupResult, archive: &str) -> String {
@@ -335,6 +365,10 @@ fn details(text: &mut String, summary: &BackupSummary) {
         if !node.not_found.is_empty() {
             let _ = writeln!(text, "  not found: {}", printable(&node.not_found.join(", ")));
         }
+    }
+    if !summary.rebuilt_maps.is_empty() {
+        let n = count(summary.rebuilt_maps.len() as u64, "database", "databases");
+        let _ = writeln!(text, "shard maps rebuilt from the shards: {n}");
     }
     if summary.surplus_shards > 0 {
         let n = count(summary.surplus_shards, "shard", "shards");

@@ -202,6 +202,13 @@ struct DataFlags {
     #[arg(long)]
     keep_old: bool,
 
+    /// Make shard maps from the shards, for databases that the archive's shard maps do not name.
+    ///
+    /// For a data directory packed with tar that has lost its _dbs.couch. Give the number of copies with --copies: nothing in the
+    /// archive records it.
+    #[arg(long, conflicts_with_all = ["resume", "roll_back", "db"], hide_short_help = true)]
+    rebuild_maps: bool,
+
     /// How shard maps reach the nodes.
     #[arg(long, value_enum, default_value_t = Maps::File, value_name = "HOW", hide_short_help = true)]
     maps: Maps,
@@ -262,6 +269,7 @@ impl Restore {
             suffixes: self.data.suffixes(),
             allow_empty: self.selection.allow_empty,
             skip_damaged: self.selection.skip_damaged,
+            rebuild_maps: self.data.rebuild_maps,
             selection: self.selection.selection()?,
         })
     }

@@ -23,6 +23,8 @@ pub(crate) struct StoreFlags {
     store_config: Option<PathBuf>,
 
     /// Send and receive at most RATE bytes a second to and from a store, for example 20M.
+    ///
+    /// With `doctor --deep`, read at most so many bytes a second from the nodes.
     #[arg(long, global = true, value_name = "RATE", display_order = 991, hide_short_help = true)]
     limit_rate: Option<Rate>,
 
@@ -113,6 +115,11 @@ struct StoreFile {
 }
 
 impl StoreFlags {
+    /// The most bytes a second, as the command line has it.
+    pub(crate) fn limit_rate(&self) -> Option<u64> {
+        self.limit_rate.map(Rate::bytes)
+    }
+
     /// The settings, with those in this cluster file if no other file is named.
     pub(crate) fn settings(&self, cluster: Option<&Path>) -> Result<Settings> {
         let file = self.store_config.as_deref().or(cluster);

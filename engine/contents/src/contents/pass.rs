@@ -11,6 +11,7 @@ use couchfile::read_at::ReadAt;
 use outcome::report::{Counter, Reporter};
 use outcome::{Failure, Result};
 
+use super::rebuilt::SeenShards;
 use super::tail::Tail;
 use super::{Contents, no_maps};
 use crate::AnySource;
@@ -24,18 +25,27 @@ use crate::source::Source;
 use crate::spool::Spool;
 use crate::unusable::unusable;
 
-/// Reads the complete backup once.
-pub(super) fn read(source: Box<dyn Source>, threads: usize, reporter: &dyn Reporter) -> Result<Contents> {
+/// Reads the complete backup once. With `rebuild`, databases that its shard maps do not name get maps made of their shards.
+pub(super) fn read(
+    source: Box<dyn Source>,
+    rebuild: bool,
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<Contents> {
     reporter.phase("reading the archive (it has no table of contents)", None);
     let pass = Pass {
-        found: Mutex::new(Found::default()),
+        found: Mutex::new(Found { seen: rebuild.then(SeenShards::default), ..Found::default() }),
         backup: source.name(),
         reporter,
         progress: Counter::new(reporter),
     };
     let visited = source.visit(threads, &|_| true, &pass)?;
     let found = pass.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let maps = found.maps.ok_or_else(|| no_maps(source.name()))?;
+    let maps = match found.seen {
+        Some(seen) => seen.maps(found.maps, threads, reporter)?,
+        None => found.maps,
+    };
+    let maps = maps.ok_or_else(|| no_maps(source.name()))?;
     Ok(Contents {
         metadata: found.metadata,
         summary: visited.record.as_ref().and_then(BackupSummary::of),
@@ -58,6 +68,8 @@ struct Found {
     views: HashMap<Box<str>, Vec<ViewFacts>>,
     maps: Option<AnySource>,
     ignored: u64,
+    /// What shard maps can be made of, if they are to be.
+    seen: Option<SeenShards>,
 }
 
 struct Pass<'r> {
@@ -96,7 +108,12 @@ impl Pass<'_> {
                 ShardFacts { size, damage: Some(e.to_string().into_boxed_str()), ..ShardFacts::default() }
             }
         };
-        self.with(|found| found.shards.insert(shard.path().into_boxed_str(), facts));
+        self.with(|found| {
+            if let Some(seen) = &mut found.seen {
+                seen.add(shard, content);
+            }
+            found.shards.insert(shard.path().into_boxed_str(), facts)
+        });
         Ok(())
     }
 

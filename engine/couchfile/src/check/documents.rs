@@ -158,11 +158,7 @@ fn seq_tree<R: ReadAt>(
         if let Some(placement) = placement {
             let hash = data_dir::document_hash(doc.id, placement.partitioned);
             if !placement.range.contains(hash) {
-                report.problem(format!(
-                    "{}: does not belong into the range {}",
-                    quoted(doc.id),
-                    placement.range
-                ));
+                report.misplaced(doc.id, placement.range);
             }
         }
         walked.add(&doc);

@@ -95,6 +95,7 @@ impl PlannedRestore {
             new_suffix: self.plan.new_suffix.clone(),
             remove_orphans: self.options.remove_orphans,
             allow_empty: chosen.allow_empty,
+            rebuild_maps: chosen.rebuild_maps,
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
         let archive = (archive.to_string(), length);

@@ -86,7 +86,8 @@ impl PlannedRestore {
         reporter: &dyn Reporter,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let mut contents = Contents::open(&options.archive, parallel::threads(options.threads), reporter)?;
+        let threads = parallel::threads(options.threads);
+        let mut contents = options.choices.open(&options.archive, threads, reporter)?;
         damage.add(Damage::lost(&contents)?);
         damage.note_in(&mut contents);
         let targets = nodes

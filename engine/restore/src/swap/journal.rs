@@ -100,6 +100,9 @@ pub struct JournalOptions {
     /// Whether the restore may have no databases.
     #[serde(default)]
     pub allow_empty: bool,
+    /// Whether shard maps were made of shards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuild_maps: bool,
 }
 
 impl JournalOptions {
@@ -111,6 +114,7 @@ impl JournalOptions {
             suffixes: self.new_suffix.clone().map_or(Suffixes::Keep, Suffixes::Chosen),
             allow_empty: self.allow_empty,
             skip_damaged: self.skip_damaged,
+            rebuild_maps: self.rebuild_maps,
             selection: self.selection.clone(),
         }
     }
