@@ -1,13 +1,16 @@
 //! Files of nodes that cannot be opened on this machine. They arrive as streams and go straight into the archive; nothing is
 //! written on the node.
 //!
-//! Memory is bounded: small files take up to [`BUDGET`] for all nodes together, a large file two MiB per stream.
+//! Memory is bounded: small files take up to [`BUDGET`] for all nodes together, a large file two MiB per stream, and what was appended
+//! to files up to ten MiB per node.
 
 mod alone;
 mod copies;
+mod headers;
 mod lane;
 mod passing;
 mod tails;
+mod wanted;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -15,25 +18,26 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::FileStat;
-use contents::NewBackup;
 use contents::{IndexHeader, ShardHeader};
 use couchfile::data_dir::SHARD_MAPS;
 use couchfile::error::CouchFileError;
-use couchfile::header::{HeaderScan, PassedDatabase};
+use couchfile::header::HeaderScan;
 use couchfile::read_at::FileBytes;
 use node::{FoundFile, NodeError, NodeFiles, Packing, is_of_the_way};
 
 pub(super) use self::copies::{Distant, documents, order_all};
+use self::headers::{grown_shard, scanned_view};
+pub(super) use self::headers::{passed_shard, passed_view};
 pub(super) use self::lane::PAUSES;
 use self::lane::{Arrived, Lane, Notify, Taken};
 pub(super) use self::passing::Passing;
 use self::passing::{BrokenOff, Passed};
 pub(super) use self::tails::GrownFile;
 use self::tails::{Tail, TailLane, TakenTail};
+pub(super) use self::wanted::{Candidate, Wanted, wanted};
 use crate::file::FileFailure;
 use crate::folder::{MapsBytes, NodeFolder};
 use outcome::{Code, Failure, Result};
-use repository::{Before, KnownEnd};
 
 /// Bytes of small files of all nodes that may wait in memory.
 const BUDGET: usize = 32 << 20;
@@ -134,55 +138,6 @@ pub(super) fn find_views(files: &dyn NodeFiles, folder: &Path) -> Result<Vec<Fou
     Ok(found)
 }
 
-/// A file that a phase saves.
-pub(super) struct Candidate<'f> {
-    /// Number of the data directory.
-    pub(super) folder: u16,
-    /// Its path below the data directory.
-    pub(super) path: &'f str,
-    /// Its name in the backup.
-    pub(super) name: String,
-    /// Its stat when the files were listed.
-    pub(super) stat: Option<FileStat>,
-}
-
-/// A file of another machine that has to be read.
-pub(super) struct Wanted<'f> {
-    folder: u16,
-    path: &'f str,
-    /// Its stat, and its end in the backup that the new one builds on, if it may only have grown.
-    grown: Option<(FileStat, KnownEnd)>,
-}
-
-/// Which of these files, in the order of a backup, have to be read from other machines. Those that the new backup takes over from the
-/// one that it builds on, because they are as they were, are not.
-pub(super) fn wanted<'f>(
-    writer: &NewBackup,
-    folders: &[NodeFolder],
-    files: impl Iterator<Item = Candidate<'f>>,
-) -> Result<Vec<Wanted<'f>>> {
-    let is_streamed =
-        |number: u16| folders.get(usize::from(number)).is_some_and(|folder| folder.origin.is_streamed());
-    let (mut wanted, mut questions) = (Vec::new(), Vec::new());
-    for Candidate { folder, path, name, stat } in files {
-        let stat = stat.filter(|_| is_streamed(folder));
-        questions.push((name, stat));
-        wanted.push(Wanted { folder, path, grown: None });
-    }
-    if questions.iter().all(|(_, stat)| stat.is_none()) {
-        return Ok(wanted);
-    }
-    let before = writer.before(&questions)?;
-    let with = wanted.into_iter().zip(before).zip(questions);
-    Ok(with
-        .filter_map(|((wanted, before), (_, stat))| match before {
-            Before::AsItWas => None,
-            Before::Grown(known) => Some(Wanted { grown: stat.map(|stat| (stat, known)), ..wanted }),
-            Before::Unknown => Some(wanted),
-        })
-        .collect())
-}
-
 /// What a list says of a file.
 pub(super) fn stat_of(file: &FoundFile) -> FileStat {
     FileStat {
@@ -234,45 +189,6 @@ pub(super) enum Absence {
     File(FileFailure),
     /// The node cannot be reached any more; the backup has to end.
     Node(Failure),
-}
-
-/// The result of a transferred shard.
-pub(super) fn passed_shard(passed: &Passed) -> std::result::Result<ShardHeader, CouchFileError> {
-    passed.look(scanned_shard)
-}
-
-fn scanned_shard(scan: &HeaderScan) -> std::result::Result<ShardHeader, CouchFileError> {
-    let PassedDatabase { header, header_offset: offset, .. } = scan.database()?;
-    let (docs, deleted) = header.counts(offset)?;
-    // The purges themselves have passed. A view index with a larger purge sequence than this is left out by a restore and
-    // built anew, though it may be right: so it is where a compaction has dropped old purges.
-    let purge_seq = header.least_purge_seq(offset)?;
-    Ok(ShardHeader {
-        uuid: header.uuid,
-        seq: header.update_seq,
-        purge_seq,
-        purges: purge_seq,
-        docs,
-        deleted,
-        offset,
-        security: None,
-    })
-}
-
-/// The header of a shard of which the end has passed. An empty database is not judged by its end alone: see `database::passed`.
-fn grown_shard(scan: &HeaderScan) -> std::result::Result<ShardHeader, CouchFileError> {
-    let header = scanned_shard(scan)?;
-    if header.seq == 0 { Err(CouchFileError::NoHeader { len: scan.len() }) } else { Ok(header) }
-}
-
-/// The result of a transferred view index.
-pub(super) fn passed_view(passed: &Passed) -> std::result::Result<IndexHeader, CouchFileError> {
-    passed.look(scanned_view)
-}
-
-fn scanned_view(scan: &HeaderScan) -> std::result::Result<IndexHeader, CouchFileError> {
-    let header = scan.view()?;
-    Ok(IndexHeader { signature: header.signature, seq: header.update_seq, purge_seq: header.purge_seq })
 }
 
 /// Streams from all nodes on other machines, for the files of one phase.

@@ -14,7 +14,7 @@ use store::{Bucket, Directory, Keys};
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// Bytes of each file.
-const SIZE: usize = 16 << 10;
+const SIZE: usize = 1 << 10;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();

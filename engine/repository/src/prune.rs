@@ -18,13 +18,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use outcome::parallel;
 use serde::{Deserialize, Serialize};
 use store::{Object, StoreError};
 
 use crate::error::Result;
 use crate::names::{INTENTS, MARKS, SnapshotName, timed_key};
 use crate::presence::{Present, packs_of};
-use crate::repository::Repository;
+use crate::repository::{AT_ONCE, Repository};
 use crate::snapshot::Snapshot;
 
 const KIND: &str = "mark";
@@ -85,6 +86,15 @@ struct Mark {
     objects: Vec<String>,
 }
 
+/// What backups need.
+#[derive(Debug, Default)]
+struct Needed {
+    /// Keys of objects.
+    keys: HashSet<String>,
+    /// The backups that were looked at. They never change.
+    backups: HashSet<SnapshotName>,
+}
+
 impl Repository {
     /// Marks what no backup needs, and deletes what was marked long enough ago.
     ///
@@ -96,7 +106,10 @@ impl Repository {
         let marks = self.marks()?;
         let present = Present::of(self)?;
         let there = present.objects();
-        let Some(needed) = self.needed(&mut pruned)? else { return Ok(pruned) };
+        let mut needed = Needed::default();
+        if !self.look_at_all(&mut needed, &mut pruned)? {
+            return Ok(pruned);
+        }
         let now = present_time(there.values().chain(marks.iter().map(|(object, _)| object)));
         let (over, intents) = self.intents(now)?;
         pruned.under_way = intents.len() as u64;
@@ -113,19 +126,19 @@ impl Repository {
             if mark.deleting {
                 inherited.extend(left.cloned());
             } else if is_ripe {
-                ripe.extend(left.filter(|key| !needed.contains(*key)).cloned());
+                ripe.extend(left.filter(|key| !needed.keys.contains(*key)).cloned());
             } else {
                 pruned.waiting += mark.objects.len() as u64;
                 continue;
             }
             done.push(object.key.clone());
         }
-        ripe.extend(inherited.iter().filter(|key| !needed.contains(*key)).cloned());
+        ripe.extend(inherited.iter().filter(|key| !needed.keys.contains(*key)).cloned());
         ripe.sort_unstable();
         ripe.dedup();
         let mut unneeded: Vec<String> = Vec::new();
         for (key, object) in there {
-            if needed.contains(key) {
+            if needed.keys.contains(key) {
                 pruned.needed += 1;
                 pruned.needed_bytes += object.size;
             } else if !in_marks.contains(key.as_str()) && object.modified < young {
@@ -150,7 +163,7 @@ impl Repository {
             let mark = Mark { deleting: false, objects: unneeded };
             self.put_signed(KIND, &timed_key(MARKS)?, &mark)?;
         }
-        if self.delete_ripe(ripe, &inherited, there, &mut pruned)? {
+        if self.delete_ripe(ripe, &inherited, there, needed, &mut pruned)? {
             done.extend(self.confirmed(over, &mut pruned)?);
             pruned.refused.extend(self.directory().delete(&done)?);
         }
@@ -164,6 +177,7 @@ impl Repository {
         mut ripe: Vec<String>,
         inherited: &HashSet<String>,
         there: &HashMap<String, Object>,
+        mut needed: Needed,
         pruned: &mut Pruned,
     ) -> Result<bool> {
         if !ripe.is_empty() || !inherited.is_empty() {
@@ -172,9 +186,11 @@ impl Repository {
             let kept = inherited.iter().filter(|key| !known.contains(key));
             let objects = ripe.iter().chain(kept).cloned().collect();
             self.put_signed(KIND, &key, &Mark { deleting: true, objects })?;
-            // After the mark: whoever commits now sees it.
-            let Some(needed) = self.needed(pruned)? else { return Ok(false) };
-            ripe.retain(|key| !needed.contains(key));
+            // After the mark: whoever commits now sees it. What a backup needs that is gone since stays until the next prune.
+            if !self.look_at_all(&mut needed, pruned)? {
+                return Ok(false);
+            }
+            ripe.retain(|key| !needed.keys.contains(key));
             let refused = self.directory().delete(&ripe)?;
             let refused_keys: HashSet<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();
             for key in ripe.iter().filter(|key| !refused_keys.contains(key.as_str())) {
@@ -182,7 +198,7 @@ impl Repository {
                 pruned.deleted_bytes += there.get(key).map_or(0, |object| object.size);
             }
             // Another run may delete what it has found unneeded, whatever has come since.
-            let is_done = refused.is_empty() && !inherited.iter().any(|key| needed.contains(key));
+            let is_done = refused.is_empty() && !inherited.iter().any(|key| needed.keys.contains(key));
             pruned.refused.extend(refused);
             if is_done {
                 pruned.refused.extend(self.directory().delete(&[key])?);
@@ -245,17 +261,32 @@ impl Repository {
         Ok(keys)
     }
 
-    /// Keys of the objects that any backup needs. `None`, and an entry in `unreadable`, if a backup cannot be read.
-    fn needed(&self, pruned: &mut Pruned) -> Result<Option<HashSet<String>>> {
-        let mut needed = HashSet::new();
-        let names = self.snapshot_names()?;
-        for (name, snapshot) in self.snapshots(&names) {
-            let added = snapshot.and_then(|snapshot| self.needs(&snapshot, &mut needed));
-            if let Err(failure) = added {
-                pruned.unreadable.push(format!("{name}: {failure}"));
+    /// Adds what the backups need that are there and were not looked at yet. Whether all can be read; those that cannot are in
+    /// `unreadable`.
+    fn look_at_all(&self, needed: &mut Needed, pruned: &mut Pruned) -> Result<bool> {
+        let mut names = self.snapshot_names()?;
+        names.retain(|name| !needed.backups.contains(name));
+        // Opened once, and not by each thread.
+        let _ = self.index_key();
+        for part in names.chunks(AT_ONCE) {
+            let needs = parallel::all_at_once(part, |_, name| -> Result<Option<HashSet<String>>> {
+                // One that is gone by now needs nothing.
+                let Some(snapshot) = self.snapshot(*name)? else { return Ok(None) };
+                let mut keys = HashSet::new();
+                self.needs(&snapshot, &mut keys)?;
+                Ok(Some(keys))
+            });
+            for (name, keys) in part.iter().zip(needs) {
+                match keys {
+                    Ok(keys) => {
+                        needed.keys.extend(keys.into_iter().flatten());
+                        needed.backups.insert(*name);
+                    }
+                    Err(failure) => pruned.unreadable.push(format!("{name}: {failure}")),
+                }
             }
         }
-        Ok(pruned.unreadable.is_empty().then_some(needed))
+        Ok(pruned.unreadable.is_empty())
     }
 
     /// Adds the keys of the objects that a backup needs.

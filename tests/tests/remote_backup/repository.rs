@@ -97,6 +97,13 @@ fn only_what_is_new(busybox: bool) -> Result<()> {
         received < most && most < before * 3 / 4,
         "{changed} {received} of at most {most}, {before} in all"
     );
+    // Connections break in the middle of what was appended.
+    for path in &large {
+        commit(&node.data.join(path), 3, 3_000_000)?;
+    }
+    node.far.cut(&[None, Some(1_500_000), Some(2_000_000)])?;
+    let (changed, _) = node.save()?;
+    assert!(new_bytes(&changed) < 3 * (6_000_000 + (2 << 20)), "{changed}");
     // Nothing has changed since.
     let (again, received) = node.save()?;
     assert!(files(&again) <= 2 && received < LITTLE, "{again} {received}");

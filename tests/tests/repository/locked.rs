@@ -86,3 +86,34 @@ fn a_store_that_deletes_nothing() -> Result<()> {
     place.assert_prunes_clean()?;
     place.verify_all()
 }
+
+/// With `--object-lock`, what is old is stored again, and nothing else is.
+#[test]
+fn what_is_locked_no_longer_soon_is_stored_again() -> Result<()> {
+    for place in Place::each("lock-renewed")? {
+        let data = Data::new(2, 300)?;
+        // Everything is due after two seconds at the latest.
+        place.init(&["--object-lock", "4s"])?;
+        let backup = |more: &[&str]| -> Result<(u64, u64)> {
+            let words = ["backup", "--repo", &place.repo, &data.node()];
+            let said = place.couchcopy.json(&[&words[..], more].concat())?;
+            let new = said["in_repository"]["new_bytes"].as_u64().ok_or("no bytes")?;
+            Ok((new, said["content_bytes"].as_u64().ok_or("no bytes")?))
+        };
+        // All of the databases.
+        let everything = |(new, all): (u64, u64)| new > all - 1000;
+        assert!(everything(backup(&[])?));
+        let packs = place.objects("packs")?;
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        let few = |(new, all): (u64, u64)| new < all / 20;
+        assert!(few(backup(&["--object-lock", "30d"])?) && few(backup(&["--object-lock", "0s"])?));
+        assert!(everything(backup(&[])?));
+        // The newest backup needs none of the old ones.
+        place.couchcopy.expect(0, &["repo", "expire", "--keep-last", "1", &place.repo])?;
+        place.assert_prunes_clean()?;
+        assert!(place.objects("packs")?.iter().all(|pack| !packs.contains(pack)));
+        place.verify_all()?;
+        place.couchcopy.expect(2, &["backup", "--object-lock", "x", "--repo", &place.repo, &data.node()])?;
+    }
+    Ok(())
+}
