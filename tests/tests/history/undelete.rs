@@ -99,3 +99,33 @@ fn deleted_documents_are_listed_and_brought_back() -> Result<()> {
     assert_eq!(result["written"], 0, "{result}");
     Ok(())
 }
+
+/// CouchDB refuses an ordinary edit on top of a deletion if the content is that of the first revision.
+#[test]
+fn a_document_gets_the_content_of_its_first_revision_back() -> Result<()> {
+    let Some(arena) = Arena::new(1)? else { return Ok(()) };
+    let http = arena.http();
+    http.put("/shop", &Value::Null)?;
+    let with = json!({"v": 1, "_attachments": {"a": {"content_type": "text/plain", "data": "aGVsbG8g"}}});
+    for (id, first) in [("plain", &json!({"v": 1})), ("with", &with)] {
+        http.put(&format!("/shop/{id}"), first)?;
+    }
+    let archive = arena.back_up("backup.tar.gz")?;
+    for id in ["plain", "with"] {
+        let path = format!("/shop/{id}");
+        let mut rev = http.get(&path)?["_rev"].clone();
+        for v in 2..4 {
+            rev = http.put(&path, &json!({"v": v, "_rev": rev}))?["rev"].clone();
+        }
+        http.delete(&format!("{path}?rev={}", rev.as_str().ok_or("no revision")?))?;
+    }
+    let (path, node) = (archive.to_str().ok_or("a path that is no text")?, arena.node());
+    arena.couchcopy(&["undelete", path, "shop", &node, "--all", "-y"])?.success()?;
+    for id in ["plain", "with"] {
+        let found = http.get(&format!("/shop/{id}"))?;
+        assert_eq!(found["v"], 1);
+        assert!(found["_rev"].as_str().is_some_and(|rev| rev.starts_with("5-")), "{found}");
+        assert_eq!(found["_attachments"].is_object(), id == "with");
+    }
+    Ok(())
+}

@@ -55,13 +55,27 @@ impl Multipart {
         Self::with(document, revision, attachments, JsonOptions { rev, ..JsonOptions::default() })
     }
 
+    /// Begins a request that writes the content of a revision as the new revision `rev`, as replication does; `revisions` are the
+    /// ids of `rev` and its ancestors, in the form of `_revisions`.
+    pub(super) fn new_revision(
+        document: &Document<'_>,
+        revision: &Revision<'_>,
+        attachments: &[Attachment],
+        rev: &str,
+        revisions: &serde_json::Value,
+    ) -> Result<Self, CouchFileError> {
+        let more = [("_revisions", revisions.clone())];
+        let options = JsonOptions { rev: RevMember::Other(rev), more: &more, ..JsonOptions::default() };
+        Self::with(document, revision, attachments, options)
+    }
+
     fn with(
         document: &Document<'_>,
         revision: &Revision<'_>,
         attachments: &[Attachment],
         options: JsonOptions<'_>,
     ) -> Result<Self, CouchFileError> {
-        let is_edit = !options.revs;
+        let is_edit = !options.revs && options.more.is_empty();
         let options = JsonOptions {
             attachments: AttachmentForm::FollowAfter(0),
             encoding_info: true,

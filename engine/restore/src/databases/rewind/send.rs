@@ -335,11 +335,67 @@ impl Work<'_> {
             };
             if is_done {
                 self.done(id, entries);
-            } else {
+            } else if entry.was != Was::Deleted || now.contains_key(id) || !self.undelete(entry)? {
                 self.counts.edited(id);
             }
         }
         Ok(())
+    }
+
+    /// Writes a document on top of its deletion as replication does. CouchDB refuses an ordinary edit there if the content is that
+    /// of the document's first revision, because both would get the same revision. Returns whether the document is still deleted
+    /// by the revision of the plan.
+    fn undelete(&self, entry: &Entry) -> Result<bool> {
+        let now = live::newest(self.sender, [entry.id.as_str()])?;
+        let Some((generation, parent)) = now
+            .get(&entry.id)
+            .filter(|now| now.deleted && entry.rev.as_ref() == Some(&now.rev))
+            .and_then(|now| now.rev.split_once('-'))
+        else {
+            return Ok(false);
+        };
+        let generation = generation.parse::<u64>().unwrap_or(0).saturating_add(1);
+        let damaged = |e| unusable(format!("{} of {}", entry.id, self.source.name()), e);
+        let new = couchfile::writer::random_uuid().map_err(damaged)?;
+        let (rev, revisions) =
+            (format!("{generation}-{new}"), json!({"start": generation, "ids": [new, parent]}));
+        let Some(then) = self.source.document(&entry.id)? else {
+            return Err(Failure::bug("a document of a plan is not in the backup"));
+        };
+        let winner = then.winner().map_err(damaged)?;
+        let attachments = then.summary(&winner).map_err(damaged)?.attachments;
+        let delivered = if attachments.is_empty() {
+            let more = [("_revisions", revisions)];
+            let zero = NegativeZero::Kept;
+            let options =
+                JsonOptions { rev: RevMember::Other(&rev), more: &more, zero, ..JsonOptions::default() };
+            let document = then.json(&winner, options).map_err(damaged)?;
+            let text = [b"{\"new_edits\":false,\"docs\":[".as_slice(), &document, b"]}"].concat();
+            let path = self.sender.target.path("/_bulk_docs");
+            let (name, size) = (format!("POST {path}"), text.len() as u64);
+            let parcel = Sending { request: &name, documents: 1, size, attachment: 0 };
+            let http = self.sender.target.http;
+            Ok(self
+                .sender
+                .deliver(&parcel, || Ok(http.send(Method::POST, &path, Body::Text(&text), limit(size))?))?)
+        } else {
+            let request =
+                Multipart::new_revision(&then, &winner, &attachments, &rev, &revisions).map_err(damaged)?;
+            request.stream_until_answered(&then, &attachments, self.sender)?
+        };
+        match delivered {
+            Ok(Delivered::Answer(answer)) if answer.is_success() => {
+                // With new_edits=false, CouchDB lists only the documents that it refuses.
+                match answer.body.as_array().and_then(|rows| rows.iter().find(|row| row["error"].is_string()))
+                {
+                    Some(row) => self.sender.refuse(&entry.id, "", reason(row)),
+                    None => self.counts.with(|result| result.written += 1),
+                }
+            }
+            Ok(Delivered::Answer(answer)) => self.sender.refuse(&entry.id, "", answer.reason()),
+            Ok(Delivered::Failed(reason)) | Err(reason) => self.sender.refuse(&entry.id, "", reason),
+        }
+        Ok(true)
     }
 
     /// Deletes conflicting revisions: of each document one after the other.
