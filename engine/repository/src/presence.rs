@@ -7,14 +7,14 @@
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
-use outcome::{Failure, parallel};
+use outcome::Failure;
 use store::{Object, StoreError};
 
 use crate::error::Result;
 use crate::manifest::{Manifest, PackTable};
 use crate::names::{INTENTS, MANIFESTS, PACKS, PackName, SnapshotName};
 use crate::record::FileRecord;
-use crate::repository::{AT_ONCE, Repository};
+use crate::repository::Repository;
 use crate::snapshot::Snapshot;
 use crate::snapshot_reader::OpenSnapshot;
 
@@ -103,16 +103,12 @@ impl<'r> Unconfirmed<'r> {
     pub(crate) fn of(repository: &'r Repository) -> Result<Self> {
         let notes = repository.directory().list(INTENTS)?;
         let mut names = HashSet::new();
-        for part in notes.chunks(AT_ONCE) {
-            let read =
-                parallel::all_at_once(part, |_, note| repository.get_signed::<String>("intent", &note.key));
-            for note in read {
-                match note {
-                    Ok(Some((name, _))) => names.extend(name.parse::<SnapshotName>()),
-                    Err(failure) if failure.get::<StoreError>().is_some() => return Err(failure),
-                    // It is over by now, or a stranger has left it.
-                    Ok(None) | Err(_) => {}
-                }
+        for note in repository.at_once(&notes, |note| repository.get_signed::<String>("intent", &note.key)) {
+            match note {
+                Ok(Some((name, _))) => names.extend(name.parse::<SnapshotName>()),
+                Err(failure) if failure.get::<StoreError>().is_some() => return Err(failure),
+                // It is over by now, or a stranger has left it.
+                Ok(None) | Err(_) => {}
             }
         }
         Ok(Self { repository, names, present: OnceCell::new() })

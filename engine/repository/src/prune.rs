@@ -18,17 +18,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use outcome::parallel;
 use serde::{Deserialize, Serialize};
 use store::{Object, StoreError};
 
 use crate::error::Result;
 use crate::names::{INTENTS, MARKS, SnapshotName, timed_key};
 use crate::presence::{Present, packs_of};
-use crate::repository::{AT_ONCE, Repository};
+use crate::repository::Repository;
 use crate::snapshot::Snapshot;
 
 const KIND: &str = "mark";
+/// Backups whose needs are held in memory at a time.
+const PART: usize = 100;
 /// Seconds for which the note of a backup that is being made counts. A killed backup leaves it behind.
 const INTENT: i64 = 7 * 86_400;
 
@@ -268,8 +269,8 @@ impl Repository {
         names.retain(|name| !needed.backups.contains(name));
         // Opened once, and not by each thread.
         let _ = self.index_key();
-        for part in names.chunks(AT_ONCE) {
-            let needs = parallel::all_at_once(part, |_, name| -> Result<Option<HashSet<String>>> {
+        for part in names.chunks(PART) {
+            let needs = self.at_once(part, |name| -> Result<Option<HashSet<String>>> {
                 // One that is gone by now needs nothing.
                 let Some(snapshot) = self.snapshot(*name)? else { return Ok(None) };
                 let mut keys = HashSet::new();

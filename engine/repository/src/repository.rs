@@ -1,5 +1,6 @@
 //! An open repository.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use encryption::{Identities, KeyPair, Recipients};
@@ -334,11 +335,26 @@ impl Repository {
             Ok(_) => self.snapshot(name).transpose(),
             Err(failure) => Some(Err(failure)),
         };
-        let mut found = Vec::with_capacity(names.len());
-        for part in names.chunks(AT_ONCE) {
-            let read = parallel::all_at_once(part, |_, name| read(*name));
-            found.extend(part.iter().zip(read).filter_map(|(name, read)| Some((*name, read?))));
-        }
-        found
+        let read = self.at_once(names, |name| read(*name));
+        names.iter().zip(read).filter_map(|(name, read)| Some((*name, read?))).collect()
+    }
+
+    /// Does something with each of many small objects, several at a time. The results, in order.
+    pub(crate) fn at_once<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        // Stores are waited for, and files of this machine are not.
+        let workers = if self.directory().is_local() { parallel::threads(0) } else { AT_ONCE };
+        let next = AtomicUsize::new(0);
+        let workers = vec![(); workers.min(items.len())];
+        let done = parallel::all_at_once(&workers, |_, ()| {
+            let mut done = Vec::new();
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = items.get(number) else { return done };
+                done.push((number, work(item)));
+            }
+        });
+        let mut done: Vec<(usize, R)> = done.into_iter().flatten().collect();
+        done.sort_unstable_by_key(|(number, _)| *number);
+        done.into_iter().map(|(_, result)| result).collect()
     }
 }

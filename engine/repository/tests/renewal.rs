@@ -101,7 +101,9 @@ fn what_was_written_on_one_day_is_not_sent_again_on_one_day() -> Result<()> {
         let_pass(&place, 2)?;
         let added = backup(&place, &disk, Some(LOCK))?;
         assert!(day >= 4 || added.snapshot.new_bytes == 0, "day {day}");
-        assert_right(&place, &added, &disk)?;
+        if day % 8 == 7 {
+            assert_right(&place, &added, &disk)?;
+        }
         let ages = ages_needed(&place, &added)?;
         assert!(ages.iter().all(|age| *age < 20), "{ages:?}");
         sent += added.snapshot.new_bytes;
