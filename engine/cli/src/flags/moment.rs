@@ -2,7 +2,7 @@
 
 use clap::Args;
 use outcome::{Code, Failure, Result};
-use repository::Selector;
+use repository::{Newest, Selector};
 use snapshot::Moment;
 use store::{Location, Place};
 
@@ -46,7 +46,7 @@ impl MomentFlags {
         }
         let Some(text) = &self.at else { return Ok((place, None)) };
         let seconds = match text.parse() {
-            Ok(Selector::NotAfter(seconds)) => u64::try_from(seconds).unwrap_or(0),
+            Ok(Selector::Newest(Newest { not_after: Some(seconds), .. })) => u64::try_from(seconds).unwrap_or(0),
             _ => {
                 return Err(Failure::refused(
                     Code::new("CC-H08"),
