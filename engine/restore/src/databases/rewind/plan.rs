@@ -356,12 +356,13 @@ impl<'d> Comparison<'_, 'd> {
                 now.insert(p.id.clone(), Now { rev: rev.clone(), deleted: false });
             }
         }
-        let resolves = self.options.resolve_conflicts;
+        let (resolves, exact) = (self.options.resolve_conflicts, self.options.exact);
         let needs_content = |p: &&Pending<'_>| {
             now.get(&p.id).is_some_and(|now| !now.deleted)
                 && match &p.then {
                     Some(then) => resolves || !is_winner(then, now.get(&p.id)),
-                    None => false,
+                    // All its leaves are deleted: otherwise one of its conflicts would take its place.
+                    None => exact,
                 }
         };
         let contents =
@@ -396,7 +397,9 @@ impl<'d> Comparison<'_, 'd> {
                     self.planned.list(id, Was::New);
                     return Ok(());
                 }
-                entry(Was::New, Some(&now.rev))
+                let conflicts = content.map(|content| compare::new_conflicts(None, content)).transpose();
+                let resolve = conflicts.map_err(|e| contents::unusable(id.clone(), e))?.unwrap_or_default();
+                Entry { resolve, ..entry(Was::New, Some(&now.rev)) }
             }
             (Some(_), None) => match now {
                 Some(deleted) => entry(Was::Deleted, Some(&deleted.rev)),
