@@ -126,6 +126,23 @@ pub(super) fn open_shard_through<R: ReadAt>(
     })
 }
 
+/// The same without patience, for whoever looks again later. If only the file of a finished compaction exists, that one is
+/// opened.
+pub(super) fn open_shard_at_once<R: ReadAt>(
+    path: &Path,
+    wrap: impl Fn(FileBytes) -> R,
+) -> Result<Database<R>, FileFailure> {
+    let attempt =
+        |path: &Path| open(path).and_then(|(file, _, _)| Database::open(wrap(file)).map_err(failure));
+    match attempt(path) {
+        Err(FileFailure::Missing) => match attempt(&compacted(path)) {
+            Err(_) => Err(missing(path)),
+            opened => opened,
+        },
+        opened => opened,
+    }
+}
+
 /// Opens a file as it is, without patience.
 pub(super) fn open_bytes(path: &Path) -> Result<FileBytes, FileFailure> {
     open(path).map(|(file, _, _)| file)

@@ -245,9 +245,14 @@ impl<'e> Examination<'e> {
         let of_node = &self.round.folders[folder];
         let limiter = self.round.limiter.clone().filter(|_| self.checker.is_some());
         let Some(files) = of_node.origin.far() else {
-            return Ok(file::open_shard_through(&of_node.path.join(path), &of_node.patience, |bytes| {
-                Box::new(Limited::new(bytes, limiter.clone())) as Bytes
-            }));
+            let path = of_node.path.join(path);
+            let wrap = |bytes| Box::new(Limited::new(bytes, limiter.clone())) as Bytes;
+            // In the first look nothing is waited for: what is missing is looked at again.
+            return Ok(if self.notes.suspects().are_few() {
+                file::open_shard_through(&path, &of_node.patience, wrap)
+            } else {
+                file::open_shard_at_once(&path, wrap)
+            });
         };
         let known = fetched.get(&(folder, path.to_owned())).and_then(|known| known.locked().take());
         let far = Far::new(files, &of_node.path);

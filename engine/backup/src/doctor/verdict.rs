@@ -13,6 +13,9 @@ use super::finding::{Finding, FindingKind, FindingSeverity};
 /// The most findings that are listed one by one; all are counted.
 const LISTED: usize = 10_000;
 
+/// With fewer findings than this, each file is waited for that may be about to appear.
+const FEW: usize = 1000;
+
 /// The result of an examination.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Diagnosis {
@@ -94,6 +97,11 @@ impl Suspects {
     /// Whether everything has to be looked at.
     pub(super) fn is_all(&self) -> bool {
         self.is_all
+    }
+
+    /// Whether there are so few that each may take some time.
+    pub(super) fn are_few(&self) -> bool {
+        !self.is_all && self.found.len() < FEW
     }
 
     /// Whether nothing has to be looked at again.
