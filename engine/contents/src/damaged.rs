@@ -34,7 +34,7 @@ pub fn damaged_files(
     let entries = Mutex::new(files.entries());
     let lost: Mutex<Vec<LostFile>> = Mutex::default();
     let done = AtomicU64::new(0);
-    let work = |_: usize, _: &()| -> Result<()> {
+    let work = |_: usize, (): &()| -> Result<()> {
         loop {
             let next = entries.locked().next();
             let Some(entry) = next.transpose()? else { return Ok(()) };
