@@ -13,7 +13,7 @@ use couchcopy_tests::content::read_cluster;
 use couchcopy_tests::far::Far;
 use couchcopy_tests::isolated::Couchcopy;
 use couchcopy_tests::lab::{
-    Cluster, Ended, Http, Installation, Size, back_up, encode, read_over_http, wait_for,
+    Cluster, Ended, Http, Installation, Size, back_up, encode, read_over_http, skipped, wait_for,
 };
 use couchcopy_tests::manifest::assert_equal;
 use couchcopy_tests::object_servers::SeaweedFs;
@@ -28,7 +28,11 @@ const RECIPIENT: &str = "age1s2nh04qfv7kd873jmwlju2a6ttq80nsahjlgn2v4nypk93d7uu5
 
 /// Rounds, and one of how many is compared.
 fn rounds() -> (u64, usize) {
-    if std::env::var_os("COUCHCOPY_TEST_ALL_ROUNDS").is_some() { (50, 6) } else { (4, 3) }
+    if are_all() { (50, 6) } else { (4, 3) }
+}
+
+fn are_all() -> bool {
+    std::env::var_os("COUCHCOPY_TEST_ALL_ROUNDS").is_some()
 }
 
 /// How the command is run, and what it is told.
@@ -227,8 +231,13 @@ fn in_a_directory() -> Result<()> {
     play(&mut cluster, &setting, 1)
 }
 
+/// Only with all rounds: each question to a node is a connection of its own, and a cluster of four nodes gets many.
 #[test]
 fn over_ssh() -> Result<()> {
+    if !are_all() {
+        skipped("over ssh only with COUCHCOPY_TEST_ALL_ROUNDS=1");
+        return Ok(());
+    }
     let Some(mut cluster) = cluster()? else { return Ok(()) };
     let Some(far) = Far::start()? else { return Ok(()) };
     let setting = Setting {
