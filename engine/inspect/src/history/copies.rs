@@ -78,12 +78,11 @@ impl Copies {
                 .map(|BackupOfRepository { place, begun }| Backup { place, begun: Some(begun) })
                 .collect(),
         };
-        let alone = match db {
-            Some(_) => None,
-            None => {
-                let source: AnySource = Box::new(place.open()?.source);
-                Some(Database::open(source).map_err(|e| unusable(place.to_string(), e))?)
-            }
+        let alone = if db.is_none() {
+            let source: AnySource = Box::new(place.open()?.source);
+            Some(Database::open(source).map_err(|e| unusable(place.to_string(), e))?)
+        } else {
+            None
         };
         Ok(Self {
             place: place.clone(),

@@ -121,7 +121,7 @@ impl<'d> Documents<'d> {
     fn peek(&mut self) -> Result<Option<&Found>> {
         while self.next.is_none() {
             let Some(found) = self.found.next() else { break };
-            let read = found.and_then(|(_, document)| Ok(facts(&document)));
+            let read = found.map(|(_, document)| facts(&document));
             match read {
                 Ok(Some(found)) => self.next = Some(found),
                 Ok(None) => self.damaged += 1,

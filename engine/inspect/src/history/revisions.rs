@@ -1,6 +1,7 @@
 //! The revisions of a document that can still be read, in all states of its files.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::Write;
 
 use contents::unusable;
@@ -120,10 +121,10 @@ fn text(line: &Line, is_repository: bool) -> String {
     let seen = |seen: &Seen| {
         let mut text = format!("sequence {}", seen.sequence);
         if let Some(since) = &seen.since {
-            text.push_str(&format!(", not before {since}"));
+            let _ = write!(text, ", not before {since}");
         }
         if let Some(begun) = &seen.begun {
-            text.push_str(&format!(", backup of {begun}"));
+            let _ = write!(text, ", backup of {begun}");
         }
         text
     };
@@ -138,7 +139,7 @@ fn text(line: &Line, is_repository: bool) -> String {
         text.push_str("  (deleted)");
     }
     if is_repository {
-        text.push_str(&format!("  in {}", line.backup));
+        let _ = write!(text, "  in {}", line.backup);
     }
     text
 }
@@ -240,7 +241,7 @@ pub(crate) fn find_revision(
         let file = database.shard(number)?;
         let mut end = None;
         file.document_history(id.as_bytes(), |document: &DocInfo<'_>, span: &Span| {
-            let mut revisions = document.revisions.iter().flat_map(|tree| tree.revisions());
+            let mut revisions = document.revisions.iter().flat_map(couchfile::revtree::RevTree::revisions);
             let is_here = revisions.any(|revision| {
                 revision.stored.is_some_and(|stored| stored.summary.is_some()) && revision.to_string() == rev
             });

@@ -1,5 +1,6 @@
 //! Lists the states of the files of a database.
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 use contents::unusable;
@@ -182,17 +183,17 @@ impl List<'_> {
         }
         let mut text = format!("{:>12} {documents:>11} {deleted:>9} {:>14}", state.seq(), state.offset);
         if let Some(since) = since {
-            text.push_str(&format!("  not before {since}"));
+            let _ = write!(text, "  not before {since}");
         }
         for Saved { backup, begun } in &saved {
             if let Some(begun) = begun {
-                text.push_str(&format!("  saved by {backup}, begun {begun}"));
+                let _ = write!(text, "  saved by {backup}, begun {begun}");
             }
         }
         if shows_epochs && !epochs.is_empty() {
             let epochs: Vec<String> =
                 epochs.iter().map(|epoch| format!("{} from {}", epoch.node, epoch.seq)).collect();
-            text.push_str(&format!("  written by {}", epochs.join(", ")));
+            let _ = write!(text, "  written by {}", epochs.join(", "));
         }
         text.push('\n');
         write(self.out, text.as_bytes())

@@ -411,7 +411,9 @@ impl Work<'_> {
             let answer = match self.bulk(&items)? {
                 Ok(answer) => answer,
                 Err(reason) => {
-                    items.iter().for_each(|item| self.sender.refuse(&item.id, "", reason.clone()));
+                    for item in &items {
+                        self.sender.refuse(&item.id, "", reason.clone());
+                    }
                     continue;
                 }
             };
