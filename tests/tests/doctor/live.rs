@@ -39,7 +39,7 @@ fn nothing_is_found_on_a_healthy_cluster_nor_while_it_is_written_to() -> Result<
         Ok(told["counts"].get("limits-differ").is_none().then_some(()))
     })?;
     let stop = AtomicBool::new(false);
-    let looked = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let works: [fn(&Http, u64) -> Result<()>; 3] = [write_and_edit, create_and_delete, compact_and_purge];
         for (work, node) in works.into_iter().zip(&cluster.nodes) {
             let stop = &stop;
@@ -60,8 +60,7 @@ fn nothing_is_found_on_a_healthy_cluster_nor_while_it_is_written_to() -> Result<
         });
         stop.store(true, Ordering::Relaxed);
         looked
-    });
-    looked
+    })
 }
 
 fn write(http: &Http, db: &str, prefix: &str, count: usize) -> Result<Value> {
@@ -74,7 +73,7 @@ fn write(http: &Http, db: &str, prefix: &str, count: usize) -> Result<Value> {
 fn write_and_edit(http: &Http, round: u64) -> Result<()> {
     write(http, "busy", &format!("w{round}"), 20)?;
     for _ in 0..20 {
-        let rev = http.get("/busy/counter").map(|doc| doc["_rev"].clone()).unwrap_or(Value::Null);
+        let rev = http.get("/busy/counter").map_or(Value::Null, |doc| doc["_rev"].clone());
         let doc = if rev.is_null() { json!({"n": 0}) } else { json!({"_rev": rev, "n": round}) };
         http.put("/busy/counter", &doc)?;
     }
@@ -185,7 +184,9 @@ fn twenty_planted_faults_are_found_and_nothing_else() -> Result<()> {
     // Shard maps that are wrong.
     change_map(http(), "ghost", |map| {
         let ranges = map["by_range"].as_object_mut()?;
-        ranges.values_mut().try_for_each(|nodes| Some(nodes.as_array_mut()?.push(GHOST.into())))?;
+        for nodes in ranges.values_mut() {
+            nodes.as_array_mut()?.push(GHOST.into());
+        }
         map["by_node"][GHOST] = ranges.keys().cloned().collect::<Vec<_>>().into();
         Some(())
     })?;

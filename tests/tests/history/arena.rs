@@ -58,7 +58,7 @@ impl Arena {
     }
 
     /// `couchcopy` with these arguments.
-    pub(super) fn command(&self, arguments: &[&str]) -> Result<Command> {
+    pub(super) fn command(arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(binary()?);
         command.args(arguments).env("COUCHCOPY_PASSWORD", PASSWORD);
         command.env_remove("COUCHCOPY_TEST_KILL_AFTER_STEP");
@@ -66,8 +66,9 @@ impl Arena {
     }
 
     /// Runs it.
+    #[allow(clippy::unused_self)] // It belongs to the arena: it is the command of its cluster.
     pub(super) fn couchcopy(&self, arguments: &[&str]) -> Result<Ended> {
-        Ok(run(&mut self.command(arguments)?)?.unwrapped())
+        Ok(run(&mut Self::command(arguments)?)?.unwrapped())
     }
 
     /// Runs it; it has to be refused with this code.

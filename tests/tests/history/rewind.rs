@@ -113,7 +113,7 @@ fn a_rewind_wins_here_and_on_a_replica_and_goes_on_after_a_kill() -> Result<()> 
         });
         let done = (|| -> Result<()> {
             for step in [1, 3, 40] {
-                let mut command = arena.command(&rewind(&["-y"]))?;
+                let mut command = Arena::command(&rewind(&["-y"]))?;
                 command.env("COUCHCOPY_TEST_KILL_AFTER_STEP", step.to_string());
                 let ended = couchcopy_tests::lab::run(&mut command)?;
                 assert_eq!(ended.code, None, "{ended:#?}");

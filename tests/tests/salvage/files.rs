@@ -78,8 +78,11 @@ fn rev(leaf: &Value) -> Option<&str> {
     leaf.get("_rev").and_then(Value::as_str)
 }
 
+/// A file's name, its bytes, and the documents in it.
+type Original = (String, Vec<u8>, BTreeMap<String, Value>);
+
 /// Every file of a data folder before and after its compaction.
-fn originals() -> Result<Vec<(String, Vec<u8>, BTreeMap<String, Value>)>> {
+fn originals() -> Result<Vec<Original>> {
     let files = fixtures::couch_files()?;
     let mut originals = Vec::new();
     for moment in ["pre", "post"] {

@@ -51,14 +51,11 @@ impl History {
         let (threads, reporter) = (session.threads(), session.reporter());
         let mut damaged = 0;
         session.stream(|out| {
-            damaged = match document {
-                Some(id) => {
-                    history::document_history(&place, db, id, session.json(), threads, reporter, out)?.damaged
-                }
-                None => {
-                    let options = HistoryOptions { limit: self.limit, json: session.json() };
-                    history::database_history(&place, db, &options, threads, reporter, out)?
-                }
+            damaged = if let Some(id) = document {
+                history::document_history(&place, db, id, session.json(), threads, reporter, out)?.damaged
+            } else {
+                let options = HistoryOptions { limit: self.limit, json: session.json() };
+                history::database_history(&place, db, &options, threads, reporter, out)?
             };
             Ok(())
         })?;

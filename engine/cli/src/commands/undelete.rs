@@ -230,9 +230,7 @@ fn text(difference: &Difference) -> String {
         Change::Gone => "purged",
         Change::New => "new",
     };
-    let rev = |rev: &Option<String>| {
-        rev.as_deref().map_or_else(|| "-".to_owned(), |rev| printable(rev).to_string())
-    };
+    let rev = |rev: &Option<String>| rev.as_deref().map_or_else(|| "-".to_owned(), printable);
     format!(
         "{word:<8}  {}  {} to {}",
         printable(&difference.id),

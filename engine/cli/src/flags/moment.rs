@@ -46,7 +46,9 @@ impl MomentFlags {
         }
         let Some(text) = &self.at else { return Ok((place, None)) };
         let seconds = match text.parse() {
-            Ok(Selector::Newest(Newest { not_after: Some(seconds), .. })) => u64::try_from(seconds).unwrap_or(0),
+            Ok(Selector::Newest(Newest { not_after: Some(seconds), .. })) => {
+                u64::try_from(seconds).unwrap_or(0)
+            }
             _ => {
                 return Err(Failure::refused(
                     Code::new("CC-H08"),

@@ -75,7 +75,7 @@ mod tests {
         let mut entries = Entries::new().unwrap();
         let entry = |i: usize| Entry {
             id: format!("{i}\n\u{1f600}"),
-            rev: (i % 2 == 0).then(|| format!("{i}-a")),
+            rev: i.is_multiple_of(2).then(|| format!("{i}-a")),
             was: Was::Changed,
             resolve: vec!["1-b".into(); i % 3],
         };
