@@ -19,7 +19,8 @@ use crate::flags::http::HttpFlags;
 use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
 use request::RestoreRequest;
-use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
+use values::{Maps, Wait, couchdb_version};
+pub(super) use values::{OpenFor, open_for};
 
 /// Replace a cluster's data, restore single databases, or write data directories.
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use node::Node;
 use outcome::report::{Reporter, Steps};
 use outcome::{Code, Failure, Result, parallel};
 
-use super::options::{LiveOptions, LiveResult};
+use super::options::{LiveOptions, LiveResult, MapsBy};
 use super::phases::Run;
 use super::stage::Staged;
 use crate::folders::plan::Plan;
@@ -19,6 +19,7 @@ use crate::folders::suffix::TakenSuffixes;
 use crate::folders::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
 use crate::outside::Views;
 use crate::preflight::{Allowed, Learned, Proofs, prove_all};
+use crate::swap::Change;
 
 /// A restore that has been planned and checked, and has changed nothing yet.
 pub struct PlannedRestore {
@@ -183,7 +184,7 @@ impl PlannedRestore {
             }
         };
         let identities = self.identities();
-        let run = Run { planned: self, nodes, identities: &identities, steps: &steps, interrupted, reporter };
+        let run = self.run(nodes, &identities, &steps, interrupted, reporter);
         let agreed = run.or_roll_back(run.finish_staged(journals))?;
         let seconds = begun.elapsed().as_secs_f64();
         let accepted = agreed.accept(self.options.keep_old);
@@ -210,6 +211,29 @@ impl PlannedRestore {
             written_down: accepted.written_down,
             old_kept: accepted.old_kept,
         })
+    }
+
+    /// What the phases after staging need.
+    pub(super) fn run<'r>(
+        &'r self,
+        nodes: &'r [Node],
+        identities: &'r [Identity],
+        steps: &'r Steps<'r>,
+        interrupted: &'r AtomicBool,
+        reporter: &'r dyn Reporter,
+    ) -> Run<'r> {
+        Run {
+            change: Change::Restore,
+            promised: &self.plan.promised,
+            wait: self.options.wait,
+            creates_maps: (self.options.maps == MapsBy::Http).then_some(self),
+            nodes,
+            identities,
+            started_as: identities,
+            steps,
+            interrupted,
+            reporter,
+        }
     }
 
     /// Plans again without the damaged databases.

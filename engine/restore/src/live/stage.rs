@@ -67,7 +67,7 @@ pub(super) fn stage(
 }
 
 /// The destination of files below a directory of a node. They get the owner and the group permissions of its data.
-pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
+pub(crate) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
     let Some(streams) = node.files.streams() else {
         return Staging::within(folder, &node.data).map(Destination::Folder);
     };
@@ -85,7 +85,7 @@ pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
 }
 
 /// Compares what arrived with what was sent.
-fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
+pub(crate) fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
     let arrived = node.files.sum(&places.new)?;
     if arrived == sent {
         return Ok(());

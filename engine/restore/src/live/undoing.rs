@@ -54,25 +54,10 @@ pub(super) fn undo(
         nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?)))
     {
         swap::check_journal(node, state)?;
-        if state.situation == Situation::Removing {
-            return Err(Failure::refused(
-                Code::new("CC-R36"),
-                "the old data is being removed already and cannot be restored",
-                "Run `couchcopy clean` to remove the rest of the old data.",
-            ));
-        }
-        // While old data is in place somewhere, journals are everywhere; they go last.
-        if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
-            return Err(Failure::refused(
-                Code::new("CC-R37"),
-                format!(
-                    "{} has no old data any more, so the old data of the other nodes cannot be restored",
-                    node.shown()
-                ),
-                "Run `couchcopy clean` to remove the rest of the old data.",
-            ));
-        }
     }
+    let known: Vec<(&Node, &NodeState)> =
+        nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?))).collect();
+    refuse_removed(&known)?;
     // It is to be seen from the folders how far this gets.
     on_all(nodes, |i, node| {
         if matches!(&states[i], Ok(state) if state.situation == Situation::Done) {
@@ -145,6 +130,31 @@ pub(super) fn undo(
     discard(nodes, None, steps, reporter);
     let nothing = !anything_changed && started.iter().all(|started| !started);
     Ok(if nothing { Undone::Nothing } else { Undone::Something })
+}
+
+/// Fails if the old data of a node has been removed, or is being removed.
+pub(crate) fn refuse_removed(states: &[(&Node, &NodeState)]) -> Result<()> {
+    for (node, state) in states {
+        if state.situation == Situation::Removing {
+            return Err(Failure::refused(
+                Code::new("CC-R36"),
+                "the old data is being removed already and cannot be restored",
+                "Run `couchcopy clean` to remove the rest of the old data.",
+            ));
+        }
+        // While old data is in place somewhere, journals are everywhere; they go last.
+        if state.tells_nothing() && states.iter().any(|(_, other)| !other.old_in_place()) {
+            return Err(Failure::refused(
+                Code::new("CC-R37"),
+                format!(
+                    "{} has no old data any more, so the old data of the other nodes cannot be restored",
+                    node.shown()
+                ),
+                "Run `couchcopy clean` to remove the rest of the old data.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Fails unless CouchDB of a node, which was told to start, began after its old data was `in_place`.
