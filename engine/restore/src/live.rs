@@ -9,7 +9,7 @@ mod kept;
 mod maps_http;
 mod options;
 pub(crate) mod phases;
-mod planned;
+pub(crate) mod planned;
 pub(crate) mod removal;
 pub(crate) mod resume;
 pub(crate) mod stage;
@@ -21,7 +21,7 @@ use outcome::report::{Notice, Reporter, Severity};
 pub use options::{LiveOptions, LiveResult, MapsBy, NodeDescription, PlanDescription, SelectionDescription};
 pub use planned::PlannedRestore;
 pub(crate) use removal::remove_all;
-pub use resume::{resume, roll_back};
+pub use resume::{Resumed, resume, roll_back};
 pub(crate) use undoing::refuse_removed;
 
 /// Reports a failure that does not affect the requested result.

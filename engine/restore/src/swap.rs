@@ -209,6 +209,16 @@ impl NodeState {
             || matches!(self.situation, Situation::Staging | Situation::Staged | Situation::Undone)
     }
 
+    /// Whether there is no data of CouchDB in place: the node's disk was lost.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.in_place.is_empty()
+    }
+
+    /// Whether only this node is being restored, and the other nodes of its cluster run on.
+    pub(crate) fn is_of_one_node(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| !journal.options.others.is_empty())
+    }
+
     /// Whether nothing shows if the data in place is older or newer than a restore.
     pub(crate) fn tells_nothing(&self) -> bool {
         matches!(self.situation, Situation::Untouched | Situation::Leftover)

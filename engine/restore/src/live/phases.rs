@@ -28,9 +28,14 @@ pub(crate) struct Run<'r> {
     /// The databases that have to open in the end.
     pub(crate) promised: &'r Promised,
     pub(crate) wait: WaitOptions,
+    /// Whether shard maps are sent from node to node after the start.
+    pub(crate) maps_first: bool,
     /// A restore that creates the shard maps through HTTP after the start.
     pub(crate) creates_maps: Option<&'r PlannedRestore>,
+    /// The nodes whose data is replaced.
     pub(crate) nodes: &'r [Node],
+    /// All nodes of the cluster, beginning with those whose data is replaced.
+    pub(crate) cluster: &'r [Node],
     /// What is known of each node.
     pub(crate) identities: &'r [Identity],
     /// What is known of each node that has been started on the new data.
@@ -187,7 +192,7 @@ impl<'r> Exchanged<'r> {
     fn start(self) -> Result<Agreed<'r>> {
         let Self { run, in_place, stopped } = self;
         let Run { promised, wait, creates_maps, nodes, started_as, steps, interrupted, reporter, .. } = run;
-        let expected = Expected { identities: started_as, exchanged: in_place };
+        let expected = Expected { identities: started_as, exchanged: in_place, restarted: nodes.len() };
         reporter.phase("starting CouchDB", None);
         on_all(nodes, |_, node| {
             node.service.start()?;
@@ -196,11 +201,11 @@ impl<'r> Exchanged<'r> {
         })?;
         let mut service_down = 0.0;
         let agreement = agreement::wait(
-            nodes,
+            run.cluster,
             &expected,
             promised,
             wait,
-            creates_maps.is_some(),
+            run.maps_first,
             interrupted,
             reporter,
             &mut || {

@@ -56,19 +56,8 @@ impl PlannedRestore {
         }
         planned.know_targets(&learned);
         for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
-            if let Some(free) = learned.free
-                && free < *bytes
-            {
-                return Err(Failure::refused(
-                    Code::new("CC-R33"),
-                    format!(
-                        "{} has {} MiB free, but the new data needs about {} MiB next to the old data",
-                        node.shown(),
-                        free >> 20,
-                        bytes >> 20
-                    ),
-                    "Free some space. The old data is kept until the nodes agree on the new data.",
-                ));
+            if let Some(free) = learned.free {
+                refuse_without_room(node, free, *bytes)?;
             }
         }
         let databases_now = match nodes.first().filter(|_| !options.choices.selection.is_everything()) {
@@ -226,8 +215,10 @@ impl PlannedRestore {
             change: Change::Restore,
             promised: &self.plan.promised,
             wait: self.options.wait,
+            maps_first: self.options.maps == MapsBy::Http,
             creates_maps: (self.options.maps == MapsBy::Http).then_some(self),
             nodes,
+            cluster: nodes,
             identities,
             started_as: identities,
             steps,
@@ -259,6 +250,23 @@ impl PlannedRestore {
     pub(super) fn identities(&self) -> Vec<Identity> {
         self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
     }
+}
+
+/// Refuses new data that does not fit next to the old data; both numbers are bytes.
+pub(crate) fn refuse_without_room(node: &Node, free: u64, bytes: u64) -> Result<()> {
+    if free >= bytes {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        Code::new("CC-R33"),
+        format!(
+            "{} has {} MiB free, but the new data needs about {} MiB next to the old data",
+            node.shown(),
+            free >> 20,
+            bytes >> 20
+        ),
+        "Free some space. The old data is kept until the nodes agree on the new data.",
+    ))
 }
 
 /// The targets as for an offline restore, except that directories of different machines may have the same path.

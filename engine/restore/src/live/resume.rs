@@ -13,8 +13,17 @@ use store::{Location, Place};
 use super::{LiveOptions, LiveResult, MapsBy, PlannedRestore, undoing};
 use crate::folders::RestoreResult;
 use crate::folders::proof::Damage;
+use crate::one_node::{self, OneNodeOptions, OneNodeResult};
 use crate::rename::{NewNames, offline};
 use crate::swap::{self, Change, Journal, NodeState, Situation};
+
+/// A finished restore, whichever kind it was.
+pub enum Resumed {
+    /// All nodes were restored.
+    All(Box<LiveResult>),
+    /// One node was restored, while the others ran on.
+    OneNode(Box<OneNodeResult>),
+}
 
 /// Finishes an interrupted restore on these nodes with the choices in the journals. `options` give the path of the archive if it
 /// has changed, how long to wait, and whether to keep the old data.
@@ -24,7 +33,7 @@ pub fn resume(
     nodes: &mut Vec<Node>,
     interrupted: &AtomicBool,
     reporter: &dyn Reporter,
-) -> Result<LiveResult> {
+) -> Result<Resumed> {
     let begun = Instant::now();
     let states = look(nodes)?;
     let journal = one_restore(nodes, &states)?;
@@ -55,6 +64,18 @@ pub fn resume(
         ));
     }
     let identities = identities(nodes, &states);
+    if let (Some(state), false) = (states.first(), journal.options.others.is_empty()) {
+        let options = OneNodeOptions {
+            name: journal.node.clone(),
+            archive,
+            remove_orphans: journal.options.remove_orphans,
+            keep_old: options.keep_old,
+            wait: options.wait,
+            threads: options.threads,
+        };
+        let result = one_node::resume(&options, &journal, state, &identities, nodes, interrupted, reporter)?;
+        return Ok(Resumed::OneNode(Box::new(result)));
+    }
     let options = LiveOptions {
         archive,
         choices: journal.options.choices(),
@@ -76,7 +97,9 @@ pub fn resume(
         // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
         let steps = Steps::new(reporter);
         undoing::undo(nodes, &identities, None, &steps, reporter)?;
-        return PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter);
+        let result =
+            PlannedRestore::make(&options, nodes, reporter)?.carry_out(nodes, interrupted, reporter)?;
+        return Ok(Resumed::All(Box::new(result)));
     }
     let damage =
         Damage { shards: journal.options.damaged.clone(), views: journal.options.damaged_views.clone() };
@@ -93,7 +116,7 @@ pub fn resume(
     let agreed = if good { agreed? } else { run.or_roll_back(agreed)? };
     let seconds = begun.elapsed().as_secs_f64();
     let accepted = agreed.accept(options.keep_old);
-    Ok(LiveResult {
+    let result = LiveResult {
         restored: RestoreResult {
             nodes: journal.nodes,
             databases: planned.plan.databases,
@@ -112,7 +135,8 @@ pub fn resume(
         seconds,
         written_down: accepted.written_down,
         old_kept: accepted.old_kept,
-    })
+    };
+    Ok(Resumed::All(Box::new(result)))
 }
 
 /// The failure if a part of the nodes has been rolled back.
@@ -137,7 +161,9 @@ pub fn roll_back(nodes: &mut Vec<Node>, reporter: &dyn Reporter) -> Result<Vec<S
         return Ok(journal.nodes);
     }
     let identities = identities(nodes, &states);
-    undoing::undo(nodes, &identities, None, &Steps::new(reporter), reporter)?;
+    // Of a restore of one node, the others run on.
+    let changed = &nodes[..nodes.len().min(journal.nodes.len())];
+    undoing::undo(changed, &identities, None, &Steps::new(reporter), reporter)?;
     Ok(journal.nodes)
 }
 
@@ -202,7 +228,8 @@ pub(crate) fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journa
         ));
     }
     let mut given: Vec<&str> = nodes.iter().filter_map(|node| node.id.name.as_deref()).collect();
-    let mut wanted: Vec<&str> = journal.nodes.iter().map(String::as_str).collect();
+    let mut wanted: Vec<&str> =
+        journal.nodes.iter().chain(&journal.options.others).map(String::as_str).collect();
     given.sort_unstable();
     wanted.sort_unstable();
     if given != wanted {
@@ -223,7 +250,7 @@ pub(crate) fn one_restore(nodes: &[Node], states: &[NodeState]) -> Result<Journa
 pub(crate) fn in_order(nodes: &mut Vec<Node>, states: Vec<NodeState>, journal: &Journal) -> Vec<NodeState> {
     let position = |node: &Node| {
         let name = node.id.name.as_deref().unwrap_or_default();
-        journal.nodes.iter().position(|known| known == name)
+        journal.nodes.iter().position(|known| known == name).unwrap_or(usize::MAX)
     };
     let mut pairs: Vec<(Node, NodeState)> = std::mem::take(nodes).into_iter().zip(states).collect();
     pairs.sort_by_key(|(node, _)| position(node));

@@ -80,8 +80,8 @@ pub(crate) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
             && node.data.file_name().is_some_and(|name| name.to_str() == Some(&entry.name))
     });
     let mode = [data, of("shards")].into_iter().flatten().fold(0, |mode, folder| mode | folder.mode);
-    let owner = |maps: &FileEntry| Owner { uid: maps.uid, gid: maps.gid, modes: Modes::within(mode) };
-    Ok(Destination::stream(streams.unpack(folder, of("_dbs.couch").map(owner))?))
+    let owner = |like: &FileEntry| Owner { uid: like.uid, gid: like.gid, modes: Modes::within(mode) };
+    Ok(Destination::stream(streams.unpack(folder, of("_dbs.couch").or(data).map(owner))?))
 }
 
 /// Compares what arrived with what was sent.

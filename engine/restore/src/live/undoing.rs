@@ -108,8 +108,19 @@ pub(super) fn undo(
         steps.done("started again", &nodes[i]);
         was_stopped(&nodes[i], &identities[i], in_place)?;
     }
+    // CouchDB would make databases without documents on it, and with other security objects.
+    let empty: Vec<bool> = on_each(nodes, |i, node| {
+        let is_one_node = matches!(&states[i], Ok(state) if state.is_of_one_node());
+        Ok(is_one_node && swap::look(node)?.is_empty())
+    })
+    .into_iter()
+    .map(|empty| empty.unwrap_or(false))
+    .collect();
+    for (node, _) in nodes.iter().zip(&empty).filter(|(_, empty)| **empty) {
+        warn(reporter, format!("{} had no data before, and was not started", node.shown()));
+    }
     let started = on_all(nodes, |i, node| {
-        if alone == Some(i) {
+        if alone == Some(i) || empty[i] {
             return Ok(true);
         }
         // What runs on the data that it had needs no start, and its plugin may be what does not work.
@@ -126,7 +137,7 @@ pub(super) fn undo(
         Ok(())
     })?;
     let mut started = started?;
-    wait_until_back(nodes, identities, &mut started, reporter)?;
+    wait_until_back(nodes, identities, &empty, &mut started, reporter)?;
     discard(nodes, None, steps, reporter);
     let nothing = !anything_changed && started.iter().all(|started| !started);
     Ok(if nothing { Undone::Nothing } else { Undone::Something })
@@ -177,16 +188,20 @@ fn was_stopped(node: &Node, identity: &Identity, in_place: Instant) -> Result<()
 }
 
 /// Waits until all nodes answer, and reports it if that takes too long. A node that was not started because it answered is
-/// started if it stops answering.
+/// started if it stops answering. A node that is `empty` is not waited for.
 fn wait_until_back(
     nodes: &[Node],
     identities: &[Identity],
+    empty: &[bool],
     started: &mut [bool],
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let begun = Instant::now();
     loop {
         let looked = on_each(nodes, |i, node| {
+            if empty[i] {
+                return Ok((false, false, None));
+            }
             let who = who_answers(node, &identities[i]);
             let late = !started[i] && matches!(who, Who::Nobody(_));
             if late {

@@ -215,7 +215,7 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
         return Ok(());
     };
     of_moved(node, &entries, proofs)?;
-    permissions(node, maps, proofs)?;
+    permissions(node, Some(maps), proofs)?;
     let free = node.files.free_bytes(&node.data)?;
     proofs.fine(node, "room", format!("{} MiB free", free >> 20));
     learned.free = Some(free);
@@ -223,8 +223,12 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
     Ok(())
 }
 
-/// Checks that couchcopy can change a data directory, given the entry of its shard maps.
-pub(crate) fn permissions(node: &Node, maps: &FileEntry, proofs: &mut Proofs) -> Result<(), NodeError> {
+/// Checks that couchcopy can change a data directory, given the entry of its shard maps if it has any.
+pub(crate) fn permissions(
+    node: &Node,
+    maps: Option<&FileEntry>,
+    proofs: &mut Proofs,
+) -> Result<(), NodeError> {
     let entries = node.files.list(&node.data)?.unwrap_or_default();
     let trial = node.data.join(TRIAL);
     if entries.iter().any(|entry| entry.name == TRIAL) {
@@ -234,15 +238,15 @@ pub(crate) fn permissions(node: &Node, maps: &FileEntry, proofs: &mut Proofs) ->
     // Whatever failed: a command whose answer was lost may have been carried out.
     node.files.remove(std::slice::from_ref(&trial)).or_else(|_| node.files.remove(&[trial]))?;
     let made = listed?.unwrap_or_default().into_iter().find(|entry| entry.name == TRIAL);
-    match made {
-        Some(made) if made.uid != maps.uid && made.uid != 0 => proofs.problem(
+    match (made, maps) {
+        (Some(made), Some(maps)) if made.uid != maps.uid && made.uid != 0 => proofs.problem(
             node,
             "permissions",
             format!("files belong to user {}, but couchcopy runs there as user {}", maps.uid, made.uid),
             "Run couchcopy as the user that owns CouchDB's data, or as root (--use-sudo).",
         ),
-        Some(_) => proofs.fine(node, "permissions", format!("{} can be changed", node.data.display())),
-        None => {}
+        (Some(_), _) => proofs.fine(node, "permissions", format!("{} can be changed", node.data.display())),
+        (None, _) => {}
     }
     Ok(())
 }
@@ -278,7 +282,7 @@ pub(crate) fn earlier_change(node: &Node, proofs: &mut Proofs) {
 
 /// Checks that only plain files and directories of one file system are swapped: a link or a mount would be moved without its
 /// content, or not at all, and the data behind it would stay.
-fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(), NodeError> {
+pub(crate) fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(), NodeError> {
     let mut odd = Vec::new();
     for entry in entries {
         match entry.name.as_str() {

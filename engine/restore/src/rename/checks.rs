@@ -157,7 +157,7 @@ fn of_files(node: &Node, proofs: &mut Proofs) -> Result<(), NodeError> {
             "Stop CouchDB, replace a link by the file behind it, and try again.",
         );
     }
-    permissions(node, maps, proofs)?;
+    permissions(node, Some(maps), proofs)?;
     let needed = replaced().map(|entry| entry.size).sum::<u64>() + SLACK;
     let free = node.files.free_bytes(&node.data)?;
     if free < needed {

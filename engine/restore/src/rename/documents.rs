@@ -22,6 +22,13 @@ pub(super) struct Documents<'d> {
     differing: BTreeMap<Vec<u8>, Option<usize>>,
 }
 
+/// A document of the first file.
+struct Known {
+    leaves: Box<[u8]>,
+    /// How many other files have the same leaves.
+    same: usize,
+}
+
 /// The state of a document in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
@@ -39,11 +46,10 @@ impl<'d> Documents<'d> {
         else {
             return Ok(documents);
         };
-        // Leaves of each document of the first file, and how many other files have the same.
-        let mut known: HashMap<Box<[u8]>, (Box<[u8]>, usize)> = HashMap::new();
+        let mut known: HashMap<Box<[u8]>, Known> = HashMap::new();
         first
             .for_each_document(|doc| {
-                known.insert(doc.id.into(), (leaves(doc), 0));
+                known.insert(doc.id.into(), Known { leaves: leaves(doc), same: 0 });
                 Ok::<(), CouchFileError>(())
             })
             .map_err(failed)?;
@@ -52,7 +58,7 @@ impl<'d> Documents<'d> {
             other
                 .for_each_document(|doc| {
                     match known.get_mut(doc.id) {
-                        Some((same, count)) if **same == *leaves(doc) => *count += 1,
+                        Some(of_first) if *of_first.leaves == *leaves(doc) => of_first.same += 1,
                         // Known ones are found below.
                         Some(_) => {}
                         None => differing.push(doc.id.to_vec()),
@@ -62,8 +68,9 @@ impl<'d> Documents<'d> {
                 .map_err(failed)?;
         }
         let all = others.len();
-        differing
-            .extend(known.into_iter().filter(|(_, (_, count))| *count < all).map(|(id, _)| id.into_vec()));
+        differing.extend(
+            known.into_iter().filter(|(_, of_first)| of_first.same < all).map(|(id, _)| id.into_vec()),
+        );
         for id in differing {
             let newest = documents.newest(&id).map_err(failed)?;
             documents.differing.insert(id, newest);
@@ -181,7 +188,9 @@ mod tests {
     fn file(documents: &[NewDocument]) -> Database<AnySource> {
         let settings = Settings::new(random_uuid().unwrap(), "a@b");
         let mut writer = DatabaseWriter::new(Vec::new(), settings).unwrap();
-        documents.iter().for_each(|document| writer.add(document).unwrap());
+        for document in documents {
+            writer.add(document).unwrap();
+        }
         Database::open(Box::new(writer.finish().unwrap()) as AnySource).unwrap()
     }
 

@@ -15,7 +15,7 @@ use crate::swap::{self, Change, Journal, Places, Situation};
 pub(super) fn carry_out(
     planned: &PlannedRename,
     nodes: &[Node],
-    journals: Vec<Journal>,
+    journals: &[Journal],
     steps: &Steps<'_>,
     reporter: &dyn Reporter,
 ) -> Result<()> {

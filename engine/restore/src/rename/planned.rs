@@ -111,7 +111,7 @@ impl PlannedRename {
             return Err(error);
         }
         if self.options.offline {
-            offline::carry_out(self, nodes, journals, &steps, reporter)?;
+            offline::carry_out(self, nodes, &journals, &steps, reporter)?;
             return Ok(self.result(&self.facts.promised, begun));
         }
         let (identities, started_as) = self.identities();
@@ -119,7 +119,9 @@ impl PlannedRename {
             change: Change::Rename,
             promised: &self.facts.promised,
             wait: self.options.wait,
+            maps_first: false,
             creates_maps: None,
+            cluster: nodes,
             nodes,
             identities: &identities,
             started_as: &started_as,
@@ -133,7 +135,7 @@ impl PlannedRename {
             reporter.timing("nodes stopped", since.elapsed().as_secs_f64());
             standstill::check(nodes)?;
             // A database may have been created or deleted since the checks.
-            self.stage(nodes, journals, &steps, reporter)
+            self.stage(nodes, &journals, &steps, reporter)
         });
         let (facts, journals) = match staged {
             Ok(staged) => staged,
@@ -159,7 +161,7 @@ impl PlannedRename {
     pub(super) fn stage(
         &self,
         nodes: &[Node],
-        journals: Vec<Journal>,
+        journals: &[Journal],
         steps: &Steps<'_>,
         reporter: &dyn Reporter,
     ) -> Result<(Facts, Vec<Journal>)> {

@@ -21,8 +21,10 @@ const OF_NEW_SUFFIX: u32 = 3;
 const OF_DAMAGED: u32 = 4;
 /// The version of the journal of new names for nodes.
 const OF_RENAMING: u32 = 5;
+/// The version of the journal of a restore of one node, while the other nodes run.
+const OF_ONE_NODE: u32 = 6;
 /// The newest version.
-const NEWEST: u32 = OF_RENAMING;
+const NEWEST: u32 = OF_ONE_NODE;
 
 /// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,9 @@ pub struct JournalOptions {
     /// Whether files that belong to no database may be removed with the old data.
     #[serde(default)]
     pub remove_orphans: bool,
+    /// The other nodes of the cluster, if they run on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// Whether the restore may have no databases.
     #[serde(default)]
     pub allow_empty: bool,
@@ -128,6 +133,9 @@ impl JournalOptions {
 
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
+        if !self.others.is_empty() {
+            return OF_ONE_NODE;
+        }
         if !self.damaged.is_empty() {
             return OF_DAMAGED;
         }
