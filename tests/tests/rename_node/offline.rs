@@ -2,6 +2,7 @@
 
 use couchcopy_tests::Result;
 use couchcopy_tests::faults::numbers;
+use couchcopy_tests::lab::{binary, run};
 use couchcopy_tests::live::Reach;
 
 use super::arena::{Arena, KILL};
@@ -22,7 +23,11 @@ fn stopped_nodes_are_renamed_and_not_started() -> Result<()> {
     // And back, and again.
     arena.couchcopy(&["rename-node", "-y", "--roll-back"], &[])?.success()?;
     assert_eq!(arena.site.situations()?, ["untouched", "untouched"]);
-    arena.rename(&["--offline"], &[])?.success()?;
+    // Without names: those under which CouchDB opened the shard maps last.
+    let mut command = arena.site.beside(binary()?.to_str().ok_or("a path that is no text")?);
+    command.args(["rename-node", "--offline", "-y"]).args(arena.pairs());
+    command.args(arena.site.nodes.iter().map(|node| format!("localhost:1,{}", node.data.display())));
+    run(&mut command)?.success()?;
     assert_eq!(starts(), before);
     arena.site.start_nodes()?;
     arena.check_new()
