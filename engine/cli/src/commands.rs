@@ -14,6 +14,7 @@ pub(crate) mod load;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod plugin;
+pub(crate) mod rename_node;
 pub(crate) mod repo;
 pub(crate) mod restore;
 pub(crate) mod salvage;
@@ -53,6 +54,7 @@ macro_rules! subcommands {
 subcommands! {
     Backup(Box<backup::Backup>),
     Restore(Box<restore::Restore>),
+    RenameNode(Box<rename_node::RenameNode>),
     Verify(verify::Verify),
     Info(info::Info),
     Ls(ls::Ls),

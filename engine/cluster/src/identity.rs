@@ -18,6 +18,9 @@ pub struct Identity {
     /// Why `/_up` reported that the node is not up, if it did: couchcopy does not wait for such a node to become up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_up: Option<String>,
+    /// Another name that the node may have: it is being renamed.
+    #[serde(skip)]
+    pub other_name: Option<String>,
 }
 
 /// What answers at a node's address.
@@ -40,6 +43,7 @@ impl Identity {
             uuid: http.own_welcome()?.uuid,
             database_dir: http.config("couchdb", "database_dir")?,
             not_up: http.why_not_up_soon()?,
+            other_name: None,
         })
     }
 
@@ -78,7 +82,8 @@ pub fn who_answers(node: &Node, known: &Identity) -> Who {
         Ok(folder) => folder,
         Err(error) => return Who::Nobody(error.to_string()),
     };
-    let is_other = node.id.name.as_ref().is_some_and(|known| *known != name)
+    let has_name = |node: &String| *node == name || known.other_name.as_ref() == Some(&name);
+    let is_other = node.id.name.as_ref().is_some_and(|node| !has_name(node))
         || Identity::differ(known.uuid.as_ref(), welcome.uuid.as_ref())
         || Identity::differ(known.database_dir.as_ref(), folder.as_ref());
     if !is_other {

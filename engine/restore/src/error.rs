@@ -2,24 +2,32 @@
 
 use outcome::{Advice, Code, Failure, FailureKind};
 
+use crate::swap::Change;
+
 /// A change to nodes failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// A change to nodes failed and was rolled back.
-    #[error("the restore failed, and the old data is back in place: {source}")]
+    #[error("the {change} failed, and the old data is back in place: {source}")]
     Undone {
+        /// What failed.
+        change: Change,
         /// Why the change failed.
         source: Box<Failure>,
     },
     /// A change to nodes failed before any node was stopped or changed.
-    #[error("the restore failed before anything was stopped or replaced: {source}")]
+    #[error("the {change} failed before anything was stopped or replaced: {source}")]
     Unchanged {
+        /// What failed.
+        change: Change,
         /// Why the change failed.
         source: Box<Failure>,
     },
     /// A change to nodes failed, and rolling it back failed too.
-    #[error("the restore failed ({source}), and rolling back failed too: {undoing}")]
+    #[error("the {change} failed ({source}), and rolling back failed too: {undoing}")]
     HalfDone {
+        /// What failed.
+        change: Change,
         /// Why the change failed.
         source: Box<Failure>,
         /// Why rolling back failed.
@@ -62,7 +70,7 @@ pub enum ChangeError {
 impl Advice for ChangeError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Undone { source } | Self::Unchanged { source } | Self::HalfDone { source, .. } => {
+            Self::Undone { source, .. } | Self::Unchanged { source, .. } | Self::HalfDone { source, .. } => {
                 source.kind()
             }
             Self::StillAnswers { .. } | Self::NeverStopped { .. } => FailureKind::Plugin,
@@ -72,7 +80,7 @@ impl Advice for ChangeError {
 
     fn code(&self) -> Code {
         match self {
-            Self::Undone { source } | Self::Unchanged { source } => source.code(),
+            Self::Undone { source, .. } | Self::Unchanged { source, .. } => source.code(),
             Self::HalfDone { .. } => Code::new("CC-R54"),
             Self::StillAnswers { .. } => Code::new("CC-R55"),
             Self::NeverStopped { .. } => Code::new("CC-R58"),
@@ -83,7 +91,7 @@ impl Advice for ChangeError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            Self::Undone { source } | Self::Unchanged { source } => source.remedy(),
+            Self::Undone { source, .. } | Self::Unchanged { source, .. } => source.remedy(),
             Self::StillAnswers { node, url, .. } => Some(format!(
                 "couchcopy does not move data while CouchDB answers. Stop it on {node} by hand and check that `curl {url}` \
                  reports \"Connection refused\" and continues to do so: a watchdog, a container's restart policy or a second \
@@ -97,22 +105,23 @@ impl Advice for ChangeError {
             Self::HalfDone { undoing, .. } if matches!(undoing.get::<Self>(), Some(Self::NeverStopped { .. })) => {
                 undoing.remedy()
             }
-            Self::HalfDone { undoing, .. }
+            Self::HalfDone { undoing, change, .. }
                 if matches!(undoing.get::<Self>(), Some(Self::StillAnswers { .. })) =>
             {
                 undoing.remedy().map(|remedy| {
                     format!(
-                        "{remedy} The old data is still on every node: with CouchDB stopped, run `couchcopy restore --roll-back \
-                         NODE…` to restore it. `couchcopy status NODE…` shows the state of each node."
+                        "{remedy} The old data is still on every node: with CouchDB stopped, run `couchcopy {} --roll-back \
+                         NODE…` to restore it. `couchcopy status NODE…` shows the state of each node.",
+                        change.command()
                     )
                 })
             }
-            Self::HalfDone { .. } => Some(
-                "The old data is still on every node. As soon as all nodes can be reached, run `couchcopy restore --roll-back \
-                 NODE…` to restore it, or `couchcopy restore --resume NODE…` to finish the restore. `couchcopy status NODE…` \
-                 shows the state of each node."
-                    .into(),
-            ),
+            Self::HalfDone { change, .. } => Some(format!(
+                "The old data is still on every node. As soon as all nodes can be reached, run `couchcopy {command} --roll-back \
+                 NODE…` to restore it, or `couchcopy {command} --resume NODE…` to finish the {change}. `couchcopy status \
+                 NODE…` shows the state of each node.",
+                command = change.command()
+            )),
             Self::Disagreement { lasting: true, .. } => Some(
                 "Waiting longer does not help. Remove the cause on these nodes, then restore again.".into(),
             ),

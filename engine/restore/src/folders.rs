@@ -246,19 +246,19 @@ fn unreadable(
     if damage.is_empty() { Err(failure) } else { Ok(damage) }
 }
 
+/// Whether Erlang would accept a node's name: `NAME@HOST`.
+pub(crate) fn is_node_name(text: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
+    };
+    text.len() <= 255 && text.split_once('@').is_some_and(|(name, host)| plain(name) && plain(host))
+}
+
 /// Refuses node names that Erlang would refuse, and targets that are given twice.
 pub(crate) fn check_targets(targets: &[Target]) -> Result<()> {
     for (i, target) in targets.iter().enumerate() {
-        let valid = target.node.split_once('@').is_some_and(|(name, host)| {
-            let plain = |part: &str| {
-                !part.is_empty()
-                    && part
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':'))
-            };
-            plain(name) && plain(host) && target.node.len() <= 255
-        });
-        if !valid {
+        if !is_node_name(&target.node) {
             return Err(Failure::refused(
                 Code::new("CC-R03"),
                 format!("{:?} is not a node name", target.node),

@@ -2,13 +2,15 @@
 //!
 //! [`folders`] writes data directories of stopped nodes, [`live`] replaces the data of a running cluster, [`databases`] writes
 //! single databases into one. [`selection`] chooses databases, [`preflight`] checks nodes before anything changes, [`swap`] swaps
-//! old and new data, [`status`] shows and removes what restores have left on nodes.
+//! old and new data, [`rename`] gives nodes new names in place, [`one_node`] brings one node back, [`status`] shows and removes what restores have left on nodes.
 
 mod choices;
 pub mod databases;
 pub mod folders;
 pub mod live;
+pub mod one_node;
 pub mod preflight;
+pub mod rename;
 pub mod selection;
 pub mod status;
 pub mod swap;

@@ -8,12 +8,12 @@ mod describe;
 mod kept;
 mod maps_http;
 mod options;
-mod phases;
-mod planned;
-mod removal;
-mod resume;
-mod stage;
-mod standstill;
+pub(crate) mod phases;
+pub(crate) mod planned;
+pub(crate) mod removal;
+pub(crate) mod resume;
+pub(crate) mod stage;
+pub(crate) mod standstill;
 mod undoing;
 
 use outcome::report::{Notice, Reporter, Severity};
@@ -21,9 +21,10 @@ use outcome::report::{Notice, Reporter, Severity};
 pub use options::{LiveOptions, LiveResult, MapsBy, NodeDescription, PlanDescription, SelectionDescription};
 pub use planned::PlannedRestore;
 pub(crate) use removal::remove_all;
-pub use resume::{resume, roll_back};
+pub use resume::{Resumed, resume, roll_back};
+pub(crate) use undoing::refuse_removed;
 
 /// Reports a failure that does not affect the requested result.
-fn warn(reporter: &dyn Reporter, text: String) {
+pub(crate) fn warn(reporter: &dyn Reporter, text: String) {
     reporter.notice(&Notice { severity: Severity::Warning, text });
 }

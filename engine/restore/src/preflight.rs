@@ -2,9 +2,9 @@
 
 mod cluster_proofs;
 pub(crate) mod holdings;
-mod node_proofs;
-mod programs;
-mod stopped_way;
+pub(crate) mod node_proofs;
+pub(crate) mod programs;
+pub(crate) mod stopped_way;
 
 use std::collections::BTreeSet;
 
@@ -188,7 +188,7 @@ impl Proofs {
         self.problems().next().is_none()
     }
 
-    fn problems(&self) -> impl Iterator<Item = &Proof> {
+    pub(crate) fn problems(&self) -> impl Iterator<Item = &Proof> {
         self.proofs.iter().filter(|proof| proof.verdict == Verdict::Problem)
     }
 

@@ -8,7 +8,7 @@ use plugin_host::State;
 use serde::Serialize;
 
 use crate::live::remove_all;
-use crate::swap::{self, Situation};
+use crate::swap::{self, Change, Journal, Situation};
 
 /// The state of a node.
 #[derive(Debug, Clone, Serialize)]
@@ -26,10 +26,13 @@ pub struct NodeStatus {
     /// The restore's archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archive: Option<String>,
-    /// When the restore began.
+    /// Old and new names, if nodes are renamed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<(String, String)>,
+    /// When the change began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begun: Option<String>,
-    /// All nodes of the restore.
+    /// All nodes of the change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
     /// What the situation means, and what to do.
@@ -66,6 +69,7 @@ fn of_node(node: &Node) -> Result<NodeStatus> {
         Err(error) => error.to_string(),
     };
     let journal = state.journal;
+    let change = journal.as_ref().map_or(Change::Restore, Journal::change);
     Ok(NodeStatus {
         node: node
             .id
@@ -77,10 +81,11 @@ fn of_node(node: &Node) -> Result<NodeStatus> {
         situation: Some(state.situation),
         service,
         answers: node.http.is_up_soon().unwrap_or(false),
-        archive: journal.as_ref().map(|journal| journal.archive.clone()),
+        archive: journal.as_ref().map(|j| j.archive.clone()).filter(|archive| !archive.is_empty()),
+        names: journal.as_ref().and_then(|j| j.renaming.clone()).map_or_else(Vec::new, |of| of.names),
         begun: journal.as_ref().map(|journal| journal.begun.clone()),
         nodes: journal.map(|journal| journal.nodes).unwrap_or_default(),
-        meaning: meaning(state.situation).to_owned(),
+        meaning: meaning(state.situation, change),
     })
 }
 
@@ -92,34 +97,38 @@ fn unknown(node: &Node, error: &Failure) -> NodeStatus {
         service: "unknown".into(),
         answers: false,
         archive: None,
+        names: Vec::new(),
         begun: None,
         nodes: Vec::new(),
         meaning: format!("cannot inspect the node: {error}"),
     }
 }
 
-fn meaning(situation: Situation) -> &'static str {
+/// What the situation means, and what to do.
+fn meaning(situation: Situation, change: Change) -> String {
+    let done = change.done();
     match situation {
-        Situation::Untouched => "no leftovers of a restore",
-        Situation::Staging => {
-            "old data in place; a restore was interrupted while it copied: --resume starts it again, --roll-back removes the \
-             copy"
-        }
-        Situation::Staged => {
-            "old data in place; a restore was interrupted after it had copied: --resume finishes it, --roll-back removes the copy"
-        }
-        Situation::Swapping => {
-            "a restore was interrupted while data was swapped: --resume finishes it, --roll-back restores the old data; do not \
-             start CouchDB by hand"
-        }
+        Situation::Untouched => "no leftovers of a restore".to_owned(),
+        Situation::Staging => format!(
+            "old data in place; a {change} was interrupted while it copied: --resume starts it again, --roll-back removes the copy"
+        ),
+        Situation::Staged => format!(
+            "old data in place; a {change} was interrupted after it had copied: --resume finishes it, --roll-back removes the copy"
+        ),
+        Situation::Swapping => format!(
+            "a {change} was interrupted while data was swapped: --resume finishes it, --roll-back restores the old data; do not start CouchDB by hand"
+        ),
         Situation::Swapped => {
             "new data in place, not confirmed yet: --resume continues, --roll-back restores the old data"
+                .to_owned()
         }
-        Situation::Done => "restored; the old data is still there: clean removes it, --roll-back restores it",
-        Situation::Removing => "restored; the old data is partly removed: clean removes the rest",
-        Situation::Undone => "old data in place; clean removes the leftovers of a restore",
+        Situation::Done => {
+            format!("{done}; the old data is still there: clean removes it, --roll-back restores it")
+        }
+        Situation::Removing => format!("{done}; the old data is partly removed: clean removes the rest"),
+        Situation::Undone => format!("old data in place; clean removes the leftovers of a {change}"),
         Situation::Leftover => {
-            "nothing is unfinished; a restore has left an empty directory: clean removes it"
+            format!("nothing is unfinished; a {change} has left an empty directory: clean removes it")
         }
     }
 }
@@ -134,10 +143,14 @@ pub fn clean(nodes: &[Node], reporter: &dyn Reporter) -> Result<Vec<String>> {
             state.situation,
             Situation::Staging | Situation::Staged | Situation::Swapping | Situation::Swapped
         ) {
+            let change = state.journal.as_ref().map_or(Change::Restore, Journal::change);
+            let command = change.command();
             return Err(Failure::refused(
                 Code::new("CC-R43"),
-                format!("a restore is unfinished on {}", node.shown()),
-                "Finish it with `couchcopy restore --resume`, or roll it back with `couchcopy restore --roll-back`.",
+                format!("a {change} is unfinished on {}", node.shown()),
+                format!(
+                    "Finish it with `couchcopy {command} --resume`, or roll it back with `couchcopy {command} --roll-back`."
+                ),
             ));
         }
     }

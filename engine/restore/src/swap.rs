@@ -4,6 +4,7 @@
 //! files, `old` the old files, `undone` files that appeared while the node was partly changed. A journal records the decisions;
 //! the progress of a change is read from the directories themselves, so it cannot be wrong.
 
+mod change;
 mod exchange;
 mod journal;
 mod old;
@@ -16,6 +17,7 @@ use node::{FileEntry, FileKind, Node};
 use outcome::{Code, Failure, Result};
 use serde::Serialize;
 
+pub use change::{Change, Renaming};
 pub(crate) use exchange::check_journal;
 pub use journal::{Journal, JournalOptions, Phase};
 
@@ -104,26 +106,25 @@ impl Places {
     }
 }
 
-/// Whether a restore replaces an entry of a data directory: shard maps and the leftovers of their compaction, shards, view
-/// indexes. The list of the cluster's nodes stays.
-fn is_replaced(name: &str) -> bool {
-    matches!(name, "shards" | ".shards") || name.starts_with("_dbs.couch")
-}
-
 /// The first of these names that is missing although CouchDB does not remove it. The files of a compaction of the shard maps come
 /// and go; after an interrupted compaction there may be only `_dbs.couch.compact`.
 fn lost<'n>(names: &'n [String], in_place: &[String]) -> Option<&'n String> {
     let is_in_place = |name: &str| in_place.iter().any(|other| other == name);
     names.iter().find(|name| match name.as_str() {
-        "_dbs.couch" => !is_in_place(name) && !is_in_place("_dbs.couch.compact"),
+        "_dbs.couch" | "_nodes.couch" => !is_in_place(name) && !is_in_place(&format!("{name}.compact")),
         "shards" | ".shards" => !is_in_place(name),
         _ => false,
     })
 }
 
-fn names(entries: Option<Vec<FileEntry>>) -> Vec<String> {
+/// Names of the entries that a change replaces. Without a change: that any change replaces.
+fn names(entries: Option<Vec<FileEntry>>, change: Option<Change>) -> Vec<String> {
+    let is_replaced = |name: &String| match change {
+        Some(change) => change.replaces(name),
+        None => Change::ALL.iter().any(|change| change.replaces(name)),
+    };
     let mut names: Vec<String> =
-        entries.into_iter().flatten().map(|entry| entry.name).filter(|name| is_replaced(name)).collect();
+        entries.into_iter().flatten().map(|entry| entry.name).filter(is_replaced).collect();
     // Shard maps go first: a folder without them is no databases to CouchDB, should somebody start it.
     names.sort_unstable_by(|a, b| {
         let is_maps = |name: &str| name.starts_with("_dbs.couch");
@@ -143,11 +144,14 @@ pub fn look(node: &Node) -> Result<NodeState> {
     let mut state = NodeState {
         situation: Situation::Untouched,
         journal: None,
-        in_place: names(Some(entries)),
+        in_place: Vec::new(),
         in_old: Vec::new(),
         in_new: Vec::new(),
     };
-    let Some(folder) = folder else { return Ok(state) };
+    let Some(folder) = folder else {
+        state.in_place = names(Some(entries), None);
+        return Ok(state);
+    };
     if folder.kind != FileKind::Folder {
         return Err(Failure::refused(
             Code::new("CC-R45"),
@@ -156,8 +160,10 @@ pub fn look(node: &Node) -> Result<NodeState> {
         ));
     }
     state.journal = places.journal(node)?;
-    state.in_old = names(found.next().flatten());
-    state.in_new = names(found.next().flatten());
+    let change = state.journal.as_ref().map(Journal::change);
+    state.in_place = names(Some(entries), change);
+    state.in_old = names(found.next().flatten(), change);
+    state.in_new = names(found.next().flatten(), change);
     state.situation = state.derive();
     Ok(state)
 }
@@ -201,6 +207,16 @@ impl NodeState {
     pub fn old_in_place(&self) -> bool {
         self.tells_nothing()
             || matches!(self.situation, Situation::Staging | Situation::Staged | Situation::Undone)
+    }
+
+    /// Whether there is no data of CouchDB in place: the node's disk was lost.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.in_place.is_empty()
+    }
+
+    /// Whether only this node is being restored, and the other nodes of its cluster run on.
+    pub(crate) fn is_of_one_node(&self) -> bool {
+        self.journal.as_ref().is_some_and(|journal| !journal.options.others.is_empty())
     }
 
     /// Whether nothing shows if the data in place is older or newer than a restore.

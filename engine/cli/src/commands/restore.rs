@@ -4,6 +4,7 @@ mod databases;
 mod live;
 mod live_text;
 mod offline;
+mod one_node;
 mod request;
 pub(super) mod rewind;
 mod values;
@@ -22,13 +23,15 @@ use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
 pub(super) use databases::first as first_node;
 use request::RestoreRequest;
-use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
+use values::{Maps, Wait, couchdb_version};
+pub(super) use values::{OpenFor, open_for};
 
 /// Replace a cluster's data, restore single databases, or write data directories.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "couchcopy restore [OPTIONS] ARCHIVE NODE...\n       \
         couchcopy restore --db NAME[=NEWNAME] [OPTIONS] ARCHIVE NODE\n       \
+        couchcopy restore --node NAME [OPTIONS] ARCHIVE NODE...\n       \
         couchcopy restore --offline [OPTIONS] ARCHIVE DIR,NODENAME...\n       \
         couchcopy restore --resume [OPTIONS] [ARCHIVE] NODE...\n       \
         couchcopy restore --roll-back [OPTIONS] NODE...",
@@ -44,11 +47,13 @@ use values::{Maps, OpenFor, Wait, couchdb_version, open_for};
     use --roll-back. `couchcopy status` shows the state of each node, and `couchcopy check` checks the nodes without \
     restoring anything.\n\n\
     --db restores single databases into a running cluster, next to all others, and stops nothing.\n\n\
+    --node brings one node of a cluster back, for example after its disk was lost, while the other nodes run on.\n\n\
     --offline writes new or empty data directories on this machine, for nodes that are not running.\n\n\
     Examples:\n  \
     couchcopy restore backup.tar.gz \\\n    admin:password@localhost:5984,/opt/couchdb/data\n  \
     couchcopy restore backup.tar.gz --cluster prod.toml --dry-run\n  \
     couchcopy restore --db shop=shop-yesterday backup.tar.gz \\\n    admin:password@localhost:5984\n  \
+    couchcopy restore --node couchdb@db2.example.com backup.tar.gz \\\n    --cluster prod.toml\n  \
     couchcopy restore --resume --cluster prod.toml\n  \
     couchcopy restore --offline backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
     couchcopy restore --offline --for-couchdb 3.3 backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com\n  \
@@ -98,6 +103,20 @@ struct ModeFlags {
     /// couchcopy queries the nodes for their version.
     #[arg(long, value_name = "VERSION", requires = "offline", value_parser = couchdb_version, hide_short_help = true)]
     for_couchdb: Option<Version>,
+
+    /// Bring this node of a running cluster back; the other nodes run on and are not changed.
+    ///
+    /// Name all nodes of the cluster; the node itself need not run. It gets the shards that the shard maps of the other nodes name
+    /// for it, with their contents in the archive. What was written since the backup comes from the other nodes.
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = [
+            "offline", "resume", "roll_back", "db", "copies", "fresh_uuids", "new_suffix", "keep_suffix", "maps", "only", "except",
+            "rename", "skip_damaged", "allow_empty",
+        ]
+    )]
+    node: Option<String>,
 
     /// Finish an interrupted restore.
     #[arg(long, conflicts_with = "roll_back")]
@@ -255,6 +274,9 @@ impl Restore {
                 self.rewind(&archive, nodes, session)
             }
             RestoreRequest::Databases { archive, nodes } => self.restore_databases(&archive, nodes, session),
+            RestoreRequest::OneNode { name, archive, nodes } => {
+                self.bring_back(name, &archive, nodes, session)
+            }
             RestoreRequest::RollBack { nodes } => self.roll_back(nodes, session),
             RestoreRequest::Resume { archive, nodes } => self.resume(archive.as_ref(), nodes, session),
             RestoreRequest::Replace { archive, nodes } => self.replace(&archive, nodes, session),

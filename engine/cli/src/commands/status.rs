@@ -41,5 +41,10 @@ fn text(status: &NodeStatus) -> String {
     if let (Some(archive), Some(begun)) = (&status.archive, &status.begun) {
         let _ = writeln!(text, "  restore of {archive}, begun {begun}, to {}", status.nodes.join(", "));
     }
+    if let (Some(begun), false) = (&status.begun, status.names.is_empty()) {
+        let names: Vec<String> = status.names.iter().map(|(old, new)| format!("{old}={new}")).collect();
+        let _ =
+            writeln!(text, "  renaming {}, begun {begun}, on {}", names.join(" "), status.nodes.join(", "));
+    }
     text
 }

@@ -23,6 +23,8 @@ pub struct Expected<'e> {
     pub identities: &'e [Identity],
     /// The time of the switch-over, if there was one: CouchDB must have started after it.
     pub exchanged: Option<Instant>,
+    /// How many nodes were stopped for the switch-over: the first ones. The others ran on.
+    pub restarted: usize,
 }
 
 /// Checks nodes that have been started.
@@ -63,7 +65,8 @@ impl<'r> Return<'r> {
         let found = on_each(self.nodes, |i, node| {
             let mut seen = before[i].clone();
             let identity = expected.identities.get(i).unwrap_or(&unknown);
-            let missing = seen.look(node, identity, expected.exchanged)?;
+            let exchanged = expected.exchanged.filter(|_| i < expected.restarted);
+            let missing = seen.look(node, identity, exchanged)?;
             Ok((seen, missing))
         });
         let (mut missing, mut lasting) = (Vec::new(), false);

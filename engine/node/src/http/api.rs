@@ -86,6 +86,10 @@ pub struct ListedMap {
     pub suffix: String,
     /// Its ranges.
     pub ranges: Vec<String>,
+    /// The nodes that hold a copy of each range, in the order of the ranges.
+    pub holders: Vec<Vec<String>>,
+    /// Whether documents are placed by partition.
+    pub partitioned: bool,
 }
 
 impl ListedMap {
@@ -100,8 +104,17 @@ impl ListedMap {
                 .collect::<Option<_>>()?,
             _ => String::new(),
         };
-        let ranges = document["by_range"].as_object()?.keys().cloned().collect();
-        Some(Self { name: id.to_owned(), suffix, ranges })
+        let by_range = document["by_range"].as_object()?;
+        let names = |nodes: &Value| {
+            nodes.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        Some(Self {
+            name: id.to_owned(),
+            suffix,
+            ranges: by_range.keys().cloned().collect(),
+            holders: by_range.values().map(names).collect(),
+            partitioned: document["props"]["partitioned"] == true,
+        })
     }
 }
 
@@ -313,6 +326,7 @@ mod tests {
         let document = json!({"shard_suffix": [46, 49, 55], "by_range": {"00000000-ffffffff": ["a@b"]}});
         let map = ListedMap::parse("a/b", &document).unwrap();
         assert_eq!((map.suffix.as_str(), map.ranges.len()), (".17", 1));
+        assert_eq!((map.holders, map.partitioned), (vec![vec!["a@b".to_owned()]], false));
         let document = json!({"shard_suffix": [], "by_range": {}});
         assert_eq!(ListedMap::parse("old", &document).unwrap().suffix, "");
         assert_eq!(ListedMap::parse("_design/x", &json!({"views": {}})), None);

@@ -1,5 +1,7 @@
 //! Which shard goes to which nodes.
 
+mod one_node;
+
 use std::collections::{HashMap, HashSet};
 
 use cluster::agreement::Promised;
@@ -10,7 +12,10 @@ use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::suffix::{Suffixes, TakenSuffixes, now};
+use crate::one_node::Properties;
 use crate::selection::Chosen;
+
+pub(crate) use one_node::{Blank, Held};
 
 /// Bytes that a file may take on disk in addition to its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
@@ -49,6 +54,10 @@ pub(crate) struct Plan {
     skipped: HashSet<String>,
     /// The new suffix of the databases, if it changes.
     pub(crate) new_suffix: Option<String>,
+    /// The suffixes of databases that have another one in a running cluster, by name.
+    pub(crate) suffix_of: HashMap<Box<str>, String>,
+    /// Properties of databases in a running cluster, which count more than the archive's, by name.
+    pub(crate) properties: HashMap<Box<str>, Properties>,
     /// The suffixes that databases have in the archive.
     pub(crate) suffixes: TakenSuffixes,
     /// Names of the selected databases with their suffixes in the archive.
@@ -211,7 +220,7 @@ impl Plan {
     pub(crate) fn renamed(&self, file: &DataFile) -> Option<DataFile> {
         let archived = self.shard_of(file)?;
         let name = self.chosen.name_of(&archived.db)?;
-        let suffix = self.new_suffix.as_ref().unwrap_or(&archived.suffix);
+        let suffix = self.suffix_of.get(name).or(self.new_suffix.as_ref()).unwrap_or(&archived.suffix);
         if name == archived.db && *suffix == archived.suffix {
             return None;
         }

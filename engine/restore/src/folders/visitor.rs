@@ -176,7 +176,13 @@ impl<'r> Writer<'r> {
     }
 
     fn limits(&self, db: &str) -> Option<DatabaseLimits> {
-        self.contents.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied()
+        let current = self.plan.properties.get(db).map(|properties| properties.limits);
+        current.or_else(|| self.contents.summary.as_ref()?.cluster.as_ref()?.limits.get(db).copied())
+    }
+
+    fn security(&self, db: &str) -> Option<&serde_json::Value> {
+        let current = self.plan.properties.get(db).map(|properties| &properties.security);
+        current.or_else(|| self.contents.security_of(db))
     }
 
     fn copy<'a>(&'a self, shard: &ShardName, wanted: &'a Wanted<'_>, number: usize) -> Copy<'a> {
@@ -186,7 +192,7 @@ impl<'r> Writer<'r> {
             uuids: &wanted.uuids,
             views: self.plan.views.get(shard.path().as_str()),
             limits: self.limits(&shard.db),
-            security: self.contents.security_of(&shard.db),
+            security: self.security(&shard.db),
         }
     }
 

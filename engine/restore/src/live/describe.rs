@@ -94,6 +94,7 @@ impl PlannedRestore {
             damaged_views: self.damage.views.clone(),
             new_suffix: self.plan.new_suffix.clone(),
             remove_orphans: self.options.remove_orphans,
+            others: Vec::new(),
             allow_empty: chosen.allow_empty,
             rebuild_maps: chosen.rebuild_maps,
         };

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use cluster::agreement::{self, Agreement, Expected};
+use cluster::agreement::{self, Agreement, Expected, Promised, WaitOptions};
 use cluster::identity::Identity;
 use cluster::{ClusterError, on_all};
 use node::Node;
@@ -16,20 +16,33 @@ use outcome::report::{Reporter, Steps};
 use super::removal::remove_all;
 use super::standstill::Others;
 use super::undoing::{self, Undone};
-use super::{MapsBy, PlannedRestore, maps_http, standstill, warn};
+use super::{PlannedRestore, maps_http, standstill, warn};
 use crate::error::ChangeError;
-use crate::swap::{self, Journal, Phase, Places, Situation};
+use crate::swap::{self, Change, Journal, Phase, Places, Situation};
 
 /// What all phases need.
 #[derive(Clone, Copy)]
-pub(super) struct Run<'r> {
-    pub(super) planned: &'r PlannedRestore,
-    pub(super) nodes: &'r [Node],
+pub(crate) struct Run<'r> {
+    /// What is being changed.
+    pub(crate) change: Change,
+    /// The databases that have to open in the end.
+    pub(crate) promised: &'r Promised,
+    pub(crate) wait: WaitOptions,
+    /// Whether shard maps are sent from node to node after the start.
+    pub(crate) maps_first: bool,
+    /// A restore that creates the shard maps through HTTP after the start.
+    pub(crate) creates_maps: Option<&'r PlannedRestore>,
+    /// The nodes whose data is replaced.
+    pub(crate) nodes: &'r [Node],
+    /// All nodes of the cluster, beginning with those whose data is replaced.
+    pub(crate) cluster: &'r [Node],
     /// What is known of each node.
-    pub(super) identities: &'r [Identity],
-    pub(super) steps: &'r Steps<'r>,
-    pub(super) interrupted: &'r AtomicBool,
-    pub(super) reporter: &'r dyn Reporter,
+    pub(crate) identities: &'r [Identity],
+    /// What is known of each node that has been started on the new data.
+    pub(crate) started_as: &'r [Identity],
+    pub(crate) steps: &'r Steps<'r>,
+    pub(crate) interrupted: &'r AtomicBool,
+    pub(crate) reporter: &'r dyn Reporter,
 }
 
 /// The new data is complete on every node, next to the old one. CouchDB runs.
@@ -57,26 +70,43 @@ pub(super) struct Exchanged<'r> {
 }
 
 /// All nodes run on the new data and agree, or the wait was interrupted.
-pub(super) struct Agreed<'r> {
+pub(crate) struct Agreed<'r> {
     run: Run<'r>,
-    pub(super) agreement: Agreement,
+    pub(crate) agreement: Agreement,
     /// For how long CouchDB did not answer, in seconds.
-    pub(super) service_down: f64,
+    pub(crate) service_down: f64,
 }
 
 impl<'r> Run<'r> {
     /// Goes through all phases that are left after staging.
-    pub(super) fn finish_staged(self, journals: Vec<Journal>) -> Result<Agreed<'r>> {
+    pub(crate) fn finish_staged(self, journals: Vec<Journal>) -> Result<Agreed<'r>> {
         Staged { run: self, journals }.stop()?.exchange()?.start()
     }
 
+    /// Goes through all phases that are left after staging while all nodes were stopped, since this moment.
+    pub(crate) fn finish_stopped(self, journals: Vec<Journal>, since: Instant) -> Result<Agreed<'r>> {
+        Staged { run: self, journals }.stopped(since)?.exchange()?.start()
+    }
+
+    /// Stops CouchDB everywhere, and waits until it does not answer any more.
+    pub(crate) fn stop(self) -> Result<()> {
+        let Self { nodes, identities, steps, .. } = self;
+        on_all(nodes, |i, node| {
+            node.service.stop()?;
+            standstill::wait(node, &identities[i], Others::Refused)?;
+            steps.done("stopped", node);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     /// Goes through the phases that are left after an exchange that an earlier run has finished.
-    pub(super) fn finish_exchanged(self) -> Result<Agreed<'r>> {
+    pub(crate) fn finish_exchanged(self) -> Result<Agreed<'r>> {
         Exchanged { run: self, in_place: None, stopped: Instant::now() }.start()
     }
 
     /// Brings the old data back if a phase failed, and reports both.
-    pub(super) fn or_roll_back(self, agreed: Result<Agreed<'r>>) -> Result<Agreed<'r>> {
+    pub(crate) fn or_roll_back(self, agreed: Result<Agreed<'r>>) -> Result<Agreed<'r>> {
         let error = match agreed {
             Ok(agreed) => return Ok(agreed),
             Err(error) => error,
@@ -90,9 +120,12 @@ impl<'r> Run<'r> {
             _ => None,
         };
         match undoing::undo(self.nodes, self.identities, ran.as_deref(), self.steps, self.reporter) {
-            Ok(Undone::Something) => Err(ChangeError::Undone { source }.into()),
-            Ok(Undone::Nothing) => Err(ChangeError::Unchanged { source }.into()),
-            Err(undoing) => Err(ChangeError::HalfDone { source, undoing: Box::new(undoing) }.into()),
+            Ok(Undone::Something) => Err(ChangeError::Undone { change: self.change, source }.into()),
+            Ok(Undone::Nothing) => Err(ChangeError::Unchanged { change: self.change, source }.into()),
+            Err(undoing) => {
+                let (change, undoing) = (self.change, Box::new(undoing));
+                Err(ChangeError::HalfDone { change, source, undoing }.into())
+            }
         }
     }
 }
@@ -100,8 +133,22 @@ impl<'r> Run<'r> {
 impl<'r> Staged<'r> {
     /// Decides on every node that the data is exchanged, and stops CouchDB everywhere.
     fn stop(self) -> Result<Stopped<'r>> {
+        let (run, decided) = (self.run, self.decide()?);
+        run.reporter.phase("stopping CouchDB", None);
+        let since = Instant::now();
+        run.stop()?;
+        run.reporter.timing("nodes stopped", since.elapsed().as_secs_f64());
+        Ok(Stopped { since, ..decided })
+    }
+
+    /// Decides on every node that the data is exchanged. CouchDB has been stopped everywhere since this moment.
+    fn stopped(self, since: Instant) -> Result<Stopped<'r>> {
+        Ok(Stopped { since, ..self.decide()? })
+    }
+
+    fn decide(self) -> Result<Stopped<'r>> {
         let Self { run, journals } = self;
-        let Run { nodes, identities, steps, reporter, .. } = run;
+        let Run { nodes, steps, .. } = run;
         let half_moved = on_all(nodes, |i, node| {
             Ok(journals[i].phase == Phase::Swapping && swap::look(node)?.situation != Situation::Staged)
         })?;
@@ -113,16 +160,7 @@ impl<'r> Staged<'r> {
             }
             Ok(journal)
         })?;
-        reporter.phase("stopping CouchDB", None);
-        let since = Instant::now();
-        on_all(nodes, |i, node| {
-            node.service.stop()?;
-            standstill::wait(node, &identities[i], Others::Refused)?;
-            steps.done("stopped", node);
-            Ok(())
-        })?;
-        reporter.timing("nodes stopped", since.elapsed().as_secs_f64());
-        Ok(Stopped { run, journals: decided, half_moved, since })
+        Ok(Stopped { run, journals: decided, half_moved, since: Instant::now() })
     }
 }
 
@@ -153,28 +191,27 @@ impl<'r> Exchanged<'r> {
     /// Starts all nodes on the new data and waits until they agree.
     fn start(self) -> Result<Agreed<'r>> {
         let Self { run, in_place, stopped } = self;
-        let Run { planned, nodes, identities, steps, interrupted, reporter } = run;
-        let expected = Expected { identities, exchanged: in_place };
+        let Run { promised, wait, creates_maps, nodes, started_as, steps, interrupted, reporter, .. } = run;
+        let expected = Expected { identities: started_as, exchanged: in_place, restarted: nodes.len() };
         reporter.phase("starting CouchDB", None);
         on_all(nodes, |_, node| {
             node.service.start()?;
             steps.done("started", node);
             Ok(())
         })?;
-        let by_http = planned.options.maps == MapsBy::Http;
         let mut service_down = 0.0;
         let agreement = agreement::wait(
-            nodes,
+            run.cluster,
             &expected,
-            &planned.plan.promised,
-            planned.options.wait,
-            by_http,
+            promised,
+            wait,
+            run.maps_first,
             interrupted,
             reporter,
             &mut || {
                 service_down = stopped.elapsed().as_secs_f64();
                 reporter.timing("service back", service_down);
-                if by_http && let Some(first) = nodes.first() {
+                if let (Some(planned), Some(first)) = (creates_maps, nodes.first()) {
                     maps_http::write(&planned.contents, &planned.plan, &planned.restore, first, reporter)?;
                     steps.done("shard maps created", first);
                 }
@@ -190,19 +227,20 @@ impl<'r> Exchanged<'r> {
 }
 
 /// The result of accepting the new data.
-pub(super) struct Accepted {
+pub(crate) struct Accepted {
     /// Whether every node has recorded it; if not, `--resume` continues.
-    pub(super) written_down: bool,
+    pub(crate) written_down: bool,
     /// Whether the old data is still there.
-    pub(super) old_kept: bool,
+    pub(crate) old_kept: bool,
 }
 
 impl Agreed<'_> {
     /// Records that the new data is good, and removes the old data unless it is to be kept.
     ///
     /// A failure does not roll back any more: the nodes agree on the new data, and the old data is only kept.
-    pub(super) fn accept(&self, keep_old: bool) -> Accepted {
-        let Run { nodes, steps, reporter, .. } = self.run;
+    pub(crate) fn accept(&self, keep_old: bool) -> Accepted {
+        let Run { change, nodes, steps, reporter, .. } = self.run;
+        let command = change.command();
         let agreement = &self.agreement;
         if !agreement.agreed {
             return Accepted { written_down: false, old_kept: true };
@@ -217,7 +255,7 @@ impl Agreed<'_> {
                 reporter,
                 format!(
                     "all nodes agree on the new data, but that could not be recorded: {error}. The old data is kept; `couchcopy \
-                     restore --resume` continues, `couchcopy restore --roll-back` restores the old data."
+                     {command} --resume` continues, `couchcopy {command} --roll-back` restores the old data."
                 ),
             );
             return Accepted { written_down: false, old_kept: true };
@@ -229,7 +267,7 @@ impl Agreed<'_> {
         let begun = Instant::now();
         let removed = remove_all(nodes, steps, "old data removed");
         reporter.timing("old data removed", begun.elapsed().as_secs_f64());
-        // The restore itself has succeeded.
+        // The change itself has succeeded.
         let old_kept = removed.is_err();
         if let Err(error) = removed {
             warn(reporter, format!("cannot remove the old data: {error}. `couchcopy clean` tries again."));

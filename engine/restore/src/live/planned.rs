@@ -10,7 +10,7 @@ use node::Node;
 use outcome::report::{Reporter, Steps};
 use outcome::{Code, Failure, Result, parallel};
 
-use super::options::{LiveOptions, LiveResult};
+use super::options::{LiveOptions, LiveResult, MapsBy};
 use super::phases::Run;
 use super::stage::Staged;
 use crate::folders::plan::Plan;
@@ -19,6 +19,7 @@ use crate::folders::suffix::TakenSuffixes;
 use crate::folders::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
 use crate::outside::Views;
 use crate::preflight::{Allowed, Learned, Proofs, prove_all};
+use crate::swap::Change;
 
 /// A restore that has been planned and checked, and has changed nothing yet.
 pub struct PlannedRestore {
@@ -55,19 +56,8 @@ impl PlannedRestore {
         }
         planned.know_targets(&learned);
         for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
-            if let Some(free) = learned.free
-                && free < *bytes
-            {
-                return Err(Failure::refused(
-                    Code::new("CC-R33"),
-                    format!(
-                        "{} has {} MiB free, but the new data needs about {} MiB next to the old data",
-                        node.shown(),
-                        free >> 20,
-                        bytes >> 20
-                    ),
-                    "Free some space. The old data is kept until the nodes agree on the new data.",
-                ));
+            if let Some(free) = learned.free {
+                refuse_without_room(node, free, *bytes)?;
             }
         }
         let databases_now = match nodes.first().filter(|_| !options.choices.selection.is_everything()) {
@@ -185,7 +175,7 @@ impl PlannedRestore {
             }
         };
         let identities = self.identities();
-        let run = Run { planned: self, nodes, identities: &identities, steps: &steps, interrupted, reporter };
+        let run = self.run(nodes, &identities, &steps, interrupted, reporter);
         let agreed = run.or_roll_back(run.finish_staged(journals))?;
         let seconds = begun.elapsed().as_secs_f64();
         let accepted = agreed.accept(self.options.keep_old);
@@ -214,6 +204,31 @@ impl PlannedRestore {
         })
     }
 
+    /// What the phases after staging need.
+    pub(super) fn run<'r>(
+        &'r self,
+        nodes: &'r [Node],
+        identities: &'r [Identity],
+        steps: &'r Steps<'r>,
+        interrupted: &'r AtomicBool,
+        reporter: &'r dyn Reporter,
+    ) -> Run<'r> {
+        Run {
+            change: Change::Restore,
+            promised: &self.plan.promised,
+            wait: self.options.wait,
+            maps_first: self.options.maps == MapsBy::Http,
+            creates_maps: (self.options.maps == MapsBy::Http).then_some(self),
+            nodes,
+            cluster: nodes,
+            identities,
+            started_as: identities,
+            steps,
+            interrupted,
+            reporter,
+        }
+    }
+
     /// Plans again without the damaged databases.
     ///
     /// Fails if databases are damaged and are not to be left out.
@@ -237,6 +252,23 @@ impl PlannedRestore {
     pub(super) fn identities(&self) -> Vec<Identity> {
         self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
     }
+}
+
+/// Refuses new data that does not fit next to the old data; both numbers are bytes.
+pub(crate) fn refuse_without_room(node: &Node, free: u64, bytes: u64) -> Result<()> {
+    if free >= bytes {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        Code::new("CC-R33"),
+        format!(
+            "{} has {} MiB free, but the new data needs about {} MiB next to the old data",
+            node.shown(),
+            free >> 20,
+            bytes >> 20
+        ),
+        "Free some space. The old data is kept until the nodes agree on the new data.",
+    ))
 }
 
 /// The targets as for an offline restore, except that directories of different machines may have the same path.

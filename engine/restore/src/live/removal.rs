@@ -9,7 +9,7 @@ use super::{kept, warn};
 use crate::swap::{self, Places, Situation};
 
 /// Removes the copied data after a failure that has replaced nothing; if an id is given, only the data of that restore.
-pub(super) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, reporter: &dyn Reporter) {
+pub(crate) fn discard(nodes: &[Node], id: Option<&str>, steps: &Steps<'_>, reporter: &dyn Reporter) {
     reporter.phase("removing the copied data", None);
     for (node, removed) in nodes.iter().zip(on_each(nodes, |_, node| {
         // What another restore has there is its own business; it may be why this one failed.

@@ -67,7 +67,7 @@ pub(super) fn stage(
 }
 
 /// The destination of files below a directory of a node. They get the owner and the group permissions of its data.
-pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
+pub(crate) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
     let Some(streams) = node.files.streams() else {
         return Staging::within(folder, &node.data).map(Destination::Folder);
     };
@@ -80,12 +80,12 @@ pub(super) fn destination(node: &Node, folder: &Path) -> Result<Destination> {
             && node.data.file_name().is_some_and(|name| name.to_str() == Some(&entry.name))
     });
     let mode = [data, of("shards")].into_iter().flatten().fold(0, |mode, folder| mode | folder.mode);
-    let owner = |maps: &FileEntry| Owner { uid: maps.uid, gid: maps.gid, modes: Modes::within(mode) };
-    Ok(Destination::stream(streams.unpack(folder, of("_dbs.couch").map(owner))?))
+    let owner = |like: &FileEntry| Owner { uid: like.uid, gid: like.gid, modes: Modes::within(mode) };
+    Ok(Destination::stream(streams.unpack(folder, of("_dbs.couch").or(data).map(owner))?))
 }
 
 /// Compares what arrived with what was sent.
-fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
+pub(crate) fn check_sent(node: &Node, places: &Places, sent: (u64, u64)) -> Result<()> {
     let arrived = node.files.sum(&places.new)?;
     if arrived == sent {
         return Ok(());

@@ -79,7 +79,7 @@ pub(super) fn wait(node: &Node, identity: &Identity, others: Others) -> Result<(
 /// Checks all stopped nodes again before the next action that requires them to be stopped.
 ///
 /// Fails if something answers at any of their addresses.
-pub(super) fn check(nodes: &[Node]) -> Result<()> {
+pub(crate) fn check(nodes: &[Node]) -> Result<()> {
     on_all(nodes, |_, node| match node.http.presence() {
         Presence::Answers(found) => Err(still_answers(node, format!("{found} again"))),
         Presence::Refused | Presence::Silent(_) => Ok(()),

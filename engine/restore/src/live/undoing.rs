@@ -54,25 +54,10 @@ pub(super) fn undo(
         nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?)))
     {
         swap::check_journal(node, state)?;
-        if state.situation == Situation::Removing {
-            return Err(Failure::refused(
-                Code::new("CC-R36"),
-                "the old data is being removed already and cannot be restored",
-                "Run `couchcopy clean` to remove the rest of the old data.",
-            ));
-        }
-        // While old data is in place somewhere, journals are everywhere; they go last.
-        if state.tells_nothing() && states.iter().flatten().any(|other| !other.old_in_place()) {
-            return Err(Failure::refused(
-                Code::new("CC-R37"),
-                format!(
-                    "{} has no old data any more, so the old data of the other nodes cannot be restored",
-                    node.shown()
-                ),
-                "Run `couchcopy clean` to remove the rest of the old data.",
-            ));
-        }
     }
+    let known: Vec<(&Node, &NodeState)> =
+        nodes.iter().zip(&states).filter_map(|(node, state)| Some((node, state.as_ref().ok()?))).collect();
+    refuse_removed(&known)?;
     // It is to be seen from the folders how far this gets.
     on_all(nodes, |i, node| {
         if matches!(&states[i], Ok(state) if state.situation == Situation::Done) {
@@ -123,8 +108,19 @@ pub(super) fn undo(
         steps.done("started again", &nodes[i]);
         was_stopped(&nodes[i], &identities[i], in_place)?;
     }
+    // CouchDB would make databases without documents on it, and with other security objects.
+    let empty: Vec<bool> = on_each(nodes, |i, node| {
+        let is_one_node = matches!(&states[i], Ok(state) if state.is_of_one_node());
+        Ok(is_one_node && swap::look(node)?.is_empty())
+    })
+    .into_iter()
+    .map(|empty| empty.unwrap_or(false))
+    .collect();
+    for (node, _) in nodes.iter().zip(&empty).filter(|(_, empty)| **empty) {
+        warn(reporter, format!("{} had no data before, and was not started", node.shown()));
+    }
     let started = on_all(nodes, |i, node| {
-        if alone == Some(i) {
+        if alone == Some(i) || empty[i] {
             return Ok(true);
         }
         // What runs on the data that it had needs no start, and its plugin may be what does not work.
@@ -141,10 +137,35 @@ pub(super) fn undo(
         Ok(())
     })?;
     let mut started = started?;
-    wait_until_back(nodes, identities, &mut started, reporter)?;
+    wait_until_back(nodes, identities, &empty, &mut started, reporter)?;
     discard(nodes, None, steps, reporter);
     let nothing = !anything_changed && started.iter().all(|started| !started);
     Ok(if nothing { Undone::Nothing } else { Undone::Something })
+}
+
+/// Fails if the old data of a node has been removed, or is being removed.
+pub(crate) fn refuse_removed(states: &[(&Node, &NodeState)]) -> Result<()> {
+    for (node, state) in states {
+        if state.situation == Situation::Removing {
+            return Err(Failure::refused(
+                Code::new("CC-R36"),
+                "the old data is being removed already and cannot be restored",
+                "Run `couchcopy clean` to remove the rest of the old data.",
+            ));
+        }
+        // While old data is in place somewhere, journals are everywhere; they go last.
+        if state.tells_nothing() && states.iter().any(|(_, other)| !other.old_in_place()) {
+            return Err(Failure::refused(
+                Code::new("CC-R37"),
+                format!(
+                    "{} has no old data any more, so the old data of the other nodes cannot be restored",
+                    node.shown()
+                ),
+                "Run `couchcopy clean` to remove the rest of the old data.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Fails unless CouchDB of a node, which was told to start, began after its old data was `in_place`.
@@ -167,16 +188,20 @@ fn was_stopped(node: &Node, identity: &Identity, in_place: Instant) -> Result<()
 }
 
 /// Waits until all nodes answer, and reports it if that takes too long. A node that was not started because it answered is
-/// started if it stops answering.
+/// started if it stops answering. A node that is `empty` is not waited for.
 fn wait_until_back(
     nodes: &[Node],
     identities: &[Identity],
+    empty: &[bool],
     started: &mut [bool],
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let begun = Instant::now();
     loop {
         let looked = on_each(nodes, |i, node| {
+            if empty[i] {
+                return Ok((false, false, None));
+            }
             let who = who_answers(node, &identities[i]);
             let late = !started[i] && matches!(who, Who::Nobody(_));
             if late {

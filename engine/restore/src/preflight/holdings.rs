@@ -87,7 +87,7 @@ pub(crate) fn is_soft_deleted(path: &str) -> bool {
 
 impl Holdings {
     /// Sorts the files below `shards`; `known` are the shards that maps name, without `.couch`.
-    fn sort(&mut self, paths: Vec<String>, known: &HashSet<Box<str>>) {
+    pub(crate) fn sort(&mut self, paths: Vec<String>, known: &HashSet<Box<str>>) {
         let mut incomplete = Vec::new();
         for path in paths {
             let (base, rest) = path.rfind(".couch").map_or((path.as_str(), ""), |at| path.split_at(at));

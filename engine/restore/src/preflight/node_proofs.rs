@@ -10,7 +10,7 @@ use plugin_host::State;
 use super::{Allowed, Learned, Proof, Proofs, holdings, programs, stopped_way};
 use crate::folders::{OLDEST_TARGET, only_md5};
 use crate::outside::{self, Views};
-use crate::swap::{self, Situation};
+use crate::swap::{self, Change, Journal, Situation};
 
 /// A directory that is created and removed to check permissions.
 const TRIAL: &str = ".couchcopy-check";
@@ -35,7 +35,7 @@ pub(super) fn prove(node: &Node, allowed: Allowed) -> (Vec<Proof>, Learned) {
 }
 
 /// An error with its cause.
-pub(super) fn describe(error: &NodeError) -> String {
+pub(crate) fn describe(error: &NodeError) -> String {
     match std::error::Error::source(error) {
         Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
         _ => error.to_string(),
@@ -215,6 +215,21 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
         return Ok(());
     };
     of_moved(node, &entries, proofs)?;
+    permissions(node, Some(maps), proofs)?;
+    let free = node.files.free_bytes(&node.data)?;
+    proofs.fine(node, "room", format!("{} MiB free", free >> 20));
+    learned.free = Some(free);
+    earlier_change(node, proofs);
+    Ok(())
+}
+
+/// Checks that couchcopy can change a data directory, given the entry of its shard maps if it has any.
+pub(crate) fn permissions(
+    node: &Node,
+    maps: Option<&FileEntry>,
+    proofs: &mut Proofs,
+) -> Result<(), NodeError> {
+    let entries = node.files.list(&node.data)?.unwrap_or_default();
     let trial = node.data.join(TRIAL);
     if entries.iter().any(|entry| entry.name == TRIAL) {
         node.files.remove(std::slice::from_ref(&trial))?;
@@ -223,43 +238,51 @@ fn of_files(node: &Node, proofs: &mut Proofs, learned: &mut Learned) -> Result<(
     // Whatever failed: a command whose answer was lost may have been carried out.
     node.files.remove(std::slice::from_ref(&trial)).or_else(|_| node.files.remove(&[trial]))?;
     let made = listed?.unwrap_or_default().into_iter().find(|entry| entry.name == TRIAL);
-    match made {
-        Some(made) if made.uid != maps.uid && made.uid != 0 => proofs.problem(
+    match (made, maps) {
+        (Some(made), Some(maps)) if made.uid != maps.uid && made.uid != 0 => proofs.problem(
             node,
             "permissions",
             format!("files belong to user {}, but couchcopy runs there as user {}", maps.uid, made.uid),
             "Run couchcopy as the user that owns CouchDB's data, or as root (--use-sudo).",
         ),
-        Some(_) => proofs.fine(node, "permissions", format!("{} can be changed", node.data.display())),
-        None => {}
-    }
-    let free = node.files.free_bytes(&node.data)?;
-    proofs.fine(node, "room", format!("{} MiB free", free >> 20));
-    learned.free = Some(free);
-    match swap::look(node) {
-        Ok(state) => match state.situation {
-            Situation::Untouched | Situation::Undone | Situation::Leftover => {}
-            Situation::Done | Situation::Removing => proofs.problem(
-                node,
-                "earlier restore",
-                "the data that an earlier restore replaced is still there",
-                "Remove it with `couchcopy clean`, or restore it with `couchcopy restore --roll-back`.",
-            ),
-            _ => proofs.problem(
-                node,
-                "earlier restore",
-                "an earlier restore is unfinished",
-                "Finish it with `couchcopy restore --resume`, or roll it back with `couchcopy restore --roll-back`.",
-            ),
-        },
-        Err(e) => proofs.problem(node, "earlier restore", e.to_string(), e.remedy().unwrap_or_default()),
+        (Some(_), _) => proofs.fine(node, "permissions", format!("{} can be changed", node.data.display())),
+        (None, _) => {}
     }
     Ok(())
 }
 
+/// Checks that nothing is left of an earlier change.
+pub(crate) fn earlier_change(node: &Node, proofs: &mut Proofs) {
+    match swap::look(node) {
+        Ok(state) => {
+            let change = state.journal.as_ref().map_or(Change::Restore, Journal::change);
+            let command = change.command();
+            match state.situation {
+                Situation::Untouched | Situation::Undone | Situation::Leftover => {}
+                Situation::Done | Situation::Removing => proofs.problem(
+                    node,
+                    "earlier restore",
+                    format!("the data that an earlier {change} replaced is still there"),
+                    format!("Remove it with `couchcopy clean`, or restore it with `couchcopy {command} --roll-back`."),
+                ),
+                _ => proofs.problem(
+                    node,
+                    "earlier restore",
+                    format!("an earlier {change} is unfinished"),
+                    format!(
+                        "Finish it with `couchcopy {command} --resume`, or roll it back with `couchcopy {command} \
+                         --roll-back`."
+                    ),
+                ),
+            }
+        }
+        Err(e) => proofs.problem(node, "earlier restore", e.to_string(), e.remedy().unwrap_or_default()),
+    }
+}
+
 /// Checks that only plain files and directories of one file system are swapped: a link or a mount would be moved without its
 /// content, or not at all, and the data behind it would stay.
-fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(), NodeError> {
+pub(crate) fn of_moved(node: &Node, entries: &[FileEntry], proofs: &mut Proofs) -> Result<(), NodeError> {
     let mut odd = Vec::new();
     for entry in entries {
         match entry.name.as_str() {

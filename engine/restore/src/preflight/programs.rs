@@ -6,7 +6,7 @@ use plugin_host::Hindrance;
 use super::Proofs;
 
 /// Checks the commands of a node's service plugin.
-pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
+pub(crate) fn prove(node: &Node, proofs: &mut Proofs) {
     // Where the way to the node does not lead there, the service's status says so.
     let Ok(doubts) = node.service.doubts() else { return };
     for doubt in doubts {

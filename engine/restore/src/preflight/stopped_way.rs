@@ -7,7 +7,7 @@ use super::Proofs;
 use super::node_proofs::describe;
 
 /// Checks the data directory through the access chain for a stopped CouchDB, if that chain differs.
-pub(super) fn prove(node: &Node, proofs: &mut Proofs) {
+pub(crate) fn prove(node: &Node, proofs: &mut Proofs) {
     const SUBJECT: &str = "files while stopped";
     match seen(node) {
         Ok(None) => {}

@@ -4,7 +4,7 @@ use node::{FileEntry, FileKind, Node};
 use outcome::{Code, Failure, Result};
 
 use super::journal::{Journal, Phase};
-use super::{NodeState, Places, Situation, UNDONE, is_replaced, look, lost, names, no_folder, old};
+use super::{NodeState, Places, Situation, UNDONE, look, lost, no_folder, old};
 
 impl Places {
     /// Creates the directory and writes the first journal.
@@ -26,7 +26,7 @@ impl Places {
     /// Records that all new data is copied and durable.
     pub(crate) fn staged(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         node.files.sync(&self.data)?;
-        journal.new = names(node.files.list(&self.new)?);
+        journal.new = journal.names(node.files.list(&self.new)?);
         journal.phase = Phase::Staged;
         self.write(node, journal)?;
         Ok(node.files.sync(&self.data)?)
@@ -35,7 +35,7 @@ impl Places {
     /// Records what will be swapped. CouchDB may still run.
     pub(crate) fn decide(&self, node: &Node, journal: &mut Journal) -> Result<()> {
         let found = node.files.list(&self.data)?.ok_or_else(|| no_folder(node))?;
-        journal.old = names(Some(found));
+        journal.old = journal.names(Some(found));
         journal.old_data.clear();
         journal.phase = Phase::Swapping;
         self.write(node, journal)?;
@@ -51,7 +51,7 @@ impl Places {
         let mut found =
             node.files.list_all(&[&self.data, &self.new])?.into_iter().map(Option::unwrap_or_default);
         let (old, new) = (found.next().unwrap_or_default(), found.next().unwrap_or_default());
-        let in_place = names(Some(old.clone()));
+        let in_place = journal.names(Some(old.clone()));
         if let Some(lost) = lost(&journal.old, &in_place) {
             return Err(Failure::incomplete(
                 Code::new("CC-R47"),
@@ -63,7 +63,7 @@ impl Places {
                 "Check that directory and the access chain to the node: the old data must not be lost.",
             ));
         }
-        if let Some(missing) = lost(&journal.new, &names(Some(new.clone()))) {
+        if let Some(missing) = lost(&journal.new, &journal.names(Some(new.clone()))) {
             return Err(Failure::incomplete(
                 Code::new("CC-R48"),
                 format!(
@@ -77,7 +77,7 @@ impl Places {
         // Made or removed since that was written: by a compaction of the shard maps, say.
         let changed = in_place != journal.old;
         journal.old = in_place;
-        journal.old_data = old::look_at(node, &self.data, &old)?;
+        journal.old_data = old::look_at(node, &self.data, &old, journal.change())?;
         journal.phase = Phase::Swapping;
         self.write(node, journal)?;
         if changed {
@@ -99,7 +99,7 @@ impl Places {
         let facts = |entries: &[FileEntry]| -> Vec<_> {
             let mut facts: Vec<_> = entries
                 .iter()
-                .filter(|entry| is_replaced(&entry.name))
+                .filter(|entry| journal.change().replaces(&entry.name))
                 .map(|entry| {
                     let size = if entry.kind == FileKind::File { entry.size } else { 0 };
                     (entry.name.clone(), format!("{:?}", entry.kind), size)
@@ -112,7 +112,7 @@ impl Places {
         if facts(&in_place) != facts(new) {
             problems.push(format!("the new data is not all in {}", self.data.display()));
         }
-        if names(Some(in_old)) != journal.old {
+        if journal.names(Some(in_old)) != journal.old {
             problems.push(format!("the old data is not all in {}", self.old.display()));
         }
         if problems.is_empty() {
@@ -191,13 +191,13 @@ impl Places {
     fn check_back(&self, node: &Node, journal: &Journal) -> Result<()> {
         let mut found = node.files.list_all(&[&self.data, &self.old])?.into_iter();
         let in_place = found.next().flatten().unwrap_or_default();
-        let left = names(found.next().flatten());
+        let left = journal.names(found.next().flatten());
         let mut problems = Vec::new();
         if !left.is_empty() {
             problems.push(format!("{} still has {}", self.old.display(), listed(&left)));
         }
         let mut wanted = journal.old.clone();
-        let mut named = names(Some(in_place.clone()));
+        let mut named = journal.names(Some(in_place.clone()));
         wanted.sort_unstable();
         named.sort_unstable();
         if wanted != named {
@@ -208,7 +208,7 @@ impl Places {
                 listed(&wanted)
             ));
         } else if !journal.old_data.is_empty() {
-            let now = old::look_at(node, &self.data, &in_place)?;
+            let now = old::look_at(node, &self.data, &in_place, journal.change())?;
             for difference in old::differences(&journal.old_data, &now) {
                 problems.push(format!("{} has {difference}", self.data.display()));
             }

@@ -2,8 +2,10 @@
 
 use cluster::identity::Identity;
 use contents::FileProblem;
+use node::FileEntry;
 use serde::{Deserialize, Serialize};
 
+use super::change::{Change, Renaming};
 use super::old::OldEntry;
 use crate::RestoreChoices;
 use crate::folders::Suffixes;
@@ -17,6 +19,12 @@ const OF_SELECTION: u32 = 2;
 const OF_NEW_SUFFIX: u32 = 3;
 /// The version of the journal of a restore that leaves out damage found during staging.
 const OF_DAMAGED: u32 = 4;
+/// The version of the journal of new names for nodes.
+const OF_RENAMING: u32 = 5;
+/// The version of the journal of a restore of one node, while the other nodes run.
+const OF_ONE_NODE: u32 = 6;
+/// The newest version.
+const NEWEST: u32 = OF_ONE_NODE;
 
 /// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +55,15 @@ pub struct Journal {
     pub phase: Phase,
     /// When the restore began, in UTC.
     pub begun: String,
-    /// The archive's path on the machine where couchcopy ran.
+    /// The archive's path on the machine where couchcopy ran. Empty if there is no archive.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub archive: String,
     /// The archive's length in bytes, to recognise it.
+    #[serde(default)]
     pub archive_bytes: u64,
+    /// The new names, if nodes are renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renaming: Option<Renaming>,
     /// Names of all nodes of the restore, in the order that places copies.
     pub nodes: Vec<String>,
     /// The name of this node.
@@ -97,6 +110,9 @@ pub struct JournalOptions {
     /// Whether files that belong to no database may be removed with the old data.
     #[serde(default)]
     pub remove_orphans: bool,
+    /// The other nodes of the cluster, if they run on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
     /// Whether the restore may have no databases.
     #[serde(default)]
     pub allow_empty: bool,
@@ -121,6 +137,9 @@ impl JournalOptions {
 
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
+        if !self.others.is_empty() {
+            return OF_ONE_NODE;
+        }
         if !self.damaged.is_empty() {
             return OF_DAMAGED;
         }
@@ -148,6 +167,7 @@ impl Journal {
             begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             archive: archive.0,
             archive_bytes: archive.1,
+            renaming: None,
             nodes,
             node,
             options,
@@ -158,11 +178,27 @@ impl Journal {
         }
     }
 
+    /// The journal of new names that begins on one of these nodes. The names of the nodes are the new ones.
+    pub(crate) fn begin_renaming(id: String, renaming: Renaming, nodes: Vec<String>, node: String) -> Self {
+        let journal = Self::begin(id, (String::new(), 0), nodes, node, JournalOptions::default());
+        Self { version: OF_RENAMING, renaming: Some(renaming), ..journal }
+    }
+
+    /// What is being changed.
+    pub fn change(&self) -> Change {
+        if self.renaming.is_some() { Change::Rename } else { Change::Restore }
+    }
+
+    /// Names of the entries that the change replaces.
+    pub(super) fn names(&self, entries: Option<Vec<FileEntry>>) -> Vec<String> {
+        super::names(entries, Some(self.change()))
+    }
+
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let journal: Self = serde_json::from_slice(text).map_err(|e| format!("is not a journal: {e}"))?;
-        if !(VERSION..=OF_DAMAGED).contains(&journal.version) {
+        if !(VERSION..=NEWEST).contains(&journal.version) {
             return Err(format!(
-                "has version {}, but this couchcopy supports versions {VERSION} to {OF_DAMAGED}",
+                "has version {}, but this couchcopy supports versions {VERSION} to {NEWEST}",
                 journal.version
             ));
         }

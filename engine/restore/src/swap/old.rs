@@ -6,7 +6,7 @@ use node::{FileEntry, FileKind, Node};
 use outcome::Result;
 use serde::{Deserialize, Serialize};
 
-use super::is_replaced;
+use super::Change;
 
 /// The last bytes of a file that are compared: they include the last header of shard maps.
 const END: u64 = 8 << 10;
@@ -35,10 +35,15 @@ impl std::fmt::Display for OldEntry {
     }
 }
 
-/// Records the entries of a data directory that a restore replaces.
-pub(super) fn look_at(node: &Node, data: &Path, entries: &[FileEntry]) -> Result<Vec<OldEntry>> {
+/// Records the entries of a data directory that a change replaces.
+pub(super) fn look_at(
+    node: &Node,
+    data: &Path,
+    entries: &[FileEntry],
+    change: Change,
+) -> Result<Vec<OldEntry>> {
     let mut seen = Vec::new();
-    for FileEntry { name, kind, size, .. } in entries.iter().filter(|entry| is_replaced(&entry.name)) {
+    for FileEntry { name, kind, size, .. } in entries.iter().filter(|entry| change.replaces(&entry.name)) {
         let path = data.join(name);
         let (files, bytes, end) = if *kind == FileKind::File {
             (1, *size, node.files.tail(&path, END)?.map(|end| crc32fast::hash(&end)))

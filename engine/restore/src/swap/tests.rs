@@ -124,6 +124,47 @@ fn exchanged_and_back() {
     assert_eq!(fs::read_to_string(folder.path().join("_nodes.couch")).unwrap(), "stays");
 }
 
+/// New names: the shard maps and the list of nodes change places, and nothing else; cut after any rename of a file.
+#[test]
+fn a_renaming_replaces_the_shard_maps_and_the_list_of_nodes_alone() {
+    const NAMES: [&str; 2] = ["_dbs.couch", "_nodes.couch"];
+    for (cut, forward) in (0..=4).flat_map(|cut| [(cut, true), (cut, false)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let node = node(folder.path());
+        let places = Places::of(&node);
+        fill(folder.path(), "old", &["_dbs.couch", "shards", ".shards"]);
+        fs::write(folder.path().join("_nodes.couch"), "old").unwrap();
+        let renaming =
+            super::Renaming { names: vec![("a@x".into(), "a@b".into())], ..super::Renaming::default() };
+        let mut journal = Journal::begin_renaming("id".into(), renaming, vec!["a@b".into()], "a@b".into());
+        places.begin(&node, &journal).unwrap();
+        for name in NAMES {
+            fs::write(places.new.join(name), "new").unwrap();
+        }
+        places.staged(&node, &mut journal).unwrap();
+        places.decide(&node, &mut journal).unwrap();
+        assert_eq!(journal.old, NAMES);
+        let aside = NAMES.map(|name| (folder.path().join(name), places.old.join(name)));
+        let into = NAMES.map(|name| (places.new.join(name), folder.path().join(name)));
+        for (from, to) in aside.into_iter().chain(into.into_iter().rev()).take(cut) {
+            fs::rename(from, to).unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        if forward {
+            places.forward(&node).unwrap();
+            places.done(&node).unwrap();
+        } else {
+            places.backward(&node).unwrap();
+            places.undone(&node).unwrap();
+        }
+        places.remove(&node).unwrap();
+        let whose = if forward { "new" } else { "old" };
+        assert_eq!(NAMES.map(read), [whose, whose], "{cut}");
+        assert_eq!(["shards/file", ".shards/file"].map(read), ["old", "old"]);
+        assert_eq!(look(&node).unwrap().situation, Situation::Untouched);
+    }
+}
+
 #[test]
 fn cut_after_any_rename_it_goes_on_and_back() {
     for cut in 0..=6 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cluster::agreement::WaitOptions;
 use outcome::Result;
-use restore::live::{LiveOptions, LiveResult, PlannedRestore, resume, roll_back};
+use restore::live::{LiveOptions, LiveResult, PlannedRestore, Resumed, resume, roll_back};
 use serde::Serialize;
 use store::{Location, Place};
 
@@ -49,8 +49,10 @@ impl Restore {
         let mut cluster = self.connect(names, session)?;
         let interrupted = session.interruptible()?;
         let archive = archive.map(|archive| self.place(archive, session)).transpose()?;
-        let result = resume(&options, archive, &mut cluster.nodes, interrupted, session.reporter())?;
-        Ok(finished(&result, session))
+        Ok(match resume(&options, archive, &mut cluster.nodes, interrupted, session.reporter())? {
+            Resumed::All(result) => finished(&result, session),
+            Resumed::OneNode(result) => super::one_node::finished(&result, session),
+        })
     }
 
     /// Restores the data that an earlier restore has replaced.
@@ -69,7 +71,7 @@ impl Restore {
         Ok(Outcome::Done)
     }
 
-    fn connect(&self, names: &[String], session: &Session) -> Result<Cluster> {
+    pub(super) fn connect(&self, names: &[String], session: &Session) -> Result<Cluster> {
         Cluster::connect(names, &self.access, &self.http, session)
     }
 
@@ -77,7 +79,7 @@ impl Restore {
         session.place_of_cluster(archive, self.access.cluster.as_deref())
     }
 
-    fn live_options(&self, archive: &Location, session: &Session) -> Result<LiveOptions> {
+    pub(super) fn live_options(&self, archive: &Location, session: &Session) -> Result<LiveOptions> {
         Ok(LiveOptions {
             archive: self.place(archive, session)?,
             choices: self.choices()?,

@@ -9,13 +9,15 @@ use store::Location;
 use super::Restore;
 use crate::node_argument;
 
-/// One of the five kinds of restore, with the arguments that it takes.
+/// One of the six kinds of restore, with the arguments that it takes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RestoreRequest<'r> {
     /// Write data directories of nodes that are not running.
     Offline { archive: Location, targets: Vec<Target> },
     /// Restore single databases into a running cluster, through one of its nodes.
     Databases { archive: Location, nodes: &'r [String] },
+    /// Bring one node of a running cluster back.
+    OneNode { name: &'r str, archive: Location, nodes: &'r [String] },
     /// Restore the data that an earlier restore has replaced.
     RollBack { nodes: &'r [String] },
     /// Finish an interrupted restore of this archive, or of the archive that the nodes have recorded.
@@ -51,7 +53,11 @@ impl<'r> RestoreRequest<'r> {
             });
         }
         let (archive, nodes) = first.ok_or_else(|| no_archive("Name the archive, then the nodes."))?;
-        Ok(Self::Replace { archive: Location::parse(OsStr::new(archive))?, nodes })
+        let archive = Location::parse(OsStr::new(archive))?;
+        Ok(match &mode.node {
+            Some(name) => Self::OneNode { name, archive, nodes },
+            None => Self::Replace { archive, nodes },
+        })
     }
 
     fn offline(first: Option<(&'r String, &'r [String])>) -> Result<Self> {

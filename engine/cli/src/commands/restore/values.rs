@@ -23,10 +23,10 @@ pub(super) fn couchdb_version(text: &str) -> Result<Version, String> {
 
 /// How long to open databases; `None`: until all are open.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OpenFor(pub(super) Option<Duration>);
+pub(crate) struct OpenFor(pub(crate) Option<Duration>);
 
 /// Parses a number of seconds, or `all`.
-pub(super) fn open_for(text: &str) -> Result<OpenFor, String> {
+pub(crate) fn open_for(text: &str) -> Result<OpenFor, String> {
     if text == "all" {
         return Ok(OpenFor(None));
     }
