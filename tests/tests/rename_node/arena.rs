@@ -82,13 +82,14 @@ impl Arena {
             let mut text = String::new();
             for line in fs::read_to_string(&file)?.lines() {
                 let host = name.rsplit_once('@').map_or("", |(_, host)| host);
-                text.push_str(&match line.split_once(' ') {
+                let line = match line.split_once(' ') {
                     Some(("-name", _)) => format!("-name {name}"),
                     Some(("-kernel", rest)) if rest.starts_with("inet_dist_use_interface") => {
                         format!("-kernel inet_dist_use_interface {{{}}}", host.replace('.', ","))
                     }
                     _ => line.to_owned(),
-                });
+                };
+                text.push_str(&line);
                 text.push('\n');
             }
             fs::write(file, text)?;
@@ -150,7 +151,7 @@ impl Arena {
                     .as_object()
                     .ok_or("no shards")?
                     .values()
-                    .flat_map(|nodes| nodes.as_array());
+                    .filter_map(|nodes| nodes.as_array());
                 for name in holders.flatten() {
                     assert!(names.contains(name), "{db}: {shards}");
                 }
