@@ -48,10 +48,7 @@ fn mend(arena: &mut Arena, remedy: Remedy) -> Result<()> {
         (Remedy::Resume, Some(0)) => arena.check_new(),
         (Remedy::RollBack, Some(0)) => arena.check_old(),
         // There was nothing to do any more: it had ended.
-        (_, Some(5)) if ended.stderr.contains("there is no unfinished restore") => {
-            arena.configure_other()?;
-            arena.check_new()
-        }
+        (_, Some(5)) if ended.stderr.contains("there is no unfinished restore") => arena.check_either(),
         // No way back, so it goes forward.
         (Remedy::RollBack, Some(5))
             if ["old data is being removed", "has no old data any more"]
