@@ -56,7 +56,7 @@ fn help_and_version_go_to_standard_output() {
         assert!(help.contains("Usage: couchcopy"), "{help}");
         // Global options come last, so that they do not hide the command's own.
         let headings = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' '));
-        let options: Vec<&str> = headings.take_while(|line| !line.starts_with("Exam")).collect();
+        let options: Vec<&str> = headings.take_while(|line| !line.starts_with("Example")).collect();
         assert!(options.contains(&"Global options:"), "{command:?}: {options:?}");
         assert!(
             !options.contains(&"Options:") || command.len() == 1 || command[0] == "plugin",

@@ -37,7 +37,7 @@ use crate::text::sizes::count;
     --roll-back.\n\n\
     Examples:\n  \
     couchcopy rename-node couchdb@old=couchdb@db1.example.com \\\n    admin:password@localhost:5984,/opt/couchdb/data\n  \
-    couchcopy rename-node couchdb@a=couchdb@x couchdb@b=couchdb@y --cluster prod.toml\n  \
+    couchcopy rename-node --cluster prod.toml couchdb@a=couchdb@x \\\n    couchdb@b=couchdb@y\n  \
     couchcopy rename-node --offline couchdb@a=couchdb@x localhost,/opt/couchdb/data"
 )]
 pub(crate) struct RenameNode {

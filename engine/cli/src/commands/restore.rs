@@ -104,7 +104,7 @@ struct ModeFlags {
     #[arg(long, value_name = "VERSION", requires = "offline", value_parser = couchdb_version, hide_short_help = true)]
     for_couchdb: Option<Version>,
 
-    /// Bring this node of a running cluster back; the other nodes run on and are not changed.
+    /// Bring one node of a running cluster back; the other nodes are not changed.
     ///
     /// Name all nodes of the cluster; the node itself need not run. It gets the shards that the shard maps of the other nodes name
     /// for it, with their contents in the archive. What was written since the backup comes from the other nodes.
@@ -165,7 +165,7 @@ struct DatabaseFlags {
     #[arg(long, requires = "db", hide_short_help = true)]
     local: bool,
 
-    /// With --db: make the documents what they were, by ordinary edits on top of what they are now.
+    /// With --db: make documents what they were, by edits on top.
     ///
     /// Newer edits and deletions are overridden on every node and on every replica; documents that are equal, and documents made
     /// since then, stay as they are. A document that somebody edits in the meantime is not overridden, but reported. If
@@ -194,7 +194,7 @@ struct DataFlags {
     ///
     /// Consumers of _changes then read once from the start instead of missing changes. Implied, except with --offline, when a
     /// target node's name occurs in the archive.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     fresh_uuids: bool,
 
     /// Give databases a new suffix in the names of their shard files.
