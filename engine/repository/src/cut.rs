@@ -151,14 +151,22 @@ impl CutBuilder {
         Self { cut, numbers: HashMap::new() }
     }
 
-    /// Adds the next segment. Its own number of a frame does not count.
+    /// Adds the next segment. Its own number of a frame does not count. Two parts of one segment become that segment again.
     pub(crate) fn push(&mut self, frame: Frame, segment: Segment) {
         let frames = &mut self.cut.frames;
         let number = *self.numbers.entry(frame.piece).or_insert_with(|| {
             frames.push(frame);
             frames.len() as u32 - 1
         });
-        self.cut.segments.push(Segment { frame: number, ..segment });
+        match self.cut.segments.last_mut() {
+            Some(last)
+                if (last.id, last.frame) == (segment.id, number)
+                    && last.skip.checked_add(last.length) == Some(segment.skip) =>
+            {
+                last.length = last.length.saturating_add(segment.length);
+            }
+            _ => self.cut.segments.push(Segment { frame: number, ..segment }),
+        }
     }
 
     pub(crate) fn push_values(&mut self, values: &[Value]) {
@@ -199,7 +207,18 @@ mod tests {
     }
 
     fn segment(skip: u32, length: u32) -> Segment {
-        Segment { id: [0; 16], frame: 9, skip, length }
+        Segment { id: [skip as u8; 16], frame: 9, skip, length }
+    }
+
+    #[test]
+    fn parts_of_a_segment_become_it_again() {
+        let mut builder = CutBuilder::new(4096);
+        builder.push(frame(8, 1 << 20), segment(0, 100));
+        builder.push(frame(8, 1 << 20), Segment { skip: 100, ..segment(0, 50) });
+        builder.push(frame(8, 1 << 20), segment(150, 50));
+        builder.push(frame(9, 1 << 20), segment(200, 50));
+        let lengths: Vec<u32> = builder.finish().segments.iter().map(|segment| segment.length).collect();
+        assert_eq!(lengths, [150, 50, 50]);
     }
 
     #[test]

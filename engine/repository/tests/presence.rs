@@ -169,7 +169,7 @@ fn a_killed_backup_from_which_a_prune_took_something_is_not_complete() -> Result
             let first = repository.snapshot(good).ok().flatten();
             first.is_some_and(|first| first.committed < needed.begun)
                 && std::fs::metadata(common::below(&place, &format!("packs/{}/{pack}", &pack[..2])))
-                    .is_ok_and(|facts| facts.len() < (3 << 20))
+                    .is_ok_and(|facts| facts.len() < (5 << 19))
         });
         let own = own.ok_or("no pack")?.clone();
         std::fs::remove_file(common::below(&place, &format!("packs/{}/{own}", &own[..2])))?;

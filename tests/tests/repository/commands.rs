@@ -97,7 +97,8 @@ fn from_its_making_to_its_pruning(place: &Place, is_encrypted: bool) -> Result<(
 
     data.replace(0)?;
     let replaced = save(place, &data, key, &mut pairs)?;
-    assert!(of(&replaced, "new_bytes") > 1_000_000, "{replaced}");
+    // Its documents are found again.
+    assert!((1..100_000).contains(&of(&replaced, "new_bytes")), "{replaced}");
 
     // Everything is listed.
     let list = couchcopy.json(&["repo", "list", &place.repo])?;

@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use archive::FileStat;
 
 use super::plan::is_scattered;
-use super::unit::{UNIT, kept_units};
 use crate::PIECE;
 use crate::hash::{self, Value};
 use crate::names::PackName;
-use crate::record::{FileRecord, Location, piece_size};
+use crate::record::{FileRecord, piece_size};
 
 /// What a new backup knows of a file before it is opened.
 #[derive(Debug, Clone)]
@@ -25,38 +24,31 @@ pub enum Before {
 /// The end of a file as it was in the backup that the new one builds on.
 #[derive(Debug, Clone)]
 pub struct KnownEnd {
-    from: u64,
-    size: u64,
-    /// Number of the last piece.
     number: u64,
-    /// Its hash.
+    size: u64,
     value: Value,
 }
 
 impl KnownEnd {
     /// The offset from which the file is read, in bytes: everything before it is in the repository.
     pub fn from(&self) -> u64 {
-        self.from
+        self.number * PIECE
     }
 
-    /// Bytes of the file as it was. At most 2 MiB lie between [`Self::from`] and here.
+    /// Bytes of the file as it was. At most 1 MiB lies between [`Self::from`] and here.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether these are the bytes from [`Self::from`] to [`Self::size`]. The last piece of them holds the last header, which names the
-    /// places of all trees: if that is as it was, the file has only grown.
+    /// Whether these are the bytes from [`Self::from`] to [`Self::size`]. They hold the last header, which names the places of all
+    /// trees: then the file has only grown.
     pub fn is(&self, bytes: &[u8]) -> bool {
-        let last = (self.number * PIECE).saturating_sub(self.from);
-        let is_complete = bytes.len() as u64 == self.size.saturating_sub(self.from);
-        is_complete
-            && bytes
-                .get(last as usize..)
-                .is_some_and(|piece| hash::of_piece(self.number, piece) == self.value)
+        bytes.len() as u64 == self.size.saturating_sub(self.from())
+            && hash::of_piece(self.number, bytes) == self.value
     }
 }
 
-/// The end of a file, if the file may only have grown and all its parts but the last one are kept then.
+/// The end of a file, if the file may only have grown and all its pieces but the last one are kept then.
 ///
 /// [`super::plan::Plan`] decides again when the end is there.
 pub(super) fn known_end(old: &FileRecord, now: FileStat, avoid: &HashSet<PackName>) -> Option<KnownEnd> {
@@ -67,13 +59,5 @@ pub(super) fn known_end(old: &FileRecord, now: FileStat, avoid: &HashSet<PackNam
     if !is_same || !is_kept || piece_size(old.size, number) == 0 {
         return None;
     }
-    let last = number * PIECE;
-    let from = match &old.at {
-        Location::Cut(cut) if kept_units(cut, old.size, avoid).iter().all(Option::is_some) => {
-            last.min(old.size / UNIT * UNIT)
-        }
-        Location::Cut(_) | Location::Shared { .. } => return None,
-        Location::Own(_) => last,
-    };
-    Some(KnownEnd { from, size: old.size, number, value: *old.value(number)? })
+    Some(KnownEnd { number, size: old.size, value: *old.value(number)? })
 }

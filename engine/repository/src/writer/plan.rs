@@ -6,7 +6,7 @@ use archive::{Facts, Seen};
 use couchfile::read_at::ReadAt;
 
 use super::job::read;
-use super::unit::{self, Cutter, UNIT};
+use super::unit::{self, Cutter};
 use crate::PIECE;
 use crate::cut::Cut;
 use crate::error::Result;
@@ -54,8 +54,9 @@ impl Plan {
                 Ok(Self::Pieces(pieces.iter().map(is_kept).collect()))
             }
             Some(Location::Cut(old)) if is_cut => {
-                let kept = unit::kept_units(&old, grown_from, avoid);
-                Ok(Self::Units(Cutter::new(old.average, Some(old), avoid), kept))
+                let kept = unit::kept_pieces(&old, grown_from, avoid);
+                let cutter = Cutter::new(old.average, Some(old), avoid);
+                Ok(Self::Units(if grown_from > 0 { cutter.for_growth() } else { cutter }, kept))
             }
             _ if is_cut => Ok(Self::Units(Cutter::new(unit::average(data.len()), None, avoid), Vec::new())),
             _ => Ok(Self::Pieces(Vec::new())),
@@ -66,7 +67,7 @@ impl Plan {
     pub(super) fn part(&self) -> u64 {
         match self {
             Self::Pieces(_) => PIECE,
-            Self::Units(..) => UNIT,
+            Self::Units(cutter, _) => cutter.unit(),
         }
     }
 }
