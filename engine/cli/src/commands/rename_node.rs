@@ -38,7 +38,7 @@ use crate::text::sizes::count;
     Examples:\n  \
     couchcopy rename-node couchdb@old=couchdb@db1.example.com \\\n    admin:password@localhost:5984,/opt/couchdb/data\n  \
     couchcopy rename-node --cluster prod.toml couchdb@a=couchdb@x \\\n    couchdb@b=couchdb@y\n  \
-    couchcopy rename-node --offline couchdb@a=couchdb@x localhost,/opt/couchdb/data"
+    couchcopy rename-node --offline couchdb@a=couchdb@x \\\n    localhost,/opt/couchdb/data"
 )]
 pub(crate) struct RenameNode {
     /// The old and the new name of each node that is renamed, then all nodes of the cluster.

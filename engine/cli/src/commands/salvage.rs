@@ -24,7 +24,7 @@ use crate::text::sizes::{bytes, count};
     Examples:\n  \
     couchcopy salvage /opt/couchdb/data --dry-run\n  \
     couchcopy salvage node1/data node2/data backup.tar.gz --to rescued\n  \
-    couchcopy salvage shards/00000000-7fffffff/orders.1795355234.couch.compact.data \\\n    --to rescued"
+    couchcopy salvage --to rescued \\\n    shards/00000000-7fffffff/orders.1795355234.couch.compact.data"
 )]
 pub(crate) struct Salvage {
     /// Data directories, single files (.couch, .couch.compact, .couch.compact.data), archives, repositories.
