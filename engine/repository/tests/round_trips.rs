@@ -234,6 +234,27 @@ fn an_incomplete_backup_is_not_the_latest() -> Result<()> {
     Ok(())
 }
 
+/// Backups of the same second have the same `metadata.yaml`. A later one can be read when the packs of the earlier one are lost.
+#[test]
+fn a_backup_has_its_own_metadata() -> Result<()> {
+    let place = Place::new(false)?;
+    let mut disk = Disk::default();
+    disk.set("metadata.yaml", b"date: now".to_vec());
+    disk.set("data/shards/a.couch", noise(1, 1000));
+    place.backup(&disk, true)?;
+    let packs = common::names_in(&place, "packs")?;
+    disk.touch("metadata.yaml");
+    disk.set("data/shards/b.couch", noise(2, 1000));
+    let name = place.backup(&disk, true)?.name.to_string();
+    for pack in packs {
+        std::fs::remove_file(common::below(&place, &format!("packs/{}/{pack}", &pack[..2])))?;
+    }
+    let backup = OpenSnapshot::open(&place.repository()?, &Selector::Id(name))?;
+    let metadata = backup.find("metadata.yaml")?.ok_or("it is not there")?;
+    assert_eq!(backup.read(metadata, 100)?, b"date: now");
+    Ok(())
+}
+
 /// Whoever reads files of another machine asks beforehand of which only the end is needed.
 #[test]
 fn the_end_of_what_may_have_grown_is_known() -> Result<()> {

@@ -328,7 +328,10 @@ struct Batch<'p> {
 impl Batch<'_> {
     fn small(&mut self, mut new: New, old: Option<&FileRecord>, content: &[u8]) -> Result<()> {
         let blake3 = blake3::hash(content);
-        let same = old.filter(|old| old.blake3 == blake3 && old.size == content.len() as u64);
+        // What says what a backup is does not lie in an old pack, which may be lost.
+        let same = old.filter(|old| {
+            old.name != archive::METADATA && old.blake3 == blake3 && old.size == content.len() as u64
+        });
         if let Some(old) = same.filter(|old| !self.pipeline.rules.avoids(old)) {
             let base = new.base.take();
             let file = new.record(old.size, blake3, old.at.clone());
