@@ -59,11 +59,17 @@ pub(crate) fn id_of(content: &[u8]) -> SegmentId {
 
 impl Cut {
     /// The packs that it needs, each with the bytes of content that lie there.
+    ///
+    /// Added up by frame: there are a hundred times as many segments, and every backup asks this of every file.
     pub(crate) fn uses(&self) -> impl Iterator<Item = (PackName, u64)> + '_ {
-        self.segments.iter().filter_map(|segment| {
-            let frame = self.frames.get(segment.frame as usize)?;
-            Some((frame.piece.pack, u64::from(segment.length)))
-        })
+        let mut used = vec![0; self.frames.len()];
+        for segment in &self.segments {
+            if let Some(used) = used.get_mut(segment.frame as usize) {
+                *used += u64::from(segment.length);
+            }
+        }
+        let packs = self.frames.iter().map(|frame| frame.piece.pack);
+        packs.zip(used).filter(|(_, used)| *used > 0)
     }
 
     /// Says what cannot be true of where a file of `size` bytes is.
