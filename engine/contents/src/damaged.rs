@@ -6,20 +6,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use outcome::{Failure, FailureKind, Lock as _, Result, parallel};
+use repository::LostFile;
 
 use crate::source::{FileEntry, Files};
 
 /// Bytes that are read at a time of a file that is not verified on the way.
 const PIECE: usize = 1 << 20;
-
-/// A file of a backup that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LostFile {
-    /// Name of the file in the backup.
-    pub name: String,
-    /// Why it cannot be read.
-    pub problem: String,
-}
 
 /// Reads all `wanted` files, on `threads` threads, and returns those that are damaged or missing, by name. `progress` is called with
 /// the bytes that were read so far.

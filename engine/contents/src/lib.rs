@@ -28,7 +28,7 @@ mod verified;
 pub use at_hand::FilesAtHand;
 pub use backups::{BackupOfRepository, backups_in, is_repository};
 pub use contents::{Contents, Counted, no_maps};
-pub use damaged::{LostFile, damaged_files, is_damage};
+pub use damaged::{damaged_files, is_damage};
 pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};
 pub use facts::{ShardFacts, ViewFacts};
 pub use headers::{IndexHeader, SMALL, SecurityTerm, ShardHeader, index_header, shard_header};
@@ -39,6 +39,7 @@ pub use record::{
     BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
 };
+pub use repository::LostFile;
 pub use source::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited, open};
 pub use spool::{Spool, SpoolPart};
 pub use spooled::{SpooledFile, SpooledFiles};

@@ -73,8 +73,7 @@ impl Metadata {
 
     /// The date is to the second and never later than the moment itself: a backup that is made next must be newer.
     fn made_at(moment: jiff::Timestamp, nodes: Vec<String>) -> Self {
-        let second = jiff::Timestamp::from_second(moment.as_nanosecond().div_euclid(1_000_000_000) as i64);
-        let date = second.unwrap_or(moment);
+        let date = jiff::Timestamp::from_second(moment.as_second()).unwrap_or(moment);
         Self {
             backup: Backup { date: date.to_string(), source: Source { nodes_names: nodes } },
             couchcopy: Program {

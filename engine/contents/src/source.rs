@@ -8,13 +8,12 @@ use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, Visitor};
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::{Common, Failure, Result};
-use repository::{Access, Repository, Selector};
+use repository::{Access, LostFile, Repository, Selector};
 use sequential::Sequential;
 use store::{Location, NoKey, Opened, Place, Said, StoreError};
 use stored::Stored;
 
 use crate::AnySource;
-use crate::damaged::LostFile;
 
 /// Name of the data directory in the backups that couchcopy writes.
 const ROOT: &str = "data/";

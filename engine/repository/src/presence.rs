@@ -146,7 +146,7 @@ pub struct ListedBackup {
 }
 
 /// A file of a backup that cannot be read, because an object is missing or damaged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LostFile {
     /// Name of the file in the backup.
     pub name: String,

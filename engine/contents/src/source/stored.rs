@@ -5,9 +5,7 @@ use std::io;
 use archive::Visitor;
 use couchfile::read_at::ReadAt;
 use outcome::Result;
-use repository::{FileRecord, OpenRecord, OpenSnapshot, Repository, Selector};
-
-use crate::damaged::LostFile;
+use repository::{FileRecord, LostFile, OpenRecord, OpenSnapshot, Repository, Selector};
 
 use super::{FileEntry, FileToVerify, Files, OPEN_FILE, OpenFile, ROOT, Source, Visited};
 
@@ -99,8 +97,7 @@ impl Files for Stored {
     }
 
     fn lost(&self) -> Result<Vec<LostFile>> {
-        let lost = self.repository.lost_files(&self.backup)?.into_iter();
-        Ok(lost.map(|repository::LostFile { name, problem }| LostFile { name, problem }).collect())
+        self.repository.lost_files(&self.backup)
     }
 
     fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
