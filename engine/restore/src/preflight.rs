@@ -192,6 +192,17 @@ impl Proofs {
         self.proofs.iter().filter(|proof| proof.verdict == Verdict::Problem)
     }
 
+    /// Refuses, with all problems, if there are any. `what` says what cannot be done.
+    pub(crate) fn refuse_all(&self, code: Code, what: &str) -> Result<()> {
+        let Some(first) = self.problems().next() else { return Ok(()) };
+        let found: Vec<String> = self
+            .problems()
+            .map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found))
+            .collect();
+        let remedy = first.remedy.clone().unwrap_or_default();
+        Err(Failure::refused(code, format!("{what}: {}", found.join("; ")), remedy))
+    }
+
     /// Refuses if a restore would not succeed.
     pub(crate) fn refuse(&self) -> Result<()> {
         let Some(first) = self.problems().next() else { return Ok(()) };

@@ -9,7 +9,6 @@ use super::settings::Settings;
 use super::tree::TreeBuilder;
 use crate::btree::TreeKind;
 use crate::error::{CouchFileError, Result};
-use crate::header::{Epoch, NewHeader};
 use crate::term::Encoder;
 
 /// What the ids of local documents begin with.
@@ -147,17 +146,8 @@ impl<W: Write> DatabaseWriter<W> {
 
         let security_ptr = self.out.term(&self.settings.security()?)?.ptr;
         let update_seq = self.pending.len() as u64;
-        let header = NewHeader {
-            update_seq,
-            trees: [id_tree, seq_tree, local_tree, purge_tree, purge_seq_tree],
-            security_ptr: Some(security_ptr),
-            revs_limit: self.settings.revs_limit,
-            uuid: self.settings.uuid.clone(),
-            epochs: vec![Epoch { node: self.settings.node.clone(), seq: 0 }],
-            compacted_seq: 0,
-            purge_infos_limit: self.settings.purge_infos_limit,
-            props_ptr: Some(self.props_ptr),
-        };
+        let trees = [id_tree, seq_tree, local_tree, purge_tree, purge_seq_tree];
+        let header = self.settings.header(update_seq, trees, security_ptr, self.props_ptr);
         self.out.header(&header.encode())?;
         Ok(self.out.into_inner())
     }

@@ -10,7 +10,6 @@ use super::tree::TreeBuilder;
 use crate::btree::TreeKind;
 use crate::document::{Attachment, Piece};
 use crate::error::{CouchFileError, Result};
-use crate::header::{Epoch, NewHeader};
 use crate::term::Encoder;
 
 /// Writes a database whose documents come in the order of their ids. Their sequences are in the same order, so both trees are
@@ -93,17 +92,8 @@ impl<W: Write> OrderedWriter<W> {
     pub fn finish(mut self) -> Result<W> {
         let id_tree = self.by_id.finish(&mut self.out)?;
         let seq_tree = self.by_seq.finish(&mut self.out)?;
-        let header = NewHeader {
-            update_seq: self.seq,
-            trees: [id_tree, seq_tree, None, None, None],
-            security_ptr: Some(self.security_ptr),
-            revs_limit: self.settings.revs_limit,
-            uuid: self.settings.uuid.clone(),
-            epochs: vec![Epoch { node: self.settings.node.clone(), seq: 0 }],
-            compacted_seq: 0,
-            purge_infos_limit: self.settings.purge_infos_limit,
-            props_ptr: Some(self.props_ptr),
-        };
+        let trees = [id_tree, seq_tree, None, None, None];
+        let header = self.settings.header(self.seq, trees, self.security_ptr, self.props_ptr);
         self.out.header(&header.encode())?;
         Ok(self.out.into_inner())
     }

@@ -2,6 +2,7 @@
 
 use crate::compression::Compression;
 use crate::error::{CouchFileError, Result, TermError};
+use crate::header::{Epoch, NewHeader, TreeState};
 use crate::term::{Decoder, Encoder};
 
 /// What a new database is to be.
@@ -43,6 +44,27 @@ impl Settings {
     pub(super) fn validate(&self) -> Result<()> {
         validate_uuid(&self.uuid)?;
         validate_node(&self.node)
+    }
+
+    /// The header of a complete file with these trees: by id, by sequence, local documents, purges, purges by sequence.
+    pub(super) fn header(
+        &self,
+        update_seq: u64,
+        trees: [Option<TreeState>; 5],
+        security_ptr: u64,
+        props_ptr: u64,
+    ) -> NewHeader {
+        NewHeader {
+            update_seq,
+            trees,
+            security_ptr: Some(security_ptr),
+            revs_limit: self.revs_limit,
+            uuid: self.uuid.clone(),
+            epochs: vec![Epoch { node: self.node.clone(), seq: 0 }],
+            compacted_seq: 0,
+            purge_infos_limit: self.purge_infos_limit,
+            props_ptr: Some(props_ptr),
+        }
     }
 
     /// The properties as a term with version byte: a list of pairs.

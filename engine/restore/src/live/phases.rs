@@ -10,8 +10,8 @@ use cluster::agreement::{self, Agreement, Expected, Promised, WaitOptions};
 use cluster::identity::Identity;
 use cluster::{ClusterError, on_all};
 use node::Node;
-use outcome::Result;
 use outcome::report::{Reporter, Steps};
+use outcome::{Code, Failure, Result};
 
 use super::removal::remove_all;
 use super::standstill::Others;
@@ -19,6 +19,18 @@ use super::undoing::{self, Undone};
 use super::{PlannedRestore, maps_http, standstill, warn};
 use crate::error::ChangeError;
 use crate::swap::{self, Change, Journal, Phase, Places, Situation};
+
+/// Refuses if the user has interrupted before anything was replaced.
+pub(crate) fn refuse_interrupted(interrupted: &AtomicBool) -> Result<()> {
+    if !interrupted.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        Code::new("CC-R34"),
+        "interrupted before anything was replaced",
+        "Run the same command again.",
+    ))
+}
 
 /// What all phases need.
 #[derive(Clone, Copy)]

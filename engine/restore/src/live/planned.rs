@@ -1,7 +1,7 @@
 //! A restore that has changed nothing yet.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use cluster::identity::Identity;
@@ -11,7 +11,7 @@ use outcome::report::{Reporter, Steps};
 use outcome::{Code, Failure, Result, parallel};
 
 use super::options::{LiveOptions, LiveResult, MapsBy};
-use super::phases::Run;
+use super::phases::{Run, refuse_interrupted};
 use super::stage::Staged;
 use crate::folders::plan::Plan;
 use crate::folders::proof::Damage;
@@ -151,13 +151,7 @@ impl PlannedRestore {
             let id = journals.first().map(|journal| journal.id.clone());
             let discard = || super::removal::discard(nodes, id.as_deref(), &steps, reporter);
             let staged = super::stage::stage(self, nodes, journals, &steps, reporter).and_then(|staged| {
-                if interrupted.load(Ordering::Relaxed) {
-                    return Err(Failure::refused(
-                        Code::new("CC-R34"),
-                        "interrupted before anything was replaced",
-                        "Run the same command again.",
-                    ));
-                }
+                refuse_interrupted(interrupted)?;
                 Ok(staged)
             });
             match staged {

@@ -11,7 +11,7 @@ use outcome::{Advice, Code, Failure, Result};
 use crate::outside::{self, Views};
 use crate::preflight::holdings::{Holdings, some_of};
 use crate::preflight::node_proofs::{describe, earlier_change, of_moved, permissions};
-use crate::preflight::{Proof, Proofs, programs};
+use crate::preflight::{Proofs, programs};
 
 /// What the checks find out.
 #[derive(Debug, Clone, Default)]
@@ -136,7 +136,7 @@ pub(super) fn inspect(nodes: &mut [Node], name: &str) -> Result<Inspected> {
             proofs.problem(target, "files", describe(&e), e.remedy().unwrap_or_default());
         }
     }
-    refuse(&proofs)?;
+    proofs.refuse_all(Code::new("CC-R93"), "the node cannot be brought back")?;
     Ok(inspected)
 }
 
@@ -228,18 +228,6 @@ fn of_target(
         );
     }
     Ok(())
-}
-
-fn refuse(proofs: &Proofs) -> Result<()> {
-    let problems: Vec<&Proof> = proofs.problems().collect();
-    let Some(first) = problems.first() else { return Ok(()) };
-    let found: Vec<String> =
-        problems.iter().map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found)).collect();
-    Err(Failure::refused(
-        Code::new("CC-R93"),
-        format!("the node cannot be brought back: {}", found.join("; ")),
-        first.remedy.clone().unwrap_or_default(),
-    ))
 }
 
 /// What is below `shards` of the node, compared with the shard maps of a running node. Files that no map names may be the last

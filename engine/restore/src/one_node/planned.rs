@@ -1,7 +1,7 @@
 //! A restore of one node that has changed nothing yet, and how it is carried out.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use cluster::identity::Identity;
@@ -18,7 +18,7 @@ use crate::folders::plan::{Blank, Held, Plan};
 use crate::folders::proof::Damage;
 use crate::folders::visitor::WrittenFiles;
 use crate::folders::{RestoreOptions, Target, only_md5, write};
-use crate::live::phases::Run;
+use crate::live::phases::{Run, refuse_interrupted};
 use crate::live::planned::refuse_without_room;
 use crate::live::removal::discard;
 use crate::live::stage::{check_sent, destination};
@@ -161,13 +161,7 @@ impl PlannedNode {
             let journal = self.journal()?;
             let id = journal.id.clone();
             let staged = self.stage(target, journal, &steps, reporter).and_then(|staged| {
-                if interrupted.load(Ordering::Relaxed) {
-                    return Err(Failure::refused(
-                        Code::new("CC-R34"),
-                        "interrupted before anything was replaced",
-                        "Run the same command again.",
-                    ));
-                }
+                refuse_interrupted(interrupted)?;
                 Ok(staged)
             });
             match staged {

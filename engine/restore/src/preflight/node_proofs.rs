@@ -1,6 +1,6 @@
 //! The checks of one node.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use cluster::identity::Identity;
 use node::{FileEntry, FileKind, Node, NodeError, OddEntry, Oddity};
@@ -130,10 +130,16 @@ fn of_http(
     learned.seeds =
         seeds.split(',').map(str::trim).filter(|seed| !seed.is_empty()).map(str::to_owned).collect();
     learned.databases = node.http.get("/_node/_local/_dbs")?["doc_count"].as_u64();
-    if let Some(configured) = node.http.config("couchdb", "database_dir")?.map(PathBuf::from)
-        && configured.is_absolute()
-        && !outside::is_same(node, &configured)
-    {
+    of_database_dir(node, node.http.config("couchdb", "database_dir")?.as_deref(), proofs);
+    learned.outside = outside::look(node)?;
+    of_views(node, allowed, &learned.outside.views, proofs);
+    Ok(())
+}
+
+/// Checks that the data directory is the one that CouchDB is configured with. A relative one says nothing.
+pub(crate) fn of_database_dir(node: &Node, configured: Option<&str>, proofs: &mut Proofs) {
+    let Some(configured) = configured.map(Path::new).filter(|path| path.is_absolute()) else { return };
+    if !outside::is_same(node, configured) {
         proofs.problem(
             node,
             "data directory",
@@ -142,9 +148,6 @@ fn of_http(
              the container with --via.",
         );
     }
-    learned.outside = outside::look(node)?;
-    of_views(node, allowed, &learned.outside.views, proofs);
-    Ok(())
 }
 
 /// Checks for view indexes outside the data directory: the archive's indexes cannot be restored there, and existing ones stay.

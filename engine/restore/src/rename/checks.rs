@@ -1,7 +1,6 @@
 //! The checks before nodes are renamed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use cluster::agreement::Promised;
 use cluster::identity::Identity;
@@ -15,8 +14,7 @@ use super::documents::Documents;
 use super::files::{NODES, NodeMaps};
 use super::names::NewNames;
 use super::write::names_old;
-use crate::outside;
-use crate::preflight::node_proofs::{describe, earlier_change, permissions};
+use crate::preflight::node_proofs::{describe, earlier_change, of_database_dir, permissions};
 use crate::preflight::{Proof, Proofs, programs, stopped_way};
 use crate::swap::Change;
 
@@ -102,18 +100,7 @@ fn of_http(
         );
     }
     inspected.identity = Identity::learn(&node.http)?;
-    if let Some(folder) = inspected.identity.database_dir.as_ref().map(PathBuf::from)
-        && folder.is_absolute()
-        && !outside::is_same(node, &folder)
-    {
-        proofs.problem(
-            node,
-            "data directory",
-            format!("its database_dir is {}, not {}", folder.display(), node.data.display()),
-            "Give that directory as couchcopy sees it on the node. Inside a container it may have another path: then reach into \
-             the container with --via.",
-        );
-    }
+    of_database_dir(node, inspected.identity.database_dir.as_deref(), proofs);
     if let Some(old) = in_seedlist(node, names)? {
         proofs.problem(
             node,
@@ -170,19 +157,6 @@ fn of_files(node: &Node, proofs: &mut Proofs) -> Result<(), NodeError> {
     }
     earlier_change(node, proofs);
     Ok(())
-}
-
-/// Refuses if a check has found a problem.
-pub(super) fn refuse(proofs: &Proofs) -> Result<()> {
-    let problems: Vec<&Proof> = proofs.problems().collect();
-    let Some(first) = problems.first() else { return Ok(()) };
-    let found: Vec<String> =
-        problems.iter().map(|proof| format!("{}: {}: {}", proof.node, proof.subject, proof.found)).collect();
-    Err(Failure::refused(
-        Code::new("CC-R84"),
-        format!("the nodes cannot be renamed: {}", found.join("; ")),
-        first.remedy.clone().unwrap_or_default(),
-    ))
 }
 
 /// The shard maps and the lists of nodes of all nodes together.

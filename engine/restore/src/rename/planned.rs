@@ -1,6 +1,6 @@
 //! A renaming that has changed nothing yet, and how it is carried out.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use cluster::agreement::Promised;
@@ -18,7 +18,7 @@ use super::names::NewNames;
 use super::options::{RenameDescription, RenameOptions, RenameResult, RenamedNode};
 use super::{offline, write};
 use crate::error::ChangeError;
-use crate::live::phases::Run;
+use crate::live::phases::{Run, refuse_interrupted};
 use crate::live::removal::discard;
 use crate::live::stage::{check_sent, destination};
 use crate::live::standstill;
@@ -49,7 +49,7 @@ impl PlannedRename {
             proofs.proofs.extend(of_node);
             inspected.push(found);
         }
-        checks::refuse(&proofs)?;
+        proofs.refuse_all(Code::new("CC-R84"), "the nodes cannot be renamed")?;
         let of_nodes = on_all(nodes, |_, node| NodeMaps::open(node, &node.data))?;
         for ((node, maps), inspected) in nodes.iter_mut().zip(&of_nodes).zip(&inspected) {
             let answers = inspected.answers_as.clone();
@@ -96,16 +96,7 @@ impl PlannedRename {
         let steps = Steps::new(reporter);
         let journals = self.journals()?;
         let id = journals.first().map(|journal| journal.id.clone());
-        let started = begin(nodes, &journals, &steps).and_then(|()| {
-            if !interrupted.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            Err(Failure::refused(
-                Code::new("CC-R34"),
-                "interrupted before anything was replaced",
-                "Run the same command again.",
-            ))
-        });
+        let started = begin(nodes, &journals, &steps).and_then(|()| refuse_interrupted(interrupted));
         if let Err(error) = started {
             discard(nodes, id.as_deref(), &steps, reporter);
             return Err(error);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use cluster::agreement::Agreement;
 use restore::live::{LiveResult, PlanDescription, SelectionDescription};
 use restore::outside::LeftBehind;
 
@@ -72,20 +73,25 @@ pub(super) fn result_text(result: &LiveResult) -> String {
     if result.agreement.agreed {
         agreed_text(&mut text, result);
     } else {
-        text.push_str(
-            "INTERRUPTED: the new data is in place and CouchDB runs on it, but couchcopy did not see all nodes agree.\n\
-             The old data still exists. Continue with `couchcopy restore --resume`, or restore the old data with \
-             `couchcopy restore --roll-back`.\n",
-        );
-        for difference in &result.agreement.differences {
-            let _ = writeln!(text, "  {difference}");
-        }
+        interrupted_text(&mut text, &result.agreement);
     }
     left_behind_text(&mut text, &result.left_behind);
     if result.old_kept && result.written_down {
         text.push_str("The old data is still next to the new data: `couchcopy clean` removes it.\n");
     }
     text
+}
+
+/// That a restore was interrupted while it waited for the nodes to agree.
+pub(super) fn interrupted_text(text: &mut String, agreement: &Agreement) {
+    text.push_str(
+        "INTERRUPTED: the new data is in place and CouchDB runs on it, but couchcopy did not see all nodes agree.\n\
+         The old data still exists. Continue with `couchcopy restore --resume`, or restore the old data with \
+         `couchcopy restore --roll-back`.\n",
+    );
+    for difference in &agreement.differences {
+        let _ = writeln!(text, "  {difference}");
+    }
 }
 
 fn agreed_text(text: &mut String, result: &LiveResult) {

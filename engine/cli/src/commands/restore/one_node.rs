@@ -7,6 +7,7 @@ use restore::one_node::{OneNodeDescription, OneNodeOptions, OneNodeResult, Plann
 use store::Location;
 
 use super::Restore;
+use super::live_text::interrupted_text;
 use crate::exit::Outcome;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count, first_of};
@@ -131,14 +132,7 @@ fn result_text(result: &OneNodeResult) -> String {
             );
         }
     } else {
-        text.push_str(
-            "INTERRUPTED: the new data is in place and CouchDB runs on it, but couchcopy did not see all nodes agree.\n\
-             The old data still exists. Continue with `couchcopy restore --resume`, or restore the old data with \
-             `couchcopy restore --roll-back`.\n",
-        );
-        for difference in &result.agreement.differences {
-            let _ = writeln!(text, "  {difference}");
-        }
+        interrupted_text(&mut text, &result.agreement);
     }
     if result.old_kept && result.written_down {
         text.push_str("The old data is still next to the new data: `couchcopy clean` removes it.\n");
