@@ -22,7 +22,7 @@ impl LargeFile {
     pub(crate) fn new(file: FileRecord) -> Self {
         let starts = match &file.at {
             Location::Cut(cut) => cut.starts(),
-            Location::Own(_) | Location::Shared { .. } => Vec::new(),
+            Location::Own(_) | Location::Shared { .. } | Location::Slices(_) => Vec::new(),
         };
         Self { file, starts }
     }
@@ -35,7 +35,7 @@ impl LargeFile {
         take: &mut dyn FnMut(u64, Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         match &self.file.at {
-            Location::Shared { .. } => {
+            Location::Shared { .. } | Location::Slices(_) => {
                 Err(RepositoryError::Bug("a small file was read by its pieces").into())
             }
             Location::Own(own) => self.read_own(packs, own, pieces, take),

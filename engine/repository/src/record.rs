@@ -42,10 +42,24 @@ pub(crate) enum Location {
         /// Where the file begins in it.
         skip: u32,
     },
+    /// In parts of several pieces, which it may share with others: files of at most [`PIECE`] bytes that have grown.
+    Slices(Box<[Slice]>),
     /// In pieces of its own, of [`PIECE`] bytes each but the last.
     Own(Vec<OwnPiece>),
     /// In segments.
     Cut(Arc<Cut>),
+}
+
+/// A part of a small file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) piece: Piece,
+    /// Bytes of the piece's content.
+    pub(crate) content: u32,
+    /// Where the part begins in it.
+    pub(crate) skip: u32,
+    /// Bytes of the part.
+    pub(crate) size: u32,
 }
 
 /// A piece in a pack.
@@ -68,32 +82,57 @@ pub(crate) struct OwnPiece {
 impl FileRecord {
     /// The packs that it needs, each with the bytes of content that lie there.
     pub(crate) fn uses(&self) -> impl Iterator<Item = (PackName, u64)> + '_ {
-        let (shared, own, cut) = match &self.at {
-            Location::Shared { piece, .. } => (Some((piece.pack, self.size)), &[][..], None),
-            Location::Own(pieces) => (None, pieces.as_slice(), None),
-            Location::Cut(cut) => (None, &[][..], Some(cut)),
+        let (own, cut) = match &self.at {
+            Location::Shared { .. } | Location::Slices(_) => (&[][..], None),
+            Location::Own(pieces) => (pieces.as_slice(), None),
+            Location::Cut(cut) => (&[][..], Some(cut)),
         };
+        let slices = self.slices().map(|slice| (slice.piece.pack, u64::from(slice.size)));
         let own = own
             .iter()
             .enumerate()
             .map(|(number, own)| (own.piece.pack, piece_size(self.size, number as u64)));
-        shared.into_iter().chain(own).chain(cut.into_iter().flat_map(|cut| cut.uses()))
+        slices.chain(own).chain(cut.into_iter().flat_map(|cut| cut.uses()))
+    }
+
+    /// The parts of a small file, in order; none for a large one.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = Slice> + '_ {
+        let (one, several) = match &self.at {
+            Location::Shared { piece, content, skip } => {
+                let size = u32::try_from(self.size).unwrap_or(u32::MAX);
+                (Some(Slice { piece: *piece, content: *content, skip: *skip, size }), &[][..])
+            }
+            Location::Slices(slices) => (None, &**slices),
+            Location::Own(_) | Location::Cut(_) => (None, &[][..]),
+        };
+        one.into_iter().chain(several.iter().copied())
+    }
+
+    /// Whether it has no pieces of its own.
+    pub(crate) fn is_small(&self) -> bool {
+        matches!(self.at, Location::Shared { .. } | Location::Slices(_))
     }
 
     /// The hash of the piece of this number of a large file.
     pub(crate) fn value(&self, number: u64) -> Option<&Value> {
         let number = usize::try_from(number).ok()?;
         match &self.at {
-            Location::Shared { .. } => None,
+            Location::Shared { .. } | Location::Slices(_) => None,
             Location::Own(pieces) => pieces.get(number).map(|own| &own.value),
             Location::Cut(cut) => cut.values.get(number),
         }
+    }
+
+    /// The parts that have to be read for it.
+    pub fn parts(&self) -> usize {
+        self.pieces() + self.slices().count()
     }
 
     /// Bytes of memory that say where it is, more or less.
     pub(crate) fn memory(&self) -> u64 {
         let bytes = match &self.at {
             Location::Shared { .. } => 0,
+            Location::Slices(slices) => size_of_val(&**slices),
             Location::Own(pieces) => size_of_val(pieces.as_slice()),
             Location::Cut(cut) => {
                 size_of_val(cut.segments.as_slice())
@@ -108,7 +147,7 @@ impl FileRecord {
     /// Pieces of a large file; 0 for a small one.
     pub(crate) fn pieces(&self) -> usize {
         match &self.at {
-            Location::Shared { .. } => 0,
+            Location::Shared { .. } | Location::Slices(_) => 0,
             Location::Own(pieces) => pieces.len(),
             Location::Cut(cut) => cut.values.len(),
         }
@@ -117,12 +156,21 @@ impl FileRecord {
     /// Says what cannot be true of it.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         match &self.at {
-            Location::Shared { content, skip, piece } => {
-                let end = u64::from(*skip).saturating_add(self.size);
-                if self.size > PIECE || u64::from(*content) > 2 * PIECE || end > u64::from(*content) {
-                    return Err("a file does not fit into its piece");
+            Location::Shared { .. } | Location::Slices(_) => {
+                let mut size = 0;
+                for slice in self.slices() {
+                    let end = u64::from(slice.skip).saturating_add(u64::from(slice.size));
+                    let content = u64::from(slice.content);
+                    if content > 2 * PIECE || end > content {
+                        return Err("a file does not fit into its piece");
+                    }
+                    check_length(&slice.piece, content)?;
+                    size += u64::from(slice.size);
                 }
-                check_length(piece, u64::from(*content))
+                if self.size > PIECE || size != self.size {
+                    return Err("the parts of a small file do not fit its size");
+                }
+                Ok(())
             }
             Location::Own(pieces) => {
                 for (number, own) in pieces.iter().enumerate() {

@@ -48,6 +48,15 @@ pub(crate) struct Config {
     pub(crate) object_lock: Option<u64>,
 }
 
+/// A backup, as the store lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListedSnapshot {
+    /// Its name.
+    pub(crate) name: SnapshotName,
+    /// When its snapshot was written, by the store's clock, in seconds since 1970.
+    pub(crate) modified: i64,
+}
+
 /// An open repository. Clones are the same one.
 #[derive(Clone)]
 pub struct Repository {
@@ -312,14 +321,22 @@ impl Repository {
         self.inner.cache.clear();
     }
 
-    /// The names of all backups, the oldest first.
-    pub fn snapshot_names(&self) -> Result<Vec<SnapshotName>> {
+    /// All backups, the oldest first.
+    pub(crate) fn listed_snapshots(&self) -> Result<Vec<ListedSnapshot>> {
         let objects = self.directory().list(SNAPSHOTS)?;
         let name =
             |key: &str| key.rsplit('/').next()?.parse::<SnapshotName>().ok().filter(|name| name.key() == key);
-        let mut names: Vec<_> = objects.iter().filter_map(|object| name(&object.key)).collect();
-        names.sort_unstable();
-        Ok(names)
+        let listed = objects.iter().filter_map(|object| {
+            Some(ListedSnapshot { name: name(&object.key)?, modified: object.modified })
+        });
+        let mut listed: Vec<_> = listed.collect();
+        listed.sort_unstable_by_key(|listed| listed.name);
+        Ok(listed)
+    }
+
+    /// The names of all backups, the oldest first.
+    pub fn snapshot_names(&self) -> Result<Vec<SnapshotName>> {
+        Ok(self.listed_snapshots()?.into_iter().map(|listed| listed.name).collect())
     }
 
     /// A backup's snapshot; `None` if it is not there any more.

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use store::StoreError;
 
 use crate::error::{RepositoryError, Result};
+use crate::known_sources::among_which_the_newest_are;
 use crate::names::SnapshotName;
 use crate::presence::Unconfirmed;
 use crate::repository::Repository;
@@ -203,13 +204,30 @@ impl Repository {
     ///
     /// Fails if a backup cannot be read that is newer than all of them: it may be the one that is meant.
     fn newest_of_sources(&self, among: &Newest) -> Result<Vec<OfSource>> {
-        let mut names = self.snapshot_names()?;
-        names.retain(|name| among.not_after.is_none_or(|second| name.second() <= second));
-        names.reverse();
-        if names.is_empty() {
+        let mut listed = self.listed_snapshots()?;
+        listed.retain(|listed| among.not_after.is_none_or(|second| listed.name.second() <= second));
+        listed.reverse();
+        if listed.is_empty() {
             return Ok(Vec::new());
         }
         let unconfirmed = Unconfirmed::of(self)?;
+        if let Some(few) = among_which_the_newest_are(self, &listed) {
+            let sources = self.newest_of_each(&few, among, &unconfirmed)?;
+            if !sources.is_empty() && sources.iter().all(|of| of.complete.is_some()) {
+                return Ok(sources);
+            }
+        }
+        let names: Vec<_> = listed.iter().map(|listed| listed.name).collect();
+        self.newest_of_each(&names, among, &unconfirmed)
+    }
+
+    /// The newest backups of each source among these, which come with the newest first.
+    fn newest_of_each(
+        &self,
+        names: &[SnapshotName],
+        among: &Newest,
+        unconfirmed: &Unconfirmed<'_>,
+    ) -> Result<Vec<OfSource>> {
         let mut sources: Vec<OfSource> = Vec::new();
         for part in names.chunks(PART) {
             for (name, snapshot) in self.snapshots(part) {

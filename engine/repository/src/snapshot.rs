@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{RepositoryError, Result};
+use crate::known_sources::KnownSources;
 use crate::names::SnapshotName;
 use crate::repository::Repository;
 
@@ -52,6 +53,9 @@ pub struct Snapshot {
     /// Records of the files that differ from `base`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ManifestPart>,
+    /// The other sources of backups in the repository, as far as its writer knew them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownSources>,
     /// The public key that signed it, 64 hexadecimal digits.
     #[serde(skip)]
     pub signer: String,

@@ -15,7 +15,7 @@ use crate::large::LargeFile;
 use crate::manifest::{Listed, Manifest, PackTable};
 use crate::names::SnapshotName;
 use crate::pack::PackReader;
-use crate::record::{FileRecord, Location};
+use crate::record::{FileRecord, Slice};
 use crate::repository::Repository;
 use crate::selector::Selector;
 use crate::snapshot::Snapshot;
@@ -85,9 +85,10 @@ impl OpenSnapshot {
 
     /// Opens a file to read it at any offset.
     pub fn open_file(&self, file: FileRecord) -> Result<OpenRecord> {
-        let content = match &file.at {
-            Location::Shared { .. } => Some(self.with_small(&file, |content| Ok(content.to_vec()))?),
-            Location::Own(_) | Location::Cut(_) => None,
+        let content = if file.is_small() {
+            Some(self.with_small(&file, |content| Ok(content.to_vec()))?)
+        } else {
+            None
         };
         let seen = (0..file.pieces()).map(|_| AtomicBool::new(false)).collect();
         Ok(OpenRecord {
@@ -119,15 +120,30 @@ impl OpenSnapshot {
 
     /// Calls `take` with the content of a small file, whose hash was compared.
     fn with_small<T>(&self, file: &FileRecord, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-        let Location::Shared { piece, content, skip } = &file.at else {
+        let mut slices = file.slices().peekable();
+        let Some(first) = slices.next() else {
             return Err(RepositoryError::Bug("a large file was read at once").into());
         };
-        let bytes = self.packs.shared_piece(*piece, u64::from(*content))?;
-        let start = *skip as usize;
-        let bytes = bytes.get(start..start.saturating_add(file.size as usize)).unwrap_or_default();
-        if blake3::hash(bytes) != file.blake3 {
+        let piece = self.packs.shared_piece(first.piece, u64::from(first.content))?;
+        let mut packs = vec![first.piece.pack];
+        let mut together = Vec::new();
+        let bytes = if slices.peek().is_none() {
+            part_of(&piece, first)
+        } else {
+            together.extend_from_slice(part_of(&piece, first));
+            for slice in slices {
+                let piece = self.packs.shared_piece(slice.piece, u64::from(slice.content))?;
+                together.extend_from_slice(part_of(&piece, slice));
+                if !packs.contains(&slice.piece.pack) {
+                    packs.push(slice.piece.pack);
+                }
+            }
+            &together
+        };
+        if bytes.len() as u64 != file.size || blake3::hash(bytes) != file.blake3 {
             let problem = format!("the bytes of {} are not those that were saved", file.name);
-            return Err(RepositoryError::damaged(self.packs.name_of(piece.pack), problem).into());
+            let packs: Vec<_> = packs.into_iter().map(|pack| self.packs.name_of(pack)).collect();
+            return Err(RepositoryError::damaged(packs.join(" or "), problem).into());
         }
         take(bytes)
     }
@@ -174,10 +190,7 @@ impl OpenSnapshot {
     ) -> Result<()> {
         // Small files of the same piece, one after the other.
         let mut small: Vec<FileRecord> = Vec::new();
-        let piece_of = |file: &FileRecord| match &file.at {
-            Location::Shared { piece, .. } => Some(*piece),
-            Location::Own(_) | Location::Cut(_) => None,
-        };
+        let piece_of = |file: &FileRecord| file.slices().next().map(|slice| slice.piece);
         for file in self.files() {
             if failed.locked().is_some() {
                 return Ok(());
@@ -252,6 +265,12 @@ impl OpenSnapshot {
         }
         Ok(())
     }
+}
+
+/// The bytes of a part in the content of its piece.
+fn part_of(piece: &[u8], slice: Slice) -> &[u8] {
+    let start = slice.skip as usize;
+    piece.get(start..start.saturating_add(slice.size as usize)).unwrap_or_default()
 }
 
 fn info(file: &FileRecord) -> EntryInfo<'_> {

@@ -6,6 +6,7 @@ mod old;
 mod parent;
 mod pipeline;
 mod plan;
+mod small;
 mod unit;
 
 use std::collections::HashSet;
@@ -16,6 +17,7 @@ use outcome::{Failure, parallel};
 
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
+use crate::known_sources::KnownSources;
 use crate::manifest::{BaseLine, Line, Manifest, ManifestWriter, PackInfo, PackTable};
 use crate::names::{INTENTS, PackName, SnapshotName, timed_key};
 use crate::pack::PackWriter;
@@ -104,6 +106,7 @@ pub struct SnapshotWriter {
     parent: Option<Snapshot>,
     /// The packs of the parent.
     known: PackTable,
+    known_sources: Option<KnownSources>,
     old: Old,
     /// The manifest of the parent.
     parent_manifest: Option<Manifest>,
@@ -132,7 +135,10 @@ impl SnapshotWriter {
         repository.put_signed("intent", &intent, &name.to_string())?;
         // Not on what is gone, although a backup needs it, nor on what may be deleted soon.
         let (there, marked) = (Present::of(repository)?, marked_objects(repository)?);
-        let (parent, manifest) = newest_of(repository, &options, &there)?.unzip();
+        let mut listed = repository.listed_snapshots()?;
+        listed.reverse();
+        let (parent, manifest) = newest_of(repository, &options, &listed, &there)?.unzip();
+        let known_sources = KnownSources::now(repository, &listed, &options.nodes, &options.source);
         let lock = options.object_lock.or(repository.inner.config.object_lock);
         let renewal = Renewal::new(lock, present_time(there.objects().values()));
         let is_due = |key: &str| there.get(key).is_some_and(|object| renewal.is_due(object));
@@ -161,6 +167,7 @@ impl SnapshotWriter {
             begun,
             parent,
             known,
+            known_sources,
             old: Old::new(manifest.as_ref()),
             parent_manifest: manifest,
             builds_on_base,
@@ -346,6 +353,7 @@ impl SnapshotWriter {
             parent: self.parent.as_ref().map(|parent| parent.name.clone()),
             base,
             changes,
+            known: self.known_sources.clone(),
             signer: self.repository.host()?.signing()?.public(),
         };
         if let Err(failure) = snapshot.put(&self.repository, self.name) {

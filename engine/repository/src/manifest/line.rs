@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cut_line::{CutLine, complete_cut};
 use super::table::PackTable;
 use crate::names::PackName;
-use crate::record::{FileRecord, Location, OwnPiece, Piece};
+use crate::record::{FileRecord, Location, OwnPiece, Piece, Slice};
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +67,9 @@ enum At {
         content: u32,
         skip: u32,
     },
+    Slices {
+        slices: Vec<(u32, u64, u32, u32, u32, u32)>,
+    },
     Own {
         #[serde(default, skip_serializing_if = "is_zero")]
         keep: u32,
@@ -107,6 +110,13 @@ impl Line {
                         content: *content,
                         skip: *skip,
                     },
+                    Location::Slices(slices) => {
+                        let mut line = |slice: &Slice| {
+                            let Slice { piece: Piece { pack, offset, length }, content, skip, size } = *slice;
+                            (table.number(pack), offset, length, content, skip, size)
+                        };
+                        At::Slices { slices: slices.iter().map(&mut line).collect() }
+                    }
                     Location::Own(pieces) => own(pieces, base.map(|base| &base.at), table),
                     Location::Cut(cut) => At::Cut(CutLine::new(cut, base.map(|base| &base.at), table)),
                 };
@@ -166,6 +176,14 @@ impl Changed {
                 Keep::default(),
                 Location::Shared { piece: Piece { pack: pack(number)?, offset, length }, content, skip },
             ),
+            At::Slices { slices } => {
+                let slice = |(number, offset, length, content, skip, size)| {
+                    let piece = Piece { pack: pack(number)?, offset, length };
+                    Ok(Slice { piece, content, skip, size })
+                };
+                let slices: Result<_, String> = slices.into_iter().map(slice).collect();
+                (Keep::default(), Location::Slices(slices?))
+            }
             At::Own { keep, runs, values } => {
                 let values =
                     STANDARD.decode(values).map_err(|_| format!("{name}: its hashes are not base64"))?;
@@ -288,7 +306,13 @@ mod tests {
             memo: None,
             ..file.clone()
         };
-        for line in [Line::File(file.clone()), Line::File(shared.clone()), Line::Gone("data/x\"y".into())] {
+        let piece = Piece { pack: PackName([3; 16]), offset: 9, length: 10 };
+        let slice = Slice { piece, content: 30, skip: 1, size: 2 };
+        let slices = [slice, Slice { skip: 7, size: 3, ..slice }];
+        let grown = FileRecord { at: Location::Slices(slices.into()), ..shared.clone() };
+        for line in
+            [Line::File(file.clone()), Line::File(shared), Line::File(grown), Line::Gone("data/x\"y".into())]
+        {
             assert_eq!(round(&line, None).0, line);
             assert_eq!(round(&line, Some(&file)).0, line);
         }
@@ -310,6 +334,21 @@ mod tests {
         line.write(&mut table, Some(&base), &mut text).unwrap();
         let read = Changed::parse(text.trim_ascii_end(), &|number| table.name(number)).unwrap();
         assert!(read.complete(None).is_err());
+    }
+
+    #[test]
+    fn impossible_parts_of_small_files_are_refused() {
+        let piece = Piece { pack: PackName([3; 16]), offset: 9, length: 10 };
+        let slice = Slice { piece, content: 30, skip: 27, size: 3 };
+        let at = |slices: &[Slice]| Location::Slices(slices.into());
+        let file = FileRecord { size: 6, at: at(&[slice, slice]), ..large(1, &[1, 2]) };
+        assert_eq!(file.check(), Ok(()));
+        let long = Slice { piece: Piece { length: 32, ..piece }, ..slice };
+        for slices in
+            [vec![], vec![slice], vec![slice; 3], vec![slice, Slice { skip: 28, ..slice }], vec![slice, long]]
+        {
+            assert!(FileRecord { at: at(&slices), ..file.clone() }.check().is_err(), "{slices:?}");
+        }
     }
 
     #[test]

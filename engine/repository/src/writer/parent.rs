@@ -9,17 +9,18 @@ use super::SnapshotOptions;
 use crate::error::{RepositoryError, Result};
 use crate::manifest::Manifest;
 use crate::presence::Present;
-use crate::repository::{AT_ONCE, Repository};
+use crate::repository::{AT_ONCE, ListedSnapshot, Repository};
 use crate::snapshot::Snapshot;
 
 /// The newest backup of the same nodes of which everything that says where its files are is there and can be read.
+/// `listed` are all backups, the newest first.
 pub(super) fn newest_of(
     repository: &Repository,
     options: &SnapshotOptions,
+    listed: &[ListedSnapshot],
     there: &Present,
 ) -> Result<Option<(Snapshot, Manifest)>> {
-    let mut names = repository.snapshot_names()?;
-    names.reverse();
+    let mut names: Vec<_> = listed.iter().map(|listed| listed.name).collect();
     let mut damaged = HashSet::new();
     let mut at_once = 1;
     while !names.is_empty() {

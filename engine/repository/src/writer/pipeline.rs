@@ -7,20 +7,20 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use archive::{EntrySource, Facts, FileStat, Opened, Seen};
+use archive::{EntrySource, Facts, FileStat, Opened};
 use outcome::{Failure, Lock as _};
 
 use super::job::{self, LargeJob, Sent};
 use super::old::{Known, Old};
 use super::plan::Plan;
+use super::small::{Batch, New};
 use super::unit;
 use crate::PIECE;
 use crate::error::{RepositoryError, Result};
 use crate::manifest::Record;
 use crate::names::PackName;
 use crate::pack::PackWriter;
-use crate::piece;
-use crate::record::{FileRecord, Location};
+use crate::record::FileRecord;
 
 /// Sources in a batch, and a few that are gone.
 const BATCH: usize = 128;
@@ -64,7 +64,7 @@ impl Rules {
     }
 
     /// Whether a file as it was lies in packs from which nothing is taken over.
-    fn avoids(&self, old: &FileRecord) -> bool {
+    pub(super) fn avoids(&self, old: &FileRecord) -> bool {
         old.uses().any(|(pack, _)| self.avoid.contains(&pack))
     }
 }
@@ -183,7 +183,7 @@ impl Pipeline {
         items: Vec<Item<S>>,
         buf: &mut Vec<u8>,
     ) -> Result<Vec<Done>> {
-        let mut batch = Batch { pipeline: self, done: Vec::new(), content: Vec::new(), waiting: Vec::new() };
+        let mut batch = Batch::new(self);
         for item in items {
             match item {
                 Item::Gone(name) => batch.done.push(Done::Gone(name)),
@@ -288,86 +288,6 @@ impl Pipeline {
 enum LargeData {
     Any(Arc<dyn couchfile::read_at::ReadAt>),
     Stream(Arc<dyn couchfile::read_at::ReadAt>, archive::LateFacts),
-}
-
-/// A file that was opened.
-struct New {
-    name: String,
-    mtime: u64,
-    facts: Facts,
-    seen: Option<Seen>,
-    base: Option<Box<FileRecord>>,
-}
-
-impl New {
-    fn record(self, size: u64, blake3: archive::Hash, at: Location) -> FileRecord {
-        let (stat, memo) = self.seen.map(|seen| (seen.stat, seen.memo)).unzip();
-        FileRecord {
-            name: self.name,
-            size,
-            blake3,
-            mtime: self.mtime,
-            facts: self.facts,
-            stat,
-            memo: memo.flatten(),
-            at,
-        }
-    }
-}
-
-/// What has become of a batch so far.
-struct Batch<'p> {
-    pipeline: &'p Pipeline,
-    done: Vec<Done>,
-    /// The next piece.
-    content: Vec<u8>,
-    /// Small files in it: their positions in `done` and in the piece.
-    waiting: Vec<(usize, u32)>,
-}
-
-impl Batch<'_> {
-    fn small(&mut self, mut new: New, old: Option<&FileRecord>, content: &[u8]) -> Result<()> {
-        let blake3 = blake3::hash(content);
-        // What says what a backup is does not lie in an old pack, which may be lost.
-        let same = old.filter(|old| {
-            old.name != archive::METADATA && old.blake3 == blake3 && old.size == content.len() as u64
-        });
-        if let Some(old) = same.filter(|old| !self.pipeline.rules.avoids(old)) {
-            let base = new.base.take();
-            let file = new.record(old.size, blake3, old.at.clone());
-            self.done.push(Done::New { file: Box::new(file), base, new_bytes: 0 });
-            return Ok(());
-        }
-        if self.content.len() + content.len() > PIECE as usize {
-            self.close()?;
-        }
-        let skip = self.content.len() as u32;
-        self.content.extend_from_slice(content);
-        self.waiting.push((self.done.len(), skip));
-        let base = new.base.take();
-        let piece = crate::record::Piece { pack: PackName([0; 16]), offset: 0, length: 0 };
-        let at = Location::Shared { piece, content: 0, skip };
-        let file = new.record(content.len() as u64, blake3, at);
-        self.done.push(Done::New { file: Box::new(file), base, new_bytes: content.len() as u64 });
-        Ok(())
-    }
-
-    /// Compresses the piece, and tells its files where it is.
-    fn close(&mut self) -> Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let encoded = piece::encode(&self.content, self.pipeline.level)?;
-        let length = self.content.len() as u32;
-        let piece = self.pipeline.packs.add(&encoded, u64::from(length))?;
-        for (position, skip) in self.waiting.drain(..) {
-            if let Some(Done::New { file, .. }) = self.done.get_mut(position) {
-                file.at = Location::Shared { piece, content: length, skip };
-            }
-        }
-        self.content.clear();
-        Ok(())
-    }
 }
 
 impl Pipeline {
