@@ -1,5 +1,7 @@
 //! The command line as a whole: global options, subcommands, dispatch.
 
+use std::path::PathBuf;
+
 use clap::error::ErrorKind;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
@@ -41,6 +43,13 @@ struct GlobalOptions {
     /// Print results and errors as JSON on standard output.
     #[arg(long, global = true, display_order = 1000)]
     json: bool,
+
+    /// Use this configuration file.
+    ///
+    /// Without this option, couchcopy uses ~/.config/couchcopy/couchcopy.toml or, if it does not exist,
+    /// /etc/couchcopy/couchcopy.toml. docs/running.md describes the file; `couchcopy config check` checks it.
+    #[arg(long, global = true, value_name = "FILE", display_order = 1000, hide_short_help = true)]
+    config: Option<PathBuf>,
 
     /// Report progress as JSON on standard error, one event per line.
     #[arg(long, global = true, display_order = 1001)]
@@ -115,7 +124,8 @@ impl Arguments {
         let mut matches = definition.try_get_matches_from_mut(std::env::args_os())?;
         let arguments =
             Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))?;
-        if let Some((command, missing)) = arguments.command.missing() {
+        let has_configuration = configuration::find(arguments.global.config.as_deref()).is_some();
+        if let Some((command, missing)) = arguments.command.missing(has_configuration) {
             let missing = format!("the following required arguments were not provided:\n  {missing}");
             let definition =
                 definition.find_subcommand_mut(command).map_or_else(Self::command, |c| c.clone());
@@ -140,6 +150,7 @@ impl GlobalOptions {
             definition: Arguments::command,
             store: self.store.clone(),
             keys: self.keys.clone(),
+            config: self.config.clone(),
         })
     }
 }

@@ -24,7 +24,7 @@ impl Cluster {
         http: &HttpFlags,
         session: &Session,
     ) -> Result<Self> {
-        if names.is_empty() && access.cluster.is_none() {
+        if names.is_empty() && access.cluster.is_none() && session.configuration_path().is_none() {
             return Err(Failure::refused(
                 Code::new("CC-X04"),
                 "no node is named",
@@ -50,5 +50,5 @@ pub(crate) fn with_credentials(
     http: &HttpFlags,
     session: &Session,
 ) -> Result<Vec<SiteNode>> {
-    http.complete(access.nodes(names)?, AskForPassword::Always, session)
+    http.complete(access.nodes(names, session)?, AskForPassword::Always, session)
 }

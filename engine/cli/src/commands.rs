@@ -5,9 +5,11 @@ pub(crate) mod cat;
 pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod dump;
 pub(crate) mod get;
+pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod info;
 pub(crate) mod load;
@@ -17,6 +19,7 @@ pub(crate) mod plugin;
 pub(crate) mod rename_node;
 pub(crate) mod repo;
 pub(crate) mod restore;
+pub(crate) mod run;
 pub(crate) mod salvage;
 pub(crate) mod serve;
 pub(crate) mod service;
@@ -53,6 +56,7 @@ macro_rules! subcommands {
 
 subcommands! {
     Backup(Box<backup::Backup>),
+    Run(Box<run::Run>),
     Restore(Box<restore::Restore>),
     RenameNode(Box<rename_node::RenameNode>),
     Verify(verify::Verify),
@@ -70,20 +74,31 @@ subcommands! {
     Salvage(salvage::Salvage),
     Check(Box<check::Check>),
     Doctor(Box<doctor::Doctor>),
+    Health(health::Health),
     Status(Box<status::Status>),
     Clean(Box<clean::Clean>),
     Service(Box<service::Service>),
     Plugin(plugin::Plugin),
+    Config(config::Config),
     Completions(completions::Completions),
     Man(man::Man),
 }
 
 impl Command {
     /// The command's name and the arguments that it lacks, for a rule that the parser cannot express.
-    pub(crate) fn missing(&self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::Backup(backup) => backup.missing().map(|missing| ("backup", missing)),
-            _ => None,
-        }
+    pub(crate) fn missing(&self, has_configuration: bool) -> Option<(&'static str, &'static str)> {
+        const NODES: &str = "NODE...: one or more nodes (or --cluster FILE, or a configuration file)";
+        let (command, has_nodes) = match self {
+            Self::Backup(backup) => {
+                return backup.missing(has_configuration).map(|missing| ("backup", missing));
+            }
+            Self::Check(check) => ("check", check.nodes.are_named()),
+            Self::Status(status) => ("status", status.nodes.are_named()),
+            Self::Clean(clean) => ("clean", clean.nodes.are_named()),
+            Self::Doctor(doctor) => ("doctor", doctor.has_nodes()),
+            Self::Service(service) => ("service", service.has_nodes()),
+            _ => return None,
+        };
+        (!has_nodes && !has_configuration).then_some((command, NODES))
     }
 }

@@ -132,7 +132,8 @@ impl Outcome {
         if complete { Self::Done } else { Self::DoneWithProblems }
     }
 
-    fn code(self) -> u8 {
+    /// The number that the shell sees.
+    pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => ExitCode::Done.code(),
             Self::DoneWithProblems => ExitCode::Problems.code(),

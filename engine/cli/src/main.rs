@@ -1,10 +1,12 @@
 //! The command `couchcopy`: arguments, progress, output, exit codes.
 
 mod app;
+mod attended;
 mod cluster;
 mod color;
 mod commands;
 mod completion;
+mod configured;
 mod exit;
 #[cfg(debug_assertions)]
 mod fault;
@@ -14,6 +16,7 @@ mod interrupt;
 mod node_argument;
 mod notify;
 mod output;
+mod served;
 mod session;
 mod text;
 

@@ -53,7 +53,7 @@ pub(crate) fn node(text: &str) -> Result<NodeArgument, Failure> {
             port,
             credentials: known,
             user,
-            ca: None,
+            ..HttpAddress::default()
         },
     })
 }

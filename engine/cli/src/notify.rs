@@ -20,7 +20,7 @@ impl Notifier {
             }
             _ => None,
         });
-        Self { socket: address.and_then(|address| Some((UnixDatagram::unbound().ok()?, address))) }
+        Self { socket: address.and_then(|address| Some((socket()?, address))) }
     }
 
     /// Sends a message such as `READY=1`. A manager that does not listen does not matter.
@@ -29,6 +29,13 @@ impl Notifier {
             let _ = socket.send_to_addr(message.as_bytes(), address);
         }
     }
+}
+
+/// A socket that does not wait for a manager that reads nothing.
+fn socket() -> Option<UnixDatagram> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some(socket)
 }
 
 fn name_of(bytes: &[u8]) -> std::ffi::OsString {
@@ -52,11 +59,15 @@ mod tests {
         let path = folder.path().join("notify");
         let manager = UnixDatagram::bind(&path).unwrap();
         let address = SocketAddr::from_pathname(&path).unwrap();
-        let notifier = Notifier { socket: Some((UnixDatagram::unbound().unwrap(), address)) };
+        let notifier = Notifier { socket: Some((socket().unwrap(), address)) };
         notifier.send("READY=1");
         let mut buffer = [0; 64];
         let length = manager.recv(&mut buffer).unwrap();
         assert_eq!(&buffer[..length], b"READY=1");
         Notifier { socket: None }.send("READY=1");
+        // More than the manager has room for, and it reads nothing.
+        for _ in 0..100_000 {
+            notifier.send("WATCHDOG=1");
+        }
     }
 }

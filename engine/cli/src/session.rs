@@ -1,13 +1,14 @@
 //! One run of a command: its global options, and the one place where results are printed and questions are asked.
 
 use std::io::{IsTerminal, Write as _, stderr, stdin};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use outcome::{Code, Failure, Result};
+use configuration::{Configuration, ConfigurationPath, find};
+use outcome::{Code, Failure, Lock as _, Result};
 use serde::Serialize;
-use store::{Location, Place, Stores};
+use store::{Location, Place, Settings, Stores};
 
 use crate::color::ColorChoice;
 use crate::exit::Outcome;
@@ -34,20 +35,43 @@ pub(crate) struct SessionOptions {
     pub(crate) store: StoreFlags,
     /// The keys of encrypted archives.
     pub(crate) keys: KeyFlags,
+    /// The configuration file that the command line names.
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// What every command gets.
 pub(crate) struct Session {
     options: SessionOptions,
     reporter: Arc<Terminal>,
-    stores: OnceLock<Stores>,
+    /// Connections to stores, one for each way to reach them.
+    stores: Mutex<Vec<(Settings, Stores)>>,
+    configuration: OnceLock<Option<Configuration>>,
 }
 
 impl Session {
     pub(crate) fn new(options: SessionOptions) -> Self {
         let in_color = options.color.on_standard_error();
         let reporter = Terminal::new(options.detail, options.events, in_color);
-        Self { options, reporter: Arc::new(reporter), stores: OnceLock::new() }
+        Self {
+            options,
+            reporter: Arc::new(reporter),
+            stores: Mutex::default(),
+            configuration: OnceLock::new(),
+        }
+    }
+
+    /// The configuration file's path, if there is one.
+    pub(crate) fn configuration_path(&self) -> Option<ConfigurationPath> {
+        find(self.options.config.as_deref())
+    }
+
+    /// The configuration file; `None` if there is none.
+    pub(crate) fn configuration(&self) -> Result<Option<&Configuration>> {
+        if let Some(known) = self.configuration.get() {
+            return Ok(known.as_ref());
+        }
+        let read = self.configuration_path().map(|found| Configuration::read(&found.path)).transpose()?;
+        Ok(self.configuration.get_or_init(|| read).as_ref())
     }
 
     /// Number of threads; 0: as many as there are cores.
@@ -85,9 +109,10 @@ impl Session {
         self.place_with(location, cluster, Some(recipients))
     }
 
-    /// The keys to read and to write with.
-    pub(crate) fn keys(&self, recipients: &RecipientFlags) -> Result<store::Keys> {
-        self.options.keys.keys(Some(recipients))
+    /// The keys to read and to write with at this location.
+    pub(crate) fn keys(&self, location: &Location, recipients: &RecipientFlags) -> Result<store::Keys> {
+        let (_, repository) = self.resolved(location, None)?;
+        self.options.keys.or(repository.as_ref()).keys(Some(recipients))
     }
 
     fn place_with(
@@ -96,16 +121,26 @@ impl Session {
         cluster: Option<&Path>,
         recipients: Option<&RecipientFlags>,
     ) -> Result<Place> {
-        let stores = if let Some(stores) = self.stores.get() {
-            stores
-        } else {
-            let stores = Stores::new(self.options.store.settings(cluster)?);
-            self.stores.get_or_init(|| stores)
+        let (location, repository) = self.resolved(location, cluster)?;
+        let configured = match &repository {
+            Some(repository) if repository.table.store != Settings::default() => {
+                Some(repository.table.store.clone())
+            }
+            _ => self.store_of_cluster(cluster)?,
         };
-        let keys = self.options.keys.keys(recipients)?;
-        Ok(Place::new(location.clone(), stores.clone())
-            .with_keys(Arc::new(keys))
-            .reporting_to(self.shared_reporter()))
+        let stores = self.stores(self.options.store.settings(cluster, configured)?);
+        let keys = self.options.keys.or(repository.as_ref()).keys(recipients)?;
+        Ok(Place::new(location, stores).with_keys(Arc::new(keys)).reporting_to(self.shared_reporter()))
+    }
+
+    fn stores(&self, settings: Settings) -> Stores {
+        let mut known = self.stores.locked();
+        if let Some((_, stores)) = known.iter().find(|(of, _)| *of == settings) {
+            return stores.clone();
+        }
+        let stores = Stores::new(settings.clone());
+        known.push((settings, stores.clone()));
+        stores
     }
 
     /// Prints a summary on standard error, because standard output holds something else.

@@ -87,6 +87,11 @@ pub trait Files: Send + Sync {
         Ok(None)
     }
 
+    /// The id of the repository that holds it; `None` if it lies in no repository.
+    fn repository(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether files lie in several objects, so that those in intact ones can be read if another object is missing or damaged.
     fn is_in_objects(&self) -> bool {
         false

@@ -5,7 +5,7 @@ mod visitor;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use contents::{Contents, Counted, FileProblem, UnusableFile};
+use contents::{BackupSummary, Contents, Counted, FileProblem, Source, UnusableFile};
 use couchfile::check::Report;
 use outcome::Result;
 use outcome::report::{Notice, Reporter, Severity};
@@ -55,6 +55,33 @@ pub struct VerifyResult {
     /// The share of the files that was checked, if not all of them were: from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<f64>,
+    /// What was verified.
+    #[serde(skip)]
+    pub verified: VerifiedBackup,
+}
+
+/// A backup that was verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VerifiedBackup {
+    /// What identifies it: its id in a repository, or the hash of its manifest.
+    pub identity: String,
+    /// The id of the repository that holds it, if one does.
+    pub repository: Option<String>,
+    /// Names of the nodes that it holds, as far as it records them.
+    pub nodes: Vec<String>,
+}
+
+impl VerifiedBackup {
+    /// What this backup is.
+    pub fn of(source: &dyn Source) -> Self {
+        let files = source.files();
+        let summary = files.and_then(|files| BackupSummary::of(files.record()));
+        Self {
+            identity: source.identity().to_owned(),
+            repository: files.and_then(|files| files.repository()).map(str::to_owned),
+            nodes: summary.map(|summary| summary.nodes).unwrap_or_default(),
+        }
+    }
 }
 
 /// Some of the files of a backup, another choice each time.
@@ -123,6 +150,7 @@ pub fn verify_sample(
         content_bytes: contents.content_bytes,
         deleted_meanwhile: contents.deleted_meanwhile().to_vec(),
         sample: sample.map(|sample| sample.share),
+        verified: VerifiedBackup::of(&*contents.source),
         ..VerifyResult::default()
     };
     let begun = Instant::now();

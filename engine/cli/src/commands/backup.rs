@@ -4,35 +4,41 @@ mod every;
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use backup::{BackupOptions, BackupResult, FolderArgument, RebuildMaps, backup};
 use clap::Args;
 use contents::{BackupSummary, Destination};
 use outcome::report::Reporter;
-use outcome::{Code, Failure, Result, printable};
+use outcome::{Code, Failure, FailureKind, Result, printable};
 use site::plugins::Plugins;
 use site::{SiteNode, TunnelMode};
 use store::Location;
 
+use crate::attended::{Configured, Job, step};
 use crate::commands::repo::KeepFlags;
+use crate::configured::is_path;
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::archive_file::ArchiveFileFlags;
 use crate::flags::http::{AskForPassword, HttpFlags};
 use crate::flags::repository::{host_name, seconds};
 use crate::flags::store::location;
+use crate::served::Served;
 use crate::session::Session;
 use crate::text::configuration;
 use crate::text::problems::{PROBLEMS_SHOWN, problems};
 use crate::text::sizes::{bytes, count};
 
 /// Save the data of one or more nodes of a cluster into an archive or a repository while CouchDB runs.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(
-    override_usage = "couchcopy backup [OPTIONS] NODE... ARCHIVE\n       \
+    override_usage = "couchcopy backup [OPTIONS]\n       \
+        couchcopy backup [OPTIONS] NODE... ARCHIVE\n       \
         couchcopy backup [OPTIONS] --cluster FILE [NODE...] ARCHIVE\n       \
         couchcopy backup [OPTIONS] --repo REPO NODE...",
     after_long_help = "A node is written as HOST,DATA_DIR or HOST,DATA_DIR,NODENAME. DATA_DIR is the value of `[couchdb] \
@@ -46,6 +52,8 @@ use crate::text::sizes::{bytes, count};
     to the data directory, otherwise in /opt/couchdb/etc, otherwise in /etc/couchdb, or the files in the directories that \
     --config-dir names. `couchcopy info` lists these files and the secrets in them, `couchcopy cat` prints a file, and a \
     restore never writes them. An archive never holds TLS key files or the search indexes of clouseau and nouveau.\n\n\
+    Without NODE and ARCHIVE, couchcopy saves the cluster of the configuration file into its repository, and applies the \
+    repository's rules (keep), as --keep-… does. `couchcopy run` also frees space and verifies.\n\n\
     Examples:\n  \
     couchcopy backup localhost,/opt/couchdb/data \\\n    /backups/couch-$(date +%F).tar.gz\n  \
     couchcopy backup db1.example.com,/opt/couchdb/data \\\n    db2.example.com,/opt/couchdb/data --use-sudo backup.tar.gz\n  \
@@ -63,9 +71,9 @@ pub(crate) struct Backup {
     /// Nodes, each as [USER:PASSWORD@]HOST[:PORT],DATA_DIR[,NODENAME], then the archive to make, unless --repo is given.
     ///
     /// A node can also be the name of a node in the --cluster file. Without nodes, all nodes in that file are saved. The archive
-    /// gets its name when it is complete.
+    /// gets its name when it is complete. Without any of both, the configuration file names them.
     // One list: if there were two, the parser could not separate the nodes from the archive once an option is between them.
-    #[arg(required = true, value_names = ["NODE", "ARCHIVE"], num_args = 1..)]
+    #[arg(value_names = ["NODE", "ARCHIVE"], num_args = 1..)]
     places: Vec<String>,
 
     #[command(flatten)]
@@ -85,7 +93,7 @@ pub(crate) struct Backup {
 }
 
 /// A repository in place of an archive.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Repository")]
 struct RepositoryFlags {
     /// Add the backup to this repository, and store only what is new since the last backup of the same nodes.
@@ -96,29 +104,33 @@ struct RepositoryFlags {
     repo: Option<Location>,
 
     /// Open every file, even if its size and time have not changed.
-    #[arg(long, requires = "repo")]
+    #[arg(long)]
     paranoid: bool,
 
     /// Keep running, and add a backup every DURATION, for example 60s, if something has changed.
     ///
     /// SIGTERM or Ctrl-C ends the process. If a backup fails, couchcopy reports it and tries again after a pause, which grows with
     /// each failure. It reports to systemd that it is ready and alive (Type=notify, WatchdogSec).
-    #[arg(long, requires = "repo", value_name = "DURATION", value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
     every: Option<u64>,
 
     /// The store locks objects for DURATION, for example 30d: save the data again that old objects hold.
     ///
     /// A new backup then needs no object that is older than a half of DURATION. `couchcopy repo init --object-lock` sets DURATION for
     /// all backups; 0s saves nothing again.
-    #[arg(long, requires = "repo", value_name = "DURATION", value_parser = seconds)]
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
     object_lock: Option<u64>,
+
+    /// With --every and a configuration file: answer Prometheus at http://ADDRESS:PORT/metrics.
+    #[arg(long, requires = "every", value_name = "ADDRESS:PORT", hide_short_help = true)]
+    metrics_listen: Option<SocketAddr>,
 
     #[command(flatten)]
     keep: KeepFlags,
 }
 
 /// What is saved, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What to save")]
 struct SavedFlags {
     /// Save the nodes' configuration files, too. They hold passwords and keys.
@@ -176,8 +188,18 @@ struct SavedFlags {
 }
 
 impl Backup {
-    /// Arguments that are missing: the list of places is too short.
-    pub(crate) fn missing(&self) -> Option<&'static str> {
+    /// Arguments that are missing: the list of places is too short, or an option needs a repository.
+    pub(crate) fn missing(&self, has_configuration: bool) -> Option<&'static str> {
+        let is_file = self.access.cluster.as_deref().is_some_and(is_path);
+        if has_configuration && self.places.is_empty() && !is_file {
+            return None;
+        }
+        let repository = &self.repository;
+        let needs_repository =
+            repository.every.is_some() || repository.paranoid || repository.object_lock.is_some();
+        if needs_repository && repository.repo.is_none() {
+            return Some("--repo <REPO>");
+        }
         let nodes = usize::from(self.access.cluster.is_none());
         let needed = nodes + usize::from(self.repository.repo.is_none());
         (self.places.len() < needed).then_some(match self.repository.repo {
@@ -186,47 +208,151 @@ impl Backup {
         })
     }
 
+    /// A backup of a cluster in the configuration file.
+    pub(super) fn of_configuration(access: &AccessFlags, http: &HttpFlags) -> Self {
+        Self { access: access.clone(), http: http.clone(), ..Self::default() }
+    }
+
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        if let Some(configured) = self.configured(session)? {
+            return self.run_configured(&configured, session);
+        }
         // The plugins have to live as long as the nodes.
-        let (options, _plugins) = self.options(session)?;
-        if let Some(seconds) = self.repository.every {
-            let every = Duration::from_secs(seconds.max(1));
+        let (options, _plugins) = self.options(None, session)?;
+        if let Some(every) = self.every() {
             every::repeat(every, session.interruptible()?, session.reporter(), |reporter| {
-                self.round(session, &options, reporter)
+                let result = self.round(&options, None, reporter)?;
+                self.print_round(session, &options, &result);
+                Ok(())
             })?;
             return Ok(Outcome::Done);
         }
-        let result = backup(&options, session.reporter())?;
-        self.expire(&options)?;
-        let text = |result: &BackupResult| text(result, &options.destination.name());
-        match &options.destination {
-            Destination::Archive { place, .. } if matches!(place.location(), Location::Standard) => {
-                session.summary_aside(&result, text);
-            }
-            _ => session.summary(&result, text),
-        }
+        let result = self.make(&options, None, session.reporter())?;
+        print(session, &options, &result);
         Ok(Outcome::of(result.is_complete()))
     }
 
+    /// What the configuration file says, if the command line names neither nodes nor a place for the backup.
+    fn configured(&self, session: &Session) -> Result<Option<Configured>> {
+        if !self.places.is_empty() || self.repository.repo.is_some() {
+            return Ok(None);
+        }
+        Configured::of(session, self.access.cluster.as_deref()).map(Some)
+    }
+
+    /// A backup from the configuration file, with its hooks.
+    fn run_configured(&self, configured: &Configured, session: &Session) -> Result<Outcome> {
+        if let Some(every) = self.every() {
+            return self.stay(every, configured, session);
+        }
+        let mut job = Job::begin(session, configured)?;
+        let begun = Instant::now();
+        let made = self.options(Some(configured), session).and_then(|(options, _plugins)| {
+            let result = self.make(&options, Some(configured), session.reporter())?;
+            job.add(&result);
+            print(session, &options, &result);
+            let is_complete = result.is_complete();
+            Ok((result, is_complete))
+        });
+        job.end(vec![step("backup", begun, &made)]);
+        made.map(|(_, is_complete)| Outcome::of(is_complete))
+    }
+
+    /// Backups from the configuration file until a signal ends the process.
+    fn stay(&self, every: Duration, configured: &Configured, session: &Session) -> Result<Outcome> {
+        let mut job = Some(Job::begin(session, configured)?);
+        let served = Served::begin(self.repository.metrics_listen, configured, session)?;
+        let begun = Instant::now();
+        let (options, _plugins) = match self.options(Some(configured), session) {
+            Ok(options) => options,
+            Err(failure) => {
+                let failed: Result<((), bool)> = Err(failure);
+                if let Some(job) = job.take() {
+                    job.end(vec![step("backup", begun, &failed)]);
+                }
+                return failed.map(|_| Outcome::Done);
+            }
+        };
+        let interrupted = session.interruptible()?;
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| served.answer(&ended));
+            let repeated = every::repeat(every, interrupted, session.reporter(), |reporter| {
+                let mut job = match job.take() {
+                    Some(job) => job,
+                    None => Job::again(session, configured)?,
+                };
+                let begun = Instant::now();
+                let made = self.round(&options, Some(configured), reporter).map(|result| {
+                    job.add(&result);
+                    self.print_round(session, &options, &result);
+                    let is_complete = result.is_complete();
+                    (result, is_complete)
+                });
+                if matches!(&made, Err(failure) if failure.kind() == FailureKind::Interrupted) {
+                    return made.map(drop);
+                }
+                job.end(vec![step("backup", begun, &made)]);
+                served.renew(session);
+                made.map(drop)
+            });
+            ended.store(true, Ordering::Relaxed);
+            repeated
+        })?;
+        Ok(Outcome::Done)
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.repository.every.map(|seconds| Duration::from_secs(seconds.max(1)))
+    }
+
+    /// One backup and nothing else.
+    pub(super) fn only(&self, options: &BackupOptions, reporter: &dyn Reporter) -> Result<BackupResult> {
+        backup(options, reporter)
+    }
+
+    /// One backup, and what it makes superfluous is thrown away.
+    fn make(
+        &self,
+        options: &BackupOptions,
+        configured: Option<&Configured>,
+        reporter: &dyn Reporter,
+    ) -> Result<BackupResult> {
+        let result = backup(options, reporter)?;
+        if !result.is_unchanged {
+            self.expire(options, configured)?;
+        }
+        Ok(result)
+    }
+
     /// One backup of many.
-    fn round(&self, session: &Session, options: &BackupOptions, reporter: &dyn Reporter) -> Result<()> {
+    fn round(
+        &self,
+        options: &BackupOptions,
+        configured: Option<&Configured>,
+        reporter: &dyn Reporter,
+    ) -> Result<BackupResult> {
         // Keys may have changed.
         let mut options = options.clone();
         if let Destination::Repository { repository, .. } = &mut options.destination {
             *repository = repository.reopened()?;
         }
-        let result = backup(&options, reporter)?;
+        self.make(&options, configured, reporter)
+    }
+
+    fn print_round(&self, session: &Session, options: &BackupOptions, result: &BackupResult) {
         if !result.is_unchanged {
-            session.summary_line(&result, |result| text(result, &options.destination.name()));
-            self.expire(&options)?;
+            session.summary_line(result, |result| text(result, &options.destination.name()));
         }
-        Ok(())
     }
 
     /// Throws old backups away, if a rule is given.
-    fn expire(&self, options: &BackupOptions) -> Result<()> {
-        let policy = self.repository.keep.policy();
+    fn expire(&self, options: &BackupOptions, configured: Option<&Configured>) -> Result<()> {
+        let mut policy = self.repository.keep.policy();
+        if let Some(configured) = configured.filter(|_| policy.is_empty()) {
+            policy = configured.repository.table.keep.policy();
+        }
         if let (Destination::Repository { repository, .. }, false) = (&options.destination, policy.is_empty())
         {
             repository.expire(&policy, false)?;
@@ -242,12 +368,19 @@ impl Backup {
         }
     }
 
-    fn destination(&self, session: &Session, archive: Option<&str>) -> Result<Destination> {
-        if let Some(repository) = &self.repository.repo {
+    fn destination(
+        &self,
+        session: &Session,
+        configured: Option<&Configured>,
+        archive: Option<&str>,
+    ) -> Result<Destination> {
+        let location = configured.map(|configured| &configured.repository.location);
+        if let Some(repository) = self.repository.repo.as_ref().or(location) {
             return Ok(Destination::Repository {
                 repository: crate::flags::repository::open(session, repository)?,
                 host: host_name(),
-                paranoid: self.repository.paranoid,
+                paranoid: self.repository.paranoid
+                    || configured.is_some_and(|configured| configured.cluster.table.paranoid),
                 made: None,
                 only_if_changed: self.repository.every.is_some(),
                 object_lock: self.repository.object_lock,
@@ -270,18 +403,31 @@ impl Backup {
         })
     }
 
-    fn options(&self, session: &Session) -> Result<(BackupOptions, Option<Plugins>)> {
-        let (names, archive) = self.places();
+    pub(super) fn options(
+        &self,
+        configured: Option<&Configured>,
+        session: &Session,
+    ) -> Result<(BackupOptions, Option<Plugins>)> {
+        let (names, archive) = match configured {
+            Some(_) => (&[][..], None),
+            None => self.places(),
+        };
+        let table = configured.map(|configured| &configured.cluster.table);
+        let config = if self.saved.with_config {
+            Some(self.saved.config_dir.clone())
+        } else {
+            table.filter(|table| table.with_config).map(|table| table.config_dir.clone())
+        };
         let (folders, plugins) = folders(names, &self.access, Some(&self.http), session)?;
         let saved = &self.saved;
         let options = BackupOptions {
             folders,
-            destination: self.destination(session, archive)?,
+            destination: self.destination(session, configured, archive)?,
             threads: session.threads(),
             limits: saved.limits,
-            config: saved.with_config.then(|| saved.config_dir.clone()),
-            mirror: saved.rsync_reuse_dir.clone(),
-            check: saved.check,
+            config,
+            mirror: saved.rsync_reuse_dir.clone().or_else(|| table?.rsync_reuse_dir.clone()),
+            check: saved.check || table.is_some_and(|table| table.check),
             accept_empty_maps: saved.accept_empty_maps,
             rebuild_maps: saved.rebuild_maps.then(|| RebuildMaps {
                 copies: saved.map_copies.map(usize::from),
@@ -289,6 +435,17 @@ impl Backup {
             }),
         };
         Ok((options, plugins))
+    }
+}
+
+/// Prints the summary of a backup.
+fn print(session: &Session, options: &BackupOptions, result: &BackupResult) {
+    let text = |result: &BackupResult| text(result, &options.destination.name());
+    match &options.destination {
+        Destination::Archive { place, .. } if matches!(place.location(), Location::Standard) => {
+            session.summary_aside(result, text);
+        }
+        _ => session.summary(result, text),
     }
 }
 
@@ -300,7 +457,7 @@ pub(super) fn folders(
     http: Option<&HttpFlags>,
     session: &Session,
 ) -> Result<(Vec<FolderArgument>, Option<Plugins>)> {
-    let mut nodes = access.nodes(names)?;
+    let mut nodes = access.nodes(names, session)?;
     match http {
         Some(http) => nodes = http.complete(nodes, AskForPassword::IfUserIsNamed, session)?,
         None => nodes.iter_mut().for_each(|node| node.http.credentials = None),

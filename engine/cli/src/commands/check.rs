@@ -25,7 +25,7 @@ use crate::session::Session;
 )]
 pub(crate) struct Check {
     #[command(flatten)]
-    nodes: NodeFlags,
+    pub(super) nodes: NodeFlags,
 }
 
 impl Check {

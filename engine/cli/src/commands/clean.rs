@@ -24,7 +24,7 @@ use crate::text::sizes::count;
     couchcopy clean s3://backups/couchdb/")]
 pub(crate) struct Clean {
     #[command(flatten)]
-    nodes: NodeFlags,
+    pub(super) nodes: NodeFlags,
 
     /// Of the unfinished uploads in a store, remove only those that began more than HOURS ago.
     ///

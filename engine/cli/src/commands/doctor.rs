@@ -37,8 +37,8 @@ use crate::text::sizes::{bytes, count};
 pub(crate) struct Doctor {
     /// Nodes, each as HOST,DATA_DIR[,NODENAME], paths of data directories on this machine, or names from the --cluster file.
     ///
-    /// Defaults to all nodes in the --cluster file.
-    #[arg(value_name = "NODE", required_unless_present = "cluster")]
+    /// Defaults to all nodes of the cluster in the --cluster file or in the configuration file.
+    #[arg(value_name = "NODE")]
     names: Vec<String>,
 
     #[command(flatten)]
@@ -81,6 +81,11 @@ enum FailOn {
 }
 
 impl Doctor {
+    /// Whether the command line names nodes or a cluster.
+    pub(super) fn has_nodes(&self) -> bool {
+        !self.names.is_empty() || self.access.cluster.is_some()
+    }
+
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         let names: Vec<String> = self.names.iter().map(|name| of_path(name)).collect::<Result<_>>()?;

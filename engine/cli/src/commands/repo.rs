@@ -1,12 +1,12 @@
 //! `couchcopy repo`: many backups in one place.
 
-mod check;
+pub(super) mod check;
 mod delete;
-mod expire;
+pub(super) mod expire;
 mod init;
 mod key;
 mod list;
-mod prune;
+pub(super) mod prune;
 mod transfer;
 
 use clap::{Args, Subcommand};

@@ -63,7 +63,8 @@ pub(crate) struct Restore {
     /// The archive, then the nodes.
     ///
     /// The archive can be one of this couchcopy, one of the Python couchcopy, or a data directory packed with tar. With --resume
-    /// and --roll-back the archive can be omitted. With --cluster and no nodes, all nodes in the file are taken.
+    /// and --roll-back the archive can be omitted. With --cluster and no nodes, all nodes in the file are taken. With a
+    /// configuration file, ::latest names the newest backup in its repository, and its nodes are taken if none are named.
     #[arg(value_names = ["ARCHIVE", "NODE"], num_args = 1..)]
     arguments: Vec<String>,
 
@@ -268,7 +269,7 @@ impl Restore {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         self.databases.moment.only_with_database(!self.databases.db.is_empty())?;
-        match RestoreRequest::parse(self)? {
+        match RestoreRequest::parse(self, session.configuration_path().is_some())? {
             RestoreRequest::Offline { archive, targets } => self.write_folders(&archive, targets, session),
             RestoreRequest::Databases { archive, nodes } if self.databases.rewind => {
                 self.rewind(&archive, nodes, session)

@@ -30,8 +30,8 @@ pub(crate) struct Service {
 
     /// The nodes.
     ///
-    /// Defaults to all nodes in the --cluster file.
-    #[arg(value_name = "NODE", required_unless_present = "cluster")]
+    /// Defaults to all nodes of the cluster in the --cluster file or in the configuration file.
+    #[arg(value_name = "NODE")]
     nodes: Vec<String>,
 
     #[command(flatten)]
@@ -74,9 +74,14 @@ impl NodeState {
 }
 
 impl Service {
+    /// Whether the command line names nodes or a cluster.
+    pub(super) fn has_nodes(&self) -> bool {
+        !self.nodes.is_empty() || self.access.cluster.is_some()
+    }
+
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let nodes = self.access.nodes(&self.nodes)?;
+        let nodes = self.access.nodes(&self.nodes, session)?;
         let plugins = self.access.grants.plugins(session)?;
         let action = match self.action {
             ServiceVerb::Start => ServiceAction::Start,

@@ -17,7 +17,7 @@ use crate::session::Session;
     Example:\n  couchcopy status --cluster prod.toml")]
 pub(crate) struct Status {
     #[command(flatten)]
-    nodes: NodeFlags,
+    pub(super) nodes: NodeFlags,
 }
 
 impl Status {

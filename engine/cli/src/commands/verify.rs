@@ -3,11 +3,16 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use inspect::verify::{Sample, VerifyResult, verify_sample};
-use outcome::Result;
-use store::Location;
+use configuration::share;
+use inspect::verify::{Sample, VerifiedBackup, VerifyResult, verify_sample};
+use operations::Verification;
+use outcome::report::{Notice, Reporter as _, Severity};
+use outcome::{FailureKind, Result};
+use store::{Location, Place};
 
+use crate::attended::{now, records};
 use crate::exit::Outcome;
+use crate::flags::repository::usual_backup;
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::problems::{list, problems};
@@ -23,8 +28,10 @@ use crate::text::sizes::{bytes, count};
 )]
 pub(crate) struct Verify {
     /// The archive.
+    ///
+    /// Defaults to the newest backup in the repository of the configuration file.
     #[arg(value_name = "ARCHIVE", value_parser = location())]
-    archive: Location,
+    archive: Option<Location>,
 
     /// Verify about this share of the files, another choice each time, for example 5%.
     ///
@@ -33,23 +40,51 @@ pub(crate) struct Verify {
     sample: Option<f64>,
 }
 
-/// Reads a share such as `5%`.
-fn share(text: &str) -> Result<f64, String> {
-    let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
-    match number {
-        Some(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent / 100.0),
-        _ => Err(format!("{text:?} is no share: write, for example, 5%")),
-    }
-}
-
 impl Verify {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let place = session.place(&self.archive)?;
-        let sample = self.sample.map(Sample::new);
-        let result = verify_sample(&place, sample.as_ref(), session.threads(), session.reporter())?;
+        let place = session.place(&self.archive.clone().unwrap_or_else(usual_backup))?;
+        let result = verified(&place, self.sample, session)?;
         session.summary(&result, text);
         Ok(Outcome::of(result.is_whole()))
+    }
+}
+
+/// Verifies a backup, or a share of it, and records how that ended for `couchcopy health`.
+pub(super) fn verified(place: &Place, share: Option<f64>, session: &Session) -> Result<VerifyResult> {
+    let sample = share.map(Sample::new);
+    let verified = verify_sample(place, sample.as_ref(), session.threads(), session.reporter());
+    let found = match &verified {
+        Ok(result) => Some((result.verified.clone(), result.is_whole())),
+        // What it is about is found out again; if that fails, too, nothing is known.
+        Err(failure) if matches!(failure.kind(), FailureKind::Archive | FailureKind::Data) => {
+            contents::open(place).ok().map(|source| (VerifiedBackup::of(&*source), false))
+        }
+        Err(_) => None,
+    };
+    if let Some((backup, intact)) = found {
+        record(&backup, share, intact, session);
+    }
+    verified
+}
+
+fn record(backup: &VerifiedBackup, share: Option<f64>, intact: bool, session: &Session) {
+    // A configuration that cannot be read has no say here.
+    let Some(records) = records(session.configuration().ok().flatten()) else { return };
+    let of = backup.repository.as_deref().unwrap_or(&backup.identity);
+    if of.is_empty() {
+        return;
+    }
+    let verification = Verification {
+        backup: backup.identity.clone(),
+        nodes: backup.nodes.iter().cloned().collect(),
+        ended: now(),
+        share: share.unwrap_or(1.0),
+        intact,
+    };
+    if let Err(error) = records.add_verification(of, &verification) {
+        let text = format!("cannot record the result for `couchcopy health`: {error}");
+        session.reporter().notice(&Notice { severity: Severity::Info, text });
     }
 }
 

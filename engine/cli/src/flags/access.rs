@@ -4,18 +4,19 @@ use std::path::PathBuf;
 
 use clap::Args;
 use outcome::{Code, Failure, Result};
-use site::{ClusterFile, PluginChoice, PluginReference, SiteNode};
+use site::{PluginChoice, PluginReference, SiteNode};
 
 use super::grants::GrantFlags;
 use crate::node_argument;
+use crate::session::Session;
 
 /// Options of every command that touches a node.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Nodes and access")]
 pub(crate) struct AccessFlags {
-    /// TOML file that lists the nodes of the cluster and their plugins.
+    /// Cluster file, or the name of a cluster in the configuration file.
     ///
-    /// Node arguments override the file.
+    /// A cluster file is a TOML file that lists the nodes of the cluster and their plugins. Node arguments override the file. A command that names no node takes those of the configuration file.
     #[arg(long, value_name = "FILE")]
     pub(crate) cluster: Option<PathBuf>,
 
@@ -51,18 +52,20 @@ pub(crate) struct AccessFlags {
 }
 
 impl AccessFlags {
-    /// The nodes with these names or arguments; without any, all nodes of the cluster file.
-    pub(crate) fn nodes(&self, names: &[String]) -> Result<Vec<SiteNode>> {
+    /// The nodes with these names or arguments; without any, all nodes of the cluster file or of the cluster in the configuration
+    /// file.
+    pub(crate) fn nodes(&self, names: &[String], session: &Session) -> Result<Vec<SiteNode>> {
         let choice = PluginChoice {
             service: self.service.clone(),
             via: self.via.clone(),
             start_stop: self.couchdb_start.clone().zip(self.couchdb_stop.clone()),
             sudo: self.use_sudo,
         };
-        let Some(path) = &self.cluster else {
+        if self.cluster.is_none() && !names.is_empty() {
             return names.iter().map(|name| choice.node(node_argument::node(name)?)).collect();
-        };
-        let file = ClusterFile::read(path)?;
+        }
+        let chosen = session.chosen_cluster(self.cluster.as_deref())?;
+        let file = chosen.nodes;
         let find = |name: &String| {
             if let Some(node) = file.node(name) {
                 return Ok(node.clone());
@@ -74,7 +77,7 @@ impl AccessFlags {
             let known: Vec<String> = file.nodes.iter().map(SiteNode::shown).collect();
             Err(Failure::refused(
                 Code::new("CC-X09"),
-                format!("{name} is not a node of {}", path.display()),
+                format!("{name} is not a node of {}", chosen.shown),
                 format!("The file lists these nodes: {}.", known.join(", ")),
             ))
         };

@@ -5,7 +5,7 @@ use clap::Args;
 use super::store::RecipientFlags;
 
 /// Options of every command that makes an archive.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Archive")]
 pub(crate) struct ArchiveFileFlags {
     /// Replace an existing archive when the new one is complete.

@@ -11,7 +11,7 @@ use site::plugins::{Answer, Ask, PluginOptions, Plugins};
 use crate::session::{Session, ask};
 
 /// Options of every command that runs plugins.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct GrantFlags {
     /// Allow a plugin that is not built in to run the commands that it describes, this time only. Can be repeated.

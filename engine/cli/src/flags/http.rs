@@ -9,7 +9,7 @@ use site::{CredentialSources, HttpAddress, SiteNode, TunnelMode};
 use crate::session::Session;
 
 /// Options of every command that sends requests to CouchDB.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "CouchDB's HTTP interface")]
 pub(crate) struct HttpFlags {
     /// Name of the server admin, if not in the node argument [default: admin].
@@ -43,9 +43,10 @@ pub(crate) struct HttpFlags {
 }
 
 /// When to reach CouchDB through the access chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Tunnel {
     /// Only if a direct connection fails.
+    #[default]
     Auto,
     /// Always.
     Always,
@@ -79,8 +80,9 @@ impl HttpFlags {
                 ));
             };
             let before = std::mem::take(&mut node.http);
-            let (credentials, user, ca) = (before.credentials, before.user, before.ca);
-            node.http = HttpAddress { credentials, user, ca, ..HttpAddress::parse(url)? };
+            let parsed = HttpAddress::parse(url)?;
+            let (tls, scheme_given) = (parsed.tls, parsed.scheme_given);
+            node.http = HttpAddress { tls, scheme_given, host: parsed.host, port: parsed.port, ..before };
         }
         if let Some(ca) = &self.ca {
             for node in &mut nodes {

@@ -10,8 +10,8 @@ use super::http::HttpFlags;
 pub(crate) struct NodeFlags {
     /// Nodes, each as [http[s]://][user:password@]HOST[:port],DATA_DIR[,NODENAME], or names from the --cluster file.
     ///
-    /// Defaults to all nodes in the --cluster file.
-    #[arg(value_name = "NODE", required_unless_present = "cluster")]
+    /// Defaults to all nodes of the cluster in the --cluster file or in the configuration file.
+    #[arg(value_name = "NODE")]
     pub(crate) names: Vec<String>,
 
     #[command(flatten)]
@@ -19,4 +19,11 @@ pub(crate) struct NodeFlags {
 
     #[command(flatten)]
     pub(crate) http: HttpFlags,
+}
+
+impl NodeFlags {
+    /// Whether the command line names nodes or a cluster.
+    pub(crate) fn are_named(&self) -> bool {
+        !self.names.is_empty() || self.access.cluster.is_some()
+    }
 }

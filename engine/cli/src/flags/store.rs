@@ -64,6 +64,20 @@ pub(crate) struct KeyFlags {
 }
 
 impl KeyFlags {
+    /// These keys, and those of a repository in the configuration file that the command line does not name.
+    pub(crate) fn or(&self, repository: Option<&configuration::Repository>) -> Self {
+        let Some(configuration::Repository { table, .. }) = repository else { return self.clone() };
+        let list = |own: &Vec<PathBuf>, other: &Vec<PathBuf>| {
+            if own.is_empty() { other.clone() } else { own.clone() }
+        };
+        Self {
+            identity: list(&self.identity, &table.identity),
+            passphrase_file: self.passphrase_file.clone().or_else(|| table.passphrase_file.clone()),
+            host_key: self.host_key.clone().or_else(|| table.host_key.clone()),
+            signer: if self.signer.is_empty() { table.signers.clone() } else { self.signer.clone() },
+        }
+    }
+
     /// The keys to read with, and those to write for these recipients.
     pub(crate) fn keys(&self, writing: Option<&RecipientFlags>) -> Result<Keys> {
         let recipients = match writing {
@@ -95,6 +109,18 @@ pub(crate) struct RecipientFlags {
 }
 
 impl RecipientFlags {
+    /// These recipients; if there are none, those of a repository in the configuration file.
+    pub(crate) fn or(&self, repository: Option<&configuration::Repository>) -> Self {
+        match repository {
+            Some(configuration::Repository { table, .. })
+                if self.recipient.is_empty() && self.recipients_file.is_empty() =>
+            {
+                Self { recipient: table.recipients.clone(), recipients_file: table.recipients_file.clone() }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// The public keys, as text.
     pub(crate) fn texts(&self) -> Result<Vec<String>> {
         let mut texts: Vec<String> = self.recipient.iter().map(|text| text.trim().to_owned()).collect();
@@ -120,10 +146,14 @@ impl StoreFlags {
         self.limit_rate.map(Rate::bytes)
     }
 
-    /// The settings, with those in this cluster file if no other file is named.
-    pub(crate) fn settings(&self, cluster: Option<&Path>) -> Result<Settings> {
-        let file = self.store_config.as_deref().or(cluster);
-        let mut settings = file.map(read).transpose()?.unwrap_or_default();
+    /// The settings. If no file is named, they are those of the configuration file, else those in this cluster file.
+    pub(crate) fn settings(&self, cluster: Option<&Path>, configured: Option<Settings>) -> Result<Settings> {
+        let mut settings = match (&self.store_config, configured, cluster) {
+            (Some(file), _, _) => read(file)?,
+            (None, Some(configured), _) => configured,
+            (None, None, Some(file)) => read(file)?,
+            (None, None, None) => Settings::default(),
+        };
         settings.limit_rate = self.limit_rate.or(settings.limit_rate);
         settings.limit_requests = self.limit_requests.or(settings.limit_requests);
         Ok(settings)

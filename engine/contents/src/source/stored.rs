@@ -92,6 +92,10 @@ impl Files for Stored {
         Ok(Some(Box::new(Verifying { opened: self.backup.open_file(file)?, progress })))
     }
 
+    fn repository(&self) -> Option<&str> {
+        Some(self.repository.id())
+    }
+
     fn is_in_objects(&self) -> bool {
         true
     }

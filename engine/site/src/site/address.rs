@@ -25,6 +25,10 @@ pub struct HttpAddress {
     pub credentials: Option<Credentials>,
     /// The name alone, if the user has given it without a password.
     pub user: Option<String>,
+    /// The name that the cluster file has, if nothing else names one.
+    pub usual_user: Option<String>,
+    /// The file that has the password in its first line, as the cluster file names it.
+    pub password_file: Option<PathBuf>,
     /// A PEM file of certificates to trust in addition to those that this machine trusts.
     pub ca: Option<PathBuf>,
 }

@@ -34,6 +34,8 @@ struct Defaults {
     service: Option<Plugin>,
     via: Option<Vec<Plugin>>,
     ca: Option<PathBuf>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -45,6 +47,8 @@ struct Node {
     url: Option<String>,
     /// Certificates to trust at `url`.
     ca: Option<PathBuf>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
     #[serde(default)]
     config: Folders,
     service: Option<Plugin>,
@@ -100,8 +104,28 @@ impl ClusterFile {
         })
     }
 
+    /// The nodes that a table lists: what a cluster file holds, or a part of the configuration file. The error is a text for the
+    /// user.
+    pub fn of_table(table: toml::Table) -> Result<Self, String> {
+        Self::of_file(table.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?)
+    }
+
+    /// The same nodes. The paths of this machine in it, which are relative to a directory, are joined to the directory's path.
+    #[must_use]
+    pub fn relative_to(mut self, folder: &Path) -> Self {
+        for node in &mut self.nodes {
+            for path in [&mut node.http.ca, &mut node.http.password_file].into_iter().flatten() {
+                *path = folder.join(&path);
+            }
+        }
+        self
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+        Self::of_file(toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?)
+    }
+
+    fn of_file(file: File) -> Result<Self, String> {
         if file.node.is_empty() {
             return Err("it has no [[node]]".into());
         }
@@ -125,6 +149,8 @@ impl ClusterFile {
                 None => HttpAddress::default(),
             };
             http.ca = node.ca.or_else(|| file.defaults.ca.clone());
+            http.usual_user = node.user.or_else(|| file.defaults.user.clone());
+            http.password_file = node.password_file.or_else(|| file.defaults.password_file.clone());
             let node = SiteNode {
                 id: NodeId { name: node.name, host },
                 data: node.data,
@@ -284,6 +310,21 @@ mod tests {
         );
         assert_eq!(file.refined(&argument(Some("db2"), None)), None);
         assert_eq!(file.refined(&argument(Some("db3"), Some("a@db1"))), None);
+    }
+
+    #[test]
+    fn credentials_stand_in_files_of_their_own() {
+        let file = ClusterFile::parse(
+            "[defaults]\nuser = 'backup'\npassword_file = 'p'\nca = '/ca'\n[[node]]\nhost = 'db1'\n\
+             [[node]]\nhost = 'db2'\nuser = 'root'\npassword_file = 'q'\n",
+        );
+        let [first, second] = &file.unwrap().relative_to(Path::new("/etc/couchcopy")).nodes[..] else {
+            panic!()
+        };
+        let of = |node: &SiteNode| (node.http.usual_user.clone(), node.http.password_file.clone());
+        assert_eq!(of(first), (Some("backup".into()), Some("/etc/couchcopy/p".into())));
+        assert_eq!(of(second), (Some("root".into()), Some("/etc/couchcopy/q".into())));
+        assert_eq!(first.http.ca, Some("/ca".into()));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Where the name and password of a server admin come from: the node argument, `COUCHCOPY_PASSWORD`, a file, netrc, a prompt.
+//! Where the name and password of a server admin come from: the node argument, `COUCHCOPY_PASSWORD`, a file, the cluster file,
+//! netrc, a prompt.
 
 use std::path::{Path, PathBuf};
 
@@ -47,10 +48,15 @@ impl CredentialSources {
         };
         let mut asked: Option<Credentials> = None;
         for node in nodes.iter_mut().filter(|node| node.http.credentials.is_none()) {
-            let wanted = node.http.user.clone().or_else(|| self.user.clone());
+            let wanted =
+                node.http.user.clone().or_else(|| self.user.clone()).or_else(|| node.http.usual_user.clone());
             let user = || wanted.clone().unwrap_or_else(|| USER.into());
             let host = node.http.endpoint(&node.id).host;
-            let found = match &password {
+            let own = match (&password, &node.http.password_file) {
+                (None, Some(file)) => Some(first_line(file)?),
+                _ => None,
+            };
+            let found = match password.as_ref().or(own.as_ref()) {
                 Some(password) => Some(Credentials { user: user(), password: password.clone() }),
                 None => self.netrc(&host, wanted.as_deref()),
             };
@@ -123,6 +129,17 @@ mod tests {
         let sources = CredentialSources { password: Some("p".into()), ..CredentialSources::default() };
         sources.complete(&mut nodes).unwrap();
         assert_eq!(told(&nodes[0]), ("bob".into(), "p".into()));
+        // The cluster file stands behind the command line.
+        let own = folder.path().join("own");
+        std::fs::write(&own, "of the cluster\n").unwrap();
+        let mut nodes = [node(None)];
+        (nodes[0].http.usual_user, nodes[0].http.password_file) = (Some("backup".into()), Some(own));
+        CredentialSources::default().complete(&mut nodes).unwrap();
+        assert_eq!(told(&nodes[0]), ("backup".into(), "of the cluster".into()));
+        nodes[0].http.credentials = None;
+        let sources = CredentialSources { password: Some("p".into()), ..CredentialSources::default() };
+        sources.complete(&mut nodes).unwrap();
+        assert_eq!(told(&nodes[0]), ("backup".into(), "p".into()));
         let mut nodes = [node(None), node(None)];
         let ask = |user: &str, _: &str| Some(format!("asked for {user}"));
         let sources = CredentialSources { ask: Some(Box::new(ask)), ..CredentialSources::default() };

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use outcome::Result;
+use repository::Repository;
 use serde::Serialize;
 use store::Location;
 
 use crate::exit::Outcome;
-use crate::flags::repository::open;
+use crate::flags::repository::open_or_configured;
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count};
@@ -21,13 +22,14 @@ use crate::text::sizes::{bytes, count};
     damaged."
 )]
 pub(crate) struct Check {
-    /// The repository.
+    /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Location,
+    repository: Option<Location>,
 }
 
+/// What a check has found, as `--json` prints it.
 #[derive(Serialize)]
-struct Checked {
+pub(in crate::commands) struct Checked {
     backups: u64,
     objects: u64,
     bytes: u64,
@@ -46,23 +48,34 @@ struct Finding {
 impl Check {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
-        let checked = open(session, &self.repository)?.check()?;
+        let checked = Checked::of(&open_or_configured(session, self.repository.as_ref())?)?;
+        session.summary(&checked, text);
+        Ok(Outcome::of(checked.is_whole()))
+    }
+}
+
+impl Checked {
+    /// Checks a repository.
+    pub(in crate::commands) fn of(repository: &Repository) -> Result<Self> {
+        let checked = repository.check()?;
         let findings = checked.findings.into_iter().map(|finding| Finding {
             object: finding.object,
             problem: finding.problem,
             backups: finding.backups.iter().map(ToString::to_string).collect(),
         });
-        let checked = Checked {
+        Ok(Self {
             backups: checked.backups,
             objects: checked.objects,
             bytes: checked.bytes,
             unneeded: checked.unneeded,
             unneeded_bytes: checked.unneeded_bytes,
             findings: findings.collect(),
-        };
-        let is_whole = checked.findings.is_empty();
-        session.summary(&checked, text);
-        Ok(Outcome::of(is_whole))
+        })
+    }
+
+    /// Whether nothing is wrong.
+    pub(in crate::commands) fn is_whole(&self) -> bool {
+        self.findings.is_empty()
     }
 }
 

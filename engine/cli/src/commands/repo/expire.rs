@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use outcome::{Code, Failure, Result};
+use repository::Repository;
 use repository::policy::Policy;
 use serde::Serialize;
 use store::Location;
 
 use crate::exit::Outcome;
-use crate::flags::repository::{open, seconds};
+use crate::flags::repository::{open_or_configured, seconds};
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::sizes::count;
@@ -27,9 +28,9 @@ use crate::text::sizes::count;
     couchcopy repo expire --keep-within 7d --keep-monthly 12 /backups/couchdb"
 )]
 pub(crate) struct Expire {
-    /// The repository.
+    /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Location,
+    repository: Option<Location>,
 
     #[command(flatten)]
     keep: KeepFlags,
@@ -40,7 +41,7 @@ pub(crate) struct Expire {
 }
 
 /// Which backups are kept.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[allow(clippy::struct_field_names)] // The names of the options.
 #[command(next_help_heading = "What to keep")]
 pub(crate) struct KeepFlags {
@@ -87,8 +88,9 @@ impl KeepFlags {
     }
 }
 
+/// What a policy has done, as `--json` prints it.
 #[derive(Serialize)]
-struct Result_ {
+pub(in crate::commands) struct Removed {
     dry_run: bool,
     kept: Vec<Kept>,
     removed: Vec<String>,
@@ -102,6 +104,7 @@ struct Kept {
     reasons: Vec<String>,
 }
 
+/// An object that the store did not delete.
 #[derive(Serialize)]
 pub(super) struct Refused {
     pub(super) object: String,
@@ -111,7 +114,10 @@ pub(super) struct Refused {
 impl Expire {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
-        let policy = self.keep.policy();
+        let mut policy = self.keep.policy();
+        if policy.is_empty() && self.repository.is_none() {
+            policy = session.configured_repository(None)?.table.keep.policy();
+        }
         if policy.is_empty() {
             return Err(Failure::refused(
                 Code::new("CC-X20"),
@@ -120,9 +126,23 @@ impl Expire {
                  --keep-within.",
             ));
         }
-        let expired = open(session, &self.repository)?.expire(&policy, self.dry_run)?;
-        let result = Result_ {
-            dry_run: self.dry_run,
+        let repository = open_or_configured(session, self.repository.as_ref())?;
+        let result = Removed::of(&repository, &policy, self.dry_run)?;
+        if self.dry_run {
+            session.answer(&result, text);
+        } else {
+            session.summary(&result, text);
+        }
+        Ok(Outcome::of(result.is_done()))
+    }
+}
+
+impl Removed {
+    /// Deletes backups by rule.
+    pub(in crate::commands) fn of(repository: &Repository, policy: &Policy, dry_run: bool) -> Result<Self> {
+        let expired = repository.expire(policy, dry_run)?;
+        Ok(Self {
+            dry_run,
             kept: expired
                 .kept
                 .into_iter()
@@ -134,18 +154,16 @@ impl Expire {
                 .into_iter()
                 .map(|(name, error)| Refused { object: name.to_string(), problem: error.to_string() })
                 .collect(),
-        };
-        let is_done = result.refused.is_empty();
-        if self.dry_run {
-            session.answer(&result, text);
-        } else {
-            session.summary(&result, text);
-        }
-        Ok(Outcome::of(is_done))
+        })
+    }
+
+    /// Whether everything was deleted that should be.
+    pub(in crate::commands) fn is_done(&self) -> bool {
+        self.refused.is_empty()
     }
 }
 
-fn text(result: &Result_) -> String {
+pub(in crate::commands) fn text(result: &Removed) -> String {
     let mut text = String::new();
     if result.dry_run {
         for kept in &result.kept {

@@ -28,9 +28,10 @@ use crate::session::Session;
     couchcopy repo init /backups/couchdb"
 )]
 pub(crate) struct Init {
-    /// The repository: an empty or new directory, or a prefix in a store that no object has.
+    /// The repository: an empty or new directory, or a prefix in a store that no object has [default: that of the configuration
+    /// file, with its recipients].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Location,
+    repository: Option<Location>,
 
     #[command(flatten)]
     recipients: RecipientFlags,
@@ -55,20 +56,27 @@ struct Made {
 impl Init {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
-        if let Location::Path(path) = &self.repository {
+        let configured = match &self.repository {
+            Some(_) => None,
+            None => Some(session.configured_repository(None)?),
+        };
+        let location = session.repository_location(self.repository.as_ref())?;
+        let recipients = self.recipients.or(configured.as_ref());
+        let lock = configured.as_ref().and_then(|repository| repository.table.object_lock);
+        if let Location::Path(path) = &location {
             std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(path)
                 .map_err(|error| Failure::io("create", path, error))?;
         }
-        let keys = session.keys(&self.recipients)?;
+        let keys = session.keys(&location, &recipients)?;
         let repository::Made { repository, host_key, refuses_to_replace } = init(&Options {
-            access: access(session, &self.repository)?,
+            access: access(session, &location)?,
             recipients: keys.recipients,
-            recipient_texts: self.recipients.texts()?,
+            recipient_texts: recipients.texts()?,
             host: host_name(),
-            object_lock: self.object_lock,
+            object_lock: self.object_lock.or(lock.map(|seconds| seconds.0)),
         })?;
         let made = Made {
             repository: repository.name(),

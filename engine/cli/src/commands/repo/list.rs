@@ -9,7 +9,7 @@ use serde::Serialize;
 use store::Location;
 
 use crate::exit::Outcome;
-use crate::flags::repository::open;
+use crate::flags::repository::open_or_configured;
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count};
@@ -22,9 +22,9 @@ use crate::text::sizes::{bytes, count};
     read or something is missing."
 )]
 pub(crate) struct List {
-    /// The repository.
+    /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Location,
+    repository: Option<Location>,
 }
 
 #[derive(Serialize)]
@@ -73,7 +73,7 @@ impl From<ListedBackup> for Line {
 impl List {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
-        let repository = open(session, &self.repository)?;
+        let repository = open_or_configured(session, self.repository.as_ref())?;
         let backups: Vec<Line> = repository.list()?.into_iter().map(Line::from).collect();
         let is_whole = backups.iter().all(|line| line.problem.is_none() && line.lacks.is_empty());
         let listing = Listing {

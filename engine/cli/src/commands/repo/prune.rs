@@ -4,16 +4,19 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use outcome::Result;
-use repository::PruneOptions;
+use repository::{PruneOptions, Repository};
 use serde::Serialize;
 use store::Location;
 
 use super::expire::Refused;
 use crate::exit::Outcome;
-use crate::flags::repository::{open, seconds};
+use crate::flags::repository::{open_or_configured, seconds};
 use crate::flags::store::location;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count};
+
+/// Seconds between marking and deleting, if nothing else is said.
+const GRACE: u64 = 24 * 60 * 60;
 
 /// Free the space of what no backup needs any more.
 #[derive(Debug, Args)]
@@ -26,21 +29,22 @@ use crate::text::sizes::{bytes, count};
     backup."
 )]
 pub(crate) struct Prune {
-    /// The repository.
+    /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Location,
+    repository: Option<Location>,
 
-    /// Time between marking and deleting. It should be longer than the longest backup takes.
-    #[arg(long, help_heading = "Mode", value_name = "DURATION", default_value = "24h", value_parser = seconds)]
-    grace: u64,
+    /// Time between marking and deleting [default: 24h]. It should be longer than the longest backup takes.
+    #[arg(long, help_heading = "Mode", value_name = "DURATION", value_parser = seconds)]
+    grace: Option<u64>,
 
     /// Show what would be marked and deleted, without doing it.
     #[arg(long, help_heading = "Mode")]
     dry_run: bool,
 }
 
+/// What a prune has done, as `--json` prints it.
 #[derive(Serialize)]
-struct Done {
+pub(in crate::commands) struct Done {
     dry_run: bool,
     needed: u64,
     needed_bytes: u64,
@@ -61,10 +65,33 @@ struct Done {
 impl Prune {
     /// Carries it out.
     pub(super) fn run(&self, session: &Session) -> Result<Outcome> {
-        let options = PruneOptions { grace: self.grace, dry_run: self.dry_run };
-        let pruned = open(session, &self.repository)?.prune(&options)?;
-        let done = Done {
-            dry_run: self.dry_run,
+        let configured = match (&self.repository, self.grace) {
+            (None, None) => session.configured_repository(None)?.table.grace.map(|seconds| seconds.0),
+            _ => None,
+        };
+        let grace = self.grace.or(configured);
+        let repository = open_or_configured(session, self.repository.as_ref())?;
+        let done = Done::of(&repository, grace, self.dry_run)?;
+        if self.dry_run {
+            session.answer(&done, text);
+        } else {
+            session.summary(&done, text);
+        }
+        Ok(Outcome::of(done.is_done()))
+    }
+}
+
+impl Done {
+    /// Prunes a repository. Without `grace`, a day lies between marking and deleting.
+    pub(in crate::commands) fn of(
+        repository: &Repository,
+        grace: Option<u64>,
+        dry_run: bool,
+    ) -> Result<Self> {
+        let options = PruneOptions { grace: grace.unwrap_or(GRACE), dry_run };
+        let pruned = repository.prune(&options)?;
+        Ok(Self {
+            dry_run,
             needed: pruned.needed,
             needed_bytes: pruned.needed_bytes,
             marked: pruned.marked,
@@ -80,18 +107,16 @@ impl Prune {
                 .collect(),
             unreadable: pruned.unreadable,
             lacking: pruned.lacking.iter().map(ToString::to_string).collect(),
-        };
-        let is_done = done.refused.is_empty() && done.unreadable.is_empty() && done.lacking.is_empty();
-        if self.dry_run {
-            session.answer(&done, text);
-        } else {
-            session.summary(&done, text);
-        }
-        Ok(Outcome::of(is_done))
+        })
+    }
+
+    /// Whether everything was deleted that should be.
+    pub(in crate::commands) fn is_done(&self) -> bool {
+        self.refused.is_empty() && self.unreadable.is_empty() && self.lacking.is_empty()
     }
 }
 
-fn text(done: &Done) -> String {
+pub(in crate::commands) fn text(done: &Done) -> String {
     let mut text = String::new();
     if !done.unreadable.is_empty() {
         text.push_str("NOTHING DELETED: what unreadable backups need is not known. Delete those that are of no use: couchcopy repo delete REPO::ID\n");

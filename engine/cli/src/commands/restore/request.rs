@@ -7,6 +7,7 @@ use restore::folders::Target;
 use store::Location;
 
 use super::Restore;
+use crate::flags::repository::usual_backup;
 use crate::node_argument;
 
 /// One of the six kinds of restore, with the arguments that it takes.
@@ -27,14 +28,16 @@ pub(super) enum RestoreRequest<'r> {
 }
 
 impl<'r> RestoreRequest<'r> {
-    pub(super) fn parse(command: &'r Restore) -> Result<Self> {
+    /// Reads the arguments. What they leave out may come from the configuration file, if there is one.
+    pub(super) fn parse(command: &'r Restore, has_configuration: bool) -> Result<Self> {
         let (mode, words) = (&command.mode, command.arguments.as_slice());
         let first = words.split_first();
         if mode.offline {
             return Self::offline(first);
         }
         if !command.databases.db.is_empty() {
-            return Self::databases(first, command.access.cluster.is_some());
+            let has_cluster = command.access.cluster.is_some() || has_configuration;
+            return Self::databases(first, has_cluster, has_configuration);
         }
         if mode.roll_back || mode.resume {
             // The archive may be omitted. A node is not the path of a file.
@@ -72,9 +75,16 @@ impl<'r> RestoreRequest<'r> {
         Ok(Self::Offline { archive: Location::parse(OsStr::new(archive))?, targets })
     }
 
-    fn databases(first: Option<(&'r String, &'r [String])>, has_cluster_file: bool) -> Result<Self> {
-        let (archive, nodes) = first.ok_or_else(|| no_archive("Name the archive, then one node."))?;
-        if nodes.len() > 1 || nodes.is_empty() && !has_cluster_file {
+    fn databases(
+        first: Option<(&'r String, &'r [String])>,
+        has_cluster: bool,
+        has_configuration: bool,
+    ) -> Result<Self> {
+        let (archive, nodes) = match first {
+            None if has_configuration => return Ok(Self::Databases { archive: usual_backup(), nodes: &[] }),
+            first => first.ok_or_else(|| no_archive("Name the archive, then one node."))?,
+        };
+        if nodes.len() > 1 || nodes.is_empty() && !has_cluster {
             return Err(Failure::refused(
                 Code::new("CC-X11"),
                 format!("--db takes one node, but {} are named", nodes.len()),
@@ -111,27 +121,33 @@ mod tests {
     fn the_kind_of_restore_follows_from_the_options() {
         let (archive, nodes) = (Location::Path("a.tar.gz".into()), owned(&["n1", "n2"]));
         let command = restore(&["a.tar.gz", "n1", "n2"]);
-        let parsed = RestoreRequest::parse(&command).unwrap();
+        let parsed = RestoreRequest::parse(&command, false).unwrap();
         assert_eq!(parsed, RestoreRequest::Replace { archive: archive.clone(), nodes: &nodes });
         let command = restore(&["--db", "shop", "a.tar.gz", "n1"]);
-        let parsed = RestoreRequest::parse(&command).unwrap();
+        let parsed = RestoreRequest::parse(&command, false).unwrap();
         assert_eq!(parsed, RestoreRequest::Databases { archive: archive.clone(), nodes: &nodes[..1] });
         let command = restore(&["--offline", "a.tar.gz", "/d,couchdb@a"]);
         let targets = vec![Target { folder: PathBuf::from("/d"), node: "couchdb@a".into() }];
-        assert_eq!(RestoreRequest::parse(&command).unwrap(), RestoreRequest::Offline { archive, targets });
+        assert_eq!(
+            RestoreRequest::parse(&command, false).unwrap(),
+            RestoreRequest::Offline { archive, targets }
+        );
         let command = restore(&["--roll-back", "n1", "n2"]);
-        assert_eq!(RestoreRequest::parse(&command).unwrap(), RestoreRequest::RollBack { nodes: &nodes });
+        assert_eq!(
+            RestoreRequest::parse(&command, false).unwrap(),
+            RestoreRequest::RollBack { nodes: &nodes }
+        );
     }
 
     #[test]
     fn a_file_before_the_nodes_is_the_archive_to_resume() {
         let nodes = owned(&["n1", "n2"]);
         let command = restore(&["--resume", "n1", "n2"]);
-        let parsed = RestoreRequest::parse(&command).unwrap();
+        let parsed = RestoreRequest::parse(&command, false).unwrap();
         assert_eq!(parsed, RestoreRequest::Resume { archive: None, nodes: &nodes });
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let command = restore(&["--resume", file, "n1", "n2"]);
-        let parsed = RestoreRequest::parse(&command).unwrap();
+        let parsed = RestoreRequest::parse(&command, false).unwrap();
         assert_eq!(
             parsed,
             RestoreRequest::Resume { archive: Some(Location::Path(file.into())), nodes: &nodes }
@@ -148,10 +164,15 @@ mod tests {
             (&["--offline"], "at least one target"),
             (&["--offline", "a.tar.gz"], "at least one target"),
         ] {
-            let error = RestoreRequest::parse(&restore(words)).unwrap_err().to_string();
+            let error = RestoreRequest::parse(&restore(words), false).unwrap_err().to_string();
             assert!(error.contains(problem), "{words:?}: {error}");
         }
         let command = restore(&["--db", "shop", "--cluster", "prod.toml", "a.tar.gz"]);
-        assert!(RestoreRequest::parse(&command).is_ok());
+        assert!(RestoreRequest::parse(&command, false).is_ok());
+        let command = restore(&["--db", "shop"]);
+        let parsed = RestoreRequest::parse(&command, true).unwrap();
+        assert_eq!(parsed, RestoreRequest::Databases { archive: usual_backup(), nodes: &[] });
+        // What replaces all data is named.
+        assert!(RestoreRequest::parse(&restore(&[]), true).is_err());
     }
 }

@@ -1,0 +1,150 @@
+//! The state of backups: found for a command, and answered over HTTP by a process that stays.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use configuration::{Configuration, Health as Table, Repository};
+use jiff::Timestamp;
+use operations::{Facts, Health, Limits, Listener, Records, RunRecord, assess, metrics};
+use outcome::report::{Notice, Reporter as _, Severity};
+use outcome::{Lock as _, Result};
+use store::Location;
+
+use crate::attended::{Configured, records};
+use crate::flags::repository::open;
+use crate::session::Session;
+
+/// The greatest age of the newest complete backup, if nothing else is said: a day, and two hours for the backup.
+const MAX_AGE: u64 = 26 * 3600;
+/// The greatest age of the last verification, if nothing else is said: a week, and a day.
+const MAX_UNVERIFIED: u64 = 8 * 86_400;
+
+/// The limits of the configuration file, or the usual ones.
+pub(crate) fn limits(table: &Table) -> Limits {
+    Limits {
+        max_age: table.max_age.map_or(MAX_AGE, |seconds| seconds.0),
+        max_unverified: table.max_unverified.map_or(MAX_UNVERIFIED, |seconds| seconds.0),
+    }
+}
+
+/// The backups in a repository or in a directory of archives. With `of`, only those of this node, machine or data directory.
+pub(crate) fn facts(session: &Session, location: &Location, of: Option<&str>) -> Result<Facts> {
+    let records = records(session.configuration()?);
+    let place = session.place(location)?;
+    let is_repository = !matches!(location, Location::Path(_)) || contents::is_repository(&place)?;
+    let facts = if is_repository {
+        Facts::of_repository(&open(session, location)?, of, records.as_ref())?
+    } else {
+        Facts::of_folder(&place, records.as_ref())?
+    };
+    Ok(facts.with_free_space(&place))
+}
+
+/// How the last run of each cluster ended that is saved into this repository.
+pub(crate) fn runs(session: &Session, location: &Location) -> Result<Vec<RunRecord>> {
+    let Some(configuration) = session.configuration()? else { return Ok(Vec::new()) };
+    let Some(records) = records(Some(configuration)) else { return Ok(Vec::new()) };
+    let Some(repository) = configuration.repository_at(location) else { return Ok(Vec::new()) };
+    let of = |name: &str| {
+        let run = records.last_run(name)?;
+        (run.repository == repository.location.to_string()).then_some(run)
+    };
+    Ok(configuration.cluster_names().filter_map(of).collect())
+}
+
+/// The state of the backups in a repository or in a directory of archives.
+pub(crate) fn state(
+    session: &Session,
+    location: &Location,
+    of: Option<&str>,
+    limits: Limits,
+) -> Result<Health> {
+    let runs = runs(session, location)?;
+    Ok(assess(facts(session, location, of)?.with_runs(&runs), runs, limits, seconds()))
+}
+
+/// Writes the metrics of all repositories of the configuration file, if it names a file for them. What fails is reported.
+pub(crate) fn write_metrics(session: &Session, configuration: &Configuration, repositories: &[Repository]) {
+    let table = configuration.health();
+    let Some(file) = &table.metrics_file else { return };
+    let states =
+        repositories.iter().map(|repository| state(session, &repository.location, None, limits(&table)));
+    let written = states.collect::<Result<Vec<_>>>().and_then(|states| write(file, &states));
+    if let Err(failure) = written {
+        let text = format!("the metrics are not written: {}", outcome::with_causes(&failure));
+        session.reporter().notice(&Notice { severity: Severity::Warning, text });
+    }
+}
+
+/// Writes metrics into a file.
+pub(crate) fn write(file: &Path, states: &[Health]) -> Result<()> {
+    metrics::write(file, &metrics::text(states, seconds()))
+}
+
+/// The current time in seconds since 1970.
+pub(crate) fn seconds() -> i64 {
+    Timestamp::now().as_second()
+}
+
+/// The metrics of a process that stays.
+pub(crate) struct Served {
+    listener: Option<Listener>,
+    location: Location,
+    cluster: String,
+    records: Option<Records>,
+    limits: Limits,
+    /// What is known of the repository; nothing while that cannot be found out.
+    facts: Mutex<Option<Facts>>,
+}
+
+impl Served {
+    /// Begins to listen at an address, if one is given.
+    pub(crate) fn begin(
+        address: Option<SocketAddr>,
+        configured: &Configured,
+        session: &Session,
+    ) -> Result<Self> {
+        let configuration = session.configured()?;
+        let served = Self {
+            listener: address.map(Listener::bind).transpose()?,
+            location: configured.repository.location.clone(),
+            cluster: configured.cluster.name.clone(),
+            records: records(Some(configuration)),
+            limits: limits(&configuration.health()),
+            facts: Mutex::new(None),
+        };
+        if let Some(listener) = &served.listener {
+            let text = format!("metrics are at http://{}/metrics", listener.address()?);
+            session.reporter().notice(&Notice { severity: Severity::Info, text });
+            served.renew(session);
+        }
+        Ok(served)
+    }
+
+    /// Finds out again what is in the repository.
+    pub(crate) fn renew(&self, session: &Session) {
+        if self.listener.is_some() {
+            *self.facts.locked() = facts(session, &self.location, None).ok();
+        }
+    }
+
+    /// Answers until the flag is set.
+    pub(crate) fn answer(&self, ended: &AtomicBool) {
+        let text = || {
+            let facts = self.facts.locked().clone();
+            let run = self.records.as_ref().and_then(|records| records.last_run(&self.cluster));
+            let runs: Vec<RunRecord> = run.into_iter().collect();
+            match facts {
+                Some(facts) => {
+                    metrics::text(&[assess(facts.with_runs(&runs), runs, self.limits, seconds())], seconds())
+                }
+                None => metrics::unknown(&self.location.to_string(), seconds()),
+            }
+        };
+        if let Some(listener) = &self.listener {
+            listener.answer(ended, &text);
+        }
+    }
+}
