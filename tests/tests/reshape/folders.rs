@@ -58,15 +58,18 @@ fn every_fixture_with_any_number_of_ranges() -> Result<()> {
     let four = dir.path().join("four.tar.gz");
     back_up(&fixtures::four_nodes()?.nodes, &four)?;
     let python = fixtures::path("couchcopy-0.2.4.tar.gz");
-    for (archive, oracle, nodes) in
-        [(single, "single-node", 1), (four, "four-nodes-n2", 3), (python, "single-node", 2)]
-    {
+    let cases = [
+        (single, "single-node", 1, &[1, 2, 3, 5, 8, 16][..]),
+        (four, "four-nodes-n2", 3, &[3, 8]),
+        (python, "single-node", 2, &[5]),
+    ];
+    for (archive, oracle, nodes, numbers) in cases {
         let expected = fixtures::oracle(oracle)?;
-        for q in [1, 2, 3, 5, 8, 16] {
+        for &q in numbers {
             let to = tempfile::tempdir_in(dir.path())?;
             let folders = restore(&archive, to.path(), nodes, &["--q", &q.to_string()])?;
             examine(&folders, &with_ranges(expected.clone(), |_| Some(q)))?;
-            if q == 2 || q == 8 {
+            if ![1, 3, 16].contains(&q) {
                 continue;
             }
             let again = to.path().join("again.tar.gz");

@@ -54,7 +54,7 @@ fn nodes_on_other_machines_get_other_ranges() -> Result<()> {
     let Some(site) = Site::start(plan(2, 2, Reach::Ssh))? else { return Ok(()) };
     let archive = site.path("one.tar.gz");
     back_up(&fixtures::single_node()?.nodes, &archive)?;
-    let tmp = site.path("tmp");
+    let tmp = site.path("reshaping");
     std::fs::create_dir(&tmp)?;
     let tmp = tmp.to_str().ok_or("no text")?;
     site.restore(&archive, &["--n", "2", "--q", "5", "--tmp-dir", tmp])?.success()?;
@@ -82,7 +82,9 @@ fn goes_on(site: &Site, expected: &Value) -> Result<()> {
     for (name, database) in expected.as_object().into_iter().flatten() {
         let name = encode(name);
         for (id, leaves) in database["docs"].as_object().into_iter().flatten() {
-            let revs = format!("/{name}/{}?open_revs=all&revs=true", encode(id));
+            // CouchDB redirects to a design document whose name has an encoded slash.
+            let id = encode(id).replacen("_design%2F", "_design/", 1);
+            let revs = format!("/{name}/{id}?open_revs=all&revs=true");
             let found = http.get(&revs)?;
             assert_eq!(found.as_array().map(Vec::len), leaves.as_array().map(Vec::len), "{name}/{id}");
         }
