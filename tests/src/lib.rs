@@ -18,6 +18,7 @@ pub mod managers;
 pub mod manifest;
 pub mod memory;
 pub mod object_servers;
+pub mod old_files;
 pub mod random;
 pub mod transport;
 

@@ -17,6 +17,7 @@ use outcome::{Code, Failure, Result};
 
 use crate::FolderArgument;
 use crate::asked::Asked;
+use crate::couchdb1;
 use crate::mirror::Mirror;
 use crate::origin::Origin;
 use crate::patience::Patience;
@@ -133,6 +134,9 @@ fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirro
     let far = origin.far().map(|files| &**files);
     let opened = origin.open_maps(path)?;
     if opened.is_none() && !has_shards(far, path)? {
+        if let Some(files) = far {
+            couchdb1::refuse_far(files, path)?;
+        }
         return Err(Failure::refused(
             Code::new("CC-B03"),
             format!(

@@ -37,7 +37,7 @@ fn advice(kind: LeftOutKind) -> (&'static str, &'static str) {
         ),
         LeftOutKind::OldDatabase => (
             "databases of CouchDB 1.x are next to the directory shards and are not in the archive",
-            "Replicate them into the cluster, or copy the files by hand",
+            "Copy the files into a directory of their own and save that: couchcopy backup localhost,DIR ARCHIVE",
         ),
         LeftOutKind::Other => ("items of an unknown kind are not in the archive", ""),
     }

@@ -12,6 +12,7 @@ mod checking;
 mod choice;
 mod config;
 mod copies;
+mod couchdb1;
 mod doctor;
 mod drift;
 mod far;

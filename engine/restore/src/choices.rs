@@ -1,11 +1,14 @@
 //! What the user chooses about the restored data, whether the nodes run or not.
 
+use std::path::PathBuf;
+
 use contents::Contents;
 use outcome::Result;
 use outcome::report::Reporter;
 use store::Place;
 
 use crate::folders::Suffixes;
+use crate::ranges::Ranges;
 use crate::selection::Selection;
 
 /// Choices that every restore of complete nodes has.
@@ -27,6 +30,10 @@ pub struct RestoreChoices {
     pub rebuild_maps: bool,
     /// Which databases to restore, and under which names. Running nodes lose all other databases.
     pub selection: Selection,
+    /// Which databases get another number of ranges.
+    pub ranges: Ranges,
+    /// A directory for temporary files while ranges are changed; `None`: that of the system (`TMPDIR`).
+    pub temporary: Option<PathBuf>,
 }
 
 impl RestoreChoices {

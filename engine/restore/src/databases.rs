@@ -109,7 +109,8 @@ impl PlannedDatabases {
             })?;
             // Opens every shard, so that none is found missing when half of it is done.
             let info = source.info()?;
-            let shape = target::Shape::of(source.map(), options.copies);
+            let chosen_q = options.ranges.of(&names.from);
+            let shape = target::Shape::of(source.map(), chosen_q, options.copies);
             let note = Note::new(&snapshot, names, options.merge);
             let target = Target::new(http, &names.to);
             let found = target.look(&shape, &note)?;
@@ -328,10 +329,14 @@ impl PlannedDatabase {
             && let Some((q, n)) = target.ranges()?
             && q != self.shape.q as u64
         {
+            let wanted = self.shape.q;
+            let (why, ranges) = match self.shape.q_is_chosen {
+                true => (format!("--q asks for {wanted} ranges"), "other ranges"),
+                false => (format!("the archive has {wanted} ranges"), "the ranges of the archive"),
+            };
             self.warnings.push(format!(
-                "{to} exists already, empty, with {q} ranges and {n} copies of each; it keeps them, although the archive has {} \
-                 ranges. To use the ranges of the archive, delete it first: curl -u ADMIN -X DELETE '{}'",
-                self.shape.q,
+                "{to} exists already, empty, with {q} ranges and {n} copies of each; it keeps them, although {why}. To use {ranges}, \
+                 delete it first: curl -u ADMIN -X DELETE '{}'",
                 target.url("")
             ));
         }

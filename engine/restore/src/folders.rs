@@ -79,6 +79,8 @@ pub struct RestoreResult {
     pub not_chosen: u64,
     /// Databases that were renamed.
     pub renamed: Vec<Rename>,
+    /// Databases that got another number of ranges. CouchDB rebuilds their view indexes.
+    pub reshaped: u64,
     /// Files whose checksums the nodes' CouchDB cannot read and that got MD5 instead, all copies.
     pub files_rewritten: u64,
     /// The new suffix that all databases got in the names of their files, if any.
@@ -128,7 +130,9 @@ pub fn restore_folders(
     let (plan, destinations, written) = loop {
         let begun = Instant::now();
         let mut plan = plan::Plan::make(&contents, options)?;
-        plan.choose_suffix(&options.choices.suffixes, options.choices.fresh_uuids, &TakenSuffixes::default());
+        // A range of the new division can have the name of an old one.
+        let needed = options.choices.fresh_uuids || !plan.reshaped.is_empty();
+        plan.choose_suffix(&options.choices.suffixes, needed, &TakenSuffixes::default());
         if !options.choices.allow_empty && plan.orphans > 0 {
             plan.refuse_empty(contents.name())?;
         }
@@ -182,6 +186,7 @@ pub fn restore_folders(
         views_left_out: plan.views_left_out,
         not_chosen: plan.chosen.not_chosen,
         renamed: options.choices.selection.rename.clone(),
+        reshaped: plan.reshaped.len() as u64,
         files_rewritten: written.rewritten,
         new_suffix: plan.new_suffix,
     })
@@ -223,6 +228,10 @@ pub(crate) fn write(
     let visited = flusher::flushing(destinations, visit)?;
     if let Err(failure) = visited.and_then(|_| writer.send_later()) {
         return unreadable(contents, failure, threads, &|name| writer.wants(name), reporter).map(Err);
+    }
+    let reshaped = flusher::flushing(destinations, || writer.reshape())?;
+    if let Err(failure) = reshaped {
+        return unreadable(contents, failure, threads, &|name| writer.reads(name), reporter).map(Err);
     }
     let written = writer.finish()?;
     reporter.timing("files written", begun.elapsed().as_secs_f64());
@@ -296,6 +305,15 @@ impl plan::Plan {
             reporter.notice(&Notice {
                 severity: Severity::Info,
                 text: format!("{db} was deleted while the backup ran and is not restored"),
+            });
+        }
+        if !self.reshaped.is_empty() {
+            reporter.notice(&Notice {
+                severity: Severity::Info,
+                text: format!(
+                    "{} databases get another number of ranges: their view indexes are not restored, and CouchDB builds them again",
+                    self.reshaped.len()
+                ),
             });
         }
         if !self.configured.is_empty() {

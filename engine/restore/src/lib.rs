@@ -10,6 +10,7 @@ pub mod folders;
 pub mod live;
 pub mod one_node;
 pub mod preflight;
+mod ranges;
 pub mod rename;
 pub mod selection;
 pub mod status;
@@ -20,3 +21,4 @@ pub mod outside;
 
 pub use choices::RestoreChoices;
 pub use error::ChangeError;
+pub use ranges::Ranges;

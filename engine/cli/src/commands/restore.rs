@@ -9,11 +9,13 @@ mod request;
 pub(super) mod rewind;
 mod values;
 
+use std::path::PathBuf;
+
 use clap::Args;
 use node::Version;
 use outcome::Result;
-use restore::RestoreChoices;
 use restore::folders::Suffixes;
+use restore::{Ranges, RestoreChoices};
 
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
@@ -56,6 +58,7 @@ pub(super) use values::{OpenFor, open_for};
     couchcopy restore --node couchdb@db2.example.com backup.tar.gz \\\n    --cluster prod.toml\n  \
     couchcopy restore --resume --cluster prod.toml\n  \
     couchcopy restore --offline backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
+    couchcopy restore --q 'logs/*=8' backup.tar.gz --cluster prod.toml\n  \
     couchcopy restore --offline --for-couchdb 3.3 backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com\n  \
     couchcopy restore --offline --only 'team/*' --rename team/a=team/z \\\n    backup.tar.gz /mnt/a,couchdb@a.example.com"
 )]
@@ -114,7 +117,7 @@ struct ModeFlags {
         value_name = "NAME",
         conflicts_with_all = [
             "offline", "resume", "roll_back", "db", "copies", "fresh_uuids", "new_suffix", "keep_suffix", "maps", "only", "except",
-            "rename", "skip_damaged", "allow_empty",
+            "rename", "skip_damaged", "allow_empty", "ranges",
         ]
     )]
     node: Option<String>,
@@ -171,7 +174,7 @@ struct DatabaseFlags {
     /// Newer edits and deletions are overridden on every node and on every replica; documents that are equal, and documents made
     /// since then, stay as they are. A document that somebody edits in the meantime is not overridden, but reported. If
     /// interrupted, run the same command again to go on.
-    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies"])]
+    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies", "ranges"])]
     rewind: bool,
 
     #[command(flatten)]
@@ -190,6 +193,20 @@ struct DataFlags {
     /// Without this option each database gets as many copies as before, or one per node if there are fewer nodes than that.
     #[arg(long, visible_alias = "n", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     copies: Option<u16>,
+
+    /// Number of ranges (q) of every database, or of those that match PATTERN. Can be repeated.
+    ///
+    /// The documents move to the ranges in which CouchDB looks for them. If several patterns match a database, the last one counts;
+    /// a database that none matches keeps its ranges. CouchDB rebuilds the view indexes of a database whose ranges change, and
+    /// consumers of _changes read it once from the start. With --db, a new database gets this number of ranges.
+    #[arg(long = "q", value_name = "[PATTERN=]N", conflicts_with_all = ["resume", "roll_back"])]
+    ranges: Vec<String>,
+
+    /// With --q: directory for temporary files, which need as much space as the largest database whose ranges change.
+    ///
+    /// Twice as much if all nodes are on other machines. The default is the system's directory for temporary files (TMPDIR).
+    #[arg(long, value_name = "DIR", requires = "ranges", hide_short_help = true)]
+    tmp_dir: Option<PathBuf>,
 
     /// Give every copy a new uuid, for restoring an older state to the same nodes.
     ///
@@ -294,6 +311,8 @@ impl Restore {
             skip_damaged: self.selection.skip_damaged,
             rebuild_maps: self.data.rebuild_maps,
             selection: self.selection.selection()?,
+            ranges: Ranges::parse(&self.data.ranges)?,
+            temporary: self.data.tmp_dir.clone(),
         })
     }
 }

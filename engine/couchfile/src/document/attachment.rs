@@ -22,7 +22,7 @@ pub enum Encoding {
 }
 
 /// A part of an attachment: a chunk in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Piece {
     /// Offset of the chunk.
     pub ptr: u64,

@@ -78,15 +78,42 @@ pub(super) fn body<W: Write, A>(
 ) -> Result<Sizes> {
     object_members(&body.term)
         .map_err(|e| CouchFileError::Invalid(format!("a document body that is not an object: {e}")))?;
+    let Listed { list, pairs, stored: attached } = listed(attachments);
+    let external = ejson::external_size(&mut Decoder::new(&body.term))
+        .map_err(|e| CouchFileError::Invalid(format!("a document body: {e}")))?;
+    let mut packed_body = Encoder::versioned();
+    packed_body.raw(&body.term);
+    let mut summary = Encoder::versioned();
+    summary.tuple(2).binary(&out.pack(packed_body.as_bytes())).binary(&out.pack(&list));
+    let written = out.summary(summary.as_bytes())?;
+    let sizes = Sizes { active: written.len, external };
+    tree.tuple(5).uint(u64::from(body.deleted)).uint(written.ptr).uint(seq);
+    sizes.encode(tree);
+    tree.raw(&pairs);
+    Ok(sizes.plus(Sizes { active: attached, external: attached }))
+}
+
+/// What a summary and a revision tree record of a revision's attachments.
+pub(super) struct Listed {
+    /// The list of the summary, a term with version byte.
+    pub(super) list: Vec<u8>,
+    /// The list of the revision tree: `[{Pointers, StoredLen}, …]`, encoded.
+    pub(super) pairs: Vec<u8>,
+    /// Bytes of all attachments as stored.
+    pub(super) stored: u64,
+}
+
+/// Encodes attachments that are in the file.
+pub(super) fn listed(attachments: &[Attachment]) -> Listed {
     let mut list = Encoder::versioned();
     let mut pairs = Encoder::new();
-    let mut attached = 0u64;
+    let mut stored = 0u64;
     list.list(attachments.len());
     pairs.list(attachments.len());
     for attachment in attachments {
         let pointers = pointers(&attachment.pieces);
         let len = attachment.stored_len;
-        attached = attached.saturating_add(len);
+        stored = stored.saturating_add(len);
         pairs.tuple(2).raw(&pointers).uint(len);
         list.tuple(8)
             .binary(attachment.name.as_bytes())
@@ -105,18 +132,7 @@ pub(super) fn body<W: Write, A>(
         list.nil();
         pairs.nil();
     }
-    let external = ejson::external_size(&mut Decoder::new(&body.term))
-        .map_err(|e| CouchFileError::Invalid(format!("a document body: {e}")))?;
-    let mut packed_body = Encoder::versioned();
-    packed_body.raw(&body.term);
-    let mut summary = Encoder::versioned();
-    summary.tuple(2).binary(&out.pack(packed_body.as_bytes())).binary(&out.pack(list.as_bytes()));
-    let written = out.summary(summary.as_bytes())?;
-    let sizes = Sizes { active: written.len, external };
-    tree.tuple(5).uint(u64::from(body.deleted)).uint(written.ptr).uint(seq);
-    sizes.encode(tree);
-    tree.raw(pairs.as_bytes());
-    Ok(sizes.plus(Sizes { active: attached, external: attached }))
+    Listed { list: list.finish(), pairs: pairs.finish(), stored }
 }
 
 /// Writes an attachment that is in memory.

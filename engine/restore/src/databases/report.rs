@@ -5,6 +5,7 @@ use snapshot::Moment;
 use store::Place;
 
 use super::security::SecurityResult;
+use crate::ranges::Ranges;
 use crate::selection::Rename;
 
 /// The options of a restore of databases.
@@ -18,6 +19,8 @@ pub struct DatabasesOptions {
     pub at: Option<Moment>,
     /// Copies of every range of new databases; `None`: as many as in the archive, limited by the number of nodes.
     pub copies: Option<usize>,
+    /// The number of ranges of new databases, if it is not that in the archive.
+    pub ranges: Ranges,
     /// Whether documents may be added to databases that already have some.
     pub merge: bool,
     /// Whether local documents, such as checkpoints of replications, are restored too.

@@ -30,12 +30,15 @@ pub(super) struct Shape {
     /// Copies of each range.
     pub(super) n: usize,
     pub(super) partitioned: bool,
+    /// Whether the user chose the number of ranges.
+    pub(super) q_is_chosen: bool,
     /// Whether ranges in the archive overlap: its shards were being split, and some documents are in two shards.
     pub(super) overlaps: bool,
 }
 
 impl Shape {
-    pub(super) fn of(map: &ShardMap, copies: Option<usize>) -> Self {
+    /// The shape of a database of the archive, with so many ranges and copies if they are chosen.
+    pub(super) fn of(map: &ShardMap, chosen_q: Option<u32>, copies: Option<usize>) -> Self {
         let ranges: Vec<_> = map.by_range.keys().collect();
         // Of a range that is being split and its parts, the parts count.
         let inside = |inner: &couchfile::data_dir::Range, outer: &couchfile::data_dir::Range| {
@@ -43,9 +46,10 @@ impl Shape {
         };
         let q = ranges.iter().filter(|outer| !ranges.iter().any(|inner| inside(inner, outer))).count();
         Self {
-            q: q.max(1),
+            q: chosen_q.map_or(q.max(1), |q| q as usize),
             n: copies.unwrap_or_else(|| map.copies()).max(1),
             partitioned: map.is_partitioned(),
+            q_is_chosen: chosen_q.is_some(),
             overlaps: q < ranges.len(),
         }
     }

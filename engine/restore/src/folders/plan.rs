@@ -1,24 +1,31 @@
 //! Which shard goes to which nodes.
 
 mod one_node;
+mod reshaped;
 
 use std::collections::{HashMap, HashSet};
 
 use cluster::agreement::Promised;
-use contents::{Contents, Counted, FileProblem, MapDocument, unreadable};
+use contents::{Contents, Counted, FileProblem, MapDocument, ShardFacts, unreadable};
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
 use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::suffix::{Suffixes, TakenSuffixes, now};
+use crate::RestoreChoices;
 use crate::one_node::Properties;
 use crate::selection::Chosen;
 
 pub(crate) use one_node::{Blank, Held};
+pub(crate) use reshaped::Reshaped;
+use reshaped::Ring;
 
 /// Bytes that a file may take on disk in addition to its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
+
+/// CouchDB's default of the number of ranges (`[cluster] q`), which databases of CouchDB 1.x get.
+const DEFAULT_Q: u32 = 2;
 
 /// The files to be written.
 #[derive(Debug, Default)]
@@ -48,8 +55,13 @@ pub(crate) struct Plan {
     pub(crate) chosen: Chosen,
     /// Nodes whose configuration files are in the archive; these files are not restored.
     pub(crate) configured: Vec<String>,
-    /// The ranges in use of databases that were saved during shard splitting.
-    rings: HashMap<String, Vec<Range>>,
+    /// The ranges of databases whose maps in the archive have others: they were saved during shard splitting, or get another
+    /// number of ranges.
+    rings: HashMap<String, Ring>,
+    /// Databases that get another number of ranges, in the order of their names in the archive.
+    pub(crate) reshaped: Vec<Reshaped>,
+    /// Their shards in the archive, by path.
+    to_reshape: HashSet<Box<str>>,
     /// Selected databases whose maps are not written.
     skipped: HashSet<String>,
     /// The new suffix of the databases, if it changes.
@@ -80,6 +92,7 @@ impl Plan {
         let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
+        options.choices.ranges.check(|| present(contents))?;
         let mut mapped = 0;
         let convert = |document: MapDocument| -> Result<Option<OfDatabase>> {
             let MapDocument { id, map, .. } = document;
@@ -89,7 +102,7 @@ impl Plan {
             let Some(name) = chosen.name_of(&id) else { return Ok(None) };
             let map = map.map_err(|problem| unreadable(&id, &problem))?;
             let skip = contents.deleted_meanwhile().contains(&map.db);
-            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, options.choices.copies, &numbers)))
+            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, &options.choices, &numbers)))
         };
         contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
             let Some(planned) = planned? else { return Ok(()) };
@@ -97,6 +110,7 @@ impl Plan {
             plan.add(planned);
             Ok(())
         })?;
+        plan.reshaped.sort_by(|one, other| one.db.cmp(&other.db));
         // Of a selection nobody expects that it is everything.
         if options.choices.selection.is_everything() {
             plan.deleted_meanwhile = contents.deleted_meanwhile().to_vec();
@@ -155,6 +169,7 @@ impl Plan {
             partitioned,
             suffix,
             ring,
+            reshaped,
             ..
         } = planned;
         self.suffixes.note(&suffix);
@@ -179,6 +194,9 @@ impl Plan {
             if !self.sources.contains(&node) {
                 self.sources.insert(node);
             }
+        }
+        if let Some(reshaped) = reshaped {
+            self.add_reshaped(reshaped);
         }
         for shard in shards {
             let files = 1 + shard.views.len() as u64;
@@ -205,7 +223,7 @@ impl Plan {
     /// An archived map with the ranges in use.
     pub(crate) fn counted(&self, map: ShardMap) -> ShardMap {
         match self.rings.get(&map.db) {
-            Some(ring) => map.with_ranges(ring),
+            Some(ring) => ring.of(&map),
             None => map,
         }
     }
@@ -272,8 +290,10 @@ struct OfDatabase {
     suffix: String,
     /// Its shards in the archive, including those not in use.
     archived: u64,
-    /// The ranges in use, if these are not all ranges.
-    ring: Option<Vec<Range>>,
+    /// The ranges in use, if these are not all ranges, or the new ones.
+    ring: Option<Ring>,
+    /// How its documents move, if it gets another number of ranges. There are no `shards` then.
+    reshaped: Option<Reshaped>,
 }
 
 struct OfShard {
@@ -295,7 +315,7 @@ impl OfDatabase {
         name: &str,
         skip: bool,
         nodes: &[String],
-        copies: Option<usize>,
+        choices: &RestoreChoices,
         numbers: &HashMap<&str, u16>,
     ) -> Self {
         let Counted { map, ring, surplus } = contents.counted(map);
@@ -310,7 +330,8 @@ impl OfDatabase {
             sources: Vec::new(),
             suffix: map.suffix.clone(),
             archived: surplus.len() as u64,
-            ring,
+            ring: ring.map(Ring::in_use),
+            reshaped: None,
         };
         for node in map.by_range.values().flatten() {
             if !planned.sources.contains(node) {
@@ -320,18 +341,17 @@ impl OfDatabase {
         if !map.covers_everything() {
             planned.problems.push("its ranges leave gaps".to_owned());
         }
-        let map = placed(map, name, nodes, copies);
+        // A file of CouchDB 1.x is always written anew, in the form of today.
+        let is_old = contents::is_of_couchdb_1(&map);
+        let wanted = choices.ranges.of(&map.db).or(is_old.then_some(DEFAULT_Q)).map(Range::split);
+        if let Some(wanted) = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted)) {
+            planned.reshape(contents, &map, wanted, nodes, choices.copies, numbers);
+            return planned;
+        }
+        let map = placed(map, name, nodes, choices.copies);
         for (shard, holders) in map.shards().zip(map.by_range.values()) {
             let path = shard.path();
-            let Some(facts) = contents.shards.get(path.as_str()) else {
-                planned.problems.push(format!("the range {} is not in the archive", shard.range));
-                continue;
-            };
-            planned.archived += 1;
-            planned.documents += facts.docs + facts.deleted;
-            if let Some(damage) = &facts.damage {
-                planned.problems.push(format!("{path} is damaged: {damage}"));
-            }
+            let Some(facts) = planned.shard(contents, &shard) else { continue };
             let mut of_shard = OfShard {
                 targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),
                 views: HashSet::new(),
@@ -354,6 +374,21 @@ impl OfDatabase {
             planned.shards.push(of_shard);
         }
         planned
+    }
+
+    /// Takes a shard into account; `None` if the archive does not have it.
+    fn shard<'c>(&mut self, contents: &'c Contents, shard: &ShardName) -> Option<&'c ShardFacts> {
+        let path = shard.path();
+        let Some(facts) = contents.shards.get(path.as_str()) else {
+            self.problems.push(format!("the range {} is not in the archive", shard.range));
+            return None;
+        };
+        self.archived += 1;
+        self.documents += facts.docs + facts.deleted;
+        if let Some(damage) = &facts.damage {
+            self.problems.push(format!("{path} is damaged: {damage}"));
+        }
+        Some(facts)
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Copy<'a> {
     pub(crate) limits: Option<DatabaseLimits>,
     /// The security object, if the archived shards have different ones.
     pub(crate) security: Option<&'a serde_json::Value>,
+    /// Whether the file is new, so that no other node ever wrote it.
+    pub(crate) is_new: bool,
 }
 
 /// Uuids for all copies of a range. No two live copies may have the same uuid.
@@ -72,6 +74,7 @@ pub(crate) fn tail<R: ReadAt>(database: &Database<R>, copy: Copy<'_>) -> Result<
     let header = HeaderEdit {
         uuid,
         node: Some(copy.node.to_owned()),
+        only_node: copy.is_new,
         revs_limit: copy.limits.map(|limits| limits.revs_limit),
         purge_infos_limit: copy.limits.map(|limits| limits.purged_infos_limit),
         security: copy.security.cloned(),

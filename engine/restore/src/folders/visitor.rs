@@ -2,6 +2,7 @@
 
 mod large;
 mod later;
+mod reshaped;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -193,6 +194,7 @@ impl<'r> Writer<'r> {
             views: self.plan.views.get(shard.path().as_str()),
             limits: self.limits(&shard.db),
             security: self.security(&shard.db),
+            is_new: false,
         }
     }
 

@@ -23,6 +23,7 @@ impl PlannedRestore {
             databases: self.plan.databases,
             left_out: self.plan.left_out.len() as u64,
             selection: self.describe_selection(),
+            reshaped: self.plan.reshaped.len() as u64,
             fresh_uuids: self.restore.choices.fresh_uuids,
             md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
             new_suffix: self.plan.new_suffix.clone(),
@@ -97,6 +98,7 @@ impl PlannedRestore {
             others: Vec::new(),
             allow_empty: chosen.allow_empty,
             rebuild_maps: chosen.rebuild_maps,
+            ranges: chosen.ranges.clone(),
         };
         let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
         let archive = (archive.to_string(), length);

@@ -81,6 +81,8 @@ pub struct PlanDescription {
     /// Which databases were selected, and what that means.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selection: Option<SelectionDescription>,
+    /// Databases that get another number of ranges.
+    pub reshaped: u64,
     /// Whether every copy gets a new uuid.
     pub fresh_uuids: bool,
     /// The oldest CouchDB of the nodes, if it reads only MD5: files with other checksums get MD5.

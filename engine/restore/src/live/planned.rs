@@ -130,7 +130,7 @@ impl PlannedRestore {
             // CouchDB does not look for them where they would be.
             self.plan.views.clear();
         }
-        let needed = self.restore.choices.fresh_uuids || views_elsewhere;
+        let needed = self.restore.choices.fresh_uuids || views_elsewhere || !self.plan.reshaped.is_empty();
         self.plan.choose_suffix(&self.restore.choices.suffixes, needed, &taken);
     }
 
@@ -184,6 +184,7 @@ impl PlannedRestore {
                 views_left_out: self.plan.views_left_out.clone(),
                 not_chosen: self.plan.chosen.not_chosen,
                 renamed: self.options.choices.selection.rename.clone(),
+                reshaped: self.plan.reshaped.len() as u64,
                 files_rewritten: written.rewritten,
                 new_suffix: self.plan.new_suffix.clone(),
             },

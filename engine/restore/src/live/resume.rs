@@ -124,6 +124,7 @@ pub fn resume(
             left_out: planned.plan.left_out.clone(),
             not_chosen: planned.plan.chosen.not_chosen,
             renamed: planned.options.choices.selection.rename.clone(),
+            reshaped: planned.plan.reshaped.len() as u64,
             new_suffix: planned.plan.new_suffix.clone(),
             ..RestoreResult::default()
         },

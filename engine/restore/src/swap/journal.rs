@@ -9,6 +9,7 @@ use super::change::{Change, Renaming};
 use super::old::OldEntry;
 use crate::RestoreChoices;
 use crate::folders::Suffixes;
+use crate::ranges::Ranges;
 use crate::selection::Selection;
 
 /// The version of the journal of a complete archive.
@@ -23,8 +24,10 @@ const OF_DAMAGED: u32 = 4;
 const OF_RENAMING: u32 = 5;
 /// The version of the journal of a restore of one node, while the other nodes run.
 const OF_ONE_NODE: u32 = 6;
+/// The version of the journal of databases that get another number of ranges.
+const OF_RANGES: u32 = 7;
 /// The newest version.
-const NEWEST: u32 = OF_ONE_NODE;
+const NEWEST: u32 = OF_RANGES;
 
 /// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +122,9 @@ pub struct JournalOptions {
     /// Whether shard maps were made of shards.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rebuild_maps: bool,
+    /// Which databases get another number of ranges.
+    #[serde(default, skip_serializing_if = "Ranges::is_empty")]
+    pub ranges: Ranges,
 }
 
 impl JournalOptions {
@@ -132,11 +138,16 @@ impl JournalOptions {
             skip_damaged: self.skip_damaged,
             rebuild_maps: self.rebuild_maps,
             selection: self.selection.clone(),
+            ranges: self.ranges.clone(),
+            temporary: None,
         }
     }
 
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
+        if !self.ranges.is_empty() {
+            return OF_RANGES;
+        }
         if !self.others.is_empty() {
             return OF_ONE_NODE;
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use outcome::{Code, Failure, Result, printable};
+use restore::Ranges;
 use restore::databases::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
     FoundDescription, PlannedDatabases, SecurityResult, parse_database,
@@ -34,6 +35,7 @@ impl Restore {
             at,
             databases: self.databases.db.iter().map(|text| parse_database(text)).collect::<Result<_>>()?,
             copies: self.data.copies.map(usize::from),
+            ranges: Ranges::parse(&self.data.ranges)?,
             merge: self.databases.merge,
             local: self.databases.local,
             threads: session.threads(),

@@ -47,6 +47,13 @@ pub(super) fn plan_text(plan: &PlanDescription) -> String {
         files_text(&mut text, "KEPT, files of deleted databases", &node.kept);
         files_text(&mut text, "REMOVED, files that belong to no database", &node.orphans);
     }
+    if plan.reshaped > 0 {
+        let n = count(plan.reshaped, "database gets", "databases get");
+        let _ = writeln!(
+            text,
+            "{n} another number of ranges: CouchDB rebuilds the view indexes, and consumers of _changes read once from the start."
+        );
+    }
     if let Some(version) = &plan.md5_for {
         let _ = writeln!(
             text,

@@ -45,6 +45,10 @@ pub(super) fn restored_text(result: &RestoreResult) -> String {
         bytes(result.bytes)
     );
     choice_text(&mut text, result.not_chosen, &result.renamed);
+    if result.reshaped > 0 {
+        let n = count(result.reshaped, "database has", "databases have");
+        let _ = writeln!(text, "{n} another number of ranges: CouchDB rebuilds the view indexes.");
+    }
     if result.files_rewritten > 0 {
         let n = count(result.files_rewritten, "file", "files");
         let _ = writeln!(text, "{n} got MD5 checksums, the only checksums that this CouchDB reads.");

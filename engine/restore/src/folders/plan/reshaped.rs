@@ -1,0 +1,110 @@
+//! The plan of a database that gets another number of ranges.
+
+use std::collections::HashMap;
+
+use contents::Contents;
+use couchfile::data_dir::{DataFile, Range, ShardName};
+use couchfile::shard_map::ShardMap;
+
+use super::{OfDatabase, Plan, SLACK, placed};
+
+/// A database whose documents move to other ranges.
+#[derive(Debug, Clone)]
+pub(crate) struct Reshaped {
+    /// Its name in the archive.
+    pub(crate) db: String,
+    /// Its new name.
+    pub(crate) name: String,
+    pub(crate) partitioned: bool,
+    /// Its shards in the archive, in the order of their ranges.
+    pub(crate) sources: Vec<ShardName>,
+    /// The new ranges, each with the nodes that get a copy.
+    pub(crate) targets: Vec<(Range, Box<[u16]>)>,
+    /// Bytes of the shards in the archive.
+    pub(crate) bytes: u64,
+}
+
+/// Ranges that replace those of an archived map.
+#[derive(Debug, Clone)]
+pub(crate) struct Ring {
+    ranges: Vec<Range>,
+    /// The number of copies of each; `None`: as many as hold a part of it.
+    copies: Option<usize>,
+}
+
+impl Ring {
+    /// The ranges of an archived map that are in use.
+    pub(super) fn in_use(ranges: Vec<Range>) -> Self {
+        Self { ranges, copies: None }
+    }
+
+    /// The map with these ranges.
+    pub(super) fn of(&self, map: &ShardMap) -> ShardMap {
+        let mut map = map.with_ranges(&self.ranges);
+        if let Some(copies) = self.copies {
+            map.by_range.values_mut().for_each(|holders| holders.truncate(copies));
+        }
+        map
+    }
+}
+
+impl OfDatabase {
+    /// Plans the move to so many ranges. `map` has the ranges in use.
+    pub(super) fn reshape(
+        &mut self,
+        contents: &Contents,
+        map: &ShardMap,
+        ranges: Vec<Range>,
+        nodes: &[String],
+        copies: Option<usize>,
+        numbers: &HashMap<&str, u16>,
+    ) {
+        let mut bytes = 0;
+        for shard in map.shards() {
+            let size = self.shard(contents, &shard).map(|facts| facts.size);
+            bytes += size.unwrap_or(0);
+        }
+        let ring = Ring { ranges, copies: Some(map.copies()) };
+        let new = placed(ring.of(map), &self.name, nodes, copies);
+        let target = |node: &String| numbers.get(node.as_str()).copied();
+        self.reshaped = Some(Reshaped {
+            db: self.db.clone(),
+            name: self.name.clone(),
+            partitioned: self.partitioned,
+            sources: map.shards().collect(),
+            targets: new
+                .by_range
+                .iter()
+                .map(|(range, holders)| (*range, holders.iter().filter_map(target).collect()))
+                .collect(),
+            bytes,
+        });
+        self.ring = Some(ring);
+    }
+}
+
+impl Plan {
+    /// Adds a database that gets other ranges.
+    pub(super) fn add_reshaped(&mut self, reshaped: Reshaped) {
+        for (range, holders) in &reshaped.targets {
+            let share = u128::from(reshaped.bytes) * (u128::from(range.end - range.begin) + 1) >> 32;
+            for &target in holders {
+                self.bytes[usize::from(target)] += share as u64 + SLACK;
+            }
+        }
+        self.to_reshape.extend(reshaped.sources.iter().map(|shard| shard.path().into()));
+        self.reshaped.push(reshaped);
+    }
+
+    /// The new name of a range's file on the nodes.
+    pub(crate) fn new_shard(&self, reshaped: &Reshaped, range: Range) -> ShardName {
+        let archived = reshaped.sources.first().map(|shard| shard.suffix.clone()).unwrap_or_default();
+        let suffix = self.new_suffix.clone().unwrap_or(archived);
+        ShardName { range, db: reshaped.name.clone(), suffix }
+    }
+
+    /// Whether a file of the archive is a shard of a database that gets other ranges.
+    pub(crate) fn reshapes(&self, file: &DataFile) -> bool {
+        matches!(file, DataFile::Shard(shard) if self.to_reshape.contains(shard.path().as_str()))
+    }
+}

@@ -1,0 +1,82 @@
+//! Backups of data directories of CouchDB 1.x, without a CouchDB.
+
+use std::path::Path;
+
+use couchcopy_tests::compare::compare;
+use couchcopy_tests::content::read_cluster;
+use couchcopy_tests::lab::{couchcopy, verify};
+use couchcopy_tests::{Result, fixtures};
+use serde_json::Value;
+
+use super::{back_up, databases, expected};
+
+#[test]
+fn a_directory_is_recognised_and_saved_completely() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (archive, told) = back_up(dir.path())?;
+    assert!(told.contains("CouchDB 1.x") && told.contains("5 databases"), "{told}");
+    assert!(verify(&archive)?.success()?.contains("intact"));
+    let archive = archive.to_str().ok_or("no text")?;
+    let listed = couchcopy(&["ls", archive])?.success()?;
+    for (name, ..) in databases() {
+        assert!(listed.contains(name), "{listed}");
+    }
+    let found: Value = serde_json::from_str(&couchcopy(&["get", archive, "oldest", "doc-7919"])?.success()?)?;
+    assert_eq!(found["number"], 1);
+    assert!(found["_attachments"]["a.txt"]["length"].is_u64(), "{found}");
+    let dumped = couchcopy(&["dump", archive, "team/a"])?.success()?;
+    assert_eq!(dumped.lines().count(), 36, "{dumped}");
+    let info: Value = serde_json::from_str(&couchcopy(&["info", "--json", archive])?.success()?)?;
+    assert_eq!(info["databases"], 5, "{info}");
+    Ok(())
+}
+
+#[test]
+fn databases_get_ranges() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (archive, _) = back_up(dir.path())?;
+    let to = |name: &str| dir.path().join(name);
+    let restore = |folder: &Path, more: &[&str]| {
+        let mut arguments = vec!["restore".to_owned(), "--offline".to_owned()];
+        arguments.extend(more.iter().map(ToString::to_string));
+        arguments.extend([archive.display().to_string(), format!("{},a@127.0.85.1", folder.display())]);
+        couchcopy(&arguments)
+    };
+    restore(&to("default"), &[])?.success()?;
+    assert_eq!(compare(&expected(|_| 2)?, &read_cluster(&[&to("default")])?), [""; 0]);
+    restore(&to("chosen"), &["--q", "1", "--q", "team/*=5"])?.success()?;
+    let wanted = expected(|name| if name == "team/a" { 5 } else { 1 })?;
+    assert_eq!(compare(&wanted, &read_cluster(&[&to("chosen")])?), [""; 0]);
+    for path in fixtures::files_ending(&to("chosen"), "couch")? {
+        let file = couchcopy_tests::content::open(&to("chosen").join(&path))?;
+        assert_eq!(file.header().disk_version, 8, "{path}");
+        assert!(couchfile::check::check(&file, None)?.is_whole(), "{path}");
+    }
+    Ok(())
+}
+
+#[test]
+fn files_before_couchdb_0_11_are_named() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("data");
+    super::write(&data)?;
+    // The disk version is a small number at the beginning of the header's term.
+    let path = data.join("plain.couch");
+    let mut out = couchfile::writer::Appender::new(Vec::new(), 0, couchfile::compression::Compression::None);
+    let mut header = couchfile::term::Encoder::versioned();
+    header.tuple(11).atom(b"db_header").uint(3);
+    for _ in 0..9 {
+        header.uint(0);
+    }
+    out.header(header.as_bytes())?;
+    std::fs::write(&path, out.into_inner())?;
+    let archive = dir.path().join("a.tar.gz");
+    let ended = couchcopy(&[
+        "backup".to_owned(),
+        format!("localhost,{}", data.display()),
+        archive.display().to_string(),
+    ])?;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(format!("{}{}", ended.stdout, ended.stderr).contains("disk version 3"), "{ended:?}");
+    Ok(())
+}
