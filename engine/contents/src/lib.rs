@@ -26,7 +26,7 @@ mod unusable;
 mod verified;
 
 pub use at_hand::FilesAtHand;
-pub use backups::{BackupOfRepository, backups_in, is_repository};
+pub use backups::{RepositoryBackups, is_repository};
 pub use contents::{Contents, Counted, no_maps};
 pub use damaged::{damaged_files, is_damage};
 pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};
@@ -39,7 +39,7 @@ pub use record::{
     BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
 };
-pub use repository::LostFile;
+pub use repository::{LostFile, Snapshot as StoredBackup, SnapshotName as BackupId};
 pub use source::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited, open};
 pub use spool::{Spool, SpoolPart};
 pub use spooled::{SpooledFile, SpooledFiles};
