@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   address,
+  backups,
   checkAccessible,
   checkFits,
   leave,
@@ -32,6 +33,17 @@ async function preview(page) {
   await page.evaluate(() => scrollTo(0, 0));
 }
 
+/** Two versions of a product in a repository. */
+async function comparisonOfBackups() {
+  const [first, ...others] = await backups("nightly");
+  return `#/compare/products/chair?a=${first.reference}&b=${others.at(-1).reference}`;
+}
+
+async function toVersions(page) {
+  await page.getByRole("heading", { name: "Versions over time" }).scrollIntoViewIfNeeded();
+  await page.evaluate(() => document.getElementById("versions").scrollIntoView());
+}
+
 /** Every view: what its picture is called, where it is, and what is done there first. */
 const VIEWS = [
   ["archives", () => "#/"],
@@ -49,19 +61,25 @@ const VIEWS = [
   ["long-id", () => `#/${number(MONDAY)}/odd-names/long-${"0123456789abcdef".repeat(30)}`],
   ["missing", () => address(MONDAY, "orders", "nix")],
   ["nowhere", () => "#/99"],
+  ["timeline", () => address("nightly", "orders")],
+  ["versions", () => address("nightly", "products", "chair"), toVersions],
   ["compare", comparison],
+  ["compare-backups", comparisonOfBackups],
   ["compare-none", () => "#/compare"],
 ];
+
+/** Of these the picture shows the whole page. */
+const WHOLE = ["compare", "compare-backups"];
 
 for (const [name, where, prepare] of VIEWS) {
   for (const colorScheme of ["light", "dark"]) {
     test(
       `${name}, ${colorScheme}, is accessible`,
       look({ colorScheme }, async (page) => {
-        await open(page, where());
+        await open(page, await where());
         await prepare?.(page);
         await checkAccessible(page, name);
-        await picture(page, colorScheme === "light" ? name : `${name}-dark`, name === "compare");
+        await picture(page, colorScheme === "light" ? name : `${name}-dark`, WHOLE.includes(name));
       }),
     );
   }
@@ -69,7 +87,7 @@ for (const [name, where, prepare] of VIEWS) {
   test(
     `${name} fits into a narrow window`,
     look({ viewport: { width: 320, height: 640 }, colorScheme: "dark" }, async (page) => {
-      await open(page, where());
+      await open(page, await where());
       await prepare?.(page);
       await checkFits(page, name);
       await checkAccessible(page, name);

@@ -58,6 +58,12 @@ export function number(name) {
   return found.number;
 }
 
+/** The backups of a repository, the oldest first. */
+export async function backups(name) {
+  const url = new URL(`backups?archive=${number(name)}&limit=500`, COUCHCOPY_PAGE);
+  return (await (await fetch(url)).json()).backups;
+}
+
 /** The address of something in an archive, by the parts of it. */
 export function address(archive, ...parts) {
   return `#/${[number(archive), ...parts.map(encodeURIComponent)].join("/")}`;

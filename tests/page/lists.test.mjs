@@ -69,7 +69,7 @@ test(
     assert.deepEqual(await names(page), Object.keys(oracle).sort());
     await follow(page, "conflicts");
     await follow(page, "c");
-    assert.match(await page.locator("pre").innerText(), /"_rev": "2-cc"/);
+    assert.match(await page.locator("pre").first().innerText(), /"_rev": "2-cc"/);
   }),
 );
 
@@ -197,11 +197,11 @@ test(
     await narrow(page, "Id begins with _design/…", "dd");
     assert.deepEqual(await names(page), ["_design/dd"]);
     await follow(page, "_design/dd");
-    assert.match(await page.locator("pre").innerText(), /proplists:get_value/);
+    assert.match(await page.locator("pre").first().innerText(), /proplists:get_value/);
     await open(page, address(SINGLE, "locals") + "?list=local");
     assert.ok((await names(page)).includes("_local/checkpoint"));
     await follow(page, "_local/checkpoint");
-    assert.match(await page.locator("pre").innerText(), /"seq": 12/);
+    assert.match(await page.locator("pre").first().innerText(), /"seq": 12/);
   }),
 );
 
@@ -220,7 +220,7 @@ test(
     }
     assert.deepEqual(found.sort(), gone.sort());
     await follow(page, (await names(page))[0]);
-    assert.match(await page.locator("pre").innerText(), /"why": "gone"/);
+    assert.match(await page.locator("pre").first().innerText(), /"why": "gone"/);
     assert.match(await page.getByRole("main").innerText(), /Deleted\. This is what the deletion left/);
   }),
 );

@@ -109,6 +109,11 @@ impl Session {
         self.place_with(location, cluster, Some(recipients))
     }
 
+    /// The options that another command needs to read the same archives. They hold names of files, and no secrets.
+    pub(crate) fn reading_flags(&self) -> Vec<String> {
+        [self.options.store.arguments(), self.options.keys.arguments()].concat()
+    }
+
     /// The keys to read and to write with at this location.
     pub(crate) fn keys(&self, location: &Location, recipients: &RecipientFlags) -> Result<store::Keys> {
         let (_, repository) = self.resolved(location, None)?;

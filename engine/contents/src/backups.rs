@@ -1,31 +1,52 @@
 //! All backups at a place.
 
 use outcome::Result;
-use repository::{Access, Repository};
+use repository::{Access, Repository, Selector, Snapshot, SnapshotName};
 use store::{Location, Place};
 
-/// A backup in a repository.
-#[derive(Clone)]
-pub struct BackupOfRepository {
-    /// Where it is: `REPO::ID`.
-    pub place: Place,
-    /// When it began (RFC 3339, UTC).
-    pub begun: String,
+use crate::source::{Source, stored};
+
+/// A repository whose backups are listed and opened one by one.
+pub struct RepositoryBackups {
+    place: Place,
+    repository: Repository,
 }
 
-/// The backups in a repository, the newest first; `None` if the place is not a repository, or names one backup in it.
-///
-/// Fails if a backup's description cannot be read.
-pub fn backups_in(place: &Place) -> Result<Option<Vec<BackupOfRepository>>> {
-    let Some(repository) = repository_at(place)? else { return Ok(None) };
-    let mut names = repository.snapshot_names()?;
-    names.reverse();
-    let mut backups = Vec::with_capacity(names.len());
-    for (name, snapshot) in repository.snapshots(&names) {
-        let place = place.same_stores(&format!("{}::{name}", place.location()))?;
-        backups.push(BackupOfRepository { place, begun: snapshot?.begun });
+impl RepositoryBackups {
+    /// The backups at a place; `None` if the place is not a repository, or names one backup in it.
+    pub fn at(place: &Place) -> Result<Option<Self>> {
+        let repository = repository_at(place)?;
+        Ok(repository.map(|repository| Self { place: place.clone(), repository }))
     }
-    Ok(Some(backups))
+
+    /// The repository.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The ids of all backups, the oldest first. Reads a list of names.
+    pub fn names(&self) -> Result<Vec<SnapshotName>> {
+        self.repository.snapshot_names()
+    }
+
+    /// The newest complete backup.
+    ///
+    /// Fails if the repository has none, or has backups of several sources.
+    pub fn newest(&self) -> Result<SnapshotName> {
+        Ok(self.repository.select(&Selector::default())?.0)
+    }
+
+    /// What is recorded about these backups, each with the reason if its record cannot be read. Backups that do not exist any
+    /// more are left out.
+    pub fn described(&self, names: &[SnapshotName]) -> Vec<(SnapshotName, Result<Snapshot>)> {
+        self.repository.snapshots(names)
+    }
+
+    /// Opens a backup; `None` if it does not exist any more.
+    pub fn open(&self, name: SnapshotName) -> Result<Option<Box<dyn Source>>> {
+        let Some(snapshot) = self.repository.snapshot(name)? else { return Ok(None) };
+        stored(self.repository.clone(), name, snapshot).map(Some)
+    }
 }
 
 /// The repository at a place; `None` if there is none, or if the place names one backup in it.

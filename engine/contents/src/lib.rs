@@ -27,7 +27,7 @@ mod unusable;
 mod verified;
 
 pub use at_hand::FilesAtHand;
-pub use backups::{BackupOfRepository, backups_in, is_repository};
+pub use backups::{RepositoryBackups, is_repository};
 pub use contents::{Contents, Counted, no_maps};
 pub use couchdb1::{COUCHDB_1, is_of_couchdb_1, map_of_couchdb_1};
 pub use damaged::{damaged_files, is_damage};
@@ -41,7 +41,7 @@ pub use record::{
     BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
 };
-pub use repository::LostFile;
+pub use repository::{LostFile, Snapshot as StoredBackup, SnapshotName as BackupId};
 pub use source::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited, open};
 pub use spool::{Spool, SpoolPart};
 pub use spooled::{SpooledFile, SpooledFiles};

@@ -8,7 +8,7 @@ use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, Visitor};
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::{Common, Failure, Result};
-use repository::{Access, LostFile, Repository, Selector};
+use repository::{Access, LostFile, Repository, Selector, Snapshot, SnapshotName};
 use sequential::Sequential;
 use store::{Location, NoKey, Opened, Place, Said, StoreError};
 use stored::Stored;
@@ -168,6 +168,15 @@ pub fn open(place: &Place) -> Result<Box<dyn Source>> {
         Archive::Indexed(archive) => Box::new(Indexed::new(archive)),
         Archive::Sequential(archive) => Box::new(Sequential::new(archive, &identity)),
     })
+}
+
+/// A backup in an open repository.
+pub(crate) fn stored(
+    repository: Repository,
+    name: SnapshotName,
+    snapshot: Snapshot,
+) -> Result<Box<dyn Source>> {
+    Ok(Box::new(Stored::of(repository, name, snapshot)?))
 }
 
 /// The backup in a repository that a place names without doubt.

@@ -7,6 +7,7 @@ mod list;
 use std::io::Write;
 use std::sync::Arc;
 
+use contents::Source;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result};
 use snapshot::{Moment, OpenOptions, Snapshot, SnapshotDatabase};
@@ -26,11 +27,23 @@ pub fn open(
     threads: usize,
     reporter: &dyn Reporter,
 ) -> Result<Arc<Snapshot>> {
+    open_source(contents::open(place)?, only, at, threads, reporter)
+}
+
+/// As [`open`], for a backup that has been found.
+pub fn open_source(
+    source: Box<dyn Source>,
+    only: Option<Vec<String>>,
+    at: Option<Moment>,
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<Arc<Snapshot>> {
     let options = OpenOptions { threads, only, at };
+    let name = source.name().to_owned();
     let report = |what: &str| {
-        reporter.notice(&Notice { severity: Severity::Info, text: format!("{place}: {what}") });
+        reporter.notice(&Notice { severity: Severity::Info, text: format!("{name}: {what}") });
     };
-    Ok(Snapshot::open(place, &options, &report)?)
+    Ok(Snapshot::of_source(source, &options, &report)?)
 }
 
 /// Opens one database of an archive.

@@ -4,12 +4,16 @@
 
 mod copies;
 mod differences;
+mod listing;
+mod places;
 mod revisions;
 mod states;
 
+pub use copies::Backups;
 pub use differences::{Change, Difference, Side, differences};
+pub use listing::{Revisions, document_history};
 pub(crate) use revisions::find_revision;
-pub use revisions::{Revisions, document_history};
+pub use revisions::{FoundRevisions, Readable, SavedAttachment, Seen, SeenRevision, Shown, revisions_in};
 pub use states::{HistoryOptions, database_history};
 
 /// A moment in seconds since 1970 as text (RFC 3339, UTC).

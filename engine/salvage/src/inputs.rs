@@ -17,6 +17,11 @@ use crate::shard::Shard;
 
 /// What a compaction leaves behind next to `NAME.couch`, whatever becomes of that file.
 const LEFTOVERS: [&str; 3] = ["", ".compact.data", ".compact"];
+/// The ids of documents that a compaction was sorting, with pointers into `.compact.data`. It holds no bodies, and no header names
+/// what is in it.
+///
+/// Source: `couch_bt_engine_compactor.erl` (`open_compaction_files/4`, `sort_meta_data/1`), `couch_emsort.erl`.
+const SORTED: &str = ".couch.compact.meta";
 /// The cluster's members: a new cluster makes its own.
 const MEMBERS: &str = "_nodes.couch";
 /// Directories are looked through to this depth.
@@ -30,6 +35,8 @@ pub(crate) struct Inputs {
     backups: Vec<(String, Box<dyn Files>)>,
     /// What could not be opened, and why.
     pub(crate) unusable: Vec<String>,
+    /// Files of CouchDB that hold nothing to be recovered.
+    pub(crate) not_needed: Vec<String>,
 }
 
 /// A file of an input.
@@ -64,6 +71,10 @@ impl Inputs {
 
     fn add(&mut self, place: &Place, threads: usize, reporter: &dyn Reporter) -> Result<()> {
         if let Location::Path(path) = place.location() {
+            if path.is_file() && path.to_string_lossy().ends_with(SORTED) {
+                self.not_needed.push(path.display().to_string());
+                return Ok(());
+            }
             if path.is_dir() {
                 let before = self.shards.len();
                 self.directory(path, path, 0)?;
@@ -90,6 +101,8 @@ impl Inputs {
                 self.directory(root, &path, depth + 1)?;
             } else if kind.is_file() && target(&entry.file_name().to_string_lossy()).is_some() {
                 self.file(&path, path.strip_prefix(root).unwrap_or(&path))?;
+            } else if kind.is_file() && entry.file_name().to_string_lossy().ends_with(SORTED) {
+                self.not_needed.push(path.display().to_string());
             }
         }
         Ok(())

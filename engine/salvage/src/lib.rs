@@ -7,6 +7,7 @@
 //! (`search` where the order of the chunks is lost), `walk` follows the trees of the newest header, `sort` brings together what all
 //! of them say of a document, `judge` decides what is proven, and `shard` writes it.
 
+mod backup;
 mod copy;
 #[cfg(test)]
 mod damages;
@@ -28,5 +29,5 @@ mod walk;
 
 pub use copy::Copy;
 pub use report::{CopyReport, Counts, DocumentLine, Grade, ShardReport};
-pub use run::{SalvageOptions, Salvaged, salvage};
+pub use run::{SalvageOptions, Salvaged, Target, salvage};
 pub use shard::{Output, Shard, ShardError, salvage_shard};

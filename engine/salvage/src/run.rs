@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use contents::{Destination, ReservedDestination};
+use couchfile::data_dir::{SHARD_MAPS, locate};
 use outcome::report::{Counter, Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result, sync_folder};
 use serde::Serialize;
 use store::Place;
+use tempfile::TempDir;
 
 use crate::inputs::{self, Inputs};
 use crate::report::{Counts, DocumentLine, Grade, ShardReport};
@@ -25,8 +28,8 @@ const REPORT: &str = "report.jsonl";
 pub struct SalvageOptions {
     /// Data directories, archives, repositories, single files.
     pub inputs: Vec<Place>,
-    /// The new directory; `None`: only report.
-    pub to: Option<PathBuf>,
+    /// Where it goes; `None`: only report.
+    pub to: Option<Target>,
     /// Only these databases; empty: all.
     pub databases: Vec<String>,
     /// Whether the report lists documents that are whole.
@@ -35,6 +38,20 @@ pub struct SalvageOptions {
     pub strict: bool,
     /// Number of threads for reading archives; 0: as many as there are cores.
     pub threads: usize,
+}
+
+/// Where what is recovered goes.
+#[derive(Clone)]
+pub enum Target {
+    /// A new or empty directory, with what nothing proves and the report.
+    Directory(PathBuf),
+    /// A backup.
+    Backup {
+        /// The archive, or the repository.
+        destination: Destination,
+        /// A new or empty directory for what nothing proves and the report.
+        apart: Option<PathBuf>,
+    },
 }
 
 /// What was recovered.
@@ -48,11 +65,17 @@ pub struct Salvaged {
     pub shards: Vec<ShardReport>,
     /// Inputs that could not be used, and why.
     pub unusable: Vec<String>,
+    /// Files `.compact.meta` in the inputs, which hold no documents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_needed: Vec<String>,
     /// Whether there is a shard map in the output.
     pub has_shard_map: bool,
     /// The new directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<PathBuf>,
+    /// The archive or the repository with the proven documents, if they are not in the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
 }
 
 impl Salvaged {
@@ -74,10 +97,8 @@ pub fn salvage(
     reporter: &dyn Reporter,
     each: &mut dyn FnMut(&DocumentLine) -> Result<()>,
 ) -> Result<Salvaged> {
-    let scratch = options.to.clone().unwrap_or_else(std::env::temp_dir);
-    if let Some(to) = &options.to {
-        reserve(to)?;
-    }
+    let places = Places::reserve(options)?;
+    let scratch = places.scratch.clone();
     let mut found = Inputs::find(&options.inputs, options.threads, reporter);
     if !options.databases.is_empty() {
         found.shards.retain(|path, _| options.databases.contains(&inputs::shard(path, false).database));
@@ -90,14 +111,23 @@ pub fn salvage(
              repository. With --db, check the database's name.",
         ));
     }
+    if places.backup.is_some() && !found.shards.contains_key(SHARD_MAPS) {
+        return Err(Failure::refused(
+            Code::new("CC-W03"),
+            "there is no shard map (_dbs.couch) among the inputs, and a backup needs it",
+            "Add the _dbs.couch of another node or of an old backup, or give a directory with --to.",
+        ));
+    }
     let bytes = found.shards.values().flatten().map(|member| member.size).sum();
     reporter.phase_of_bytes("salvaging", Some(found.shards.len() as u64), Some(bytes));
     let counter = Counter::new(reporter);
-    let mut lines = Lines::new(options)?;
+    let mut lines = Lines::new(&places, options.list_whole)?;
     let mut salvaged = Salvaged {
         unusable: found.unusable.clone(),
-        to: options.to.clone(),
-        has_shard_map: found.shards.contains_key("_dbs.couch"),
+        not_needed: found.not_needed.clone(),
+        to: places.apart.clone(),
+        backup: places.backup.as_ref().map(|backup| backup.name.clone()),
+        has_shard_map: found.shards.contains_key(SHARD_MAPS),
         ..Salvaged::default()
     };
     for (path, members) in &found.shards {
@@ -107,7 +137,7 @@ pub fn salvage(
         let mut notes = Vec::new();
         let copies = found.open(members, &mut notes);
         let shard = inputs::shard(path, options.strict);
-        let mut output = Directory { to: options.to.as_deref(), path, lines: &mut lines, each, failed: None };
+        let mut output = Directory { places: &places, path, lines: &mut lines, each, failed: None };
         let done = salvage_shard(&shard, copies, &scratch, &mut output, &mut |n| counter.add(0, n));
         if let Some(failure) = output.failed {
             return Err(failure);
@@ -124,10 +154,73 @@ pub fn salvage(
         counter.add(1, 0);
     }
     lines.finish()?;
-    if let Some(to) = &options.to {
-        sync_folder(to).map_err(|e| Failure::io("sync", to, e))?;
+    if let Some(apart) = &places.apart {
+        sync_folder(apart).map_err(|e| Failure::io("sync", apart, e))?;
+    }
+    if let (Some(backup), Some(proven)) = (places.backup, &places.proven) {
+        let homeless = salvaged.shards.iter().filter(|shard| locate(&shard.path).is_none());
+        let homeless = homeless.map(|shard| {
+            format!("{}: it is no shard, so it is not in the backup; give a directory with --to", shard.path)
+        });
+        let homeless: Vec<String> = homeless.collect();
+        salvaged.unusable.extend(homeless);
+        crate::backup::write(proven, backup.reserved, &salvaged.shards, options.threads, reporter)?;
     }
     Ok(salvaged)
+}
+
+/// Where everything is written.
+struct Places {
+    /// The data directory with the proven documents.
+    proven: Option<PathBuf>,
+    /// The directory with what nothing proves and the report.
+    apart: Option<PathBuf>,
+    /// For temporary files.
+    scratch: PathBuf,
+    backup: Option<NewBackup>,
+    /// Is removed in the end.
+    _temporary: Option<TempDir>,
+}
+
+/// A backup that is made of the data directory.
+struct NewBackup {
+    name: String,
+    reserved: ReservedDestination,
+}
+
+impl Places {
+    fn reserve(options: &SalvageOptions) -> Result<Self> {
+        let nowhere =
+            Self { proven: None, apart: None, scratch: std::env::temp_dir(), backup: None, _temporary: None };
+        Ok(match &options.to {
+            None => nowhere,
+            Some(Target::Directory(to)) => {
+                reserve(to)?;
+                Self {
+                    proven: Some(to.join(PROVEN)),
+                    apart: Some(to.clone()),
+                    scratch: to.clone(),
+                    ..nowhere
+                }
+            }
+            Some(Target::Backup { destination, apart }) => {
+                if let Some(apart) = apart {
+                    reserve(apart)?;
+                }
+                let folder = destination.temporary_folder();
+                let reserved = destination.reserve()?;
+                let temporary = tempfile::Builder::new().prefix(".couchcopy-salvage-").tempdir_in(&folder);
+                let temporary = temporary.map_err(|e| Failure::io("create a directory in", &folder, e))?;
+                Self {
+                    proven: Some(temporary.path().join(PROVEN)),
+                    apart: apart.clone(),
+                    scratch: temporary.path().to_owned(),
+                    backup: Some(NewBackup { name: destination.name(), reserved }),
+                    _temporary: Some(temporary),
+                }
+            }
+        })
+    }
 }
 
 fn failure(error: ShardError, scratch: &Path) -> Failure {
@@ -160,16 +253,16 @@ struct Lines {
 }
 
 impl Lines {
-    fn new(options: &SalvageOptions) -> Result<Self> {
-        let file = match &options.to {
-            Some(to) => {
-                let path = to.join(REPORT);
+    fn new(places: &Places, list_whole: bool) -> Result<Self> {
+        let file = match &places.apart {
+            Some(apart) => {
+                let path = apart.join(REPORT);
                 let file = File::create(&path).map_err(|e| Failure::io("create", &path, e))?;
                 Some((path, BufWriter::new(file)))
             }
             None => None,
         };
-        Ok(Self { file, list_whole: options.list_whole })
+        Ok(Self { file, list_whole })
     }
 
     /// Whether the line belongs into the report; if so, it is written.
@@ -193,7 +286,7 @@ impl Lines {
 
 /// Writes one shard.
 struct Directory<'d> {
-    to: Option<&'d Path>,
+    places: &'d Places,
     path: &'d str,
     lines: &'d mut Lines,
     each: &'d mut dyn FnMut(&DocumentLine) -> Result<()>,
@@ -202,8 +295,10 @@ struct Directory<'d> {
 
 impl Output for Directory<'_> {
     fn create(&mut self, apart: bool) -> io::Result<Option<Box<dyn Write>>> {
-        let Some(to) = self.to else { return Ok(None) };
-        let path = to.join(if apart { UNPROVEN } else { PROVEN }).join(self.path);
+        let unproven = || self.places.apart.as_ref().map(|apart| apart.join(UNPROVEN));
+        let folder = if apart { unproven() } else { self.places.proven.clone() };
+        let Some(folder) = folder else { return Ok(None) };
+        let path = folder.join(self.path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }

@@ -53,6 +53,16 @@ async function post(url, body, signal) {
   return ask(url, { method: "POST", headers, body: JSON.stringify(body), signal });
 }
 
+/**
+ * A moment as text, to the second: in UTC, or without a zone if none is recorded; as it is where it is none.
+ */
+export function stamp(date) {
+  const found = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.\d+)?(Z?)$/.exec(date ?? "");
+  if (!found) return date ?? "date unknown";
+  const [, day, time, zone] = found;
+  return `${day} ${time}${zone && " UTC"}`;
+}
+
 /** Part of an address. */
 export function encode(text) {
   return encodeURIComponent(text.toWellFormed?.() ?? text);
@@ -94,19 +104,62 @@ function walk({ startkey, descending, limit }) {
   });
 }
 
-/** The archives that are served. */
+/** The archives and repositories that are served; a repository as its newest backup. */
 export async function archives(signal) {
   const all = await json("archives", signal);
-  const names = all.map(({ name }) => name.slice(name.lastIndexOf("/") + 1));
+  const names = all.map(({ name }) => name.replace(/\/+$/, "").split("/").at(-1));
   // The folders are told only where they tell archives apart.
   const isOnly = (name) => names.indexOf(name) === names.lastIndexOf(name);
   return all.map((facts, at) => new Archive(facts, isOnly(names[at]) ? names[at] : facts.name));
 }
 
-/** One archive. */
+/**
+ * The archive or the backup that a reference names: `1` is the first archive, `1~ID` a backup in it, if it is a
+ * repository, `1~ID~RANGE~SEQUENCE` a state of a file in that backup. Null where there is none.
+ */
+export async function resolve(archives, reference, signal) {
+  const [number, id = "", range, sequence] = reference.split("~");
+  const archive = archives.find((its) => String(its.number) === number);
+  if (!archive || reference === number) return archive ?? null;
+  let backup = archive;
+  if (id !== "") {
+    if (!archive.isRepository) return null;
+    // Ids that are none are answered with 400.
+    const found = await backups(archive, { around: id, limit: 1 }, signal).catch((error) => {
+      if (error instanceof Refused && error.status === 400) return null;
+      throw error;
+    });
+    backup = found?.backups.find((its) => its.id === id);
+  }
+  if (!backup || range === undefined) return backup ?? null;
+  return sequence === undefined ? null : backup.at(range, sequence);
+}
+
+/**
+ * Backups in the order of time, the oldest first: those of a repository, or all archives that are served. `range`
+ * says which: `around`, `before` or `after` an id, `on` a day; `limit`. Gives `{ total, offset, backups }`.
+ */
+export async function backups(archive, range, signal) {
+  const found = await json(`backups${query({ archive: archive.number, ...range })}`, signal);
+  const of = (facts) =>
+    archive.isRepository ? archive.backup(facts) : new Archive({ ...facts, number: Number(facts.id) }, facts.name);
+  return { ...found, backups: found.backups.map(of) };
+}
+
+/**
+ * The versions of a document in some backups, `from` the newest of them on: `{ versions, searched, total, next }`.
+ */
+export function history(archive, db, doc, from, signal) {
+  return json(`history${query({ archive: archive.number, db, doc, from })}`, signal);
+}
+
+/** An archive, or a backup in a repository. */
 export class Archive {
-  constructor({ number, date, nodes, made_by: madeBy, databases, manifest, root }, name) {
+  constructor(facts, name) {
+    const { number, date, nodes, made_by: madeBy, databases, manifest, root } = facts;
     this.number = number;
+    /** What addresses name it by. */
+    this.reference = facts.reference ?? String(number);
     this.name = name;
     this.date = date;
     this.nodes = nodes ?? [];
@@ -115,6 +168,52 @@ export class Archive {
     this.databases = databases;
     this.isIndexed = manifest;
     this.root = root;
+    /** How many backups the repository has, if it is one. */
+    this.backups = facts.backups;
+    /** Its name among the backups of its repository, or among the archives. */
+    this.id = facts.backup ?? String(number);
+    /** Whether everything was saved; unknown of archives. */
+    this.isComplete = facts.complete;
+    /** Why nothing is known of it. */
+    this.problem = facts.problem;
+    /** The sequence of a shard, as `--at-seq` takes it, where it is a state of a file. */
+    this.atSeq = null;
+    /** What a command names it by, null where none can: of a repository, the backup; and the options that it takes besides. */
+    this.place = facts.location ?? null;
+    this.location = this.place !== null && facts.backup ? `${this.place}::${facts.backup}` : this.place;
+    this.flags = facts.flags ?? [];
+    this.repository = null;
+  }
+
+  /** Whether it stands for a repository. */
+  get isRepository() {
+    return this.backups !== undefined;
+  }
+
+  /** The repository that it belongs to; itself, if it is an archive. */
+  get series() {
+    return this.repository ?? this;
+  }
+
+  /** A backup in this repository. */
+  backup(facts) {
+    const { number, place: location, flags } = this;
+    const name = `${this.name}, ${stamp(facts.date)}`;
+    const backup = new Archive({ ...facts, number, location, flags, backup: facts.id }, name);
+    backup.repository = this;
+    return backup;
+  }
+
+  /** This backup when a shard had reached a sequence. */
+  at(range, sequence) {
+    const id = this.reference === String(this.number) ? "" : this.id;
+    const reference = `${this.number}~${id}~${range}~${sequence}`;
+    const root = `/_backup/archives/${reference}/`;
+    const state = Object.assign(Object.create(Archive.prototype), this, { reference, root });
+    state.name = `${this.name}, sequence ${sequence}`;
+    state.atSeq = `${range}=${sequence}`;
+    state.saved = this;
+    return state;
   }
 
   /** Names of databases, as many as `range` says. */

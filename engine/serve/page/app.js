@@ -16,17 +16,21 @@ const SOON = 200;
 const main = document.getElementById("main");
 let running = new AbortController();
 let archives = null;
+/** What the reference in the address names. */
+let archive = null;
 
 /** Links that were followed, by the address that they were followed from: going back leads to where one was. */
 const followed = new Map();
 let isFollowing = false;
+/** Whether a backup was chosen on the timeline: the next one is chosen there as well. */
+let isOnTimeline = false;
 
 async function viewOf({ parts, options }, signal) {
   // What is served does not change; the list is asked for anew where it is shown.
   if (parts.length === 0 || archives === null) archives = await api.archives(signal);
   if (parts.length === 0) return archivesView(archives);
   if (parts[0] === "compare") return compareView(archives, parts, options, signal);
-  const archive = archives.find(({ number }) => String(number) === parts[0]);
+  archive = await api.resolve(archives, parts[0], signal);
   if (!archive) return nowhere();
   if (parts.length === 1) return databasesView(archive, options, signal);
   if (parts.length === 2) return documentsView(archives, archive, parts[1], options, signal);
@@ -38,12 +42,13 @@ async function viewOf({ parts, options }, signal) {
 function stepsTo({ parts }) {
   if (parts.length === 0) return [];
   if (parts[0] === "compare") return [{ text: "Compare", href: location.hash }];
-  const [number, name, ...id] = parts;
-  const archive = archives?.find((its) => String(its.number) === number);
-  if (!archive) return [];
+  const [reference, name, ...id] = parts;
+  if (archive?.reference !== reference) return [];
+  // Of the state of one shard only its documents are known.
+  const saved = archive.saved ?? archive;
   return [
-    { text: archive.name, href: route.archive(archive) },
-    ...(name === undefined ? [] : [{ text: name, href: route.database(archive, name) }]),
+    { text: archive.name, href: route.archive(saved) },
+    ...(name === undefined ? [] : [{ text: name, href: route.database(saved, name) }]),
     ...(id.length === 0 ? [] : [{ text: id.join("/"), href: route.document(archive, name, id.join("/")) }]),
   ];
 }
@@ -54,6 +59,7 @@ async function show(isFirst) {
   running = new AbortController();
   const { signal } = running;
   const isBack = !isFirst && !isFollowing;
+  const staysOnTimeline = isFollowing && isOnTimeline;
   isFollowing = false;
   const { hash } = location;
   busy(main, true);
@@ -82,7 +88,8 @@ async function show(isFirst) {
   crumbs(steps);
   const [here, ...above] = [...steps.map(({ text }) => text), view.title].filter(Boolean).reverse();
   document.title = spelt([here, ...above.slice(0, -1), "couchcopy"].join(" · "));
-  if (!isFirst) place(isBack ? followed.get(hash) : null, view.focus);
+  if (staysOnTimeline && view.focusTimeline) view.focusTimeline();
+  else if (!isFirst) place(isBack ? followed.get(hash) : null, view.focus);
 }
 
 /** Puts the focus where reading goes on. */
@@ -113,6 +120,7 @@ document.addEventListener("click", (event) => {
   if (!href?.startsWith("#/") || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0)
     return;
   followed.set(location.hash, href);
+  isOnTimeline = event.target.closest(".timeline") !== null;
   // Where one already is, nothing will be shown anew.
   isFollowing = href !== location.hash;
 });
@@ -123,6 +131,7 @@ document.getElementById("skip").addEventListener("click", (event) => {
 // Forms that lead to another view.
 addEventListener("couchcopy:go", ({ detail }) => {
   isFollowing = true;
+  isOnTimeline = false;
   if (detail === location.hash) show(false);
   else location.hash = detail;
 });

@@ -2,7 +2,7 @@
 
 // Characters that would change how what stands beside them looks, or that cannot be seen: controls, marks
 // that turn the direction of text, and halves of characters.
-const UNSEEN =
+export const UNSEEN =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]|\p{Cs}/u;
 const ALL_UNSEEN = new RegExp(UNSEEN.source, "gu");
 

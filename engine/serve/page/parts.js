@@ -36,7 +36,8 @@ export function growing(entries, item) {
  * gives what to say of it. What it does not have is told as such.
  */
 export function inOtherArchives(archives, archive, address, look) {
-  const others = archives.filter((its) => its !== archive);
+  // The other backups of its repository are on the timeline.
+  const others = archives.filter((its) => its.number !== archive.number);
   if (others.length === 0) return null;
   const item = (its) => {
     const place = h("span", { class: "note", "aria-busy": "true" }, "…");

@@ -1,10 +1,11 @@
 // Addresses inside the page: they stand behind the `#`, so that the server needs to know of none.
 //
 //   #/                        the archives
-//   #/0                       databases of archive 0
-//   #/0/db                    documents of a database; ?list=design, local, deleted or about
-//   #/0/db/doc?rev=…          a document
-//   #/compare/db/doc?a=0&b=1  two versions of a document; arev, brev: other revisions than the winning ones
+//   #/1                       databases of archive 1, or of the newest backup of repository 1
+//   #/1~ID                    databases of a backup in repository 1
+//   #/1/db                    documents of a database; ?list=design, local, deleted or about
+//   #/1/db/doc?rev=…          a document
+//   #/compare/db/doc?a=1&b=2  two versions of a document; arev, brev: other revisions than the winning ones
 
 import { encode } from "./api.js";
 
@@ -37,13 +38,13 @@ function address(parts, options = {}) {
 export const archives = () => "#/";
 
 /** An archive's databases. */
-export const archive = (archive, options) => address([archive.number], options);
+export const archive = (archive, options) => address([archive.reference], options);
 
 /** A database's documents, or what `options.list` names. */
-export const database = (archive, name, options) => address([archive.number, name], options);
+export const database = (archive, name, options) => address([archive.reference, name], options);
 
 /** A document. */
-export const document = (archive, name, id, options) => address([archive.number, name, id], options);
+export const document = (archive, name, id, options) => address([archive.reference, name, id], options);
 
 /** Two versions of a document. */
 export const compare = (name, id, options) =>

@@ -33,7 +33,11 @@ export function archiveFacts(archive) {
             ` and ${number(nodes.length - 1)} more`,
           ),
     archive.madeBy && ["made by ", named(archive.madeBy)],
-    archive.isIndexed ? "with a table of contents" : "without a table of contents, read in one pass",
+    archive.isComplete === false && "incomplete: not everything could be saved",
+    archive.isRepository
+      ? `the newest of ${count(archive.backups, "backup")}`
+      : archive.repository === null &&
+          (archive.isIndexed ? "with a table of contents" : "without a table of contents, read in one pass"),
   );
 }
 
@@ -64,17 +68,17 @@ export function archivesView(archives) {
         h(
           "p",
           { class: "lead" },
-          "What these backups hold, read straight from the archives. Nothing here can change them.",
+          "What these backups hold, read straight from them. Nothing here can change them.",
         ),
       ),
       list,
-      archives.length > 1 &&
+      (archives.length > 1 || archives[0]?.isRepository) &&
         h(
           "p",
           null,
           link(
-            route.compare("", "", { a: archives[0].number, b: archives[1].number }),
-            "Compare a document of two archives",
+            route.compare("", "", { a: archives[0].reference, b: (archives[1] ?? archives[0]).reference }),
+            archives.length > 1 ? "Compare a document of two archives" : "Compare a document of two backups",
           ),
         ),
     ],

@@ -1,11 +1,12 @@
 // Two versions of a document: of two archives, or two revisions of one.
 
-import { Refused } from "./api.js";
-import { code, count, h, heading, link, named, number, unseen } from "./dom.js";
+import { backups, Refused, resolve, stamp } from "./api.js";
+import { bytes, code, count, h, heading, link, named, number, unseen } from "./dom.js";
 import { differences } from "./diff.js";
 import { cut, memberName } from "./pretty.js";
 import * as revisions from "./revisions.js";
 import * as route from "./route.js";
+import { attachmentChanges } from "./versions.js";
 import { moment } from "./view-archives.js";
 
 /** So many equal lines stay around a difference; of those between, at least so many are folded. */
@@ -13,6 +14,8 @@ const AROUND = 3;
 const FEWEST = 5;
 /** So many lines are shown at once. */
 const LINES = 2000;
+/** So many backups of a repository are there to choose from, around the one that is chosen. */
+const BACKUPS = 40;
 
 /** One side: what it has of the document, or why it has nothing. */
 async function side(archive, name, id, rev, signal) {
@@ -180,7 +183,31 @@ function revisionField(letter, shown, rev) {
   );
 }
 
-function sideFields(letter, archives, archive, shown, rev) {
+/** What a side can be chosen from: archives, and of each repository the backups around the chosen one. */
+async function choices(archives, chosen, signal) {
+  const isChosen = (its) => its.id === chosen.id && its.series.number === chosen.series.number;
+  const option = (its, text) =>
+    h("option", { value: its.reference, selected: isChosen(its) && chosen.atSeq === null }, text);
+  const state = chosen.atSeq !== null && h("option", { value: chosen.reference, selected: true }, chosen.name);
+  const options = archives.map(async (its) => {
+    const isOf = chosen.series.number === its.number;
+    if (!its.isRepository) return [option(its, its.name), isOf && state];
+    const range = { around: isOf ? chosen.id : its.id, limit: BACKUPS };
+    const found = (await backups(its, range, signal)).backups;
+    // It may have been deleted since.
+    const rest = isOf && chosen.atSeq === null && !found.some(isChosen) && option(chosen, chosen.name);
+    return h(
+      "optgroup",
+      { label: its.name },
+      found.map((backup) => option(backup, stamp(backup.date))),
+      rest,
+      isOf && state,
+    );
+  });
+  return Promise.all(options);
+}
+
+function sideFields(letter, options, shown, rev) {
   const name = letter.toLowerCase();
   return h(
     "fieldset",
@@ -190,18 +217,14 @@ function sideFields(letter, archives, archive, shown, rev) {
       "p",
       null,
       h("label", { for: name }, "Archive"),
-      h(
-        "select",
-        { id: name, name },
-        archives.map((its) => h("option", { value: its.number, selected: its === archive }, its.name)),
-      ),
+      h("select", { id: name, name }, options),
     ),
     revisionField(letter, shown, rev),
   );
 }
 
 /** The fields that choose what is compared. Only the button compares. */
-function form(archives, { name, id, a, b, options }) {
+function form({ name, id, a, b, options }) {
   const text = (its, label, value) =>
     h(
       "p",
@@ -224,22 +247,23 @@ function form(archives, { name, id, a, b, options }) {
     h(
       "div",
       { class: "sides" },
-      sideFields("A", archives, a.archive, a.shown, options.arev),
-      sideFields("B", archives, b.archive, b.shown, options.brev),
+      sideFields("A", a.choices, a.shown, options.arev),
+      sideFields("B", b.choices, b.shown, options.brev),
     ),
     h("p", { class: "actions" }, h("button", { class: "main" }, "Compare")),
   );
+  const value = (its) => made.elements[its].value;
+  const was = { a: value("a"), b: value("b") };
   made.addEventListener("submit", (event) => {
     event.preventDefault();
-    const value = (its) => made.elements[its].value;
     // Revisions of another archive or document than those that are listed mean nothing.
     const isSame = value("db") === name && value("doc") === id;
-    const rev = (its, was) => (isSame && value(its) === String(was.number) ? value(`${its}rev`) : null);
+    const rev = (its) => (isSame && value(its) === was[its] ? value(`${its}rev`) : null);
     const detail = route.compare(value("db"), value("doc"), {
       a: value("a"),
       b: value("b"),
-      arev: rev("a", a.archive),
-      brev: rev("b", b.archive),
+      arev: rev("a"),
+      brev: rev("b"),
     });
     dispatchEvent(new CustomEvent("couchcopy:go", { detail }));
   });
@@ -271,7 +295,7 @@ function result(id, name, a, b) {
             named(archive.name),
           )
         : named(archive.name),
-      archive.date && [", ", moment(archive.date)],
+      archive.date && !archive.repository && [", ", moment(archive.date)],
       shown && [", ", code(shown.rev)],
       shown?.isDeleted && ", deleted",
     );
@@ -282,16 +306,59 @@ function result(id, name, a, b) {
   if (unreadable || (!a.shown && !b.shown))
     return h("section", { class: "result", "aria-labelledby": "result" }, top);
   const { words, list } = outcome(differences(a.shown?.value ?? null, b.shown?.value ?? null));
-  return h("section", { class: "result", "aria-labelledby": "result" }, top, h("p", null, words), list);
+  return h(
+    "section",
+    { class: "result", "aria-labelledby": "result" },
+    top,
+    h("p", null, words),
+    list,
+    attachmentsList(name, id, a, b),
+  );
+}
+
+const CHANGES = {
+  same: ["same", " ", "is the same"],
+  removed: ["gone", "−", "only in A"],
+  new: ["come", "+", "only in B"],
+  changed: ["", "±", "differs"],
+};
+
+/** What is attached to either version, to be downloaded. */
+function attachmentsList(name, id, a, b) {
+  const changes = attachmentChanges(a.shown?.attachments, b.shown?.attachments);
+  if (changes.length === 0) return null;
+  const download = (letter, { archive, shown }, attachment) => {
+    const url = attachment && archive.database(name).attachmentUrl(id, attachment.name, shown.rev);
+    if (!url) return null;
+    const label = `Download ${attachment.name} of ${letter}`;
+    const size = typeof attachment.length === "number" && ` (${bytes(attachment.length)})`;
+    return [" ", h("a", { href: url, download: attachment.name, "aria-label": label }, letter), size];
+  };
+  const item = ({ name: file, was, now, change }) => {
+    const [kind, sign, words] = CHANGES[change];
+    return h(
+      "li",
+      { class: kind },
+      h("span", { class: "sign", "aria-hidden": "true" }, sign),
+      named(file),
+      ` ${words}. Download`,
+      download("A", a, was),
+      download("B", b, now),
+    );
+  };
+  return [
+    h("h3", { id: "attachments" }, "Attachments"),
+    h("ul", { class: "legend", "aria-labelledby": "attachments" }, changes.map(item)),
+  ];
 }
 
 /** The view. */
 export async function compareView(archives, parts, options, signal) {
   const [name = "", ...rest] = parts.slice(1);
   const id = rest.join("/");
-  const archive = (number, at) =>
-    archives.find((its) => String(its.number) === number) ?? archives[at] ?? archives[0];
-  const [from, to] = [archive(options.a, 0), archive(options.b, 1)];
+  const archive = async (reference, at) =>
+    (reference && (await resolve(archives, reference, signal))) || (archives[at] ?? archives[0]);
+  const [from, to] = await Promise.all([archive(options.a, 0), archive(options.b, 1)]);
   const isChosen = name !== "" && id !== "";
   const [a, b] = isChosen
     ? await Promise.all([
@@ -302,6 +369,10 @@ export async function compareView(archives, parts, options, signal) {
         { archive: from, shown: null },
         { archive: to, shown: null },
       ];
+  [a.choices, b.choices] = await Promise.all([
+    choices(archives, from, signal),
+    choices(archives, to, signal),
+  ]);
   const view = {
     title: isChosen ? id : null,
     focus: isChosen ? "result" : null,
@@ -312,7 +383,7 @@ export async function compareView(archives, parts, options, signal) {
         h("p", { class: "kind" }, "Compare"),
         heading(isChosen ? id : "Two versions of a document"),
       ),
-      form(archives, { name, id, a, b, options }),
+      form({ name, id, a, b, options }),
     ],
   };
   if (isChosen) view.content.push(result(id, name, a, b));

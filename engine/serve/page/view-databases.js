@@ -4,6 +4,7 @@ import { busy, bytes, h, heading, link, named, number } from "./dom.js";
 import { finder, table } from "./finder.js";
 import * as route from "./route.js";
 import { none } from "./states.js";
+import { timeline } from "./timeline.js";
 import { archiveFacts } from "./view-archives.js";
 
 const COLUMNS = [
@@ -39,6 +40,11 @@ function databasesTable(archive, names, signal) {
   return made;
 }
 
+function kind(archive) {
+  if (archive.isRepository) return "Repository";
+  return archive.repository ? "Backup in a repository" : "Archive";
+}
+
 /** The view. */
 export async function databasesView(archive, options, signal) {
   const list = await finder({
@@ -55,17 +61,20 @@ export async function databasesView(archive, options, signal) {
         : none("No database in this archive begins with ", named(prefix), "."),
     signal,
   });
+  const { element, focus } = timeline(archive, (its) => route.archive(its, { prefix: options.prefix }), signal);
   return {
     title: null,
+    focusTimeline: focus,
     focus: options.start || options.before ? "list" : null,
     content: [
       h(
         "header",
         { class: "page" },
-        h("p", { class: "kind" }, "Archive"),
+        h("p", { class: "kind" }, kind(archive)),
         heading(archive.name),
         archiveFacts(archive),
       ),
+      element,
       list,
     ],
   };

@@ -3,12 +3,15 @@
 
 import { isUnaddressable, Refused } from "./api.js";
 import { attachmentsPart } from "./attachments.js";
-import { busy, code, count, facts, h, heading, link, named, tell } from "./dom.js";
+import { commandsPart, copyButton } from "./commands.js";
+import { busy, code, count, facts, h, heading, link, named } from "./dom.js";
 import * as json from "./json.js";
 import { growing, inOtherArchives, part } from "./parts.js";
 import { pretty } from "./pretty.js";
 import * as revisions from "./revisions.js";
 import * as route from "./route.js";
+import { timeline } from "./timeline.js";
+import { versionsPart } from "./versions.js";
 
 /** Leads to a part of this view: addresses behind the `#` are taken by views. */
 function jump(id, text) {
@@ -121,24 +124,14 @@ function othersPart(archives, at, shown, signal) {
     if (row.rev === shown?.winner && !shown.isLocal) return "the same winning revision";
     return [
       code(row.rev),
-      shown && [" ", link(at.compare({ a: at.archive.number, b: archive.number }), "compare")],
+      shown && [" ", link(at.compare({ a: at.archive.reference, b: archive.reference }), "compare")],
     ];
   };
   return inOtherArchives(archives, at.archive, (archive) => route.document(archive, at.name, at.id), look);
 }
 
 function actions(at, shown) {
-  const copy = h("button", { type: "button" }, "Copy");
-  copy.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(shown.value ? json.text(shown.value) : shown.text);
-      tell("Copied");
-      copy.textContent = "Copied";
-    } catch {
-      tell("The browser did not allow to copy");
-      copy.textContent = "Not allowed";
-    }
-  });
+  const copy = copyButton(() => (shown.value ? json.text(shown.value) : shown.text));
   const rev = shown.isLocal ? undefined : shown.rev;
   return h(
     "p",
@@ -148,6 +141,15 @@ function actions(at, shown) {
       h("a", { href: at.database.documentUrl(at.id, { rev }), download: `${at.id}.json` }, "Download"),
     copy,
   );
+}
+
+/** The state in which a revision was the document, as a command names it; null where there is none. */
+function currentState(archives, versions, rev) {
+  const at = versions.find((its) => its.rev === rev)?.shown?.at;
+  const archive = at && archives.find(({ number }) => number === at.number);
+  if (!archive || archive.place === null) return null;
+  const location = at.backup === null ? archive.place : `${archive.place}::${at.backup}`;
+  return { location, flags: archive.flags, atSeq: at.at_seq };
 }
 
 /** Why there is nothing to show. */
@@ -196,9 +198,10 @@ export async function documentView(archives, archive, name, id, options, signal)
     id,
     database: archive.database(name),
     document: (its) => route.document(archive, name, id, its),
-    compare: (its) => route.compare(name, id, { a: archive.number, b: archive.number, ...its }),
+    compare: (its) => route.compare(name, id, { a: archive.reference, b: archive.reference, ...its }),
   };
-  const view = { title: options.rev };
+  const over = timeline(archive, (its) => route.document(its, name, id), signal);
+  const view = { title: options.rev, focusTimeline: over.focus };
   const head = (...content) =>
     h(
       "header",
@@ -220,8 +223,16 @@ export async function documentView(archives, archive, name, id, options, signal)
     shown = await revisions.load(at.database, id, options.rev, signal);
   } catch (error) {
     if (!(error instanceof Refused && error.isMissing)) throw error;
-    return { ...view, content: [head(), absent(at, error), othersPart(archives, at, null, signal)] };
+    const versions = versionsPart(archive.series, name, id, () => {}, signal);
+    const others = othersPart(archives, at, null, signal);
+    return { ...view, content: [head(), over.element, absent(at, error), versions, others] };
   }
+  const commands = commandsPart(at, shown);
+  // The winning revision of what is shown can be brought back from there; of others, the states are searched.
+  const isCurrent = shown.rev === shown.winner;
+  if (isCurrent) commands.found(archive);
+  const onFound = (versions) => isCurrent || commands.found(currentState(archives, versions, shown.rev));
+  const versions = shown.isLocal ? null : versionsPart(archive.series, name, id, onFound, signal);
   return {
     ...view,
     content: [
@@ -233,6 +244,7 @@ export async function documentView(archives, archive, name, id, options, signal)
           shown.attachments.length > 0 && jump("attachments", count(shown.attachments.length, "attachment")),
         ),
       ),
+      over.element,
       standing(at, shown),
       h(
         "div",
@@ -257,6 +269,8 @@ export async function documentView(archives, archive, name, id, options, signal)
           othersPart(archives, at, shown, signal),
         ),
       ),
+      versions,
+      commands.element,
     ],
   };
 }

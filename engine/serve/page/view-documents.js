@@ -8,6 +8,7 @@ import { pretty } from "./pretty.js";
 import * as route from "./route.js";
 import { none } from "./states.js";
 import { SIZE } from "./pages.js";
+import { timeline } from "./timeline.js";
 
 const LISTS = [
   { list: undefined, tab: "Documents", title: "Documents" },
@@ -167,11 +168,13 @@ async function about(archive, name, info, signal) {
   ];
 }
 
-function missing(archives, archive, name, signal) {
+function missing(archives, archive, name, over, signal) {
   return {
     title: "Not in this archive",
+    focusTimeline: over.focus,
     content: [
       h("header", { class: "page" }, h("p", { class: "kind" }, "Database"), heading(name)),
+      over.element,
       h(
         "div",
         { class: "notice" },
@@ -203,11 +206,13 @@ function missing(archives, archive, name, signal) {
 /** The view. */
 export async function documentsView(archives, archive, name, options, signal) {
   const now = LISTS.find(({ list }) => list === options.list) ?? LISTS[0];
+  const there = (its) => route.database(its, name, { list: now.list, prefix: options.prefix });
+  const over = timeline(archive, there, signal);
   let info;
   try {
     info = await archive.database(name).info(signal);
   } catch (error) {
-    if (error instanceof Refused && error.isMissing) return missing(archives, archive, name, signal);
+    if (error instanceof Refused && error.isMissing) return missing(archives, archive, name, over, signal);
     throw error;
   }
   const list =
@@ -218,6 +223,7 @@ export async function documentsView(archives, archive, name, options, signal) {
         : await documentList(archive, name, now.title, { ...options, list: now.list }, signal);
   return {
     title: now.list ? now.title : null,
+    focusTimeline: over.focus,
     focus: now.list || options.start || options.before ? "list" : null,
     content: [
       h(
@@ -232,6 +238,7 @@ export async function documentsView(archives, archive, name, options, signal) {
           info.props?.partitioned && "partitioned",
         ),
       ),
+      over.element,
       h(
         "nav",
         { class: "parts", "aria-label": "Parts of this database" },

@@ -1,8 +1,10 @@
 //! What is answered to which request.
 
 mod all_docs;
+mod archive;
 mod archives;
 mod attachment;
+mod backups;
 mod bulk_get;
 mod changes;
 mod context;
@@ -11,18 +13,21 @@ mod document;
 mod document_query;
 mod document_text;
 mod find;
+mod history;
 mod local;
 mod local_docs;
 mod multipart;
 mod page;
 mod partition;
 mod queries;
+mod reference;
 mod revision;
 mod revs_diff;
 mod route;
 mod settings;
+mod site;
 mod view_arguments;
 mod welcome;
 
-pub(crate) use context::{Archive, Site};
 pub(crate) use route::answer;
+pub(crate) use site::Site;

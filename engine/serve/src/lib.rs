@@ -11,5 +11,5 @@ mod options;
 mod page;
 mod server;
 
-pub use options::{Authentication, Cors, OnProblem, Options};
+pub use options::{Authentication, Cors, OnProblem, Options, Served};
 pub use server::{ServeError, interrupted, run};

@@ -132,6 +132,57 @@ fn several_archives_side_by_side() {
 }
 
 #[test]
+fn archives_are_searched_for_the_versions_of_a_document() {
+    let server = Server::start(options(vec![archive(SINGLE), archive("couchcopy-0.2.4.tar.gz")]));
+    let listed = server.json("/_backup/backups?archive=2");
+    assert_eq!(listed["total"], 2);
+    let mut dates: Vec<&str> = listed["backups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|its| its["date"].as_str().unwrap_or_default())
+        .collect();
+    assert_eq!(dates.len(), 2);
+    assert!(dates.is_sorted(), "{dates:?}");
+    dates.dedup();
+    for number in ["1", "2"] {
+        let around = server.json(&format!("/_backup/backups?archive=1&around={number}&limit=1"));
+        assert_eq!(around["backups"][0]["reference"], number);
+    }
+    assert_eq!(server.get("/_backup/backups?archive=1&around=3").status, 400);
+
+    // Leaves of all kinds, in both archives.
+    let found = server.json("/_backup/history?archive=1&db=conflicts&doc=c");
+    assert_eq!((&found["searched"], &found["total"], &found["next"]), (&json!(2), &json!(2), &Value::Null));
+    let versions = found["versions"].as_array().unwrap();
+    let revs: Vec<(&str, bool)> = versions
+        .iter()
+        .map(|its| (its["rev"].as_str().unwrap(), its["deleted"].as_bool().unwrap()))
+        .filter(|(rev, _)| !rev.starts_with("1-"))
+        .collect();
+    assert_eq!(revs, [("3-dd", true), ("2-cc", false), ("2-bb", false)]);
+    for version in versions {
+        let (rev, root) = (version["rev"].as_str().unwrap(), version["at"]["root"].as_str().unwrap());
+        assert_eq!(server.json(&format!("{root}conflicts/c?rev={rev}"))["_rev"], rev);
+    }
+    // A page after the other.
+    let first = server.json("/_backup/history?archive=1&db=conflicts&doc=c&limit=1");
+    let next = first["next"].as_str().unwrap();
+    let second = server.json(&format!("/_backup/history?archive=1&db=conflicts&doc=c&limit=1&from={next}"));
+    assert_eq!(
+        (&first["searched"], &second["searched"], &second["next"]),
+        (&json!(1), &json!(1), &Value::Null)
+    );
+
+    // A state of a file, also of an archive that has no table of contents.
+    let database = server.json("/q1n1");
+    let newest = database["update_seq"].as_str().unwrap().split('-').next().unwrap().to_owned();
+    let root = format!("/_backup/archives/1~~00000000-ffffffff~{newest}");
+    assert_eq!(server.json(&format!("{root}/q1n1")), database);
+    assert_eq!(server.get("/_backup/archives/1~~00000000-ffffffff~999999999/q1n1").status, 500);
+}
+
+#[test]
 fn the_page_is_served_for_itself_alone() {
     let server = Server::of(SINGLE);
     let page = server.get("/_backup/");

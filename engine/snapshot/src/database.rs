@@ -2,23 +2,22 @@
 
 mod changes;
 mod local;
+mod opened;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use contents::{AnySource, OpenFile};
 use couchfile::btree::{Fault, Key, TreeKind};
-use couchfile::data_dir::{Range, ShardName, document_hash};
+use couchfile::data_dir::{ShardName, document_hash};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::json::Json;
 use couchfile::read_at::Prefix;
-use couchfile::ring;
 use couchfile::shard_map::ShardMap;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::document::Document;
 use crate::error::{Error, Result};
@@ -30,28 +29,12 @@ use crate::snapshot::Snapshot;
 use crate::unpacked::unpack;
 use crate::walk::{Flow, Walk};
 
+pub(crate) use opened::Opened;
+
 /// A database of an archive. Its shards are opened when they are needed.
 pub struct SnapshotDatabase {
     snapshot: Arc<Snapshot>,
-    map: ShardMap,
-    shards: Vec<ShardFile>,
-    /// `_revs_limit` and `_purged_infos_limit` as CouchDB reported them, if it was queried.
-    limits: (Option<u64>, Option<u64>),
-    /// Whether its files were unpacked.
-    unpacked: bool,
-    /// Bytes of memory that its open shards take, as the snapshot counts them.
-    held: AtomicU64,
-}
-
-impl Drop for SnapshotDatabase {
-    fn drop(&mut self) {
-        self.snapshot.release(self.held.load(Ordering::Relaxed));
-    }
-}
-
-struct ShardFile {
-    name: ShardName,
-    file: OnceLock<Database<AnySource>>,
+    opened: Arc<Opened>,
 }
 
 /// The figures of a database, summed over its shards.
@@ -78,74 +61,48 @@ pub struct Info {
 }
 
 impl SnapshotDatabase {
-    /// Combines the shards in use: one ring of them if the database was saved during shard splitting. `others` are ranges that
-    /// were saved although the map does not name them.
-    pub(crate) fn new(
-        snapshot: Arc<Snapshot>,
-        map: ShardMap,
-        others: &[Range],
-        limits: &Value,
-    ) -> Result<Self> {
-        let map = counted(&snapshot, map, others)?;
-        let shards = map.shards().map(|name| ShardFile { name, file: OnceLock::new() }).collect();
-        // Those of an earlier moment are in the files.
-        let limits = if snapshot.moment().is_some() { &Value::Null } else { limits };
-        let limits = (limits["revs_limit"].as_u64(), limits["purged_infos_limit"].as_u64());
-        Ok(Self { snapshot, map, shards, limits, unpacked: false, held: AtomicU64::new(0) })
+    /// A database that has been found in a snapshot.
+    pub(crate) fn of(snapshot: Arc<Snapshot>, opened: Arc<Opened>) -> Self {
+        Self { snapshot, opened }
     }
 
     /// Whether its files can be read at any offset without unpacking much more than what is requested.
     pub fn is_unpacked(&self) -> bool {
-        self.unpacked || !self.snapshot.is_indexed()
+        self.opened.unpacked || !self.snapshot.is_indexed()
     }
 
     /// The same database with its files unpacked into temporary files without names, which are removed with it. `None` if
     /// `go_on`, which is called with the number of bytes of every piece of 1 MiB that is unpacked, ended the unpacking.
     pub fn unpacked_into(&self, folder: &Path, go_on: &(dyn Fn(u64) -> bool + Sync)) -> Result<Option<Self>> {
-        let closed = |shard: &ShardFile| ShardFile { name: shard.name.clone(), file: OnceLock::new() };
-        let copy = Self {
-            snapshot: Arc::clone(&self.snapshot),
-            map: self.map.clone(),
-            shards: self.shards.iter().map(closed).collect(),
-            limits: self.limits,
-            unpacked: true,
-            held: AtomicU64::new(0),
-        };
+        let copy = self.opened.closed(true);
         let take = |number: usize, file| {
             copy.shards[number].file.get_or_init(|| file);
         };
-        let whole = unpack(self, self.shards.len(), folder, &take, go_on)?;
-        Ok(whole.then_some(copy))
+        let whole = unpack(self, self.opened.shards.len(), folder, &take, go_on)?;
+        Ok(whole.then(|| Self::of(Arc::clone(&self.snapshot), Arc::new(copy))))
     }
 
     /// The same database with one shard in the state whose header ends at `end`.
     pub fn with_shard_until(&self, number: usize, end: u64) -> Result<Self> {
-        let path = self.shards.get(number).map(|shard| shard.name.path()).unwrap_or_default();
+        let path = self.opened.shards.get(number).map(|shard| shard.name.path()).unwrap_or_default();
         let file = self.open(&path)?;
         let before: AnySource = Box::new(Prefix::new(file.content, end));
         let state = Database::open(before).map_err(|e| self.damaged(number, e))?;
-        let closed = |shard: &ShardFile| ShardFile { name: shard.name.clone(), file: OnceLock::new() };
-        let older = Self {
-            snapshot: Arc::clone(&self.snapshot),
-            map: self.map.clone(),
-            shards: self.shards.iter().map(closed).collect(),
-            limits: self.limits,
-            unpacked: self.unpacked,
-            held: AtomicU64::new(file.memory),
-        };
-        self.snapshot.hold(file.memory);
+        let older = self.opened.closed(self.opened.unpacked);
+        older.hold(file.memory);
+        self.snapshot.make_room();
         older.shards[number].file.get_or_init(|| state);
-        Ok(older)
+        Ok(Self::of(Arc::clone(&self.snapshot), Arc::new(older)))
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.map.db
+        &self.opened.map.db
     }
 
     /// Its shard map.
     pub fn map(&self) -> &ShardMap {
-        &self.map
+        &self.opened.map
     }
 
     /// The archive.
@@ -164,9 +121,9 @@ impl SnapshotDatabase {
             active_size: 0,
             external_size: 0,
             disk_format_version: 0,
-            created: self.map.suffix.strip_prefix('.').and_then(|time| u64::from_str(time).ok()),
+            created: self.opened.map.suffix.strip_prefix('.').and_then(|time| u64::from_str(time).ok()),
         };
-        for number in 0..self.shards.len() {
+        for number in 0..self.opened.shards.len() {
             let file = self.file(number)?;
             let failed = |e| self.damaged(number, e);
             let (documents, deleted) = file.counts().map_err(failed)?;
@@ -197,7 +154,7 @@ impl SnapshotDatabase {
 
     /// How many revisions of a document are remembered.
     pub fn revs_limit(&self) -> Result<u64> {
-        match self.limits.0 {
+        match self.opened.limits.0 {
             Some(limit) => Ok(limit),
             None => Ok(self.file(0)?.header().revs_limit),
         }
@@ -205,7 +162,7 @@ impl SnapshotDatabase {
 
     /// How many purges are remembered.
     pub fn purge_infos_limit(&self) -> Result<u64> {
-        match self.limits.1 {
+        match self.opened.limits.1 {
             Some(limit) => Ok(limit),
             None => Ok(self.file(0)?.header().purge_infos_limit),
         }
@@ -266,7 +223,7 @@ impl SnapshotDatabase {
     #[allow(clippy::type_complexity)]
     fn readable_files(&self) -> Result<(Vec<(usize, &Database<AnySource>)>, VecDeque<Error>)> {
         let (mut files, mut damage) = (Vec::new(), VecDeque::new());
-        for number in 0..self.shards.len() {
+        for number in 0..self.opened.shards.len() {
             match self.file(number) {
                 Ok(file) => files.push((number, file)),
                 Err(e) if e.is_damage() => damage.push_back(e),
@@ -289,21 +246,22 @@ impl SnapshotDatabase {
 
     /// Shards that may hold a document: first the shard that its hash selects, then the others, in case a custom hash was used.
     pub fn shards_of(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
-        let hash = document_hash(id.as_bytes(), self.map.is_partitioned());
-        let (here, elsewhere): (Vec<usize>, Vec<usize>) =
-            (0..self.shards.len()).partition(|&number| self.shards[number].name.range.contains(hash));
+        let hash = document_hash(id.as_bytes(), self.opened.map.is_partitioned());
+        let (here, elsewhere): (Vec<usize>, Vec<usize>) = (0..self.opened.shards.len())
+            .partition(|&number| self.opened.shards[number].name.range.contains(hash));
         let elsewhere = if self.has_own_hash() { elsewhere } else { Vec::new() };
         here.into_iter().chain(elsewhere)
     }
 
     /// Whether a function in the database's properties assigns documents to shards.
     fn has_own_hash(&self) -> bool {
-        !self.map.is_partitioned() && self.map.props_json().is_some_and(|props| props.get("hash").is_some())
+        !self.opened.map.is_partitioned()
+            && self.opened.map.props_json().is_some_and(|props| props.get("hash").is_some())
     }
 
     /// Its shards in the order of their ranges.
     pub fn shards(&self) -> impl Iterator<Item = &ShardName> {
-        self.shards.iter().map(|shard| &shard.name)
+        self.opened.shards.iter().map(|shard| &shard.name)
     }
 
     /// The file of shard number `number`.
@@ -312,12 +270,12 @@ impl SnapshotDatabase {
     }
 
     fn files(&self) -> Result<Vec<&Database<AnySource>>> {
-        (0..self.shards.len()).map(|number| self.file(number)).collect()
+        (0..self.opened.shards.len()).map(|number| self.file(number)).collect()
     }
 
     /// A shard's file, opened when it is first needed.
     pub(crate) fn file(&self, number: usize) -> Result<&Database<AnySource>> {
-        let shard = &self.shards[number];
+        let shard = &self.opened.shards[number];
         if let Some(file) = shard.file.get() {
             return Ok(file);
         }
@@ -333,8 +291,8 @@ impl SnapshotDatabase {
             file
         });
         if is_new {
-            self.held.fetch_add(memory, Ordering::Relaxed);
-            self.snapshot.hold(memory);
+            self.opened.hold(memory);
+            self.snapshot.make_room();
         }
         Ok(file)
     }
@@ -342,7 +300,7 @@ impl SnapshotDatabase {
     fn open(&self, path: &str) -> Result<OpenFile> {
         self.snapshot.files().open(path)?.ok_or_else(|| Error::MissingShard {
             archive: self.snapshot.name().to_owned(),
-            db: self.map.db.clone(),
+            db: self.opened.map.db.clone(),
             path: path.to_owned(),
         })
     }
@@ -354,9 +312,9 @@ impl SnapshotDatabase {
         file: Database<AnySource>,
         moment: &Moment,
     ) -> Result<Database<AnySource>> {
-        let name = &self.shards[number].name;
+        let name = &self.opened.shards[number].name;
         let shown = format!("{} in {}", name.path(), self.snapshot.name());
-        let shard = Shard { name: &shown, range: name.range, number, count: self.shards.len() };
+        let shard = Shard { name: &shown, range: name.range, number, count: self.opened.shards.len() };
         let state = moment.find(&shard, &file)?;
         let before: AnySource = Box::new(Prefix::new(file.into_source(), state.end));
         Database::open(before).map_err(|e| self.damaged(number, e))
@@ -365,7 +323,7 @@ impl SnapshotDatabase {
     /// The error for damage that was skipped in a shard's tree of `what`.
     pub(crate) fn lost(&self, number: usize, what: &'static str, fault: Fault) -> Error {
         let Some(lost) = fault.lost else { return self.damaged(number, fault.why) };
-        let path = self.shards.get(number).map_or_else(String::new, |shard| shard.name.path());
+        let path = self.opened.shards.get(number).map_or_else(String::new, |shard| shard.name.path());
         Error::Lost {
             archive: self.snapshot.name().to_owned(),
             path,
@@ -377,28 +335,11 @@ impl SnapshotDatabase {
     }
 
     pub(crate) fn damaged(&self, number: usize, e: CouchFileError) -> Error {
-        let what = self.shards.get(number).map_or_else(|| self.map.db.clone(), |shard| shard.name.path());
+        let what = self
+            .opened
+            .shards
+            .get(number)
+            .map_or_else(|| self.opened.map.db.clone(), |shard| shard.name.path());
         self.snapshot.damaged(what, e)
     }
-}
-
-/// The map with the ranges in use. Reads files only if ranges overlap or are missing.
-fn counted(snapshot: &Snapshot, map: ShardMap, others: &[Range]) -> Result<ShardMap> {
-    if ring::is_closed(map.by_range.keys()) && others.is_empty() {
-        return Ok(map);
-    }
-    let mut documents = HashMap::new();
-    for range in map.by_range.keys().chain(others) {
-        let path = ShardName { range: *range, db: map.db.clone(), suffix: map.suffix.clone() }.path();
-        let Some(file) = snapshot.files().open(&path)? else { continue };
-        // One that is damaged is told when it is needed: where no other files make a ring.
-        if let Ok((live, deleted)) = Database::open(file.content).and_then(|file| file.counts()) {
-            documents.insert(*range, live.saturating_add(deleted));
-        }
-    }
-    let ring = ring::counted(&map, |range| documents.get(&range).copied(), || others.to_vec());
-    Ok(match ring {
-        Some(ring) => map.with_ranges(&ring),
-        None => map,
-    })
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use archive::METADATA;
-use contents::{AnySource, FilesAtHand, Metadata, shard_map_of};
+use contents::{AnySource, FilesAtHand, Metadata, Source, shard_map_of};
 use couchfile::btree::TreeKind;
 use couchfile::data_dir::{DataFile, Range, SHARD_MAPS};
 use couchfile::database::Database;
@@ -15,7 +15,7 @@ use lru::LruCache;
 use outcome::report::Silent;
 use store::Place;
 
-use crate::database::SnapshotDatabase;
+use crate::database::{Opened, SnapshotDatabase};
 use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::lanes::Lanes;
@@ -53,7 +53,7 @@ pub struct About {
 
 /// An archive opened for reading. Memory: some MiB for what is open.
 pub struct Snapshot {
-    files: FilesAtHand,
+    files: Arc<FilesAtHand>,
     maps: Database<AnySource>,
     about: About,
     deleted_meanwhile: BTreeSet<String>,
@@ -67,9 +67,9 @@ pub struct Snapshot {
     at: Option<Moment>,
     identity: String,
     /// The databases that will be read.
-    opened: Mutex<LruCache<String, Arc<SnapshotDatabase>>>,
+    opened: Mutex<LruCache<String, Arc<Opened>>>,
     /// Bytes of database files in memory, for open databases and for closed ones that are still in use.
-    held: AtomicU64,
+    held: Arc<AtomicU64>,
 }
 
 impl Snapshot {
@@ -78,7 +78,15 @@ impl Snapshot {
     /// A backup that can only be read from beginning to end is read once, and its shards are kept in a temporary file; `report`
     /// is called before that.
     pub fn open(place: &Place, options: &OpenOptions, report: &dyn Fn(&str)) -> Result<Arc<Self>> {
-        let source = contents::open(place)?;
+        Self::of_source(contents::open(place)?, options, report)
+    }
+
+    /// Opens a backup that has been found; see [`Self::open`].
+    pub fn of_source(
+        source: Box<dyn Source>,
+        options: &OpenOptions,
+        report: &dyn Fn(&str),
+    ) -> Result<Arc<Self>> {
         if source.files().is_none() {
             report("reading the complete archive once: it has no table of contents");
         }
@@ -87,16 +95,22 @@ impl Snapshot {
             DataFile::Shard(shard) => options.only.as_ref().is_none_or(|only| only.contains(&shard.db)),
             DataFile::View { .. } => false,
         };
-        Self::at(FilesAtHand::of(source, options.threads, &wanted, &Silent)?, options.at.clone())
+        let files = FilesAtHand::of(source, options.threads, &wanted, &Silent)?;
+        Self::at(Arc::new(files), options.at.clone())
     }
 
     /// The databases in these files.
     pub fn of(files: FilesAtHand) -> Result<Arc<Self>> {
-        Self::at(files, None)
+        Self::at(Arc::new(files), None)
+    }
+
+    /// The same backup at an earlier moment. Its files are shared.
+    pub fn at_moment(&self, moment: Moment) -> Result<Arc<Self>> {
+        Self::at(Arc::clone(&self.files), Some(moment))
     }
 
     /// The databases in these files as they were at a moment.
-    fn at(files: FilesAtHand, at: Option<Moment>) -> Result<Arc<Self>> {
+    fn at(files: Arc<FilesAtHand>, at: Option<Moment>) -> Result<Arc<Self>> {
         let metadata = files.read(METADATA, Metadata::LARGEST)?;
         let source = files.open(SHARD_MAPS)?.ok_or_else(|| contents::no_maps(files.name()))?;
         let maps = Database::open(source.content).map_err(|source| Error::Database {
@@ -127,7 +141,7 @@ impl Snapshot {
             files,
             maps,
             opened: Mutex::new(LruCache::new(OPEN_DATABASES)),
-            held: AtomicU64::new(0),
+            held: Arc::default(),
         }))
     }
 
@@ -182,7 +196,7 @@ impl Snapshot {
     /// Fails if its shard map cannot be read. Its shards are opened when they are needed.
     pub fn database(self: &Arc<Self>, name: &str) -> Result<Option<Arc<SnapshotDatabase>>> {
         if let Some(known) = self.kept(name) {
-            return Ok(Some(known));
+            return Ok(Some(Arc::new(SnapshotDatabase::of(Arc::clone(self), known))));
         }
         if name.starts_with("_design/") || self.deleted_meanwhile.contains(name) {
             return Ok(None);
@@ -197,10 +211,9 @@ impl Snapshot {
         let map = map.map_err(unreadable)?;
         let split = self.split_meanwhile[name].as_array().into_iter().flatten();
         let others: Vec<Range> = split.filter_map(|range| range.as_str()?.parse().ok()).collect();
-        let database = SnapshotDatabase::new(Arc::clone(self), map, &others, &self.limits[name])?;
-        let database = Arc::new(database);
-        self.keep(name, &database);
-        Ok(Some(database))
+        let opened = Arc::new(Opened::new(self, map, &others, &self.limits[name])?);
+        self.keep(name, &opened);
+        Ok(Some(Arc::new(SnapshotDatabase::of(Arc::clone(self), opened))))
     }
 
     /// The security object of a database whose shards have different ones; `null` is CouchDB's default.
@@ -216,34 +229,32 @@ impl Snapshot {
         Error::Database { archive: self.name().to_owned(), what: what.into(), source }
     }
 
-    fn kept(&self, name: &str) -> Option<Arc<SnapshotDatabase>> {
+    fn kept(&self, name: &str) -> Option<Arc<Opened>> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.get(name).cloned()
     }
 
-    fn keep(&self, name: &str, database: &Arc<SnapshotDatabase>) {
+    fn keep(&self, name: &str, database: &Arc<Opened>) {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = opened.push(name.to_owned(), Arc::clone(database));
         drop(opened);
         drop(closed);
     }
 
-    /// Adds to the bytes in memory, and closes the least recently used databases if they are too many.
-    pub(crate) fn hold(&self, bytes: u64) {
-        let mut held = self.held.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
-        while bytes > 0 && held > OPEN_BYTES {
+    /// Bytes of database files in memory.
+    pub(crate) fn held(&self) -> &Arc<AtomicU64> {
+        &self.held
+    }
+
+    /// Closes the least recently used databases while too many bytes are in memory.
+    pub(crate) fn make_room(&self) {
+        while self.held.load(Ordering::Relaxed) > OPEN_BYTES {
             let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
             // The last one stays: it is the one that is asked for now.
             let closed = if opened.len() > 1 { opened.pop_lru() } else { return };
             drop(opened);
             drop(closed);
-            held = self.held.load(Ordering::Relaxed);
         }
-    }
-
-    /// Subtracts bytes that [`Self::hold`] added.
-    pub(crate) fn release(&self, bytes: u64) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 

@@ -197,6 +197,23 @@ fn check_ways(database: &SnapshotDatabase, said: &Value) -> Result<()> {
     Ok(())
 }
 
+/// Whoever goes through the backups of a repository opens thousands, one after the other.
+#[test]
+fn a_snapshot_that_nobody_uses_any_more_is_closed() -> Result<()> {
+    let archive = indexed("single-node.tar.gz")?;
+    let snapshot = Snapshot::open(&archive.path().into(), &OpenOptions::default(), &|_| {})?;
+    let database = snapshot.database("plain")?.ok_or("no database")?;
+    assert_eq!(database.info()?.documents, 2000);
+    let again = snapshot.database("plain")?.ok_or("no database")?;
+    let watched = Arc::downgrade(&snapshot);
+    drop((snapshot, database));
+    // A database in use keeps its snapshot.
+    assert_eq!(again.snapshot().database("plain")?.ok_or("no database")?.info()?.documents, 2000);
+    drop(again);
+    assert_eq!(watched.strong_count(), 0);
+    Ok(())
+}
+
 #[test]
 fn an_archive_with_a_table_of_contents() -> Result<()> {
     let file = indexed("single-node.tar.gz")?;

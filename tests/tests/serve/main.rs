@@ -8,4 +8,5 @@ mod pouchdb;
 mod raw;
 mod replicated;
 mod served;
+mod timeline;
 mod values;

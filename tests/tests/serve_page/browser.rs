@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::skipped;
+use couchcopy_tests::lab::{binary, skipped};
 
 /// Names of browsers that the scripts understand.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
@@ -91,6 +91,8 @@ impl Browser {
             .env("COUCHCOPY_PAGE_MODULES", &self.folder)
             .env("COUCHCOPY_PAGE_BROWSER", &self.program)
             .env("COUCHCOPY_PAGE_PICTURES", &pictures)
+            // Commands that are copied are run.
+            .env("COUCHCOPY_PAGE_COMMAND", binary()?)
             .stdin(Stdio::null())
             .output()?;
         let told = String::from_utf8_lossy(&looked.stdout);

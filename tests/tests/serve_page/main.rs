@@ -1,6 +1,7 @@
 //! The page of `couchcopy serve`, looked at with a real browser by the scripts in `tests/page`.
 
 mod browser;
+mod repository;
 mod served;
 mod shop;
 
@@ -25,7 +26,8 @@ fn the_page_works_in_a_browser() -> Result<()> {
     browser.look(&served.page)
 }
 
-/// What is looked at: two states of a shop, what a real CouchDB wrote, many databases, an archive of the Python couchcopy.
+/// What is looked at: two states of a shop, what a real CouchDB wrote, many databases, an archive of the Python couchcopy, and two
+/// repositories.
 fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
     let single = fixtures::single_node()?;
     let mut archives = Vec::new();
@@ -52,6 +54,8 @@ fn archives(dir: &Path) -> Result<Vec<PathBuf>> {
     let theirs = dir.join("couchcopy-0.2.4.tar.gz");
     fs::copy(fixtures::path("couchcopy-0.2.4.tar.gz"), &theirs)?;
     archives.push(theirs);
+    archives.push(repository::of_shop(dir)?);
+    archives.push(repository::of_many(dir, &many.folders[0].path)?);
     Ok(archives)
 }
 

@@ -1,18 +1,22 @@
 //! `couchcopy salvage`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use outcome::Result;
-use salvage::{Grade, SalvageOptions, Salvaged};
+use contents::Destination;
+use outcome::{Code, Failure, Result};
+use salvage::{Grade, SalvageOptions, Salvaged, Target};
 use store::Location;
 
 use crate::exit::Outcome;
-use crate::flags::store::location;
+use crate::flags::store::{RecipientFlags, location};
 use crate::output;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count};
+
+/// Level of compression of an archive.
+const LEVEL: i32 = 6;
 
 /// Recover the documents that can still be read from damaged files.
 #[derive(Debug, Args)]
@@ -24,6 +28,7 @@ use crate::text::sizes::{bytes, count};
     Examples:\n  \
     couchcopy salvage /opt/couchdb/data --dry-run\n  \
     couchcopy salvage node1/data node2/data backup.tar.gz --to rescued\n  \
+    couchcopy salvage node1/data node2/data \\\n    --to rescued.tar.gz --apart unproven\n  \
     couchcopy salvage --to rescued \\\n    shards/00000000-7fffffff/orders.1795355234.couch.compact.data"
 )]
 pub(crate) struct Salvage {
@@ -31,9 +36,16 @@ pub(crate) struct Salvage {
     #[arg(value_name = "INPUT", required = true, value_parser = location())]
     inputs: Vec<Location>,
 
-    /// Write new files and the report to this directory, which is new or empty.
-    #[arg(long, value_name = "DIR", required_unless_present = "dry_run")]
-    to: Option<PathBuf>,
+    /// Write new files and the report to this directory, which is new or empty; or write a backup to this archive.
+    ///
+    /// An archive is a path that ends in .tar.gz, .tgz or .age, or a URL of a store (s3://…). The archive has the documents that are
+    /// proven; what is lost is recorded in it.
+    #[arg(long, value_name = "DIR|ARCHIVE", required_unless_present = "dry_run", value_parser = location())]
+    to: Option<Location>,
+
+    /// With --to ARCHIVE: write the report and what nothing proves to this directory, which is new or empty.
+    #[arg(long, value_name = "DIR", requires = "to")]
+    apart: Option<PathBuf>,
 
     /// Only report what can be recovered.
     #[arg(long, conflicts_with = "to")]
@@ -53,6 +65,9 @@ pub(crate) struct Salvage {
     /// remain unproven.
     #[arg(long)]
     strict: bool,
+
+    #[command(flatten)]
+    recipients: RecipientFlags,
 }
 
 impl Salvage {
@@ -61,7 +76,7 @@ impl Salvage {
         let inputs = self.inputs.iter().map(|input| session.place(input)).collect::<Result<_>>()?;
         let options = SalvageOptions {
             inputs,
-            to: self.to.clone(),
+            to: self.to.as_ref().map(|to| self.target(to, session)).transpose()?,
             databases: self.databases.clone(),
             list_whole: self.list_whole,
             strict: self.strict,
@@ -87,6 +102,35 @@ impl Salvage {
         }
         Ok(Outcome::of(is_whole))
     }
+
+    fn target(&self, to: &Location, session: &Session) -> Result<Target> {
+        match to {
+            Location::Standard => Err(Failure::refused(
+                Code::new("CC-X32"),
+                "what is salvaged is not written to standard output, which has the report",
+                "Give a directory or the path of an archive with --to.",
+            )),
+            Location::Path(path) if !is_archive(path) => match &self.apart {
+                None => Ok(Target::Directory(path.clone())),
+                Some(_) => Err(Failure::refused(
+                    Code::new("CC-X31"),
+                    format!("--apart is for an archive, and {} is a directory", path.display()),
+                    "Leave out --apart: the directory has the report and what nothing proves. An archive ends in .tar.gz, .tgz or .age.",
+                )),
+            },
+            _ => {
+                let place = session.new_place(to, None, &self.recipients)?;
+                let destination = Destination::Archive { place, overwrite: false, level: LEVEL };
+                Ok(Target::Backup { destination, apart: self.apart.clone() })
+            }
+        }
+    }
+}
+
+/// Whether a path is that of an archive, by its name.
+fn is_archive(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    [".tar.gz", ".tgz", ".age"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn text(result: &Salvaged) -> String {
@@ -137,8 +181,22 @@ fn text(result: &Salvaged) -> String {
     for input in &result.unusable {
         let _ = writeln!(text, "Not used: {input}");
     }
+    for file in &result.not_needed {
+        let _ = writeln!(
+            text,
+            "Not needed: {file}, a list of ids that a compaction was sorting. It holds no documents."
+        );
+    }
+    match (&result.backup, &result.to) {
+        (Some(backup), _) => {
+            let _ = writeln!(text, "The proven documents are in {backup}.");
+        }
+        (None, Some(to)) => {
+            let _ = writeln!(text, "The proven documents are in {}.", to.join("data").display());
+        }
+        (None, None) => {}
+    }
     if let Some(to) = &result.to {
-        let _ = writeln!(text, "The proven documents are in {}.", to.join("data").display());
         if documents.unproven > 0 || result.shards.iter().any(|shard| shard.documents.unproven > 0) {
             let _ = writeln!(text, "What nothing proves is in {}.", to.join("unproven").display());
         }

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use inspect::documents;
 use outcome::{Code, Failure, Result};
 use serde::Serialize;
-use serve::{Authentication, Cors, Options};
+use serve::{Authentication, Cors, Options, Served};
 use store::Location;
 
 use crate::exit::Outcome;
@@ -21,13 +20,15 @@ use crate::session::Session;
 /// The environment variable that holds the user's password if no file does.
 const PASSWORD_VARIABLE: &str = "COUCHCOPY_SERVE_PASSWORD";
 
-/// Serve archives over HTTP as a read-only CouchDB.
+/// Serve archives and repositories over HTTP as a read-only CouchDB.
 ///
 /// Browsers, programs and replicators can read from it.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "The first archive is at /. Each archive is also below /_backup/archives/N/. http://HOST:PORT/_backup/ is a page to \
-    browse the archives.\n\n\
+    browse the archives: a database as of any backup, and the versions of a document over time.\n\n\
+    A repository is served with all its backups: the newest complete backup like an archive, and each backup ID below \
+    /_backup/archives/N~ID/. Backups are opened when they are requested. With --at TIME, or as REPO::ID, one backup is served.\n\n\
     The server offers databases, documents with all revisions and attachments, _all_docs, _changes, _bulk_get, _revs_diff, \
     _find and what replication needs; a replicator's checkpoints are kept in memory. It refuses every write, and it has no \
     views: `couchcopy load` starts a CouchDB with an archive's data.\n\n\
@@ -36,10 +37,11 @@ const PASSWORD_VARIABLE: &str = "COUCHCOPY_SERVE_PASSWORD";
     Examples:\n  \
     couchcopy serve backup.tar.gz\n  \
     couchcopy serve monday.tar.gz tuesday.tar.gz --port 0\n  \
+    couchcopy serve /mnt/backups\n  \
     couchcopy serve backup.tar.gz --bind 0.0.0.0 \\\n    --user reader --password-file password.txt"
 )]
 pub(crate) struct Serve {
-    /// The archives.
+    /// The archives, repositories, or backups in repositories (REPO::ID).
     #[arg(required = true, value_name = "ARCHIVE", value_parser = location())]
     archives: Vec<Location>,
 
@@ -108,7 +110,7 @@ impl Serve {
         let only = (!self.only.is_empty()).then(|| self.only.clone());
         let open = |archive: &Location| {
             let (place, at) = self.moment.of(session.place(archive)?)?;
-            documents::open(&place, only.clone(), at, session.threads(), session.reporter())
+            Served::open(&place, only.clone(), at, session.threads(), session.reporter())
         };
         let options = Options {
             bind: self.bind,
@@ -119,11 +121,12 @@ impl Serve {
             // Browsers and replicators show little of the messages that a server sends them.
             on_problem: Arc::new(error_line),
             archives: self.archives.iter().map(open).collect::<Result<_>>()?,
+            flags: session.reading_flags(),
         };
         session.reporter().end();
         let on_listening = |address: SocketAddr| {
             let url = format!("http://{address}/");
-            let archives = options.archives.iter().map(|archive| archive.name().to_owned()).collect();
+            let archives = options.archives.iter().map(Served::name).collect();
             let listening = Listening { page: format!("{url}_backup/"), url, archives };
             session.summary_line(&listening, |listening| format!("{}\n{}\n", listening.url, listening.page));
         };

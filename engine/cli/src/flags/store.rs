@@ -78,6 +78,18 @@ impl KeyFlags {
         }
     }
 
+    /// The options as a command line names them, with absolute paths.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let files = |option: &'static str, files: &[PathBuf]| -> Vec<String> {
+            files.iter().map(|file| with_file(option, file)).collect()
+        };
+        let mut arguments = files("--identity", &self.identity);
+        arguments.extend(files("--passphrase-file", self.passphrase_file.as_slice()));
+        arguments.extend(files("--host-key", self.host_key.as_slice()));
+        arguments.extend(self.signer.iter().map(|key| format!("--signer={key}")));
+        arguments
+    }
+
     /// The keys to read with, and those to write for these recipients.
     pub(crate) fn keys(&self, writing: Option<&RecipientFlags>) -> Result<Keys> {
         let recipients = match writing {
@@ -141,6 +153,11 @@ struct StoreFile {
 }
 
 impl StoreFlags {
+    /// The options by which a store is found, as a command line names them, with absolute paths.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        self.store_config.iter().map(|file| with_file("--store-config", file)).collect()
+    }
+
     /// The most bytes a second, as the command line has it.
     pub(crate) fn limit_rate(&self) -> Option<u64> {
         self.limit_rate.map(Rate::bytes)
@@ -158,6 +175,12 @@ impl StoreFlags {
         settings.limit_requests = self.limit_requests.or(settings.limit_requests);
         Ok(settings)
     }
+}
+
+/// An option with an absolute path.
+fn with_file(option: &str, file: &Path) -> String {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    format!("{option}={}", file.display())
 }
 
 fn read(file: &Path) -> Result<Settings> {

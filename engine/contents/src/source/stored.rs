@@ -5,7 +5,9 @@ use std::io;
 use archive::Visitor;
 use couchfile::read_at::ReadAt;
 use outcome::Result;
-use repository::{FileRecord, LostFile, OpenRecord, OpenSnapshot, Repository, Selector};
+use repository::{
+    FileRecord, LostFile, OpenRecord, OpenSnapshot, Repository, Selector, Snapshot, SnapshotName,
+};
 
 use super::{FileEntry, FileToVerify, Files, OPEN_FILE, OpenFile, ROOT, Source, Visited};
 
@@ -19,7 +21,13 @@ pub(super) struct Stored {
 impl Stored {
     /// Opens the backup that is meant.
     pub(super) fn open(repository: Repository, selector: &Selector) -> Result<Self> {
-        let backup = OpenSnapshot::open(&repository, selector)?;
+        let (name, snapshot) = repository.select(selector)?;
+        Self::of(repository, name, snapshot)
+    }
+
+    /// Opens a backup.
+    pub(super) fn of(repository: Repository, name: SnapshotName, snapshot: Snapshot) -> Result<Self> {
+        let backup = OpenSnapshot::of(&repository, name, snapshot)?;
         let identity = backup.name().to_string();
         Ok(Self { repository, backup, identity })
     }

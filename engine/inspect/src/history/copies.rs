@@ -1,41 +1,41 @@
-//! The files of a database in all backups at a place.
+//! The files of a database in several backups.
 //!
 //! CouchDB only appends to a file until a compaction replaces it. Where a repository holds the same file several times, the newest
 //! one begins with all older ones, and only that one is read; the others are marks in it that show when it was how long.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use contents::{AnySource, BackupOfRepository, backups_in, unusable};
+use contents::{AnySource, unusable};
 use couchfile::data_dir::Range;
 use couchfile::database::Database;
 use couchfile::states::State;
-use lru::LruCache;
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Code, Failure, Lock as _, Result, with_causes};
+use outcome::{Failure, Result, with_causes};
 use snapshot::SnapshotDatabase;
-use store::Place;
 
-use crate::documents;
+/// The backups in which the files of a database are looked for, the newest first.
+pub trait Backups {
+    /// How many they are.
+    fn count(&self) -> usize;
 
-/// Backups that are kept open.
-const OPEN: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+    /// What messages call a backup.
+    fn name(&self, backup: usize) -> String;
 
-/// The files of a database in the backups at a place.
-pub(super) struct Copies {
-    place: Place,
-    db: String,
-    threads: usize,
-    /// The newest first. An archive is the only one.
-    backups: Vec<Backup>,
-    opened: Mutex<LruCache<usize, Option<Arc<SnapshotDatabase>>>>,
-    /// The only file, if the place is one.
-    alone: Option<Database<AnySource>>,
+    /// When a backup began, if it is one of several.
+    fn begun(&self, backup: usize) -> Option<&str>;
+
+    /// The database in a backup; `None` if the backup does not hold it.
+    fn database(&self, backup: usize, reporter: &dyn Reporter) -> Result<Option<Arc<SnapshotDatabase>>>;
+
+    /// The only file, if there is no backup but a single file.
+    fn alone(&self) -> Option<&Database<AnySource>> {
+        None
+    }
 }
 
-struct Backup {
-    place: Place,
-    begun: Option<String>,
+/// The files of a database in some backups.
+pub(super) struct Copies<'b> {
+    backups: &'b dyn Backups,
 }
 
 /// A file in one backup.
@@ -67,48 +67,31 @@ pub(super) struct Mark {
     pub(super) backup: usize,
 }
 
-impl Copies {
-    /// Opens a `.couch` file, an archive, a backup in a repository, or all backups of a repository.
-    pub(super) fn open(place: &Place, db: Option<&str>, threads: usize) -> Result<Self> {
-        let backups = match (db, backups_in(place)?) {
-            (None, _) => Vec::new(),
-            (Some(_), None) => vec![Backup { place: place.clone(), begun: None }],
-            (Some(_), Some(backups)) => backups
-                .into_iter()
-                .map(|BackupOfRepository { place, begun }| Backup { place, begun: Some(begun) })
-                .collect(),
-        };
-        let alone = if db.is_none() {
-            let source: AnySource = Box::new(place.open()?.source);
-            Some(Database::open(source).map_err(|e| unusable(place.to_string(), e))?)
-        } else {
-            None
-        };
-        Ok(Self {
-            place: place.clone(),
-            db: db.unwrap_or_default().to_owned(),
-            threads,
-            backups,
-            opened: Mutex::new(LruCache::new(OPEN)),
-            alone,
-        })
+impl<'b> Copies<'b> {
+    /// The files in these backups.
+    pub(super) fn of(backups: &'b dyn Backups) -> Self {
+        Self { backups }
     }
 
-    /// The files of all shards, or of those that may hold a document: in the order of their ranges, and for each range the newest
-    /// file first. Backups and files that cannot be read are reported.
-    pub(super) fn lineages(&self, document: Option<&str>, reporter: &dyn Reporter) -> Result<Vec<Lineage>> {
-        if let Some(file) = &self.alone {
-            let copy = Copy { backup: 0, shard: 0, path: self.place.to_string(), range: None };
+    /// The files of all shards in the order of their ranges, and for each range the newest file first; or the files that may hold a
+    /// document, the newest first. `None` if no backup holds the database. Backups and files that cannot be read are reported.
+    pub(super) fn lineages(
+        &self,
+        document: Option<&str>,
+        reporter: &dyn Reporter,
+    ) -> Result<Option<Vec<Lineage>>> {
+        if let Some(file) = self.backups.alone() {
+            let copy = Copy { backup: 0, shard: 0, path: self.name_of(0), range: None };
             let marks = vec![Mark { offset: file.header_offset(), backup: 0 }];
-            return Ok(vec![Lineage { copy, marks }]);
+            return Ok(Some(vec![Lineage { copy, marks }]));
         }
         let mut lineages: Vec<Lineage> = Vec::new();
         let mut is_found = false;
-        for backup in 0..self.backups.len() {
-            let database = match self.database(backup, reporter) {
+        for backup in 0..self.backups.count() {
+            let database = match self.backups.database(backup, reporter) {
                 Ok(Some(database)) => database,
                 Ok(None) => continue,
-                Err(e) if self.backups.len() > 1 => {
+                Err(e) if self.backups.count() > 1 => {
                     problem(reporter, &e);
                     continue;
                 }
@@ -130,15 +113,14 @@ impl Copies {
             }
         }
         if !is_found {
-            return Err(Failure::refused(
-                Code::new("CC-H09"),
-                format!("no backup in {} holds a database {}", self.place, self.db),
-                "`couchcopy ls BACKUP` lists the databases.",
-            ));
+            return Ok(None);
         }
-        // Stable: the newest one of each range stays the first.
-        lineages.sort_by_key(|lineage| lineage.copy.range);
-        Ok(lineages)
+        // Stable: the newest one of each range stays the first. Those that may hold a document follow each other in time, even if
+        // shards were split between two backups.
+        if document.is_none() {
+            lineages.sort_by_key(|lineage| lineage.copy.range);
+        }
+        Ok(Some(lineages))
     }
 
     /// Adds a file to the newer file that begins with it, or as a new one.
@@ -172,39 +154,27 @@ impl Copies {
         reporter: &dyn Reporter,
         work: impl FnOnce(&Database<AnySource>) -> Result<T>,
     ) -> Result<T> {
-        if let Some(alone) = &self.alone {
+        if let Some(alone) = self.backups.alone() {
             return work(alone);
         }
         let gone = || Failure::bug("a database that was open is not in its backup any more");
-        let database = self.database(copy.backup, reporter)?.ok_or_else(gone)?;
+        let database = self.backups.database(copy.backup, reporter)?.ok_or_else(gone)?;
         work(database.shard(copy.shard)?)
-    }
-
-    /// The database in a backup; `None` if the backup does not hold it.
-    fn database(&self, backup: usize, reporter: &dyn Reporter) -> Result<Option<Arc<SnapshotDatabase>>> {
-        if let Some(known) = self.opened.locked().get(&backup) {
-            return Ok(known.clone());
-        }
-        let place = &self.backups[backup].place;
-        let snapshot = documents::open(place, Some(vec![self.db.clone()]), None, self.threads, reporter)?;
-        let database = snapshot.database(&self.db)?;
-        self.opened.locked().push(backup, database.clone());
-        Ok(database)
     }
 
     /// What messages call a backup.
     pub(super) fn name_of(&self, backup: usize) -> String {
-        self.backups.get(backup).map_or_else(|| self.place.to_string(), |backup| backup.place.to_string())
+        self.backups.name(backup)
     }
 
-    /// When a backup began, if it is one of a repository.
+    /// When a backup began, if it is one of several.
     pub(super) fn begun(&self, backup: usize) -> Option<&str> {
-        self.backups.get(backup)?.begun.as_deref()
+        self.backups.begun(backup)
     }
 
     /// Whether there is a choice of backups.
     pub(super) fn is_repository(&self) -> bool {
-        self.backups.iter().any(|backup| backup.begun.is_some())
+        (0..self.backups.count()).any(|backup| self.begun(backup).is_some())
     }
 }
 

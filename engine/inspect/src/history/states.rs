@@ -13,6 +13,7 @@ use serde::Serialize;
 use store::Place;
 
 use super::copies::{Copies, Lineage};
+use super::places::Places;
 use super::time_text;
 use crate::documents::write;
 
@@ -82,9 +83,10 @@ pub fn database_history(
     reporter: &dyn Reporter,
     out: &mut dyn Write,
 ) -> Result<u64> {
-    let copies = Copies::open(place, db, threads)?;
+    let places = Places::open(place, db, threads)?;
+    let copies = Copies::of(&places);
     let mut damaged = 0;
-    for (i, lineage) in copies.lineages(None, reporter)?.iter().enumerate() {
+    for (i, lineage) in places.lineages(&copies, None, reporter)?.iter().enumerate() {
         if i > 0 && !options.json {
             write(out, b"\n")?;
         }
@@ -95,7 +97,7 @@ pub fn database_history(
 }
 
 struct List<'l> {
-    copies: &'l Copies,
+    copies: &'l Copies<'l>,
     lineage: &'l Lineage,
     options: &'l HistoryOptions,
     reporter: &'l dyn Reporter,

@@ -89,7 +89,7 @@ fn named_infos(context: Context<'_>, reply: Reply) -> Result<Done, Failure> {
     out.write_all(b"[")?;
     for (i, key) in keys.iter().enumerate() {
         let found = match key.as_str() {
-            Some(name) => context.archive.database(name)?,
+            Some(name) => context.archive.database(name)?.map(Db),
             None => None,
         };
         let told = match found {

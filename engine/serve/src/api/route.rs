@@ -1,9 +1,11 @@
 //! From a path to what answers there.
 
-use super::context::{Context, Db, Site};
+use super::context::{Context, Db};
+use super::reference::Reference;
+use super::site::Site;
 use super::{
-    all_docs, archives, attachment, bulk_get, changes, databases, document, find, local_docs, partition,
-    revs_diff, settings, welcome,
+    all_docs, archives, attachment, backups, bulk_get, changes, databases, document, find, history,
+    local_docs, partition, revs_diff, settings, welcome,
 };
 use crate::http::{Call, Done, Failure, HttpError, Reply};
 use crate::page;
@@ -11,19 +13,21 @@ use crate::page;
 /// Answers a request.
 pub(crate) fn answer(site: &Site, call: &Call, reply: Reply) -> Result<Done, Failure> {
     let parts: Vec<&str> = call.path.iter().map(String::as_str).collect();
-    let first = site.archives.first().ok_or_else(HttpError::no_database)?;
+    let first = &site.served.first().ok_or_else(HttpError::no_database)?.archive;
+    let context = |archive| Context { site, archive, call };
     match parts.as_slice() {
-        ["_backup", "archives", number, rest @ ..] => {
-            let archive = number
-                .parse::<usize>()
-                .ok()
-                .and_then(|number| site.archives.get(number.checked_sub(1)?))
-                .ok_or_else(|| HttpError::not_found("There is no archive with that number."))?;
-            server(Context { site, archive, call }, rest, reply)
+        ["_backup", "archives", reference, rest @ ..] => {
+            let unknown =
+                || HttpError::not_found("There is no archive with that number, or no such backup in it.");
+            let reference: Reference = reference.parse().map_err(|()| unknown())?;
+            let archive = site.find(reference)?.ok_or_else(unknown)?;
+            server(context(&archive), rest, reply)
         }
-        ["_backup", "archives"] => archives::list(Context { site, archive: first, call }, reply),
+        ["_backup", "archives"] => archives::list(context(first), reply),
+        ["_backup", "backups"] => backups::list(context(first), reply),
+        ["_backup", "history"] => history::of_document(context(first), reply),
         ["_backup", rest @ ..] => page::answer(call, rest, reply),
-        parts => server(Context { site, archive: first, call }, parts, reply),
+        parts => server(context(first), parts, reply),
     }
 }
 

@@ -56,7 +56,8 @@ pub(crate) fn options(archives: Vec<Arc<Snapshot>>) -> Options {
         authentication: None,
         only: None,
         on_problem: Arc::new(|_| {}),
-        archives,
+        archives: archives.into_iter().map(Into::into).collect(),
+        flags: Vec::new(),
     }
 }
 
