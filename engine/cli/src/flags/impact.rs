@@ -138,6 +138,7 @@ mod tests {
     static LOOKS: AtomicU64 = AtomicU64::new(0);
 
     /// High twice, then low.
+    #[allow(clippy::unnecessary_wraps)] // As the load of the machine is found.
     fn falling() -> Option<f64> {
         Some(if LOOKS.fetch_add(1, Ordering::Relaxed) < 2 { 9.0 } else { 1.0 })
     }
