@@ -50,7 +50,7 @@ pub(crate) struct Job<'s> {
 
 /// What a hook reads from its standard input.
 #[derive(Serialize)]
-struct Event<'e> {
+struct HookInput<'e> {
     event: &'static str,
     host: String,
     #[serde(flatten)]
@@ -115,7 +115,7 @@ impl<'s> Job<'s> {
     /// Runs a hook, if there is one. How it ends changes nothing.
     fn hook(&self, event: &'static str, command: Option<&[String]>) {
         let Some(command) = command else { return };
-        let input = Event { event, host: host_name(), run: &self.run };
+        let input = HookInput { event, host: host_name(), run: &self.run };
         let input = serde_json::to_string(&input).unwrap_or_default() + "\n";
         let seconds = self.hooks.timeout.map_or(HOOK, |timeout| timeout.0);
         if let Err(problem) = run_hook(command, &input, Duration::from_secs(seconds)) {

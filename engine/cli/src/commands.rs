@@ -88,17 +88,19 @@ impl Command {
     /// The command's name and the arguments that it lacks, for a rule that the parser cannot express.
     pub(crate) fn missing(&self, has_configuration: bool) -> Option<(&'static str, &'static str)> {
         const NODES: &str = "NODE...: one or more nodes (or --cluster FILE, or a configuration file)";
-        let (command, has_nodes) = match self {
+        let (command, is_named, missing) = match self {
             Self::Backup(backup) => {
                 return backup.missing(has_configuration).map(|missing| ("backup", missing));
             }
-            Self::Check(check) => ("check", check.nodes.are_named()),
-            Self::Status(status) => ("status", status.nodes.are_named()),
-            Self::Clean(clean) => ("clean", clean.nodes.are_named()),
-            Self::Doctor(doctor) => ("doctor", doctor.has_nodes()),
-            Self::Service(service) => ("service", service.has_nodes()),
+            Self::Check(check) => ("check", check.nodes.are_named(), NODES),
+            Self::Status(status) => ("status", status.nodes.are_named(), NODES),
+            Self::Clean(clean) => ("clean", clean.nodes.are_named(), NODES),
+            Self::Doctor(doctor) => ("doctor", doctor.has_nodes(), NODES),
+            Self::Service(service) => ("service", service.has_nodes(), NODES),
+            Self::Verify(verify) => ("verify", verify.has_archive(), "ARCHIVE (or a configuration file)"),
+            Self::Repo(repo) => ("repo", repo.has_repository(), "REPO (or a configuration file)"),
             _ => return None,
         };
-        (!has_nodes && !has_configuration).then_some((command, NODES))
+        (!is_named && !has_configuration).then_some((command, missing))
     }
 }

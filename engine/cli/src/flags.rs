@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod archive_file;
 pub(crate) mod grants;
 pub(crate) mod http;
+pub(crate) mod impact;
 pub(crate) mod moment;
 pub(crate) mod nodes;
 pub(crate) mod repository;

@@ -3,6 +3,7 @@
 use crate::duration::{seconds, share};
 use crate::shape::{Key, Kind, Table};
 
+#[allow(clippy::unnecessary_wraps)] // One of several functions of this form.
 fn any(_: &str) -> Result<(), String> {
     Ok(())
 }
@@ -255,7 +256,7 @@ pub(crate) static REPOSITORY: Table = Table {
             "[\"offline.txt\"]",
             "Files with private keys. Only a machine that verifies or restores needs one.",
         ),
-        key("host_key", Kind::File, "\"host.key\"", "File with the key of this machine."),
+        key("host_key", Kind::Path, "\"host.key\"", "File with the key of this machine."),
         key(
             "signers",
             Kind::Many(&TEXT),

@@ -150,29 +150,25 @@ fn relations(document: &Document, examination: &mut Examination<'_>) {
     for (name, cluster) in &document.cluster {
         let table = format!("cluster.{name}");
         let has_nodes = !cluster.node.is_empty() || !cluster.defaults.is_empty();
-        match (&cluster.file, has_nodes) {
-            (Some(_), true) => examination
-                .add_to_table(&table, "`file` stands next to `node` or `defaults`: use only one of them"),
-            (None, false) => {
-                examination.add_to_table(&table, format!("no nodes: add [[{table}.node]], or `file`"))
+        let problem = match (&cluster.file, has_nodes) {
+            (Some(_), true) => {
+                Some("`file` stands next to `node` or `defaults`: use only one of them".to_owned())
             }
-            (None, true) => {
-                if let Err(problem) = of_tables(cluster) {
-                    examination.add_to_table(&table, problem);
-                }
+            (None, false) => Some(format!("no nodes: add [[{table}.node]], or `file`")),
+            (None, true) => of_tables(cluster).err(),
+            (Some(_), false) => None,
+        };
+        let choice = match &cluster.repository {
+            Some(wanted) if !document.repository.contains_key(wanted) => {
+                Some(format!("repository: no repository is called {wanted}; known are: {}", known()))
             }
-            (Some(_), false) => {}
-        }
-        match &cluster.repository {
-            Some(wanted) if !document.repository.contains_key(wanted) => examination.add_to_table(
-                &table,
-                format!("repository: no repository is called {wanted}; known are: {}", known()),
-            ),
-            None if document.repository.len() > 1 => examination.add_to_table(
-                &table,
-                format!("there are several repositories: add `repository` with one of {}", known()),
-            ),
-            _ => {}
+            None if document.repository.len() > 1 => {
+                Some(format!("there are several repositories: add `repository` with one of {}", known()))
+            }
+            _ => None,
+        };
+        for problem in problem.into_iter().chain(choice) {
+            examination.add_to_table(&table, problem);
         }
         if !cluster.config_dir.is_empty() && !cluster.with_config {
             examination.add_to_table(&table, "config_dir has no effect without with_config = true");

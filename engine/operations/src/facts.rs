@@ -86,12 +86,9 @@ impl Facts {
     ) -> Result<Self> {
         let mut facts = Self { place: repository.name(), ..Self::default() };
         for ListedBackup { name, snapshot, lacks } in repository.list()? {
-            let snapshot = match snapshot {
-                Ok(snapshot) => snapshot,
-                Err(_) => {
-                    facts.damaged.push(name.to_string());
-                    continue;
-                }
+            let Ok(snapshot) = snapshot else {
+                facts.damaged.push(name.to_string());
+                continue;
             };
             if of.is_some_and(|of| !snapshot.is_of(of)) {
                 continue;

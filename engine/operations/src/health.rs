@@ -110,7 +110,7 @@ pub fn assess(facts: Facts, runs: Vec<RunRecord>, limits: Limits, now: i64) -> H
     for run in &runs {
         of_run(run, &facts, &mut findings);
     }
-    findings.sort_by(|one, other| other.status.cmp(&one.status));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.status));
     let status = findings.first().map_or(Status::Ok, |finding| finding.status);
     Health { status, exit_code: status.code(), findings, age, unverified, limits, facts, runs }
 }

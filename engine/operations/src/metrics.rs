@@ -168,7 +168,7 @@ mod tests {
         let ended = "1970-01-01T00:20:00Z".to_owned();
         let run = RunRecord { cluster: "prod".into(), ended, figures, exit_code: 3, ..RunRecord::default() };
         let health = assess(facts, vec![run], Limits { max_age: 100, max_unverified: 0 }, 1010);
-        let text = text(&[health.clone()], 1010);
+        let text = text(std::slice::from_ref(&health), 1010);
         for expected in [
             "couchcopy_health_status{repository=\"s3://a\\\"b\\\\c\\n\"} 0\n",
             "couchcopy_last_complete_backup_timestamp_seconds{repository=\"s3://a\\\"b\\\\c\\n\",nodes=\"a\",source=\"\"} 1000\n",

@@ -132,12 +132,19 @@ fn without_a_configuration_arguments_are_missing() -> Result<()> {
     let site = Site::new("")?;
     std::fs::remove_file(site.configuration())?;
     let couchcopy = &site.couchcopy;
-    for words in [&["backup"][..], &["check"], &["status"], &["clean"], &["doctor"], &["service", "status"]] {
+    for words in [
+        &["backup"][..],
+        &["check"],
+        &["status"],
+        &["clean"],
+        &["doctor"],
+        &["service", "status"],
+        &["verify"],
+        &["repo", "list"],
+    ] {
         couchcopy.expect(2, words)?;
     }
-    for words in
-        [&["run"][..], &["verify"], &["repo", "list"], &["config", "check"], &["restore", "::latest"]]
-    {
+    for words in [&["run"][..], &["config", "check"], &["restore", "::latest"]] {
         let ended = couchcopy.expect(5, words)?;
         assert!(ended.stderr.contains("CC-M09") || ended.stderr.contains("CC-X04"), "{words:?}: {ended:?}");
     }
@@ -152,6 +159,8 @@ fn the_schema_accepts_the_example() -> Result<()> {
     // The example of the package, with its comments turned into settings.
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/etc/couchcopy.toml");
     let text = std::fs::read_to_string(example)?;
+    site.configure(&text)?;
+    site.couchcopy.expect(0, &["config", "check"])?;
     let uncommented = text.lines().skip_while(|line| !line.starts_with("# [")).map(|line| {
         let line = line.strip_prefix("# ").unwrap_or_default();
         if line.starts_with('#') { "" } else { line }
@@ -161,6 +170,8 @@ fn the_schema_accepts_the_example() -> Result<()> {
         &uncommented.replace("\"/etc/couchcopy/alert\"", "\"true\"").replace("age1...", RECIPIENT),
     )?;
     std::fs::write(site.path("config/couchcopy/prod.password"), "x\n")?;
+    std::fs::create_dir(site.path("config/couchcopy/repositories"))?;
+    std::fs::write(site.path("config/couchcopy/repositories/main.key"), "x\n")?;
     let ended = site.couchcopy.expect(0, &["config", "check"])?;
     assert!(ended.stdout.contains("no mistakes; 1 cluster, 1 repository"), "{ended:?}\n{uncommented}");
     Ok(())

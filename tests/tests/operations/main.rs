@@ -1,7 +1,8 @@
-//! Backups that run on their own, from the configuration file to the alert: no CouchDB is needed.
+//! Backups that run on their own, from the configuration file to the alert: only one test needs a CouchDB.
 
 mod config;
 mod continuous;
+mod couchdb;
 mod health;
 mod hooks;
 mod packaging;

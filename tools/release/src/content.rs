@@ -58,7 +58,7 @@ impl Content {
             packaging: found,
             license: read(&root.join("LICENSE"))?,
             changelog: read(&root.join("CHANGELOG.md"))?,
-            pages: files(&root.join("docs"))?.into_iter().filter(|(name, _)| name.ends_with(".md")).collect(),
+            pages: pages(root)?,
         })
     }
 
@@ -115,6 +115,12 @@ impl Content {
         }
         pack(&files, &[], epoch)
     }
+}
+
+/// The pages of the book.
+fn pages(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let is_page = |name: &str| Path::new(name).extension().is_some_and(|extension| extension == "md");
+    Ok(files(&root.join("docs"))?.into_iter().filter(|(name, _)| is_page(name)).collect())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -58,7 +58,10 @@ pub(crate) fn package(content: &Content, target: &Target, version: &str, epoch: 
     let bytes: u64 = files.iter().map(|file| (file.content.len() as u64).div_ceil(1024)).sum();
     let configuration: Vec<&str> =
         files.iter().map(|file| file.path.as_str()).filter(|path| path.starts_with("etc/")).collect();
-    let conffiles: String = configuration.iter().map(|path| format!("/{path}\n")).collect();
+    let mut conffiles = String::new();
+    for path in configuration {
+        let _ = writeln!(conffiles, "/{path}");
+    }
     let control = pack(
         &[
             File::new("control", control(target, version, bytes)),

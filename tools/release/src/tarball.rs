@@ -35,12 +35,16 @@ pub(crate) fn pack(files: &[File], directories: &[(&str, u32)], epoch: i64) -> R
     let mut sorted: Vec<&File> = files.iter().collect();
     sorted.sort_by(|one, other| one.path.cmp(&other.path));
     let mut all: Vec<(String, u32, Option<&[u8]>)> = vec![("./".to_owned(), 0o755, None)];
-    for file in sorted {
-        for (at, _) in file.path.match_indices('/') {
-            if done.insert(file.path[..at].to_owned()) {
-                all.push((format!("./{}/", &file.path[..at]), 0o755, None));
+    // dpkg makes no directory that the package does not name.
+    let paths = sorted.iter().map(|file| file.path.as_str()).chain(directories.iter().map(|(path, _)| *path));
+    for path in paths {
+        for (at, _) in path.match_indices('/') {
+            if done.insert(path[..at].to_owned()) {
+                all.push((format!("./{}/", &path[..at]), 0o755, None));
             }
         }
+    }
+    for file in sorted {
         all.push((format!("./{}", file.path), file.mode, Some(&file.content)));
     }
     for (path, mode) in directories {
@@ -83,8 +87,8 @@ mod tests {
     #[test]
     fn the_order_of_files_does_not_matter() {
         let (a, b) = (File::new("usr/bin/a", "1"), File::program("etc/b", "2"));
-        let made = pack(&[a.clone(), b.clone()], &[("etc/x", 0o700)], 1000).unwrap();
-        assert_eq!(made, pack(&[b, a], &[("etc/x", 0o700)], 1000).unwrap());
+        let made = pack(&[a.clone(), b.clone()], &[("etc/x/y", 0o700)], 1000).unwrap();
+        assert_eq!(made, pack(&[b, a], &[("etc/x/y", 0o700)], 1000).unwrap());
         let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(made.as_slice()));
         let entries: Vec<(String, u32, u64)> = tar
             .entries()
@@ -97,8 +101,8 @@ mod tests {
             })
             .collect();
         let paths: Vec<&str> = entries.iter().map(|(path, _, _)| path.trim_start_matches("./")).collect();
-        assert_eq!(paths, ["", "etc/", "etc/b", "etc/x/", "usr/", "usr/bin/", "usr/bin/a"]);
+        assert_eq!(paths, ["", "etc/", "etc/b", "etc/x/", "etc/x/y/", "usr/", "usr/bin/", "usr/bin/a"]);
         assert!(entries.iter().all(|(_, _, mtime)| *mtime == 1000));
-        assert_eq!((entries[2].1, entries[3].1), (0o755, 0o700));
+        assert_eq!((entries[2].1, entries[3].1, entries[4].1), (0o755, 0o755, 0o700));
     }
 }

@@ -26,6 +26,7 @@ use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::archive_file::ArchiveFileFlags;
 use crate::flags::http::{AskForPassword, HttpFlags};
+use crate::flags::impact::ImpactFlags;
 use crate::flags::repository::{host_name, seconds};
 use crate::flags::store::location;
 use crate::served::Served;
@@ -84,6 +85,9 @@ pub(crate) struct Backup {
 
     #[command(flatten)]
     archive_file: ArchiveFileFlags,
+
+    #[command(flatten)]
+    impact: ImpactFlags,
 
     #[command(flatten)]
     access: AccessFlags,
@@ -215,15 +219,23 @@ impl Backup {
 
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
+        self.impact.apply()?;
         if let Some(configured) = self.configured(session)? {
             return self.run_configured(&configured, session);
+        }
+        if self.repository.metrics_listen.is_some() {
+            return Err(Failure::refused(
+                Code::new("CC-M11"),
+                "--metrics-listen reports on a cluster of the configuration file, and the command names nodes itself",
+                "Describe the cluster in the configuration file (docs/running.md), and name no node and no repository.",
+            ));
         }
         // The plugins have to live as long as the nodes.
         let (options, _plugins) = self.options(None, session)?;
         if let Some(every) = self.every() {
             every::repeat(every, session.interruptible()?, session.reporter(), |reporter| {
                 let result = self.round(&options, None, reporter)?;
-                self.print_round(session, &options, &result);
+                print_round(session, &options, &result);
                 Ok(())
             })?;
             return Ok(Outcome::Done);
@@ -286,7 +298,7 @@ impl Backup {
                 let begun = Instant::now();
                 let made = self.round(&options, Some(configured), reporter).map(|result| {
                     job.add(&result);
-                    self.print_round(session, &options, &result);
+                    print_round(session, &options, &result);
                     let is_complete = result.is_complete();
                     (result, is_complete)
                 });
@@ -307,11 +319,6 @@ impl Backup {
         self.repository.every.map(|seconds| Duration::from_secs(seconds.max(1)))
     }
 
-    /// One backup and nothing else.
-    pub(super) fn only(&self, options: &BackupOptions, reporter: &dyn Reporter) -> Result<BackupResult> {
-        backup(options, reporter)
-    }
-
     /// One backup, and what it makes superfluous is thrown away.
     fn make(
         &self,
@@ -319,7 +326,7 @@ impl Backup {
         configured: Option<&Configured>,
         reporter: &dyn Reporter,
     ) -> Result<BackupResult> {
-        let result = backup(options, reporter)?;
+        let result = backup(options, &self.impact.pausing(reporter))?;
         if !result.is_unchanged {
             self.expire(options, configured)?;
         }
@@ -339,12 +346,6 @@ impl Backup {
             *repository = repository.reopened()?;
         }
         self.make(&options, configured, reporter)
-    }
-
-    fn print_round(&self, session: &Session, options: &BackupOptions, result: &BackupResult) {
-        if !result.is_unchanged {
-            session.summary_line(result, |result| text(result, &options.destination.name()));
-        }
     }
 
     /// Throws old backups away, if a rule is given.
@@ -446,6 +447,13 @@ fn print(session: &Session, options: &BackupOptions, result: &BackupResult) {
             session.summary_aside(result, text);
         }
         _ => session.summary(result, text),
+    }
+}
+
+/// Prints the summary of one backup of many.
+fn print_round(session: &Session, options: &BackupOptions, result: &BackupResult) {
+    if !result.is_unchanged {
+        session.summary_line(result, |result| text(result, &options.destination.name()));
     }
 }
 

@@ -64,6 +64,7 @@ struct States {
 
 impl Health {
     /// Carries it out. Every failure is the state UNKNOWN.
+    #[allow(clippy::unnecessary_wraps)] // As all commands are run.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         let states = self.examine(session).unwrap_or_else(|failure| {
             let remedy = failure.remedy().map(|remedy| format!(" {remedy}")).unwrap_or_default();

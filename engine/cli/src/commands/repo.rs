@@ -57,6 +57,19 @@ enum Action {
 }
 
 impl Repo {
+    /// Whether the command line names the repository, if it has to be named.
+    pub(super) fn has_repository(&self) -> bool {
+        match &self.action {
+            Action::Init(action) => action.repository.is_some(),
+            Action::List(action) => action.repository.is_some(),
+            Action::Expire(action) => action.repository.is_some(),
+            Action::Prune(action) => action.repository.is_some(),
+            Action::Check(action) => action.repository.is_some(),
+            // The parser wants it.
+            Action::Delete(_) | Action::Copy(_) | Action::Import(_) | Action::Key(_) => true,
+        }
+    }
+
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         match &self.action {

@@ -18,6 +18,7 @@ use crate::attended::{Configured, Job, skipped, step};
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::http::HttpFlags;
+use crate::flags::impact::ImpactFlags;
 use crate::flags::repository::open;
 use crate::served::write_metrics;
 use crate::session::Session;
@@ -45,6 +46,9 @@ pub(crate) struct Run {
     /// Skip this step. Can be repeated.
     #[arg(long, value_enum, value_name = "STEP", help_heading = "Mode")]
     skip: Vec<Skip>,
+
+    #[command(flatten)]
+    impact: ImpactFlags,
 
     #[command(flatten)]
     access: AccessFlags,
@@ -78,19 +82,8 @@ struct Runs {
 impl Run {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let chosen = match &self.access.cluster {
-            Some(_) => vec![Configured::of(session, self.access.cluster.as_deref())?],
-            None => {
-                let configuration = session.configured()?;
-                let names: Vec<String> = configuration.cluster_names().map(str::to_owned).collect();
-                if names.is_empty() {
-                    // Says that there is none.
-                    configuration.cluster(None)?;
-                }
-                let of = |name: &String| Configured::of(session, Some(Path::new(name)));
-                names.iter().map(of).collect::<Result<_>>()?
-            }
-        };
+        self.impact.apply()?;
+        let chosen = self.chosen(session)?;
         let runs: Vec<RunRecord> =
             chosen.iter().map(|configured| self.one(configured, session)).collect::<Result<_>>()?;
         let repositories: Vec<_> = chosen.iter().map(|configured| configured.repository.clone()).collect();
@@ -101,6 +94,20 @@ impl Run {
         let exit_code = failed.unwrap_or_else(|| runs.iter().map(|run| run.exit_code).max().unwrap_or(0));
         session.summary(&Runs { exit_code, runs }, |runs| runs.runs.iter().map(text).collect());
         Ok(Outcome::Ended(exit_code))
+    }
+
+    /// The clusters that are saved.
+    fn chosen(&self, session: &Session) -> Result<Vec<Configured>> {
+        if self.access.cluster.is_some() {
+            return Ok(vec![Configured::of(session, self.access.cluster.as_deref())?]);
+        }
+        let configuration = session.configured()?;
+        let names: Vec<&str> = configuration.cluster_names().collect();
+        if names.is_empty() {
+            // Says that there is none.
+            configuration.cluster(None)?;
+        }
+        names.into_iter().map(|name| Configured::of(session, Some(Path::new(name)))).collect()
     }
 
     /// One cluster.
@@ -150,7 +157,7 @@ impl Run {
             AccessFlags { cluster: Some(configured.cluster.name.clone().into()), ..self.access.clone() };
         let backup = Backup::of_configuration(&access, &self.http);
         let made = backup.options(Some(configured), session).and_then(|(options, _plugins)| {
-            let result = backup.only(&options, session.reporter())?;
+            let result = ::backup::backup(&options, &self.impact.pausing(session.reporter()))?;
             job.add(&result);
             let is_complete = result.is_complete();
             Ok((result, is_complete))

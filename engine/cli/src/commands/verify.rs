@@ -41,6 +41,11 @@ pub(crate) struct Verify {
 }
 
 impl Verify {
+    /// Whether the command line names an archive.
+    pub(super) fn has_archive(&self) -> bool {
+        self.archive.is_some()
+    }
+
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
         let place = session.place(&self.archive.clone().unwrap_or_else(usual_backup))?;

@@ -126,7 +126,7 @@ fn every_mistake_has_its_line_and_column() {
             "couchcopy.toml:7:7: cluster.prod.node[0].url: a node's url must be http://HOST[:PORT] or https://HOST[:PORT], \
              without a name and password",
             "couchcopy.toml:8:15: cluster.prod.node[0].via[1]: the key plugin is missing: the name or path of a plugin",
-            "couchcopy.toml:9:4: repository.main: the key location is missing: a text: a directory, s3://BUCKET/KEY, \
+            "couchcopy.toml:9:15: repository.main: the key location is missing: a text: a directory, s3://BUCKET/KEY, \
              gs://BUCKET/KEY or az://CONTAINER/KEY",
             "couchcopy.toml:10:20: repository.main.keep.daily: expected a number from 0 to 4294967295",
             "couchcopy.toml:10:33: repository.main.keep.within: \"7\" is not a duration: write, for example, 90s, 24h or 7d",

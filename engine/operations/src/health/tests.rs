@@ -24,6 +24,7 @@ fn source(age: i64) -> SourceFacts {
         newest: Some(backup(age)),
         complete: Some(backup(age)),
         verification: Some(verification(3600, true)),
+        unchanged: None,
     }
 }
 

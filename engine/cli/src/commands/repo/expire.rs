@@ -30,7 +30,7 @@ use crate::text::sizes::count;
 pub(crate) struct Expire {
     /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Option<Location>,
+    pub(super) repository: Option<Location>,
 
     #[command(flatten)]
     keep: KeepFlags,
@@ -90,6 +90,7 @@ impl KeepFlags {
 
 /// What a policy has done, as `--json` prints it.
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names)] // The names of the JSON.
 pub(in crate::commands) struct Removed {
     dry_run: bool,
     kept: Vec<Kept>,

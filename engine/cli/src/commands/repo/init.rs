@@ -31,7 +31,7 @@ pub(crate) struct Init {
     /// The repository: an empty or new directory, or a prefix in a store that no object has [default: that of the configuration
     /// file, with its recipients].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Option<Location>,
+    pub(super) repository: Option<Location>,
 
     #[command(flatten)]
     recipients: RecipientFlags,

@@ -24,7 +24,7 @@ use crate::text::sizes::{bytes, count};
 pub(crate) struct List {
     /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Option<Location>,
+    pub(super) repository: Option<Location>,
 }
 
 #[derive(Serialize)]

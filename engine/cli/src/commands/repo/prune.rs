@@ -31,7 +31,7 @@ const GRACE: u64 = 24 * 60 * 60;
 pub(crate) struct Prune {
     /// The repository [default: that of the configuration file].
     #[arg(value_name = "REPO", value_parser = location())]
-    repository: Option<Location>,
+    pub(super) repository: Option<Location>,
 
     /// Time between marking and deleting [default: 24h]. It should be longer than the longest backup takes.
     #[arg(long, help_heading = "Mode", value_name = "DURATION", value_parser = seconds)]
