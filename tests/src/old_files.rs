@@ -71,7 +71,7 @@ impl Content {
         use base64::prelude::{BASE64_STANDARD, Engine};
         let mut docs = serde_json::Map::new();
         for document in &self.documents {
-            let (rev, md5) = self.revision(document)?;
+            let (rev, md5) = Self::revision(document)?;
             let mut json = document.body.clone();
             json["_id"] = json!(document.id);
             json["_rev"] = json!(format!("1-{}", hex(&rev)));
@@ -111,7 +111,8 @@ impl Content {
         }))
     }
 
-    fn revision(&self, document: &Document) -> Result<([u8; 16], [u8; 16])> {
+    /// The id of a document's revision, and the MD5 of its attachment.
+    fn revision(document: &Document) -> Result<([u8; 16], [u8; 16])> {
         let md5 = document.attachment.as_ref().map_or([0; 16], |data| attachment_md5(data));
         let digest = |_| revision::AttachmentDigest { name: b"a.txt", content_type: b"text/plain", md5 };
         let digests: Vec<_> = document.attachment.iter().map(digest).collect();
@@ -126,7 +127,7 @@ impl Content {
         let mut seqs = TreeBuilder::new(TreeKind::Seq);
         for (i, document) in self.documents.iter().enumerate() {
             let seq = i as u64 + 1;
-            let (rev, md5) = self.revision(document)?;
+            let (rev, md5) = Self::revision(document)?;
             let (ptr, size) = summary(&mut out, document, md5, writer)?;
             let deleted = u64::from(document.deleted);
             let tree = encoded(|e| {
@@ -265,5 +266,9 @@ fn encoded(write: impl FnOnce(&mut Encoder)) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

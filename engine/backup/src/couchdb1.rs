@@ -60,7 +60,7 @@ pub(crate) fn linked(options: &BackupOptions, reporter: &dyn Reporter) -> Result
             ),
         });
         let folder = link(&argument.path, &names)?;
-        argument.path = folder.path().to_owned();
+        folder.path().clone_into(&mut argument.path);
         argument.node = Some(COUCHDB_1.to_owned());
         argument.http = None;
         folders.push(folder);

@@ -44,7 +44,9 @@ impl Sorter {
         }
         let length = |n| u32::try_from(n).map_err(|_| io::Error::other("an entry of 4 GiB or more"));
         let place = Place { start, key: length(key_len)?, value: length(value.len())? };
-        key.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        for part in key {
+            self.bytes.extend_from_slice(part);
+        }
         self.bytes.extend_from_slice(value);
         self.places.push(place);
         Ok(())
@@ -145,18 +147,15 @@ impl Sorted {
 
     /// Reads the next entry of a run; the run after those in files is that in memory.
     fn advance(&mut self, mut next: Sorting) -> io::Result<()> {
-        match self.runs.get_mut(next.run) {
-            Some(run) => {
-                let Some(key) = read(run)? else { return Ok(()) };
-                next.key = key;
-                next.value = read(run)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            }
-            None => {
-                let Some(place) = self.places.pop() else { return Ok(()) };
-                let (key, value) = parts(&self.bytes, place);
-                next.key.extend_from_slice(key);
-                next.value.extend_from_slice(value);
-            }
+        if let Some(run) = self.runs.get_mut(next.run) {
+            let Some(key) = read(run)? else { return Ok(()) };
+            next.key = key;
+            next.value = read(run)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        } else {
+            let Some(place) = self.places.pop() else { return Ok(()) };
+            let (key, value) = parts(&self.bytes, place);
+            next.key.extend_from_slice(key);
+            next.value.extend_from_slice(value);
         }
         self.heads.push(Reverse(next));
         Ok(())

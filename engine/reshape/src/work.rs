@@ -152,7 +152,7 @@ impl Work<'_> {
         next: &mut Option<Sorting>,
     ) -> Result<(File, u64)> {
         let unwritten = |e| self.unwritten(number, e);
-        let at = self.key_of(number - self.job.targets.start);
+        let at = key_of(number - self.job.targets.start);
         let mut before: Option<Sorting> = None;
         while let Some(entry) = next.take_if(|entry| entry.key.starts_with(&at)) {
             if before.as_ref().is_some_and(|before| before.key == entry.key) {
@@ -179,14 +179,8 @@ impl Work<'_> {
         shards.get(at).is_some_and(|shard| shard.range.contains(hash)).then_some(at)
     }
 
-    /// What the keys of a new shard's entries begin with.
-    fn key_of(&self, at: usize) -> [u8; 2] {
-        // A job has few shards.
-        (at as u16).to_be_bytes()
-    }
-
     fn sort(&self, sorter: &mut Sorter, at: usize, tree: SortedTree, key: &[u8], value: &[u8]) -> Result<()> {
-        sorter.add(&[&self.key_of(at), &[tree as u8], key], value).map_err(|e| self.unsorted(e))
+        sorter.add(&[&key_of(at), &[tree as u8], key], value).map_err(|e| self.unsorted(e))
     }
 
     fn failed(&self, failed: Failed, source: &OldShard, at: usize) -> Failure {
@@ -211,6 +205,11 @@ impl Work<'_> {
         let id = String::from_utf8_lossy(id).into_owned();
         ReshapeError::Misplaced { database: self.reshaping.database.into(), id, range: source.range }.into()
     }
+}
+
+/// What the keys of a new shard's entries begin with, by its number in the job, which has few shards.
+fn key_of(at: usize) -> [u8; 2] {
+    (at as u16).to_be_bytes()
 }
 
 /// Copies a document. In a file from before CouchDB 1.2 only the tree by id has the revisions.

@@ -330,9 +330,10 @@ impl PlannedDatabase {
             && q != self.shape.q as u64
         {
             let wanted = self.shape.q;
-            let (why, ranges) = match self.shape.q_is_chosen {
-                true => (format!("--q asks for {wanted} ranges"), "other ranges"),
-                false => (format!("the archive has {wanted} ranges"), "the ranges of the archive"),
+            let (why, ranges) = if self.shape.q_is_chosen {
+                (format!("--q asks for {wanted} ranges"), "other ranges")
+            } else {
+                (format!("the archive has {wanted} ranges"), "the ranges of the archive")
             };
             self.warnings.push(format!(
                 "{to} exists already, empty, with {q} ranges and {n} copies of each; it keeps them, although {why}. To use {ranges}, \

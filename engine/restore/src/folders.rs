@@ -229,8 +229,8 @@ pub(crate) fn write(
     if let Err(failure) = visited.and_then(|_| writer.send_later()) {
         return unreadable(contents, failure, threads, &|name| writer.wants(name), reporter).map(Err);
     }
-    let reshaped = flusher::flushing(destinations, || writer.reshape())?;
-    if let Err(failure) = reshaped {
+    // Nothing is flushed on the way: most often the temporary files would be written to the disk with the others.
+    if let Err(failure) = writer.reshape() {
         return unreadable(contents, failure, threads, &|name| writer.reads(name), reporter).map(Err);
     }
     let written = writer.finish()?;

@@ -26,6 +26,12 @@ fn a_cluster_takes_over() -> Result<()> {
     assert_eq!(compare(&wanted, &found), [""; 0]);
     let user = http.get("/_users/org.couchdb.user:jan")?;
     assert_eq!(user["password_sha"], users["docs"]["org.couchdb.user:jan"][0]["password_sha"]);
+    // A password that CouchDB 1.2 hashed.
+    for (password, status) in [("apple", 200), ("pear", 401)] {
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let body = format!("name=jan&password={password}");
+        assert_eq!(http.bytes("POST", "/_session", &form, body.as_bytes())?.0, status, "{password}");
+    }
     // A database goes on: a document is edited on top of its revision.
     let found = http.get("/oldest/doc-7919")?;
     let edited = json!({"_rev": found["_rev"], "edited": true});

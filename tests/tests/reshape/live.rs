@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use couchcopy_tests::lab::{
-    PASSWORD, Size, USER, back_up, check_login, encode, wait_for, wait_until_synchronised,
+    PASSWORD, Size, USER, back_up, check_login, encode, run, wait_for, wait_until_synchronised,
 };
 use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
@@ -62,6 +62,26 @@ fn nodes_on_other_machines_get_other_ranges() -> Result<()> {
     site.check_content(&expected)?;
     wait_until_synchronised(&site.nodes)?;
     goes_on(&site, &expected)
+}
+
+/// What was decided is in the journals: a restore that was killed while it copied, and one that was killed before the switch-over,
+/// end with the ranges that were asked for.
+#[test]
+fn a_killed_restore_is_finished_with_its_ranges() -> Result<()> {
+    let Some(site) = Site::start(plan(2, 2, Reach::Here))? else { return Ok(()) };
+    let archive = site.path("one.tar.gz");
+    back_up(&fixtures::single_node()?.nodes, &archive)?;
+    let archive = archive.to_str().ok_or("no text")?;
+    for (step, q, maps) in [("2", 3, "file"), ("6", 5, "http")] {
+        let q_text = q.to_string();
+        let arguments = ["restore", "-y", "--n", "2", "--q", &q_text, "--maps", maps, archive];
+        let killed = run(site.command(&arguments)?.env("COUCHCOPY_TEST_KILL_AFTER_STEP", step))?;
+        assert_eq!(killed.code, None, "{killed:?}");
+        run(&mut site.command(&["restore", "-y", "--resume"])?)?.success()?;
+        site.check_content(&with_ranges(fixtures::oracle("single-node")?, |_| Some(q)))?;
+        site.check_nothing_left()?;
+    }
+    Ok(())
 }
 
 /// The last sequence of a database.

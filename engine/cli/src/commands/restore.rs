@@ -199,7 +199,12 @@ struct DataFlags {
     /// The documents move to the ranges in which CouchDB looks for them. If several patterns match a database, the last one counts;
     /// a database that none matches keeps its ranges. CouchDB rebuilds the view indexes of a database whose ranges change, and
     /// consumers of _changes read it once from the start. With --db, a new database gets this number of ranges.
-    #[arg(long = "q", value_name = "[PATTERN=]N", conflicts_with_all = ["resume", "roll_back"])]
+    #[arg(
+        long = "q",
+        value_name = "[PATTERN=]N",
+        conflicts_with_all = ["resume", "roll_back"],
+        hide_short_help = true
+    )]
     ranges: Vec<String>,
 
     /// With --q: directory for temporary files, which need as much space as the largest database whose ranges change.

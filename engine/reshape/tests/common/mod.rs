@@ -179,7 +179,9 @@ pub(crate) fn database(q: u32, count: usize, partitioned: bool) -> Vec<OldShard>
 /// Content of all shards, without CouchDB's own local documents.
 pub(crate) fn content(shards: &[OldShard]) -> Content {
     let mut content = Content::default();
-    shards.iter().for_each(|shard| content.add(&shard.file));
+    for shard in shards {
+        content.add(&shard.file);
+    }
     content.locals.retain(|id, _| !id.starts_with(b"_local/shard-sync") && !id.starts_with(b"_local/purge"));
     content
 }

@@ -16,8 +16,11 @@ fn source() -> Database<Vec<u8>> {
     Database::open(writer.finish().unwrap()).unwrap()
 }
 
+/// Key and value.
+type Entry = (Vec<u8>, Vec<u8>);
+
 /// A file with copies of all documents, and the entries of the tree by id.
-fn copied() -> (SortedTrees<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn copied() -> (SortedTrees<Vec<u8>>, Vec<Entry>) {
     let source = source();
     let mut writer = SequencedWriter::new(Vec::new(), Settings::new("b".repeat(32), "n@h")).unwrap();
     let mut entries = Vec::new();

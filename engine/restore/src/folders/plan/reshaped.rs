@@ -87,7 +87,8 @@ impl Plan {
     /// Adds a database that gets other ranges.
     pub(super) fn add_reshaped(&mut self, reshaped: Reshaped) {
         for (range, holders) in &reshaped.targets {
-            let share = u128::from(reshaped.bytes) * (u128::from(range.end - range.begin) + 1) >> 32;
+            let hashes = u128::from(range.end - range.begin) + 1;
+            let share = (u128::from(reshaped.bytes) * hashes) >> 32;
             for &target in holders {
                 self.bytes[usize::from(target)] += share as u64 + SLACK;
             }

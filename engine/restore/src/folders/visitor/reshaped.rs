@@ -46,15 +46,14 @@ impl Writer<'_> {
         let threads = parallel::threads(self.options.threads);
         let scratch = self.options.choices.temporary.clone().unwrap_or_else(std::env::temp_dir);
         let spooled;
-        let files: &dyn Files = match self.contents.source.files() {
-            Some(files) => files,
-            None => {
-                self.reporter.phase("reading the databases that get another number of ranges", None);
-                let wanted = |file: &DataFile| self.plan.reshapes(file);
-                let source = &*self.contents.source;
-                spooled = SpooledFiles::read(source, threads, &scratch, &wanted, self.reporter)?;
-                &spooled
-            }
+        let files: &dyn Files = if let Some(files) = self.contents.source.files() {
+            files
+        } else {
+            self.reporter.phase("reading the databases that get another number of ranges", None);
+            let wanted = |file: &DataFile| self.plan.reshapes(file);
+            let source = &*self.contents.source;
+            spooled = SpooledFiles::read(source, threads, &scratch, &wanted, self.reporter)?;
+            &spooled
         };
         let bytes = self.plan.reshaped.iter().map(|reshaped| reshaped.bytes).sum();
         let databases = self.plan.reshaped.len() as u64;
