@@ -1,25 +1,26 @@
 //! `couchcopy backup`.
 
+mod configured;
 mod every;
+mod text;
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backup::{BackupOptions, BackupResult, FolderArgument, RebuildMaps, backup};
 use clap::Args;
-use contents::{BackupSummary, Destination};
+use contents::Destination;
 use outcome::report::Reporter;
-use outcome::{Code, Failure, FailureKind, Result, printable};
+use outcome::{Code, Failure, Result};
 use site::plugins::Plugins;
 use site::{SiteNode, TunnelMode};
 use store::Location;
 
-use crate::attended::{Configured, Job, step};
+use self::text::{print, print_round};
+use crate::attended::Configured;
 use crate::commands::repo::KeepFlags;
 use crate::configured::is_path;
 use crate::exit::Outcome;
@@ -29,11 +30,7 @@ use crate::flags::http::{AskForPassword, HttpFlags};
 use crate::flags::impact::ImpactFlags;
 use crate::flags::repository::{host_name, seconds};
 use crate::flags::store::location;
-use crate::served::Served;
 use crate::session::Session;
-use crate::text::configuration;
-use crate::text::problems::{PROBLEMS_SHOWN, problems};
-use crate::text::sizes::{bytes, count};
 
 /// Save the data of one or more nodes of a cluster into an archive or a repository while CouchDB runs.
 #[derive(Debug, Default, Args)]
@@ -253,68 +250,6 @@ impl Backup {
         Configured::of(session, self.access.cluster.as_deref()).map(Some)
     }
 
-    /// A backup from the configuration file, with its hooks.
-    fn run_configured(&self, configured: &Configured, session: &Session) -> Result<Outcome> {
-        if let Some(every) = self.every() {
-            return self.stay(every, configured, session);
-        }
-        let mut job = Job::begin(session, configured)?;
-        let begun = Instant::now();
-        let made = self.options(Some(configured), session).and_then(|(options, _plugins)| {
-            let result = self.make(&options, Some(configured), session.reporter())?;
-            job.add(&result);
-            print(session, &options, &result);
-            let is_complete = result.is_complete();
-            Ok((result, is_complete))
-        });
-        job.end(vec![step("backup", begun, &made)]);
-        made.map(|(_, is_complete)| Outcome::of(is_complete))
-    }
-
-    /// Backups from the configuration file until a signal ends the process.
-    fn stay(&self, every: Duration, configured: &Configured, session: &Session) -> Result<Outcome> {
-        let mut job = Some(Job::begin(session, configured)?);
-        let served = Served::begin(self.repository.metrics_listen, configured, session)?;
-        let begun = Instant::now();
-        let (options, _plugins) = match self.options(Some(configured), session) {
-            Ok(options) => options,
-            Err(failure) => {
-                let failed: Result<((), bool)> = Err(failure);
-                if let Some(job) = job.take() {
-                    job.end(vec![step("backup", begun, &failed)]);
-                }
-                return failed.map(|_| Outcome::Done);
-            }
-        };
-        let interrupted = session.interruptible()?;
-        let ended = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| served.answer(&ended));
-            let repeated = every::repeat(every, interrupted, session.reporter(), |reporter| {
-                let mut job = match job.take() {
-                    Some(job) => job,
-                    None => Job::again(session, configured)?,
-                };
-                let begun = Instant::now();
-                let made = self.round(&options, Some(configured), reporter).map(|result| {
-                    job.add(&result);
-                    print_round(session, &options, &result);
-                    let is_complete = result.is_complete();
-                    (result, is_complete)
-                });
-                if matches!(&made, Err(failure) if failure.kind() == FailureKind::Interrupted) {
-                    return made.map(drop);
-                }
-                job.end(vec![step("backup", begun, &made)]);
-                served.renew(session);
-                made.map(drop)
-            });
-            ended.store(true, Ordering::Relaxed);
-            repeated
-        })?;
-        Ok(Outcome::Done)
-    }
-
     fn every(&self) -> Option<Duration> {
         self.repository.every.map(|seconds| Duration::from_secs(seconds.max(1)))
     }
@@ -439,24 +374,6 @@ impl Backup {
     }
 }
 
-/// Prints the summary of a backup.
-fn print(session: &Session, options: &BackupOptions, result: &BackupResult) {
-    let text = |result: &BackupResult| text(result, &options.destination.name());
-    match &options.destination {
-        Destination::Archive { place, .. } if matches!(place.location(), Location::Standard) => {
-            session.summary_aside(result, text);
-        }
-        _ => session.summary(result, text),
-    }
-}
-
-/// Prints the summary of one backup of many.
-fn print_round(session: &Session, options: &BackupOptions, result: &BackupResult) {
-    if !result.is_unchanged {
-        session.summary_line(result, |result| text(result, &options.destination.name()));
-    }
-}
-
 /// The data directories of these nodes, and the plugins that reach them, which have to live as long as these. Without `http`,
 /// only their files are reached.
 pub(super) fn folders(
@@ -487,68 +404,4 @@ pub(super) fn folders(
     };
     let folders = nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?;
     Ok((folders, plugins))
-}
-
-fn text(result: &BackupResult, archive: &str) -> String {
-    let summary = &result.summary;
-    if let Some(backup) = &result.in_repository {
-        let mut text = format!(
-            "{archive}::{}: {}, {}, {}; {} of {} files read, {} of {} new, {} stored\n",
-            backup.id,
-            count(summary.databases, "database", "databases"),
-            count(summary.shards, "shard", "shards"),
-            count(summary.views, "view index", "view indexes"),
-            backup.read_files,
-            backup.files,
-            bytes(backup.new_bytes),
-            bytes(result.content_bytes),
-            bytes(result.archive_bytes)
-        );
-        details(&mut text, summary);
-        return text;
-    }
-    let mut text = format!(
-        "{}: {}, {}, {}; {} in {}\n",
-        archive,
-        count(summary.databases, "database", "databases"),
-        count(summary.shards, "shard", "shards"),
-        count(summary.views, "view index", "view indexes"),
-        bytes(result.content_bytes),
-        bytes(result.archive_bytes)
-    );
-    details(&mut text, summary);
-    text
-}
-
-/// What an administrator has to know besides numbers.
-fn details(text: &mut String, summary: &BackupSummary) {
-    for node in &summary.config {
-        let _ = writeln!(text, "{}:", configuration::heading(node));
-        for line in configuration::lines(node, |file| &file.path) {
-            let _ = writeln!(text, "  {line}");
-        }
-        if !node.not_found.is_empty() {
-            let _ = writeln!(text, "  not found: {}", printable(&node.not_found.join(", ")));
-        }
-    }
-    if !summary.rebuilt_maps.is_empty() {
-        let n = count(summary.rebuilt_maps.len() as u64, "database", "databases");
-        let _ = writeln!(text, "shard maps rebuilt from the shards: {n}");
-    }
-    if summary.surplus_shards > 0 {
-        let n = count(summary.surplus_shards, "shard", "shards");
-        let _ = writeln!(text, "{n} not needed: databases are in the middle of shard splitting");
-    }
-    for (db, ranges) in &summary.split_meanwhile {
-        let _ = writeln!(text, "{db} was split while the backup ran; saved as {}", ranges.join(", "));
-    }
-    if !summary.left_out.is_empty() {
-        let n = count(summary.left_out.len() as u64, "item", "items");
-        let _ = writeln!(text, "not in the archive: {n}");
-        for left in summary.left_out.iter().take(PROBLEMS_SHOWN) {
-            let _ = writeln!(text, "  {}: {}", left.kind, printable(&left.to_string()));
-        }
-    }
-    problems(text, "NOT SAVED, damaged or missing on the nodes", ("file", "files"), &summary.problems);
-    problems(text, "SAVED, but DAMAGED", ("shard", "shards"), &summary.damaged);
 }
