@@ -10,6 +10,9 @@ use couchfile::shard_map::ShardMap;
 /// The name of the node that stands for a CouchDB 1.x.
 pub const COUCHDB_1: &str = "couchdb-1@localhost";
 
+/// The number of ranges that a restore gives a database of CouchDB 1.x: CouchDB's default (`[cluster] q`).
+pub const RANGES_FOR_COUCHDB_1: u32 = 2;
+
 /// The map under which a backup keeps a database of CouchDB 1.x.
 pub fn map_of_couchdb_1(db: &str) -> ShardMap {
     ShardMap::new(db, "", 1, 1, &[COUCHDB_1.to_owned()])

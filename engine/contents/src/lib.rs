@@ -29,7 +29,7 @@ mod verified;
 pub use at_hand::FilesAtHand;
 pub use backups::{RepositoryBackups, is_repository};
 pub use contents::{Contents, Counted, no_maps};
-pub use couchdb1::{COUCHDB_1, is_of_couchdb_1, map_of_couchdb_1};
+pub use couchdb1::{COUCHDB_1, RANGES_FOR_COUCHDB_1, is_of_couchdb_1, map_of_couchdb_1};
 pub use damaged::{damaged_files, is_damage};
 pub use destination::{Destination, FinishedBackup, NewBackup, ReservedDestination};
 pub use facts::{ShardFacts, ViewFacts};

@@ -45,6 +45,7 @@ impl Shape {
             inner != outer && outer.begin <= inner.begin && inner.end <= outer.end
         };
         let q = ranges.iter().filter(|outer| !ranges.iter().any(|inner| inside(inner, outer))).count();
+        let q = if contents::is_of_couchdb_1(map) { contents::RANGES_FOR_COUCHDB_1 as usize } else { q };
         Self {
             q: chosen_q.map_or(q.max(1), |q| q as usize),
             n: copies.unwrap_or_else(|| map.copies()).max(1),

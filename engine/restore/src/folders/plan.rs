@@ -1,12 +1,13 @@
 //! Which shard goes to which nodes.
 
+mod names;
 mod one_node;
 mod reshaped;
 
 use std::collections::{HashMap, HashSet};
 
 use cluster::agreement::Promised;
-use contents::{Contents, Counted, FileProblem, MapDocument, ShardFacts, unreadable};
+use contents::{Contents, Counted, FileProblem, MapDocument, RANGES_FOR_COUCHDB_1, ShardFacts, unreadable};
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
 use outcome::{Code, Failure, Result, parallel};
@@ -23,9 +24,6 @@ use reshaped::Ring;
 
 /// Bytes that a file may take on disk in addition to its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
-
-/// CouchDB's default of the number of ranges (`[cluster] q`), which databases of CouchDB 1.x get.
-const DEFAULT_Q: u32 = 2;
 
 /// The files to be written.
 #[derive(Debug, Default)]
@@ -214,52 +212,6 @@ impl Plan {
             self.shards.insert(shard.path, shard.targets);
         }
     }
-
-    /// The name under which a database of the archive is written; `None` if it is not written.
-    pub(crate) fn name_of<'p>(&'p self, db: &'p str) -> Option<&'p str> {
-        self.chosen.name_of(db).filter(|_| !self.skipped.contains(db))
-    }
-
-    /// An archived map with the ranges in use.
-    pub(crate) fn counted(&self, map: ShardMap) -> ShardMap {
-        match self.rings.get(&map.db) {
-            Some(ring) => ring.of(&map),
-            None => map,
-        }
-    }
-
-    /// Whether the database of a planned file is renamed.
-    pub(crate) fn is_renamed(&self, file: &DataFile) -> bool {
-        let shard = self.shard_of(file);
-        shard.is_some_and(|shard| self.chosen.name_of(&shard.db).is_some_and(|name| name != shard.db))
-    }
-
-    /// The path on a node of a planned file of the archive, if its database gets another name or suffix.
-    pub(crate) fn renamed(&self, file: &DataFile) -> Option<DataFile> {
-        let archived = self.shard_of(file)?;
-        let name = self.chosen.name_of(&archived.db)?;
-        let suffix = self.suffix_of.get(name).or(self.new_suffix.as_ref()).unwrap_or(&archived.suffix);
-        if name == archived.db && *suffix == archived.suffix {
-            return None;
-        }
-        let shard = ShardName { range: archived.range, db: name.to_owned(), suffix: suffix.clone() };
-        Some(match file {
-            DataFile::View { signature, .. } => DataFile::View { shard, signature: signature.clone() },
-            _ => DataFile::Shard(shard),
-        })
-    }
-
-    /// The shard of a planned file, as its map names it.
-    fn shard_of<'s>(&'s self, file: &'s DataFile) -> Option<&'s ShardName> {
-        let shard = match file {
-            DataFile::ShardMaps => return None,
-            DataFile::Shard(shard) | DataFile::View { shard, .. } => shard,
-        };
-        if self.misread.is_empty() {
-            return Some(shard);
-        }
-        Some(self.misread.get(shard.path().as_str()).unwrap_or(shard))
-    }
 }
 
 /// The names of the databases that can be restored from an archive.
@@ -343,7 +295,7 @@ impl OfDatabase {
         }
         // A file of CouchDB 1.x is always written anew, in the form of today.
         let is_old = contents::is_of_couchdb_1(&map);
-        let wanted = choices.ranges.of(&map.db).or(is_old.then_some(DEFAULT_Q)).map(Range::split);
+        let wanted = choices.ranges.of(&map.db).or(is_old.then_some(RANGES_FOR_COUCHDB_1)).map(Range::split);
         if let Some(wanted) = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted)) {
             planned.reshape(contents, &map, wanted, nodes, choices.copies, numbers);
             return planned;
