@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use configuration::{Configuration, Health as Table, Repository};
 use jiff::Timestamp;
@@ -20,6 +21,9 @@ use crate::session::Session;
 const MAX_AGE: u64 = 26 * 3600;
 /// The greatest age of the last verification, if nothing else is said: a week, and a day.
 const MAX_UNVERIFIED: u64 = 8 * 86_400;
+
+/// How long figures of places that are served are not found out again.
+const RENEWED: Duration = Duration::from_secs(60);
 
 /// The limits of the configuration file, or the usual ones.
 pub(crate) fn limits(table: &Table) -> Limits {
@@ -147,4 +151,32 @@ impl Served {
             listener.answer(ended, &text);
         }
     }
+}
+
+/// Answers with the state of the backups at these places, until the flag is set. What is there is looked up at most once a minute.
+pub(crate) fn answer_of_places(
+    listener: &Listener,
+    session: &Session,
+    places: &[Location],
+    ended: &AtomicBool,
+) -> Result<()> {
+    let limits = limits(&session.configuration()?.map(Configuration::health).unwrap_or_default());
+    let known: Mutex<Option<(Instant, String)>> = Mutex::default();
+    listener.answer(ended, &|| {
+        let mut known = known.locked();
+        if let Some((_, text)) = known.as_ref().filter(|(found, _)| found.elapsed() < RENEWED) {
+            return text.clone();
+        }
+        let (mut states, mut unknown) = (Vec::new(), Vec::new());
+        for place in places {
+            match state(session, place, None, limits) {
+                Ok(state) => states.push(state),
+                Err(_) => unknown.push(place.to_string()),
+            }
+        }
+        let text = metrics::text_with_unknown(&states, &unknown, seconds());
+        *known = Some((Instant::now(), text.clone()));
+        text
+    });
+    Ok(())
 }

@@ -77,11 +77,21 @@ const OF_RUN: [OfRun; 4] = [
 
 /// The state of backups at several places. `now` is in seconds since 1970.
 pub fn text(places: &[Health], now: i64) -> String {
+    text_with_unknown(places, &[], now)
+}
+
+/// As [`text`], with places whose state could not be found out.
+pub fn text_with_unknown(places: &[Health], unknown: &[String], now: i64) -> String {
     let mut text = String::new();
     let labels = |health: &Health| format!("repository=\"{}\"", escaped(&health.facts.place));
-    for (name, help, of) in OF_PLACE {
+    for (number, (name, help, of)) in OF_PLACE.into_iter().enumerate() {
         let of = |health: &Health| Some((labels(health), of(health, now)?));
-        metric(&mut text, name, help, places.iter().filter_map(of));
+        let of_unknown = |place: &String| {
+            let value = [f64::from(Status::Unknown.code()), now as f64].get(number).copied()?;
+            Some((format!("repository=\"{}\"", escaped(place)), value))
+        };
+        let values = places.iter().filter_map(of).chain(unknown.iter().filter_map(of_unknown));
+        metric(&mut text, name, help, values);
     }
     for (name, help, of) in OF_SOURCE {
         let of = |(health, source): (&Health, &SourceFacts)| {
@@ -104,13 +114,7 @@ pub fn text(places: &[Health], now: i64) -> String {
 
 /// The metrics of a place whose state could not be found out.
 pub fn unknown(place: &str, now: i64) -> String {
-    let mut text = String::new();
-    let labels = format!("repository=\"{}\"", escaped(place));
-    let (name, help, _) = OF_PLACE[0];
-    metric(&mut text, name, help, [(labels.clone(), f64::from(Status::Unknown.code()))].into_iter());
-    let (name, help, _) = OF_PLACE[1];
-    metric(&mut text, name, help, [(labels, now as f64)].into_iter());
-    text
+    text_with_unknown(&[], &[place.to_owned()], now)
 }
 
 /// Puts the metrics in place of a file, at once, for node_exporter's textfile collector. Everybody may read it.
@@ -184,6 +188,9 @@ mod tests {
         let mut once = described.clone();
         once.dedup();
         assert_eq!(described, once);
+        let mixed = text_with_unknown(std::slice::from_ref(&health), &["s3://gone".to_owned()], 1010);
+        assert_eq!(mixed.matches("# TYPE couchcopy_health_status ").count(), 1);
+        assert!(mixed.contains("couchcopy_health_status{repository=\"s3://gone\"} 3\n"), "{mixed}");
         let two = super::text(&[health.clone(), health], 1010);
         assert_eq!(two.matches("# TYPE couchcopy_backups ").count(), 1);
         assert_eq!(two.matches("couchcopy_backups{").count(), 4);

@@ -347,6 +347,7 @@ fn results_as_json_and_as_text() -> Result<()> {
         "views_left_out",
         "not_chosen",
         "renamed",
+        "reshaped",
         "files_rewritten",
     ];
     assert_eq!(keys(&restored), restore_keys);

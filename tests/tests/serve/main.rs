@@ -3,6 +3,7 @@
 mod alike;
 mod command;
 mod couchbackup;
+mod metrics;
 mod oracle;
 mod pouchdb;
 mod raw;

@@ -4,8 +4,11 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use operations::Listener;
+use outcome::report::{Notice, Reporter as _, Severity};
 use outcome::{Code, Failure, Result};
 use serde::Serialize;
 use serve::{Authentication, Cors, Options, Served};
@@ -15,6 +18,7 @@ use crate::exit::Outcome;
 use crate::flags::moment::MomentFlags;
 use crate::flags::store::location;
 use crate::output::error_line;
+use crate::served::answer_of_places;
 use crate::session::Session;
 
 /// The environment variable that holds the user's password if no file does.
@@ -73,6 +77,12 @@ pub(crate) struct Serve {
     #[arg(long, conflicts_with = "user")]
     without_password: bool,
 
+    /// Answer Prometheus at http://ADDRESS:PORT/metrics, for the repositories that are served.
+    ///
+    /// The figures are those of `couchcopy health --metrics`, found out at most once a minute.
+    #[arg(long, value_name = "ADDRESS:PORT", hide_short_help = true)]
+    metrics_listen: Option<SocketAddr>,
+
     /// Serve only the database with this name. Can be repeated.
     #[arg(long, value_name = "DB")]
     only: Vec<String>,
@@ -123,6 +133,7 @@ impl Serve {
             archives: self.archives.iter().map(open).collect::<Result<_>>()?,
             flags: session.reading_flags(),
         };
+        let metrics = self.metrics(session)?;
         session.reporter().end();
         let on_listening = |address: SocketAddr| {
             let url = format!("http://{address}/");
@@ -130,8 +141,38 @@ impl Serve {
             let listening = Listening { page: format!("{url}_backup/"), url, archives };
             session.summary_line(&listening, |listening| format!("{}\n{}\n", listening.url, listening.page));
         };
-        serve::run(&options, on_listening, serve::interrupted())?;
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            if let Some((listener, places)) = &metrics {
+                scope.spawn(|| answer_of_places(listener, session, places, &ended));
+            }
+            let served = serve::run(&options, on_listening, serve::interrupted());
+            ended.store(true, Ordering::Relaxed);
+            served
+        })?;
         Ok(Outcome::Done)
+    }
+
+    /// Where metrics are answered, and of which places.
+    fn metrics(&self, session: &Session) -> Result<Option<(Listener, Vec<Location>)>> {
+        let Some(address) = self.metrics_listen else { return Ok(None) };
+        let mut places = Vec::new();
+        for archive in &self.archives {
+            if contents::is_repository(&session.place(archive)?)? {
+                places.push(archive.clone());
+            }
+        }
+        if places.is_empty() {
+            return Err(Failure::refused(
+                Code::new("CC-M12"),
+                "--metrics-listen reports on repositories, and none is served",
+                "Name the repository without an id, or leave --metrics-listen out.",
+            ));
+        }
+        let listener = Listener::bind(address)?;
+        let text = format!("metrics are at http://{}/metrics", listener.address()?);
+        session.reporter().notice(&Notice { severity: Severity::Info, text });
+        Ok(Some((listener, places)))
     }
 
     fn authentication(&self) -> Result<Option<Authentication>> {
