@@ -15,7 +15,7 @@ use crate::snapshot::Snapshot;
 
 /// A store may show an object a little later than the time that it gives it, in seconds.
 const MARGIN: i64 = 300;
-/// The most sources that a snapshot names. With more of them it names none.
+/// The most sources that a snapshot names, with more of them it names none; and the most of the newest snapshots.
 const MOST: usize = 256;
 
 /// What the writer of a backup knew of the other backups.
@@ -23,6 +23,9 @@ const MOST: usize = 256;
 pub struct KnownSources {
     /// The newest time at which the store wrote a snapshot that the writer saw, in seconds since 1970.
     pub until: i64,
+    /// Names of the snapshots that the writer saw and whose time is so close to `until` that it does not say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<String>,
     /// The other sources.
     pub sources: Vec<KnownSource>,
 }
@@ -40,8 +43,8 @@ pub struct KnownSource {
 }
 
 impl KnownSources {
-    /// Whether the writer saw this backup.
-    fn has_seen(&self, listed: &ListedSnapshot) -> bool {
+    /// Whether the writer saw a backup, by its time alone.
+    fn is_old(&self, listed: &ListedSnapshot) -> bool {
         listed.modified.saturating_add(MARGIN) < self.until
     }
 
@@ -50,8 +53,10 @@ impl KnownSources {
     fn to_read(&self, listed: &[ListedSnapshot]) -> Option<Vec<SnapshotName>> {
         let newest = self.sources.iter().map(|source| source.newest.parse::<SnapshotName>());
         let newest: HashSet<SnapshotName> = newest.collect::<Result<_, ()>>().ok()?;
+        let recent: HashSet<SnapshotName> = self.recent.iter().filter_map(|name| name.parse().ok()).collect();
         let there = listed.iter().filter(|listed| newest.contains(&listed.name)).count();
-        let needed = listed.iter().filter(|listed| newest.contains(&listed.name) || !self.has_seen(listed));
+        let has_seen = |listed: &ListedSnapshot| self.is_old(listed) || recent.contains(&listed.name);
+        let needed = listed.iter().filter(|listed| newest.contains(&listed.name) || !has_seen(listed));
         (there == newest.len()).then(|| needed.map(|listed| listed.name).collect())
     }
 
@@ -93,7 +98,10 @@ impl KnownSources {
                 sources.push(KnownSource { nodes, source, newest: name.to_string() });
             }
         }
-        (sources.len() <= MOST).then_some(Self { until, sources })
+        let mut known = Self { until, recent: Vec::new(), sources };
+        let recent = listed.iter().filter(|listed| !known.is_old(listed)).take(MOST);
+        known.recent = recent.map(|listed| listed.name.to_string()).collect();
+        (known.sources.len() <= MOST).then_some(known)
     }
 }
 
@@ -133,10 +141,12 @@ mod tests {
     fn what_the_writer_has_seen_is_not_read() -> Result<()> {
         let listed = listed(1..=10_000)?;
         let until = listed[0].modified;
-        let alone = KnownSources { until, sources: Vec::new() };
-        // Those of the last minutes may have been written while it looked.
+        let alone = KnownSources { until, recent: Vec::new(), sources: Vec::new() };
+        // Those of the last minutes may have been written while it looked, if it does not name them.
         assert_eq!(alone.to_read(&listed), Some(vec![listed[0].name]));
-        let known = KnownSources { until, sources: vec![source("b@h", listed[70].name)] };
+        let recent = KnownSources { recent: vec![listed[0].name.to_string()], ..alone.clone() };
+        assert_eq!(recent.to_read(&listed), Some(Vec::new()));
+        let known = KnownSources { sources: vec![source("b@h", listed[70].name)], ..alone };
         assert_eq!(known.to_read(&listed), Some(vec![listed[0].name, listed[70].name]));
         Ok(())
     }
@@ -144,7 +154,7 @@ mod tests {
     #[test]
     fn what_the_writer_cannot_have_seen_is_read() -> Result<()> {
         let mut listed = listed(1..=100)?;
-        let known = KnownSources { until: listed[10].modified, sources: Vec::new() };
+        let known = KnownSources { until: listed[10].modified, recent: Vec::new(), sources: Vec::new() };
         let newer: Vec<_> = listed[..=10].iter().map(|listed| listed.name).collect();
         assert_eq!(known.to_read(&listed), Some(newer.clone()));
         // Brought later, with its old date.
@@ -158,7 +168,7 @@ mod tests {
     fn what_is_gone_says_nothing() -> Result<()> {
         let listed = listed(1..=100)?;
         let until = listed[0].modified;
-        let known = KnownSources { until, sources: vec![source("b@h", name(50)?)] };
+        let known = KnownSources { until, recent: Vec::new(), sources: vec![source("b@h", name(50)?)] };
         assert_eq!(known.to_read(&listed), None);
         let known = KnownSources {
             until,
