@@ -172,6 +172,7 @@ mod tests {
         assert_eq!(known.to_read(&listed), None);
         let known = KnownSources {
             until,
+            recent: Vec::new(),
             sources: vec![KnownSource { newest: "x".into(), ..source("b@h", name(50)?) }],
         };
         assert_eq!(known.to_read(&listed), None);
