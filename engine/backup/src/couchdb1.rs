@@ -60,7 +60,8 @@ pub(crate) fn linked(options: &BackupOptions, reporter: &dyn Reporter) -> Result
             ),
         });
         let folder = link(&argument.path, &names)?;
-        folder.path().clone_into(&mut argument.path);
+        let shown = std::mem::replace(&mut argument.path, folder.path().to_owned());
+        argument.shows = Some(shown);
         argument.node = Some(COUCHDB_1.to_owned());
         argument.http = None;
         folders.push(folder);

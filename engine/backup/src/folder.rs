@@ -29,6 +29,8 @@ pub(super) const MISSING_MAPS: &str = "the file is missing";
 pub struct NodeFolder {
     /// The directory.
     pub path: PathBuf,
+    /// The directory of which it shows what is there, if it is only a view.
+    pub(super) shows: Option<PathBuf>,
     /// The node's name: from the user, from its CouchDB, or from the newest epoch of `_dbs.couch`.
     pub name: Option<String>,
     /// Where its files come from.
@@ -160,7 +162,8 @@ fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirro
     // A node whose shard maps are lost has its name in the shards that it opened last.
     let name = name.or_else(|| if origin.is_local() { node_of_shards(path) } else { None });
     let patience = Patience::default();
-    Ok(NodeFolder { path: path.clone(), name, origin, maps, maps_mtime, patience, rebuilt: None, lost: None })
+    let (path, shows) = (path.clone(), argument.shows.clone());
+    Ok(NodeFolder { path, shows, name, origin, maps, maps_mtime, patience, rebuilt: None, lost: None })
 }
 
 pub(super) fn newest_node(header: &DbHeader) -> Option<String> {

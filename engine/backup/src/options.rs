@@ -45,12 +45,14 @@ pub struct FolderArgument {
     pub http: Option<Arc<Http>>,
     /// Directories of its configuration, if they differ from those of all nodes.
     pub config: Vec<PathBuf>,
+    /// The directory that is recorded as the place of the data, if `path` only shows what is there.
+    pub shows: Option<PathBuf>,
 }
 
 impl FolderArgument {
     /// A data directory of this machine.
     pub fn local(path: impl Into<PathBuf>, node: Option<String>) -> Self {
-        Self { path: path.into(), node, files: None, http: None, config: Vec::new() }
+        Self { path: path.into(), node, files: None, http: None, config: Vec::new(), shows: None }
     }
 }
 

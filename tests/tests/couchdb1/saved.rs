@@ -4,11 +4,12 @@ use std::path::Path;
 
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::read_cluster;
+use couchcopy_tests::isolated::Couchcopy;
 use couchcopy_tests::lab::{couchcopy, verify};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::Value;
 
-use super::{back_up, databases, expected};
+use super::{back_up, databases, expected, write};
 
 #[test]
 fn a_directory_is_recognised_and_saved_completely() -> Result<()> {
@@ -28,6 +29,27 @@ fn a_directory_is_recognised_and_saved_completely() -> Result<()> {
     assert_eq!(dumped.lines().count(), 36, "{dumped}");
     let info: Value = serde_json::from_str(&couchcopy(&["info", "--json", archive])?.success()?)?;
     assert_eq!(info["databases"], 5, "{info}");
+    Ok(())
+}
+
+#[test]
+fn a_repository_knows_the_directory_again() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let of = |name: &str| dir.path().join(name).display().to_string();
+    let variables = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"];
+    let couchcopy = Couchcopy::with(variables.map(|name| (name.to_owned(), of(name))).to_vec());
+    let (data, repository) = (dir.path().join("couchdb-1"), of("repository"));
+    write(&data)?;
+    couchcopy.expect(0, &["repo", "init", &repository])?;
+    let node = format!("localhost,{}", data.display());
+    couchcopy.expect(0, &["backup", "--repo", &repository, &node])?;
+    let again = couchcopy.json(&["backup", "--repo", &repository, &node])?;
+    // Shard maps and description are made for each backup.
+    assert_eq!(again["in_repository"]["read_files"], 2, "{again}");
+    couchcopy.expect(0, &["verify", &format!("{repository}::latest")])?;
+    let listed = couchcopy.json(&["repo", "list", &repository])?;
+    let source = listed["backups"][0]["source"][0].as_str().ok_or("no source")?;
+    assert!(source.ends_with(&format!(":{}", data.display())), "{listed}");
     Ok(())
 }
 

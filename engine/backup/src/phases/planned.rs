@@ -38,7 +38,8 @@ impl<'o> Planned<'o> {
             if !folder.origin.is_local() {
                 return folder.display_name();
             }
-            let path = std::path::absolute(&folder.path).unwrap_or_else(|_| folder.path.clone());
+            let path = folder.shows.as_ref().unwrap_or(&folder.path);
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             path.display().to_string()
         };
         let places: Vec<String> = folders.iter().map(place).collect();

@@ -400,7 +400,8 @@ pub(super) fn folders(
             }
             _ => (None, node.direct_http()?),
         };
-        Ok(FolderArgument { path, node: node.id.name, files, http: http.map(Arc::new), config: node.config })
+        let (http, config) = (http.map(Arc::new), node.config);
+        Ok(FolderArgument { path, node: node.id.name, files, http, config, shows: None })
     };
     let folders = nodes.into_iter().zip(paths).map(folder).collect::<Result<_>>()?;
     Ok((folders, plugins))
