@@ -61,8 +61,21 @@ impl Attachment {
         is_known.then_some(self.original_len)
     }
 
+    /// Reads the list of a document's attachments, which nothing follows.
+    pub(super) fn decode_list(mut decoder: Decoder<'_>) -> Result<Vec<Self>, String> {
+        let mut attachments = Vec::new();
+        decoder
+            .list_items(|d| -> Result<(), TermError> {
+                attachments.push(Self::decode(d)?);
+                Ok(())
+            })
+            .and_then(|()| decoder.end())
+            .map_err(|e| format!("attachments: {e}"))?;
+        Ok(attachments)
+    }
+
     /// Reads `{Name, Type, Pieces, StoredLen, OriginalLen, RevPos, Md5, Encoding}` or one of its older forms.
-    pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
+    fn decode(decoder: &mut Decoder<'_>) -> Result<Self, TermError> {
         let size = decoder.tuple()?;
         if size == 2 {
             if let Token::Binary(_) = decoder.peek()? {

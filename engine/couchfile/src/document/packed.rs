@@ -42,16 +42,7 @@ impl PackedSummary {
         let list = packed_part(&mut decoder)?;
         decoder.end().map_err(text)?;
         let list = compression::unpack(&list)?;
-        let mut decoder: Decoder<'_> = list.decoder();
-        let mut attachments = Vec::new();
-        decoder
-            .list_items(|d| -> Result<(), TermError> {
-                attachments.push(Attachment::decode(d)?);
-                Ok(())
-            })
-            .and_then(|()| decoder.end())
-            .map_err(|e| format!("attachments: {e}"))?;
-        Ok(Self { body, attachments })
+        Ok(Self { attachments: Attachment::decode_list(list.decoder())?, body })
     }
 
     /// The body as a term.

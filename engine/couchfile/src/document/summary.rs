@@ -7,7 +7,7 @@ use crate::blocks::Blocks;
 use crate::compression::{self, TermBytes};
 use crate::error::{CouchFileError, TermError};
 use crate::read_at::ReadAt;
-use crate::term::{Decoder, Encoder, Token};
+use crate::term::{Encoder, Token};
 
 /// A revision's body and attachments.
 #[derive(Debug, Clone)]
@@ -46,15 +46,6 @@ impl Summary {
         body.decoder().tuple().map_err(|e| format!("the body is not an object: {e}"))?;
         let mut check = body.decoder();
         check.skip().and_then(|()| check.end()).map_err(|e| format!("body: {e}"))?;
-        let mut attachments = Vec::new();
-        let mut decoder: Decoder<'_> = list.decoder();
-        decoder
-            .list_items(|d| -> Result<(), TermError> {
-                attachments.push(Attachment::decode(d)?);
-                Ok(())
-            })
-            .and_then(|()| decoder.end())
-            .map_err(|e| format!("attachments: {e}"))?;
-        Ok(Self { body, attachments })
+        Ok(Self { attachments: Attachment::decode_list(list.decoder())?, body })
     }
 }

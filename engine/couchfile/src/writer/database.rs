@@ -5,7 +5,7 @@ use std::io::Write;
 use super::appender::Appender;
 use super::new_document::NewDocument;
 use super::placed;
-use super::settings::Settings;
+use super::settings::{Settings, Written};
 use super::tree::TreeBuilder;
 use crate::btree::TreeKind;
 use crate::error::{CouchFileError, Result};
@@ -147,7 +147,8 @@ impl<W: Write> DatabaseWriter<W> {
         let security_ptr = self.out.term(&self.settings.security()?)?.ptr;
         let update_seq = self.pending.len() as u64;
         let trees = [id_tree, seq_tree, local_tree, purge_tree, purge_seq_tree];
-        let header = self.settings.header(update_seq, trees, security_ptr, self.props_ptr);
+        let header =
+            self.settings.header(update_seq, trees, Written { props_ptr: self.props_ptr, security_ptr });
         self.out.header(&header.encode())?;
         Ok(self.out.into_inner())
     }

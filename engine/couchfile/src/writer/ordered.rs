@@ -5,7 +5,7 @@ use std::io::Write;
 use super::appender::Appender;
 use super::new_document::NewDocument;
 use super::placed;
-use super::settings::Settings;
+use super::settings::{Settings, Written};
 use super::tree::TreeBuilder;
 use crate::btree::TreeKind;
 use crate::document::{Attachment, Piece};
@@ -20,8 +20,7 @@ use crate::term::Encoder;
 pub struct OrderedWriter<W> {
     out: Appender<W>,
     settings: Settings,
-    props_ptr: u64,
-    security_ptr: u64,
+    written: Written,
     by_id: TreeBuilder,
     by_seq: TreeBuilder,
     last_id: Vec<u8>,
@@ -33,15 +32,11 @@ impl<W: Write> OrderedWriter<W> {
     ///
     /// Fails if the settings' uuid or node name is malformed.
     pub fn new(out: W, settings: Settings) -> Result<Self> {
-        settings.validate()?;
-        let mut out = Appender::new(out, 0, settings.compression);
-        let props_ptr = out.term(&settings.props())?.ptr;
-        let security_ptr = out.term(&settings.security()?)?.ptr;
+        let (out, written) = settings.begin(out)?;
         Ok(Self {
             out,
             settings,
-            props_ptr,
-            security_ptr,
+            written,
             by_id: TreeBuilder::new(TreeKind::Id),
             by_seq: TreeBuilder::new(TreeKind::Seq),
             last_id: Vec::new(),
@@ -93,7 +88,7 @@ impl<W: Write> OrderedWriter<W> {
         let id_tree = self.by_id.finish(&mut self.out)?;
         let seq_tree = self.by_seq.finish(&mut self.out)?;
         let trees = [id_tree, seq_tree, None, None, None];
-        let header = self.settings.header(self.seq, trees, self.security_ptr, self.props_ptr);
+        let header = self.settings.header(self.seq, trees, self.written);
         self.out.header(&header.encode())?;
         Ok(self.out.into_inner())
     }

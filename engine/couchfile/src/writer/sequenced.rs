@@ -8,7 +8,7 @@ use std::io::Write;
 use super::appender::Appender;
 use super::copied;
 use super::database::LOCAL;
-use super::settings::Settings;
+use super::settings::{Settings, Written};
 use super::tree::TreeBuilder;
 use crate::btree::TreeKind;
 use crate::database::Database;
@@ -23,8 +23,7 @@ use crate::term::Encoder;
 pub struct SequencedWriter<W> {
     out: Appender<W>,
     settings: Settings,
-    props_ptr: u64,
-    security_ptr: u64,
+    written: Written,
     by_seq: TreeBuilder,
     by_purge_seq: TreeBuilder,
     seq: u64,
@@ -36,15 +35,11 @@ impl<W: Write> SequencedWriter<W> {
     ///
     /// Fails if the settings' uuid or node name is malformed.
     pub fn new(out: W, settings: Settings) -> Result<Self> {
-        settings.validate()?;
-        let mut out = Appender::new(out, 0, settings.compression);
-        let props_ptr = out.term(&settings.props())?.ptr;
-        let security_ptr = out.term(&settings.security()?)?.ptr;
+        let (out, written) = settings.begin(out)?;
         Ok(Self {
             out,
             settings,
-            props_ptr,
-            security_ptr,
+            written,
             by_seq: TreeBuilder::new(TreeKind::Seq),
             by_purge_seq: TreeBuilder::new(TreeKind::PurgeSeq),
             seq: 0,
@@ -108,8 +103,7 @@ impl<W: Write> SequencedWriter<W> {
         Ok(SortedTrees {
             out: self.out,
             settings: self.settings,
-            props_ptr: self.props_ptr,
-            security_ptr: self.security_ptr,
+            written: self.written,
             update_seq: self.seq,
             by_seq: [seq_tree, purge_seq_tree],
             trees: SortedTree::ALL.map(|tree| Growing {
@@ -164,8 +158,7 @@ struct Growing {
 pub struct SortedTrees<W> {
     out: Appender<W>,
     settings: Settings,
-    props_ptr: u64,
-    security_ptr: u64,
+    written: Written,
     update_seq: u64,
     /// The trees by sequence and by purge sequence.
     by_seq: [Option<TreeState>; 2],
@@ -212,7 +205,7 @@ impl<W: Write> SortedTrees<W> {
         let purge_tree = purges.builder.finish(&mut self.out)?;
         let [seq_tree, purge_seq_tree] = self.by_seq;
         let trees = [id_tree, seq_tree, local_tree, purge_tree, purge_seq_tree];
-        let header = self.settings.header(self.update_seq, trees, self.security_ptr, self.props_ptr);
+        let header = self.settings.header(self.update_seq, trees, self.written);
         self.out.header(&header.encode())?;
         Ok(self.out.into_inner())
     }

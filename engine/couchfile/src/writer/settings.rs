@@ -1,5 +1,8 @@
 //! What a new database is to be: everything but its documents.
 
+use std::io::Write;
+
+use super::appender::Appender;
 use crate::compression::Compression;
 use crate::error::{CouchFileError, Result, TermError};
 use crate::header::{Epoch, NewHeader, TreeState};
@@ -24,6 +27,13 @@ pub struct Settings {
     pub compression: Compression,
 }
 
+/// Where the settings are in a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    pub(super) props_ptr: u64,
+    pub(super) security_ptr: u64,
+}
+
 impl Settings {
     /// CouchDB's defaults for a database with this uuid on this node.
     pub fn new(uuid: String, node: &str) -> Self {
@@ -46,24 +56,34 @@ impl Settings {
         validate_node(&self.node)
     }
 
+    /// Begins a file with the properties and the security object; `out` gets it from offset 0 on.
+    ///
+    /// Fails if the uuid or the node name is malformed.
+    pub(super) fn begin<W: Write>(&self, out: W) -> Result<(Appender<W>, Written)> {
+        self.validate()?;
+        let mut out = Appender::new(out, 0, self.compression);
+        let props_ptr = out.term(&self.props())?.ptr;
+        let security_ptr = out.term(&self.security()?)?.ptr;
+        Ok((out, Written { props_ptr, security_ptr }))
+    }
+
     /// The header of a complete file with these trees: by id, by sequence, local documents, purges, purges by sequence.
     pub(super) fn header(
         &self,
         update_seq: u64,
         trees: [Option<TreeState>; 5],
-        security_ptr: u64,
-        props_ptr: u64,
+        written: Written,
     ) -> NewHeader {
         NewHeader {
             update_seq,
             trees,
-            security_ptr: Some(security_ptr),
+            security_ptr: Some(written.security_ptr),
             revs_limit: self.revs_limit,
             uuid: self.uuid.clone(),
             epochs: vec![Epoch { node: self.node.clone(), seq: 0 }],
             compacted_seq: 0,
             purge_infos_limit: self.purge_infos_limit,
-            props_ptr: Some(props_ptr),
+            props_ptr: Some(written.props_ptr),
         }
     }
 
