@@ -1,5 +1,6 @@
 //! Reads the files of a backup.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -120,32 +121,23 @@ impl OpenSnapshot {
 
     /// Calls `take` with the content of a small file, whose hash was compared.
     fn with_small<T>(&self, file: &FileRecord, take: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-        let mut slices = file.slices().peekable();
+        let mut slices = file.slices();
         let Some(first) = slices.next() else {
             return Err(RepositoryError::Bug("a large file was read at once").into());
         };
         let piece = self.packs.shared_piece(first.piece, u64::from(first.content))?;
-        let mut packs = vec![first.piece.pack];
-        let mut together = Vec::new();
-        let bytes = if slices.peek().is_none() {
-            part_of(&piece, first)
-        } else {
-            together.extend_from_slice(part_of(&piece, first));
-            for slice in slices {
-                let piece = self.packs.shared_piece(slice.piece, u64::from(slice.content))?;
-                together.extend_from_slice(part_of(&piece, slice));
-                if !packs.contains(&slice.piece.pack) {
-                    packs.push(slice.piece.pack);
-                }
-            }
-            &together
-        };
-        if bytes.len() as u64 != file.size || blake3::hash(bytes) != file.blake3 {
+        let mut bytes = Cow::Borrowed(part_of(&piece, first));
+        for slice in slices {
+            let piece = self.packs.shared_piece(slice.piece, u64::from(slice.content))?;
+            bytes.to_mut().extend_from_slice(part_of(&piece, slice));
+        }
+        if bytes.len() as u64 != file.size || blake3::hash(&bytes) != file.blake3 {
             let problem = format!("the bytes of {} are not those that were saved", file.name);
-            let packs: Vec<_> = packs.into_iter().map(|pack| self.packs.name_of(pack)).collect();
+            let mut packs: Vec<_> = file.slices().map(|slice| self.packs.name_of(slice.piece.pack)).collect();
+            packs.dedup();
             return Err(RepositoryError::damaged(packs.join(" or "), problem).into());
         }
-        take(bytes)
+        take(&bytes)
     }
 
     /// Gives all files that are `wanted` to a visitor, on `threads` threads (0: the number of cores). What is given was compared

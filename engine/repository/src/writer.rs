@@ -25,7 +25,7 @@ use crate::presence::Present;
 use crate::prune::{deleted_objects, marked_objects, present_time};
 use crate::record::FileRecord;
 use crate::renewal::Renewal;
-use crate::repository::Repository;
+use crate::repository::{ListedSnapshot, Repository};
 use crate::snapshot::{ManifestPart, Snapshot};
 
 pub use grown::{Before, KnownEnd};
@@ -106,7 +106,8 @@ pub struct SnapshotWriter {
     parent: Option<Snapshot>,
     /// The packs of the parent.
     known: PackTable,
-    known_sources: Option<KnownSources>,
+    /// All backups that there were, the newest first.
+    listed: Vec<ListedSnapshot>,
     old: Old,
     /// The manifest of the parent.
     parent_manifest: Option<Manifest>,
@@ -138,7 +139,6 @@ impl SnapshotWriter {
         let mut listed = repository.listed_snapshots()?;
         listed.reverse();
         let (parent, manifest) = newest_of(repository, &options, &listed, &there)?.unzip();
-        let known_sources = KnownSources::now(repository, &listed, &options.nodes, &options.source);
         let lock = options.object_lock.or(repository.inner.config.object_lock);
         let renewal = Renewal::new(lock, present_time(there.objects().values()));
         let is_due = |key: &str| there.get(key).is_some_and(|object| renewal.is_due(object));
@@ -167,7 +167,7 @@ impl SnapshotWriter {
             begun,
             parent,
             known,
-            known_sources,
+            listed,
             old: Old::new(manifest.as_ref()),
             parent_manifest: manifest,
             builds_on_base,
@@ -353,7 +353,12 @@ impl SnapshotWriter {
             parent: self.parent.as_ref().map(|parent| parent.name.clone()),
             base,
             changes,
-            known: self.known_sources.clone(),
+            known: KnownSources::now(
+                &self.repository,
+                &self.listed,
+                &self.options.nodes,
+                &self.options.source,
+            ),
             signer: self.repository.host()?.signing()?.public(),
         };
         if let Err(failure) = snapshot.put(&self.repository, self.name) {
