@@ -1,6 +1,6 @@
 //! The command with an environment of its own: nothing of the user's reaches a store or a repository.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -18,6 +18,15 @@ impl Couchcopy {
     /// With these variables, and without those of stores that are set for the tests.
     pub fn with(environment: Vec<(String, String)>) -> Self {
         Self { environment }
+    }
+
+    /// With these variables, and directories below `home` for configuration, copies and state.
+    pub fn at_home(home: &Path, environment: Vec<(String, String)>) -> Self {
+        let folders =
+            [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")];
+        let folder =
+            |(variable, name): (&str, &str)| (variable.to_owned(), home.join(name).display().to_string());
+        Self::with(environment.into_iter().chain(folders.map(folder)).collect())
     }
 
     /// The same with more variables, or with other values.

@@ -203,21 +203,10 @@ fn cluster() -> Result<Option<Cluster>> {
     Cluster::fresh(&couchdb, Size { nodes: 4, q: 2, n: 2 }).map(Some)
 }
 
-/// The command with directories of its own.
-fn isolated(dir: &Path, environment: Vec<(String, String)>) -> Couchcopy {
-    let folder = |variable: &str, name: &str| (variable.to_owned(), dir.join(name).display().to_string());
-    let folders = [
-        folder("XDG_CONFIG_HOME", "config"),
-        folder("XDG_CACHE_HOME", "cache"),
-        folder("XDG_STATE_HOME", "state"),
-    ];
-    Couchcopy::with(environment.into_iter().chain(folders).collect())
-}
-
 #[test]
 fn in_a_directory() -> Result<()> {
     let Some(mut cluster) = cluster()? else { return Ok(()) };
-    let couchcopy = isolated(cluster.dir(), Vec::new());
+    let couchcopy = Couchcopy::at_home(cluster.dir(), Vec::new());
     let repository = cluster.dir().join("repository").display().to_string();
     let setting = Setting {
         run: &|words| couchcopy.run(words),
@@ -258,7 +247,7 @@ fn encrypted_in_a_store() -> Result<()> {
     let Some(mut cluster) = cluster()? else { return Ok(()) };
     let Some(store) = SeaweedFs::start() else { return Ok(()) };
     store.create_bucket("rounds")?;
-    let couchcopy = isolated(cluster.dir(), store.s3().environment());
+    let couchcopy = Couchcopy::at_home(cluster.dir(), store.s3().environment());
     let identity = cluster.dir().join("offline.txt");
     std::fs::write(&identity, IDENTITY)?;
     std::fs::set_permissions(&identity, std::fs::Permissions::from_mode(0o600))?;

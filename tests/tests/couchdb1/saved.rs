@@ -36,8 +36,7 @@ fn a_directory_is_recognised_and_saved_completely() -> Result<()> {
 fn a_repository_knows_the_directory_again() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let of = |name: &str| dir.path().join(name).display().to_string();
-    let variables = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"];
-    let couchcopy = Couchcopy::with(variables.map(|name| (name.to_owned(), of(name))).to_vec());
+    let couchcopy = Couchcopy::at_home(dir.path(), Vec::new());
     let (data, repository) = (dir.path().join("couchdb-1"), of("repository"));
     write(&data)?;
     couchcopy.expect(0, &["repo", "init", &repository])?;

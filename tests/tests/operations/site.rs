@@ -23,11 +23,8 @@ impl Site {
     /// With the configuration file in the user's place. `{data}` and `{home}` in it stand for paths.
     pub(crate) fn new(configuration: &str) -> Result<Self> {
         let home = tempfile::tempdir()?;
-        let folder = |name: &str| home.path().join(name).display().to_string();
-        let folders =
-            [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")];
-        let folders = folders.map(|(variable, name)| (variable.to_owned(), folder(name)));
-        let site = Self { couchcopy: Couchcopy::with(folders.into()), data: fixtures::single_node()?, home };
+        let couchcopy = Couchcopy::at_home(home.path(), Vec::new());
+        let site = Self { couchcopy, data: fixtures::single_node()?, home };
         std::fs::create_dir_all(site.path("config/couchcopy"))?;
         site.configure(configuration)?;
         Ok(site)

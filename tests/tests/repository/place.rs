@@ -148,10 +148,7 @@ impl Place {
 }
 
 fn couchcopy(home: &TempDir, environment: Vec<(String, String)>) -> Couchcopy {
-    let folder = |name: &str| home.path().join(name).display().to_string();
-    let folders = [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")];
-    let folders = folders.map(|(variable, name)| (variable.to_owned(), folder(name)));
-    Couchcopy::with(environment.into_iter().chain(folders).collect())
+    Couchcopy::at_home(home.path(), environment)
 }
 
 /// The id of the backup that a command has made.

@@ -21,9 +21,7 @@ fn metrics() -> Option<String> {
 #[test]
 fn the_state_of_a_served_repository_is_answered() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let home = |name: &str| dir.path().join(name).display().to_string();
-    let variables = ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"];
-    let couchcopy = Couchcopy::with(variables.map(|name| (name.to_owned(), home(name))).to_vec());
+    let couchcopy = Couchcopy::at_home(dir.path(), Vec::new());
     let repository = dir.path().join("repository").display().to_string();
     let data = &fixtures::single_node()?.nodes[0].data;
     couchcopy.expect(0, &["repo", "init", &repository])?;
