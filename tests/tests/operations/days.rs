@@ -17,7 +17,7 @@ use crate::site::{IDENTITY, RECIPIENT, Site};
 
 /// Tuesday, 2055-04-13 at two o'clock, in seconds since 1970. The same weekdays as in 2027.
 const FIRST: u64 = 2_691_194_400;
-/// The day without a backup, from 0 on.
+/// The day without a backup, from 0 on: Sunday, 2055-04-25, of which the rules would have kept one.
 const MISSED: u64 = 12;
 const DAYS: u64 = 30;
 
@@ -29,7 +29,7 @@ const CONFIGURATION: &str = "[cluster.prod]\n[[cluster.prod.node]]\nhost = 'loca
 /// Which backups the rules keep after the last day, Wednesday, 2055-05-12: five days, the last days of four weeks, and the last
 /// days of two months.
 const KEPT: [&str; 8] =
-    ["20550425", "20550430", "20550502", "20550508", "20550509", "20550510", "20550511", "20550512"];
+    ["20550424", "20550430", "20550502", "20550508", "20550509", "20550510", "20550511", "20550512"];
 
 #[test]
 fn thirty_days() -> Result<()> {
