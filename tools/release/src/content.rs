@@ -1,9 +1,9 @@
 //! What a package holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::build::output;
 use crate::tarball::{File, gzip, pack};
@@ -126,6 +126,35 @@ impl Content {
         }
         pack(&files, &[], epoch)
     }
+}
+
+/// Where Debian and others have the certificates of authorities, in one file.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Directories of the image: path, mode. Whoever the container runs as can write there.
+const DIRECTORIES: [(&str, u32); 3] =
+    [("tmp", 0o1777), ("var/cache/couchcopy", 0o1777), ("var/lib/couchcopy", 0o1777)];
+
+/// What `docker build` makes an image of: the Dockerfile, and the image's files. They are the binary and the certificates of
+/// authorities that this machine trusts; without certificates, no store can be reached.
+pub(crate) fn image(root: &Path, binary: &Path, epoch: i64) -> Result<Vec<u8>> {
+    let certificates = std::env::var_os("SSL_CERT_FILE").map_or_else(|| CERTIFICATES.into(), PathBuf::from);
+    if !certificates.is_file() {
+        return Err(Failure::refused(
+            Code::new("CC-X93"),
+            format!("there is no {} for the image", certificates.display()),
+            "Run `apt-get install ca-certificates`, or set SSL_CERT_FILE to a file with certificates in PEM format.",
+        ));
+    }
+    let files = [
+        File::program("usr/bin/couchcopy", read(binary)?),
+        File::new(&CERTIFICATES[1..], read(&certificates)?),
+    ];
+    let context = [
+        File::new("Dockerfile", read(&root.join("packaging/Dockerfile"))?),
+        File::new("root.tar.gz", pack(&files, &DIRECTORIES, epoch)?),
+    ];
+    pack(&context, &[], epoch)
 }
 
 /// The pages of the book.

@@ -1,4 +1,5 @@
-//! Makes what is released of couchcopy: a Debian package, a `.tar.gz`, a bill of materials and checksums.
+//! Makes what is released of couchcopy: Debian packages, `.tar.gz` files, what images of containers are built of, a bill of
+//! materials and checksums.
 //!
 //! The same sources, the same compiler and the same `SOURCE_DATE_EPOCH` make the same bytes.
 
@@ -21,7 +22,7 @@ use outcome::{Code, Failure, Result, with_causes};
 use content::{Content, Documents};
 use target::Target;
 
-/// Make what is released: Debian packages, .tar.gz files, a bill of materials and checksums.
+/// Make what is released: Debian packages, .tar.gz files, contexts for `docker build`, a bill of materials and checksums.
 #[derive(Debug, Parser)]
 #[command(
     name = "release",
@@ -100,6 +101,9 @@ fn make(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         made.push((format!("couchcopy_{version}_{}.deb", target.debian), package));
         let folder = format!("couchcopy-{version}-{}", target.name);
         made.push((format!("{folder}.tar.gz"), content.portable(&folder, epoch)?));
+        if !target.is_dynamic {
+            made.push((format!("{folder}.image.tar.gz"), content::image(&root, binary, epoch)?));
+        }
     }
     made.push((format!("couchcopy-{version}.cdx.json"), sbom::bill(&root, version, epoch)?));
     let sums = sums::sums(made.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
