@@ -2,6 +2,8 @@
 
 mod names;
 mod one_node;
+mod placing;
+mod refusals;
 mod reshaped;
 
 use std::collections::{HashMap, HashSet};
@@ -10,15 +12,19 @@ use cluster::agreement::Promised;
 use contents::{Contents, Counted, FileProblem, MapDocument, RANGES_FOR_COUCHDB_1, ShardFacts, unreadable};
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
-use outcome::{Code, Failure, Result, parallel};
+use outcome::{Result, parallel};
 
 use super::RestoreOptions;
 use super::suffix::{Suffixes, TakenSuffixes, now};
 use crate::RestoreChoices;
 use crate::one_node::Properties;
+use crate::placement::spread::Holders;
 use crate::selection::Chosen;
 
 pub(crate) use one_node::{Blank, Held};
+pub use placing::NodeShare;
+pub(crate) use placing::Placed;
+use refusals::damaged;
 pub(crate) use reshaped::Reshaped;
 use reshaped::Ring;
 
@@ -36,6 +42,10 @@ pub(crate) struct Plan {
     pub(crate) databases: u64,
     /// Bytes that each target needs.
     pub(crate) bytes: Vec<u64>,
+    /// Databases and copies of ranges that each target gets.
+    shares: Vec<(u64, u64)>,
+    /// How the databases were placed.
+    pub(crate) placed: Placed,
     /// Bytes of the files in the archive, each as often as it is written.
     pub(crate) content_bytes: u64,
     pub(crate) left_out: Vec<FileProblem>,
@@ -82,7 +92,8 @@ impl Plan {
     /// Fails if a shard is missing or damaged and such databases are not to be left out, or if the selection does not fit this
     /// archive.
     pub(crate) fn make(contents: &Contents, options: &RestoreOptions) -> Result<Self> {
-        let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
+        let targets = options.targets.len();
+        let mut plan = Self { bytes: vec![0; targets], shares: vec![(0, 0); targets], ..Self::default() };
         let chosen = Chosen::of(&options.choices.selection, || present(contents))?;
         let summary = contents.summary.iter();
         plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
@@ -91,7 +102,10 @@ impl Plan {
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
         options.choices.ranges.check(|| present(contents))?;
+        options.choices.placement.places().check(|| present(contents))?;
+        options.choices.placement.check(&nodes, options.choices.copies)?;
         let mut mapped = 0;
+        let mut databases = Vec::new();
         let convert = |document: MapDocument| -> Result<Option<OfDatabase>> {
             let MapDocument { id, map, .. } = document;
             if id.starts_with("_design/") {
@@ -100,14 +114,18 @@ impl Plan {
             let Some(name) = chosen.name_of(&id) else { return Ok(None) };
             let map = map.map_err(|problem| unreadable(&id, &problem))?;
             let skip = contents.deleted_meanwhile().contains(&map.db);
-            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, &options.choices, &numbers)))
+            Ok(Some(OfDatabase::plan(contents, map, name, skip, &options.choices, &numbers)))
         };
         contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
             let Some(planned) = planned? else { return Ok(()) };
             mapped += planned.archived;
-            plan.add(planned);
+            databases.push(planned);
             Ok(())
         })?;
+        plan.placed = placing::place(&mut databases, &nodes, &options.choices);
+        for planned in databases {
+            plan.add(planned);
+        }
         plan.reshaped.sort_by(|one, other| one.db.cmp(&other.db));
         // Of a selection nobody expects that it is everything.
         if options.choices.selection.is_everything() {
@@ -136,23 +154,6 @@ impl Plan {
         let mut all = taken.clone();
         all.note_all(&self.suffixes);
         self.new_suffix = is_new.then(|| all.next(now()));
-    }
-
-    /// Refuses an archive without a database to restore.
-    pub(crate) fn refuse_empty(&self, archive: &str) -> Result<()> {
-        if self.databases > 0 {
-            return Ok(());
-        }
-        let shards = match self.orphans {
-            0 => String::new(),
-            n => format!(", although {archive} holds {n} shards that belong to no database"),
-        };
-        Err(Failure::incomplete(
-            Code::new("CC-R09"),
-            format!("the shard maps in the archive name no database that can be restored{shards}"),
-            "Use another backup: when this one was made, the node's shard maps (_dbs.couch) were lost or the node had no \
-             databases. Give --allow-empty to restore no databases at all.",
-        ))
     }
 
     fn add(&mut self, planned: OfDatabase) {
@@ -196,8 +197,9 @@ impl Plan {
         if let Some(reshaped) = reshaped {
             self.add_reshaped(reshaped);
         }
+        self.note_share(shards.iter().flat_map(|shard| shard.targets.iter().copied()));
         for shard in shards {
-            let files = 1 + shard.views.len() as u64;
+            let files = shard.files();
             for &target in &shard.targets {
                 self.bytes[usize::from(target)] += shard.size + files * SLACK;
                 self.content_bytes += shard.size;
@@ -238,6 +240,10 @@ struct OfDatabase {
     partitioned: bool,
     /// The nodes in its archived map.
     sources: Vec<String>,
+    /// Copies of each range in its archived map.
+    copies: usize,
+    /// The nodes of each range in its archived map, if all of them are targets and the ranges stay.
+    holders: Option<Holders>,
     /// Its suffix in the archive.
     suffix: String,
     /// Its shards in the archive, including those not in use.
@@ -253,11 +259,19 @@ struct OfShard {
     path: Box<str>,
     /// The name in its map, if it differs from its file name.
     misread: Option<ShardName>,
+    /// Nodes that get a copy; none before all databases are known.
     targets: Box<[u16]>,
     views: HashSet<String>,
     views_left_out: Vec<FileProblem>,
     /// Bytes of a copy with its view indexes.
     size: u64,
+}
+
+impl OfShard {
+    /// The files of a copy.
+    fn files(&self) -> u64 {
+        1 + self.views.len() as u64
+    }
 }
 
 impl OfDatabase {
@@ -266,7 +280,6 @@ impl OfDatabase {
         map: ShardMap,
         name: &str,
         skip: bool,
-        nodes: &[String],
         choices: &RestoreChoices,
         numbers: &HashMap<&str, u16>,
     ) -> Self {
@@ -280,6 +293,8 @@ impl OfDatabase {
             documents: 0,
             partitioned: map.is_partitioned(),
             sources: Vec::new(),
+            copies: map.copies(),
+            holders: None,
             suffix: map.suffix.clone(),
             archived: surplus.len() as u64,
             ring: ring.map(Ring::in_use),
@@ -297,15 +312,15 @@ impl OfDatabase {
         let is_old = contents::is_of_couchdb_1(&map);
         let wanted = choices.ranges.of(&map.db).or(is_old.then_some(RANGES_FOR_COUCHDB_1)).map(Range::split);
         if let Some(wanted) = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted)) {
-            planned.reshape(contents, &map, wanted, nodes, choices.copies, numbers);
+            planned.reshape(contents, &map, wanted);
             return planned;
         }
-        let map = placed(map, name, nodes, choices.copies);
-        for (shard, holders) in map.shards().zip(map.by_range.values()) {
+        planned.holders = placing::holders(&map, |node| numbers.get(node).copied());
+        for shard in map.shards() {
             let path = shard.path();
             let Some(facts) = planned.shard(contents, &shard) else { continue };
             let mut of_shard = OfShard {
-                targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),
+                targets: Box::default(),
                 views: HashSet::new(),
                 views_left_out: Vec::new(),
                 size: facts.size,
@@ -348,29 +363,4 @@ impl OfDatabase {
 fn misread(path: &str, shard: &ShardName) -> Option<ShardName> {
     let as_read = DataFile::parse(path);
     (as_read != Some(DataFile::Shard(shard.clone()))).then(|| shard.clone())
-}
-
-/// The map of a database on the new nodes. It keeps its ranges and properties. Its copies are distributed as CouchDB does it,
-/// beginning at a node that depends on the database's new name.
-pub(crate) fn placed(mut map: ShardMap, name: &str, nodes: &[String], copies: Option<usize>) -> ShardMap {
-    let copies = copies.unwrap_or_else(|| map.copies());
-    let first = crc32fast::hash(name.as_bytes()) as usize % nodes.len().max(1);
-    map.place(nodes, copies, first);
-    map
-}
-
-fn damaged(left_out: &[FileProblem]) -> Failure {
-    let shown: Vec<String> =
-        left_out.iter().take(5).map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
-    Failure::incomplete(
-        Code::new("CC-R10"),
-        format!(
-            "{} databases cannot be restored completely: {}{}",
-            left_out.len(),
-            shown.join("; "),
-            if left_out.len() > 5 { "; …" } else { "" }
-        ),
-        "Use another backup, or give --skip-damaged to restore all databases except these. (CouchDB would create empty \
-         databases in place of missing shards.)",
-    )
 }

@@ -31,7 +31,7 @@ pub(super) fn write(
     let mut done = 0;
     contents.maps.convert(
         parallel::threads(options.threads),
-        |document| rewritten(document, plan, &nodes, options.choices.copies),
+        |document| rewritten(document, plan, &nodes),
         |document| {
             let Some(document) = document? else { return Ok(()) };
             batch.push(as_json(&document)?);
