@@ -118,23 +118,18 @@ impl PlannedDatabases {
             let note = Note::new(&snapshot, names, options.merge);
             let target = Target::new(http, &names.to);
             let found = target.look(&shape, &note)?;
+            let mut warnings: Vec<String> =
+                placing::warning(&options.places, names, &found).into_iter().collect();
             if found == Found::Nothing {
                 let creation = match &creation {
                     Some(creation) => creation,
                     None => creation.insert(Creation::learn(http, &options.places)?),
                 };
-                creation.settle(&names.from, &mut shape, options.copies)?;
+                warnings.extend(creation.settle(&names.from, &mut shape, options.copies)?);
             }
             let security = Wanted::of(&source, &names.to, &users)?;
-            let mut planned = PlannedDatabase {
-                names: names.clone(),
-                source,
-                info,
-                shape,
-                found,
-                security,
-                warnings: Vec::new(),
-            };
+            let mut planned =
+                PlannedDatabase { names: names.clone(), source, info, shape, found, security, warnings };
             planned.check(&target, &users, per_user.as_ref())?;
             databases.push(planned);
         }

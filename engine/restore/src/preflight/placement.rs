@@ -68,6 +68,19 @@ impl ToldPlacement {
         self.rule.as_ref().map_or_else(|| "not set".to_owned(), |rule| format!("{rule:?}"))
     }
 
+    /// The command that gives another node the same `[cluster] placement`.
+    fn command_for(&self, other: &Node) -> String {
+        let (user, url) = (other.http.user().unwrap_or("admin"), other.http.url());
+        let url = format!("{url}/_node/_local/_config/cluster/placement");
+        match &self.rule {
+            Some(rule) => {
+                let value = serde_json::Value::from(rule.as_str()).to_string().replace('\'', "'\\''");
+                format!("curl -u {user} -X PUT '{url}' -d '{value}'")
+            }
+            None => format!("curl -u {user} -X DELETE '{url}'"),
+        }
+    }
+
     /// Whether another node's `[cluster] placement` demands the same.
     fn has_rule_of(&self, other: &Self) -> bool {
         match (self.zones(), other.zones()) {
@@ -99,11 +112,11 @@ pub(super) fn prove(nodes: &[Node], learned: &[Learned], followed: Followed, pro
                 node.shown(),
                 first.shown_rule()
             ),
-            Some(
-                "CouchDB needs the same setting on every node, and uses that of the node that creates a database. Make the \
-                 settings the same, or give --place for all databases."
-                    .into(),
-            ),
+            Some(format!(
+                "CouchDB needs the same setting on every node, and uses that of the node that creates a database. Give --place \
+                 for all databases, or make the settings the same, for example: {}",
+                first.command_for(other)
+            )),
         );
     }
     let zones = match first.zones() {

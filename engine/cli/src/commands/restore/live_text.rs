@@ -52,7 +52,7 @@ pub(super) fn plan_text(plan: &PlanDescription) -> String {
         text.push_str("What each node gets:\n");
         text.push_str(&shares_text(&plan.nodes.iter().map(NodeDescription::share).collect::<Vec<_>>()));
     }
-    text.push_str(&placement_text(&plan.placement));
+    text.push_str(&placement_text(&plan.placement, plan.nodes.len()));
     if plan.reshaped > 0 {
         let n = count(plan.reshaped, "database gets", "databases get");
         let _ = writeln!(

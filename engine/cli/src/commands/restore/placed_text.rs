@@ -32,8 +32,8 @@ pub(super) fn shares_text(shares: &[NodeShare]) -> String {
     text
 }
 
-/// What decides where copies go, and what that changes.
-pub(super) fn placement_text(placement: &PlacementDescription) -> String {
+/// What decides where copies go on so many nodes, and what that changes.
+pub(super) fn placement_text(placement: &PlacementDescription, nodes: usize) -> String {
     let mut text = String::new();
     if let Some(zones) = &placement.cluster {
         let _ = writeln!(text, "Copies follow the cluster's placement {zones}.");
@@ -41,7 +41,7 @@ pub(super) fn placement_text(placement: &PlacementDescription) -> String {
     if !placement.place.is_empty() {
         let _ = writeln!(text, "Copies are placed as asked for: {}.", placement.place.join(" "));
     }
-    if placement.kept > 0 {
+    if placement.kept > 0 && nodes > 1 {
         let n = count(placement.kept, "database stays", "databases stay");
         let _ = writeln!(text, "{n} on the same nodes as in the archive; --even-out spreads all anew.");
     }
@@ -91,8 +91,9 @@ mod tests {
             other_copies: 2,
             decommissioned: vec!["n@h".into()],
         };
-        let text = placement_text(&placement);
+        let text = placement_text(&placement, 2);
         assert_eq!(text.lines().count(), 5, "{text}");
-        assert_eq!(placement_text(&PlacementDescription::default()), "");
+        assert!(!placement_text(&placement, 1).contains("--even-out"));
+        assert_eq!(placement_text(&PlacementDescription::default(), 2), "");
     }
 }
