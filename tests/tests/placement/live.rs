@@ -141,7 +141,8 @@ fn what_cannot_be_met_is_refused() -> Result<()> {
     let set_all = |placement: &str| (0..4).try_for_each(|i| zoned.set_placement(i, placement));
     set_all("z1:3,z2:1")?;
     let told = zoned.site.couchcopy(&["check"])?;
-    assert_eq!(told.code, Some(5), "{told:?}");
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert!(told.stdout.contains("`[cluster] placement` is z1:3,z2:1, but the zone"), "{told:?}");
     refused(&zoned, &restore(&[])?, &["CC-R01", "z1:3,z2:1, but the zone \"z1\" has 2 of the 3 nodes"])?;
     // CouchDB itself does what it can.
     zoned.http().put("/fewer", &Value::Null)?;
