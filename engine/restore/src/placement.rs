@@ -213,7 +213,10 @@ fn contradiction(copies: Option<usize>, zones: Option<&ZoneCopies>) -> Result<()
     };
     Err(Failure::refused(
         Code::new("CC-R63"),
-        format!("--copies {copies} contradicts the placement {zones}, which makes {} copies", zones.copies()),
+        format!(
+            "--copies {copies} is not the number of copies that the placement {zones} makes, {}",
+            zones.copies()
+        ),
         format!(
             "Omit --copies, or say with --place how many copies go to which zone. To ignore zones: --place any --copies {copies}."
         ),

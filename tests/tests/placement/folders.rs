@@ -249,7 +249,7 @@ fn refusals() -> Result<()> {
         (&["--place", "z3:1"], "CC-R62", "no node is in the zone \\\"z3\\\""),
         (&["--place", "z1:2,z2:2"], "CC-R62", "has 1 of the 2 nodes"),
         (&["--place", "plain=z2:2"], "CC-R62", "--place 'plain=z2:2'"),
-        (&["--place", "z1:2,z2:1", "--copies", "2"], "CC-R63", "3 copies"),
+        (&["--place", "z1:2,z2:1", "--copies", "2"], "CC-R63", "makes, 3"),
         (&["--place", "z1:1", "--zone", "d@127.0.42.4=z1"], "CC-R64", "d@127.0.42.4"),
         (&["--place", "z1:1", "--zone", "z1"], "CC-R64", "is not a node and its zone"),
     ] {

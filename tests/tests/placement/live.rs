@@ -1,6 +1,6 @@
 //! Restores of a running cluster.
 
-use couchcopy_tests::lab::{Ended, back_up, run};
+use couchcopy_tests::lab::{Ended, START, back_up, run, wait_for};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ fn what_cannot_be_met_is_refused() -> Result<()> {
     refused(
         &zoned,
         &restore(&["--copies", "3"])?,
-        &["CC-R63", "--copies 3 contradicts the placement z1:1,z2:1"],
+        &["CC-R63", "--copies 3 is not the number of copies that the placement z1:1,z2:1 makes, 2"],
     )?;
     refused(&zoned, &restore(&["--place", "z1:3"])?, &["CC-R62", "has 2 of the 3 nodes"])?;
     refused(&zoned, &restore(&["--place", "plain=z9:1"])?, &["CC-R62", "no node is in the zone \"z9\""])?;
@@ -175,4 +175,23 @@ fn what_cannot_be_met_is_refused() -> Result<()> {
     let shards = zoned.http().get("/made-by-couchdb/_shards")?.to_string();
     assert!(shards.contains(&third) && !shards.contains(&zoned.site.nodes[3].name), "{shards}");
     Ok(())
+}
+
+/// A node whose disk was lost knows all zones again when it is back: the other nodes have the list.
+#[test]
+fn a_node_that_is_brought_back_knows_the_zones() -> Result<()> {
+    let Some(zoned) = Zoned::start("z1:2,z2:2")? else { return Ok(()) };
+    let archive = archive(&zoned)?;
+    zoned.site.restore(archive.as_ref(), &[])?.success()?;
+    let backup = zoned.site.path("all.tar.gz");
+    zoned.site.back_up(&backup)?;
+    zoned.site.control(1, "stop")?.success()?;
+    let node = &zoned.site.nodes[1];
+    std::fs::remove_dir_all(&node.data)?;
+    std::fs::create_dir(&node.data)?;
+    zoned.site.restore(&backup, &["--node", &node.name])?.success()?;
+    wait_for("the zones", START, || zoned.check_members().map(Some))?;
+    zoned.check(|_| "z1:2,z2:2")?;
+    zoned.http().put("/made-by-couchdb", &Value::Null)?;
+    zoned.check_database("made-by-couchdb", "z1:2,z2:2")
 }

@@ -22,7 +22,7 @@ pub(crate) fn write(
     options: &RestoreOptions,
     destinations: &[Destination],
 ) -> Result<()> {
-    let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+    let nodes = options.node_names();
     let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
         return Err(Failure::refused(
             Code::new("CC-R02"),

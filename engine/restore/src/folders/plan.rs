@@ -98,7 +98,7 @@ impl Plan {
         let summary = contents.summary.iter();
         plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
         plan.skipped.extend(contents.deleted_meanwhile().iter().cloned());
-        let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+        let nodes = options.node_names();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
         options.choices.ranges.check(|| present(contents))?;
@@ -117,12 +117,17 @@ impl Plan {
             Ok(Some(OfDatabase::plan(contents, map, name, skip, &options.choices, &numbers)))
         };
         contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
-            let Some(planned) = planned? else { return Ok(()) };
+            let Some(mut planned) = planned? else { return Ok(()) };
+            // Not kept with every database.
+            let sources = std::mem::take(&mut planned.sources);
+            if planned.is_written() {
+                plan.sources.extend(sources);
+            }
             mapped += planned.archived;
             databases.push(planned);
             Ok(())
         })?;
-        plan.placed = placing::place(&mut databases, &nodes, &options.choices);
+        plan.placed = placing::place(&mut databases, &plan.sources, &nodes, &options.choices);
         for planned in databases {
             plan.add(planned);
         }
@@ -164,7 +169,6 @@ impl Plan {
             problems,
             shards,
             documents,
-            sources,
             partitioned,
             suffix,
             ring,
@@ -189,11 +193,6 @@ impl Plan {
             self.partitioned.insert(db.into_boxed_str());
         }
         self.promised.add(&name, documents);
-        for node in sources {
-            if !self.sources.contains(&node) {
-                self.sources.insert(node);
-            }
-        }
         if let Some(reshaped) = reshaped {
             self.add_reshaped(reshaped);
         }
@@ -238,7 +237,7 @@ struct OfDatabase {
     documents: u64,
     /// Whether the database is partitioned.
     partitioned: bool,
-    /// The nodes in its archived map.
+    /// The nodes in its archived map, until the plan has them.
     sources: Vec<String>,
     /// Copies of each range in its archived map.
     copies: usize,

@@ -118,7 +118,7 @@ impl PlannedRestore {
             ranges: chosen.ranges.clone(),
             placement: Some(chosen.placement.clone()),
         };
-        let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
+        let names = self.restore.node_names();
         let archive = (archive.to_string(), length);
         let begin = |name: &String| {
             Journal::begin(id.clone(), archive.clone(), names.clone(), name.clone(), options.clone())

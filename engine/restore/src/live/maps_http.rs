@@ -26,7 +26,7 @@ pub(super) fn write(
     reporter: &dyn Reporter,
 ) -> Result<()> {
     reporter.phase("creating the shard maps", Some(plan.databases));
-    let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+    let nodes = options.node_names();
     let mut batch: Vec<Value> = Vec::with_capacity(BATCH);
     let mut done = 0;
     contents.maps.convert(

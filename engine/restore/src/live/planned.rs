@@ -178,7 +178,7 @@ impl PlannedRestore {
         let accepted = agreed.accept(self.options.keep_old);
         Ok(LiveResult {
             restored: RestoreResult {
-                nodes: self.restore.targets.iter().map(|target| target.node.clone()).collect(),
+                nodes: self.restore.node_names(),
                 databases: self.plan.databases,
                 shard_files: written.shards,
                 view_files: written.views,

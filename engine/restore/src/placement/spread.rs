@@ -37,7 +37,8 @@ impl Spread {
     pub(crate) fn note(&mut self, holders: &Holders, sizes: &[u64]) {
         for (holders, size) in holders.iter().zip(sizes) {
             for &node in holders {
-                self.loads[usize::from(node)] += size;
+                let load = &mut self.loads[usize::from(node)];
+                *load = load.saturating_add(*size);
             }
         }
     }
@@ -59,7 +60,8 @@ impl Spread {
                 });
                 for &node in best.iter().take(group.copies) {
                     copies_of[usize::from(node)] += 1;
-                    self.loads[usize::from(node)] += sizes[range];
+                    let load = &mut self.loads[usize::from(node)];
+                    *load = load.saturating_add(sizes[range]);
                     holders[range].push(node);
                 }
             }

@@ -6,7 +6,7 @@ use couchfile::data_dir::Range;
 use couchfile::shard_map::ShardMap;
 use serde::Serialize;
 
-use super::{OfDatabase, Plan, SLACK};
+use super::{OfDatabase, OfShard, Plan, SLACK};
 use crate::RestoreChoices;
 use crate::placement::spread::{Holders, Spread, fits, round_robin};
 
@@ -35,20 +35,21 @@ pub(crate) struct Placed {
     pub(crate) other_copies: u64,
 }
 
-/// Chooses the nodes of all databases, the largest ones first. What is left out gets none.
+/// Chooses the nodes of all databases, the largest ones first. What is left out gets none. `known` are the nodes that the shard maps
+/// of the archive name.
 ///
 /// A database stays on its nodes if these are among `nodes`, and hold just the copies that are demanded. That does not apply if
 /// there is a node that may hold copies of the database and that no shard map of the archive names: it is to get its share.
-pub(super) fn place(databases: &mut [OfDatabase], nodes: &[String], choices: &RestoreChoices) -> Placed {
+pub(super) fn place(
+    databases: &mut [OfDatabase],
+    known: &HashSet<String>,
+    nodes: &[String],
+    choices: &RestoreChoices,
+) -> Placed {
     let placement = &choices.placement;
     let mut placed = Placed::default();
     let mut spread = Spread::over(nodes.len());
-    let known: HashSet<&str> = databases
-        .iter()
-        .filter(|database| database.is_written())
-        .flat_map(|database| database.sources.iter().map(String::as_str))
-        .collect();
-    let is_known: Vec<bool> = nodes.iter().map(|node| known.contains(node.as_str())).collect();
+    let is_known: Vec<bool> = nodes.iter().map(|node| known.contains(node)).collect();
     let mut anew = Vec::new();
     for (i, database) in databases.iter_mut().enumerate() {
         if !database.is_written() {
@@ -70,7 +71,8 @@ pub(super) fn place(databases: &mut [OfDatabase], nodes: &[String], choices: &Re
                 database.put(holders);
                 placed.kept += 1;
             }
-            _ => anew.push((sizes.iter().sum::<u64>() * copies as u64, i)),
+            // What an archive says of sizes may be anything.
+            _ => anew.push((sizes.iter().map(|&size| u128::from(size)).sum::<u128>() * copies as u128, i)),
         }
     }
     anew.sort_unstable_by(|(one, i), (other, j)| other.cmp(one).then_with(|| i.cmp(j)));
@@ -95,7 +97,7 @@ pub(super) fn holders(map: &ShardMap, number: impl Fn(&str) -> Option<u16>) -> O
 
 impl OfDatabase {
     /// Whether it is restored.
-    fn is_written(&self) -> bool {
+    pub(super) fn is_written(&self) -> bool {
         !self.skip && self.problems.is_empty()
     }
 
@@ -103,9 +105,13 @@ impl OfDatabase {
     fn sizes(&self) -> Vec<u64> {
         match &self.reshaped {
             Some(reshaped) => {
-                reshaped.targets.iter().map(|(range, _)| reshaped.share(*range) + SLACK).collect()
+                let size = |(range, _): &(Range, _)| reshaped.share(*range).saturating_add(SLACK);
+                reshaped.targets.iter().map(size).collect()
             }
-            None => self.shards.iter().map(|shard| shard.size + shard.files() * SLACK).collect(),
+            None => {
+                let size = |shard: &OfShard| shard.size.saturating_add(shard.files() * SLACK);
+                self.shards.iter().map(size).collect()
+            }
         }
     }
 
