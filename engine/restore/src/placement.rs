@@ -138,7 +138,7 @@ impl Placement {
         self.check_allowed(nodes)?;
         let zones = self.zones_of(name);
         if let Some(zones) = zones
-            && let Some(why) = zones.unmet(self.allowed(nodes))
+            && let Some(why) = zones.unmet(&self.allowed(nodes))
         {
             return Err(cannot_be_met(&format!("the placement {zones} of {name}"), &why));
         }
@@ -173,7 +173,7 @@ impl Placement {
         });
         let of_cluster = self.of_cluster().map(|zones| (format!("the cluster's placement {zones}"), zones));
         for (what, zones) in asked.chain(of_cluster) {
-            if let Some(why) = zones.unmet(self.allowed(nodes)) {
+            if let Some(why) = zones.unmet(&self.allowed(nodes)) {
                 return Err(cannot_be_met(&what, &why));
             }
         }

@@ -14,6 +14,11 @@ pub(crate) struct Zoned {
     pub(crate) site: Site,
 }
 
+/// The zone of a node, by its number.
+fn zone(i: usize) -> &'static str {
+    if i < 2 { "z1" } else { "z2" }
+}
+
 impl Zoned {
     /// The cluster, with this `[cluster] placement` on every node. Where no CouchDB is installed, says so.
     pub(crate) fn start(placement: &str) -> Result<Option<Self>> {
@@ -23,7 +28,7 @@ impl Zoned {
         };
         let zoned = Self { site };
         for i in 0..zoned.site.nodes.len() {
-            zoned.edit_member(i, &json!({"zone": zoned.zone(i), "note": "kept"}))?;
+            zoned.edit_member(i, &json!({"zone": zone(i), "note": "kept"}))?;
         }
         for i in 0..zoned.site.nodes.len() {
             zoned.set_placement(i, placement)?;
@@ -35,14 +40,10 @@ impl Zoned {
         self.site.http()
     }
 
-    fn zone(&self, i: usize) -> &'static str {
-        if i < 2 { "z1" } else { "z2" }
-    }
-
     /// The zone of a node, by its name.
     fn zone_of(&self, name: &str) -> Option<String> {
         let i = self.site.nodes.iter().position(|node| node.name == name)?;
-        Some(self.zone(i).to_owned())
+        Some(zone(i).to_owned())
     }
 
     /// Writes a node's document in `_nodes` anew, and waits until all nodes have it.

@@ -59,7 +59,7 @@ impl ZoneCopies {
     /// Why these nodes cannot meet it, if they cannot. `zone_of` gives the zone of each node that may hold copies.
     pub fn unmet<'n>(
         &self,
-        nodes: impl Iterator<Item = (&'n str, Option<&'n str>)> + Clone,
+        nodes: &(impl Iterator<Item = (&'n str, Option<&'n str>)> + Clone),
     ) -> Option<String> {
         self.iter().find_map(|(zone, copies)| {
             let members: Vec<&str> =
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let nodes = [("n1", Some("a")), ("n2", Some("a")), ("n3", Some("b")), ("n4", None)];
-        let unmet = |text| ZoneCopies::parse(text).unwrap().unmet(nodes.iter().copied());
+        let unmet = |text| ZoneCopies::parse(text).unwrap().unmet(&nodes.iter().copied());
         assert_eq!(unmet("a:2,b:1"), None);
         assert_eq!(unmet("a:1,c:1").unwrap(), "no node is in the zone \"c\"");
         let few = unmet("a:3").unwrap();

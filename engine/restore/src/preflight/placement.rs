@@ -152,7 +152,7 @@ pub(super) fn prove(nodes: &[Node], learned: &[Learned], followed: Followed, pro
     let Some(zones) = zones else { return };
     let allowed = facts.iter().filter(|(_, facts)| !facts.decommissioned);
     let allowed = allowed.map(|(name, facts)| (name.as_str(), facts.zone.as_deref()));
-    match zones.unmet(allowed) {
+    match zones.unmet(&allowed) {
         None => proofs.fine(node, "placement", zones.to_string()),
         Some(why) => proofs.add(
             node,

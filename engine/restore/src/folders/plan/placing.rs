@@ -103,16 +103,12 @@ impl OfDatabase {
 
     /// Bytes that a copy of each range takes.
     fn sizes(&self) -> Vec<u64> {
-        match &self.reshaped {
-            Some(reshaped) => {
-                let size = |(range, _): &(Range, _)| reshaped.share(*range).saturating_add(SLACK);
-                reshaped.targets.iter().map(size).collect()
-            }
-            None => {
-                let size = |shard: &OfShard| shard.size.saturating_add(shard.files() * SLACK);
-                self.shards.iter().map(size).collect()
-            }
+        if let Some(reshaped) = &self.reshaped {
+            let size = |(range, _): &(Range, _)| reshaped.share(*range).saturating_add(SLACK);
+            return reshaped.targets.iter().map(size).collect();
         }
+        let size = |shard: &OfShard| shard.size.saturating_add(shard.files() * SLACK);
+        self.shards.iter().map(size).collect()
     }
 
     /// Gives each range its nodes.
