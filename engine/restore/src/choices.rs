@@ -8,13 +8,14 @@ use outcome::report::Reporter;
 use store::Place;
 
 use crate::folders::Suffixes;
+use crate::placement::Placement;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
 
 /// Choices that every restore of complete nodes has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RestoreChoices {
-    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
+    /// Copies of every range; `None`: as many as zones demand, or else as each database had, limited by the number of nodes.
     pub copies: Option<usize>,
     /// Whether every copy gets a new uuid. This is needed if an older state returns on the same nodes; otherwise consumers of
     /// changes feeds that saw a newer state miss changes. A restore of running nodes finds out itself whether it is needed.
@@ -32,6 +33,8 @@ pub struct RestoreChoices {
     pub selection: Selection,
     /// Which databases get another number of ranges.
     pub ranges: Ranges,
+    /// What decides which nodes get copies.
+    pub placement: Placement,
     /// A directory for temporary files while ranges are changed; `None`: that of the system (`TMPDIR`).
     pub temporary: Option<PathBuf>,
 }

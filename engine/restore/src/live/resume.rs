@@ -126,6 +126,7 @@ pub fn resume(
             renamed: planned.options.choices.selection.rename.clone(),
             reshaped: planned.plan.reshaped.len() as u64,
             new_suffix: planned.plan.new_suffix.clone(),
+            placed: planned.shares(),
             ..RestoreResult::default()
         },
         left_behind: planned.left_behind_on(nodes),

@@ -9,6 +9,7 @@ use super::change::{Change, Renaming};
 use super::old::OldEntry;
 use crate::RestoreChoices;
 use crate::folders::Suffixes;
+use crate::placement::Placement;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
 
@@ -26,8 +27,11 @@ const OF_RENAMING: u32 = 5;
 const OF_ONE_NODE: u32 = 6;
 /// The version of the journal of databases that get another number of ranges.
 const OF_RANGES: u32 = 7;
+/// The version of the journal of a restore that records what decides which nodes get copies: a couchcopy that does not know that
+/// would write other shard maps.
+const OF_PLACEMENT: u32 = 8;
 /// The newest version.
-const NEWEST: u32 = OF_RANGES;
+const NEWEST: u32 = OF_PLACEMENT;
 
 /// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +129,9 @@ pub struct JournalOptions {
     /// Which databases get another number of ranges.
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub ranges: Ranges,
+    /// What decides which nodes get copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
 }
 
 impl JournalOptions {
@@ -139,12 +146,16 @@ impl JournalOptions {
             rebuild_maps: self.rebuild_maps,
             selection: self.selection.clone(),
             ranges: self.ranges.clone(),
+            placement: self.placement.clone().unwrap_or_else(Placement::not_recorded),
             temporary: None,
         }
     }
 
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
+        if self.placement.is_some() {
+            return OF_PLACEMENT;
+        }
         if !self.ranges.is_empty() {
             return OF_RANGES;
         }

@@ -8,6 +8,7 @@ use restore::selection::Rename;
 use store::Location;
 
 use super::Restore;
+use super::placed_text::shares_text;
 use crate::exit::Outcome;
 use crate::session::Session;
 use crate::text::problems::left_out;
@@ -29,9 +30,14 @@ impl Restore {
             threads: session.threads(),
         };
         let result = restore_offline(&options, session.reporter())?;
-        session.summary(&result, restored_text);
+        session.summary(&result, |result| restored_text(result) + &placed(result));
         Ok(Outcome::of(result.is_complete()))
     }
+}
+
+/// What each of several nodes got.
+fn placed(result: &RestoreResult) -> String {
+    if result.placed.len() > 1 { shares_text(&result.placed) } else { String::new() }
 }
 
 /// What a restore has written.
