@@ -3,10 +3,19 @@
 //! A restore asks a [`Filter`] for every leaf revision of every document: first with [`Filter::at_a_glance`], which needs no body,
 //! and then, where that does not decide, a [`Session`] with the document as JSON. Revisions that are not leaves have no body after
 //! a restore with a filter.
+//!
+//! [`Choice`] keeps some revisions and leaves out the others: by id, deletion, or a Mango selector. [`All`] asks several filters, one
+//! after the other.
+
+mod all;
+mod choice;
 
 use std::fmt;
 
 use outcome::Result;
+
+pub use all::All;
+pub use choice::{Choice, parse_selector};
 
 /// What becomes of a leaf revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,5 +56,5 @@ pub trait Session {
     /// and `_attachments` (as stubs) where it has attachments.
     ///
     /// Fails if the filter itself fails; the restore then ends.
-    fn judge(&mut self, id: &str, document: &[u8]) -> Result<Verdict>;
+    fn judge(&mut self, revision: Glance<'_>, document: &[u8]) -> Result<Verdict>;
 }

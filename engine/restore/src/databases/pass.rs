@@ -9,6 +9,7 @@ use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
 use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
+use filter::{Filter, Verdict};
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 use snapshot::{Document, SnapshotDatabase, Walk};
@@ -18,6 +19,7 @@ use super::bulk::{self, Bulk};
 use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
+use super::taken::Taken;
 
 /// Requests at the same time.
 const SENDERS: usize = 4;
@@ -53,19 +55,20 @@ impl Parcel {
 pub(super) fn documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    filter: Option<&dyn Filter>,
     bytes: u64,
     ask_first: bool,
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let order = Order::of(source, bytes)?;
-    in_order(source, sender, &order, ask_first, reporter)?;
+    in_order(source, sender, filter, &order, ask_first, reporter)?;
     let damage = order.take_damage();
     if damage.is_empty() {
         return Ok(());
     }
     // What one tree hides the other one may show.
     let other = order.other(source, bytes)?;
-    in_order(source, sender, &other, true, reporter)?;
+    in_order(source, sender, filter, &other, true, reporter)?;
     tell_damage(damage, &other, sender, reporter);
     Ok(())
 }
@@ -92,6 +95,7 @@ fn tell_damage(
 fn in_order(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    filter: Option<&dyn Filter>,
     order: &Order<'_>,
     ask_first: bool,
     reporter: &dyn Reporter,
@@ -108,7 +112,7 @@ fn in_order(
             let work = &work;
             scope.spawn(move || {
                 let mut give = |parcel| work.queue(&queue, parcel);
-                let mut reader = Reader::new(source, sender, Kind::Ordinary, &mut give);
+                let mut reader = Reader::new(source, sender, filter, Kind::Ordinary, &mut give);
                 work.note(reader.all(order, ask_first, &|count| work.count(count)));
             });
         }
@@ -121,11 +125,12 @@ fn in_order(
 pub(super) fn design_documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    filter: Option<&dyn Filter>,
     bytes: u64,
     ask_first: bool,
 ) -> Result<()> {
     let mut give = |parcel: Parcel| parcel.send(sender);
-    let mut reader = Reader::new(source, sender, Kind::Design, &mut give);
+    let mut reader = Reader::new(source, sender, filter, Kind::Design, &mut give);
     let order = Order::Ids(Batches::new(source, &Walk::prefix(DESIGN))?);
     reader.all(&order, ask_first, &|_| ())?;
     if order.take_damage().is_empty() {
@@ -190,6 +195,7 @@ enum Kind {
 struct Reader<'r, 's> {
     source: &'r SnapshotDatabase,
     sender: &'r Sender<'s>,
+    taken: Taken<'s>,
     kind: Kind,
     /// One request for each shard: CouchDB writes documents of one shard in one go.
     bulks: Vec<Bulk>,
@@ -200,11 +206,12 @@ impl<'r, 's> Reader<'r, 's> {
     fn new(
         source: &'r SnapshotDatabase,
         sender: &'r Sender<'s>,
+        filter: Option<&'s dyn Filter>,
         kind: Kind,
         give: &'r mut dyn FnMut(Parcel) -> Result<()>,
     ) -> Self {
         let bulks = source.map().by_range.iter().map(|_| Bulk::default()).collect();
-        Self { source, sender, kind, bulks, give }
+        Self { source, sender, taken: Taken::new(filter), kind, bulks, give }
     }
 
     /// The documents of this reader, in their order.
@@ -270,6 +277,21 @@ impl<'r, 's> Reader<'r, 's> {
             let rev = leaf.to_string();
             if only.is_some_and(|only| !only.contains(&rev)) {
                 continue;
+            }
+            match self.taken.judge(self.source, document, leaf) {
+                Ok(Verdict::Keep) => {}
+                Ok(Verdict::LeaveOut) => {
+                    self.sender.leave_out();
+                    continue;
+                }
+                Ok(Verdict::Replace(_)) => {
+                    return Err(Failure::bug("a filter that changes documents reached a restore over HTTP"));
+                }
+                Err(damage) if contents::is_damage(&damage) => {
+                    self.sender.refuse(document.id(), &rev, damage.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             match self.revision(shard, document, leaf) {
                 Ok(()) => {}

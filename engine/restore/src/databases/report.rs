@@ -1,5 +1,9 @@
 //! The options, the plan and the result of a restore of databases.
 
+use std::sync::Arc;
+
+use filter::Filter;
+use outcome::printable;
 use serde::Serialize;
 use snapshot::Moment;
 use store::Place;
@@ -29,6 +33,8 @@ pub struct DatabasesOptions {
     pub merge: bool,
     /// Whether local documents, such as checkpoints of replications, are restored too.
     pub local: bool,
+    /// Which revisions are restored, and with which content; `None`: all as they are.
+    pub filter: Option<Arc<dyn Filter>>,
     /// Number of threads that read an archive without a table of contents; 0: the number of cores.
     pub threads: usize,
 }
@@ -42,8 +48,21 @@ pub struct DatabasesDescription {
     pub made: Option<String>,
     /// The URL of CouchDB.
     pub url: String,
+    /// What chooses the documents that are restored; `None`: nothing, all are restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// The databases.
     pub databases: Vec<DatabaseDescription>,
+}
+
+/// What it means for replications that only the documents that this filter takes are restored.
+pub fn meaning_of(filter: &str) -> String {
+    format!(
+        "Not all documents are restored ({}). A replication from a complete copy of the database brings the others back; a \
+         replication to one removes nothing there. Without its deleted documents, a database gets documents back from each copy \
+         that has not seen their deletion.",
+        printable(filter)
+    )
 }
 
 /// What is going to be done with one database.
@@ -112,6 +131,9 @@ pub struct DatabaseResult {
     pub finished: bool,
     /// Revisions that were sent.
     pub revisions: u64,
+    /// Revisions that a filter left out, among those that were looked at.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// Bytes that were sent.
     pub bytes: u64,
     /// Local documents that were sent.
@@ -124,6 +146,11 @@ pub struct DatabaseResult {
     pub security: SecurityResult,
     /// The duration in seconds.
     pub seconds: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A revision that was not restored.
