@@ -46,9 +46,13 @@ pub(crate) struct Import {
     #[arg(long = "q", value_name = "N")]
     ranges: Option<String>,
 
-    /// Copies of each range of a new database. The default is 1.
+    /// Copies of each range of a new database. The default is what the cluster's placement in zones makes, or else 1.
     #[arg(long, visible_alias = "n", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     copies: Option<u16>,
+
+    /// Which zones get how many copies of a new database, such as z1:2,z2:1. The default is the cluster's placement.
+    #[arg(long, value_name = "ZONES")]
+    place: Option<String>,
 
     /// Add the documents to a database that already contains documents.
     #[arg(long)]
@@ -91,6 +95,7 @@ impl Import {
             at: None,
             copies: self.copies.map(usize::from),
             ranges: Ranges::parse(self.ranges.as_slice())?,
+            places: Places::parse(self.place.as_slice())?,
             merge: self.merge,
             local: self.local,
             filter: None,

@@ -29,7 +29,7 @@ const OF_ONE_NODE: u32 = 6;
 const OF_RANGES: u32 = 7;
 /// The version of the journal of a restore that records what decides which nodes get copies: a couchcopy that does not know that
 /// would write other shard maps.
-const OF_PLACEMENT: u32 = 8;
+const OF_PLACEMENT: u32 = 9;
 /// The newest version.
 const NEWEST: u32 = OF_PLACEMENT;
 
