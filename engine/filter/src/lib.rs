@@ -34,8 +34,8 @@ pub trait Filter: fmt::Debug + Send + Sync {
     /// Decides without the body; `None`: the body decides.
     fn at_a_glance(&self, revision: Glance<'_>) -> Option<Verdict>;
 
-    /// Begins to decide with bodies, on one thread.
-    fn session(&self) -> Result<Box<dyn Session + '_>>;
+    /// Begins to decide with bodies of documents of this database of the backup, on one thread.
+    fn session(&self, database: &str) -> Result<Box<dyn Session + '_>>;
 
     /// What makes this filter another one than any other, for the note that an interrupted restore leaves. Not a secret.
     fn identity(&self) -> String;

@@ -15,6 +15,7 @@ pub mod rename;
 pub mod selection;
 pub mod status;
 pub mod swap;
+mod transform;
 
 mod error;
 pub mod outside;
@@ -22,3 +23,4 @@ pub mod outside;
 pub use choices::RestoreChoices;
 pub use error::ChangeError;
 pub use ranges::Ranges;
+pub use transform::{PluginFilter, Transformation};

@@ -20,7 +20,7 @@ use crate::selection::Chosen;
 
 pub(crate) use one_node::{Blank, Held};
 pub(crate) use reshaped::Reshaped;
-use reshaped::Ring;
+use reshaped::{Anew, Ring};
 
 /// Bytes that a file may take on disk in addition to its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
@@ -56,7 +56,8 @@ pub(crate) struct Plan {
     /// The ranges of databases whose maps in the archive have others: they were saved during shard splitting, or get another
     /// number of ranges.
     rings: HashMap<String, Ring>,
-    /// Databases that get another number of ranges, in the order of their names in the archive.
+    /// Databases that are written anew, document by document, in the order of their names in the archive: they get another number of
+    /// ranges, or their documents pass through a filter.
     pub(crate) reshaped: Vec<Reshaped>,
     /// Their shards in the archive, by path.
     to_reshape: HashSet<Box<str>>,
@@ -187,7 +188,9 @@ impl Plan {
         if partitioned {
             self.partitioned.insert(db.into_boxed_str());
         }
-        self.promised.add(&name, documents);
+        // How many pass through a filter is known when they have.
+        let passes = reshaped.as_ref().is_some_and(|reshaped| reshaped.is_filtered);
+        self.promised.add(&name, if passes { 0 } else { documents });
         for node in sources {
             if !self.sources.contains(&node) {
                 self.sources.insert(node);
@@ -244,7 +247,7 @@ struct OfDatabase {
     archived: u64,
     /// The ranges in use, if these are not all ranges, or the new ones.
     ring: Option<Ring>,
-    /// How its documents move, if it gets another number of ranges. There are no `shards` then.
+    /// How its documents move, if it gets another number of ranges or passes through a filter. There are no `shards` then.
     reshaped: Option<Reshaped>,
 }
 
@@ -296,8 +299,11 @@ impl OfDatabase {
         // A file of CouchDB 1.x is always written anew, in the form of today.
         let is_old = contents::is_of_couchdb_1(&map);
         let wanted = choices.ranges.of(&map.db).or(is_old.then_some(RANGES_FOR_COUCHDB_1)).map(Range::split);
-        if let Some(wanted) = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted)) {
-            planned.reshape(contents, &map, wanted, nodes, choices.copies, numbers);
+        let other = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted));
+        let anew = Anew { has_other_ranges: other.is_some(), is_filtered: !choices.transformation.is_none() };
+        if anew.has_other_ranges || anew.is_filtered {
+            let ranges = other.unwrap_or_else(|| map.by_range.keys().copied().collect());
+            planned.reshape(contents, &map, ranges, anew, nodes, choices.copies, numbers);
             return planned;
         }
         let map = placed(map, name, nodes, choices.copies);

@@ -11,6 +11,7 @@ use crate::RestoreChoices;
 use crate::folders::Suffixes;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
+use crate::transform::Transformation;
 
 /// The version of the journal of a complete archive.
 const VERSION: u32 = 1;
@@ -26,8 +27,11 @@ const OF_RENAMING: u32 = 5;
 const OF_ONE_NODE: u32 = 6;
 /// The version of the journal of databases that get another number of ranges.
 const OF_RANGES: u32 = 7;
+/// The version of the journal of documents that pass through a filter: a couchcopy that does not know filters would restore them
+/// as they are in the archive.
+const OF_TRANSFORMED: u32 = 8;
 /// The newest version.
-const NEWEST: u32 = OF_RANGES;
+const NEWEST: u32 = OF_TRANSFORMED;
 
 /// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +129,9 @@ pub struct JournalOptions {
     /// Which databases get another number of ranges.
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub ranges: Ranges,
+    /// The name and version of the filter that all documents pass through, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformed_by: Option<String>,
 }
 
 impl JournalOptions {
@@ -139,12 +146,19 @@ impl JournalOptions {
             rebuild_maps: self.rebuild_maps,
             selection: self.selection.clone(),
             ranges: self.ranges.clone(),
+            transformation: match &self.transformed_by {
+                None => Transformation::None,
+                Some(name) => Transformation::Done { name: name.clone() },
+            },
             temporary: None,
         }
     }
 
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
+        if self.transformed_by.is_some() {
+            return OF_TRANSFORMED;
+        }
         if !self.ranges.is_empty() {
             return OF_RANGES;
         }

@@ -28,6 +28,13 @@ impl Restore {
         names: &[String],
         session: &Session,
     ) -> Result<Outcome> {
+        if self.data.transform.is_some() {
+            return Err(Failure::refused(
+                Code::new("CC-X33"),
+                "--transform cannot be combined with --db yet",
+                "Restore the database with --offline --only NAME --transform PLUGIN into a directory, and start a CouchDB on it.",
+            ));
+        }
         let place = session.place_of_cluster(archive, self.access.cluster.as_deref())?;
         let (place, at) = self.databases.moment.of(place)?;
         let options = DatabasesOptions {

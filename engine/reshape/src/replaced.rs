@@ -1,0 +1,109 @@
+//! What a filter gives back in place of a document: whether it can be that document, and what is written of it.
+
+use couchfile::ejson;
+use couchfile::json::{Json, Members};
+use couchfile::writer::Leaf;
+
+/// Members that must not change.
+const FIXED: [&str; 3] = ["_id", "_rev", "_deleted"];
+const ATTACHMENTS: &str = "_attachments";
+
+/// A leaf with the content of `after`, JSON text, in place of `before`, the leaf itself.
+///
+/// Fails if `after` is not this document with another content; the error says why.
+pub(crate) fn leaf(before: &[u8], after: &[u8]) -> Result<Leaf, String> {
+    let after = Json::parse(after).map_err(|e| format!("it is not JSON ({e})"))?;
+    let Some(members) = after.as_object() else { return Err("it is not an object".into()) };
+    let before = Json::parse(before).map_err(|e| format!("the document itself is not JSON ({e})"))?;
+    let Some(old) = before.as_object() else { return Err("the document itself is not an object".into()) };
+    for name in FIXED {
+        let mut found = members.iter().filter(|(found, _)| *found == name).map(|(_, value)| value);
+        let (first, second) = (found.next(), found.next());
+        if first != old.get(name) || second.is_some() {
+            return Err(match (first, second) {
+                (_, Some(_)) => format!("it has `{name}` twice"),
+                (None, _) => format!("it has lost its `{name}`"),
+                (Some(value), _) => format!("its `{name}` is {value}"),
+            });
+        }
+    }
+    let attachments = match members.get(ATTACHMENTS) {
+        Some(attachments) => kept(attachments, old.get(ATTACHMENTS))?,
+        None => Vec::new(),
+    };
+    let is_own = |name: &str| !FIXED.contains(&name) && name != ATTACHMENTS;
+    if let Some((name, _)) =
+        members.iter().find(|(name, _)| name.starts_with('_') && is_own(name) && old.get(name).is_none())
+    {
+        return Err(format!("it has got `{name}`, and CouchDB allows no such member"));
+    }
+    let body: Vec<(&str, &Json)> = members.iter().filter(|(name, _)| is_own(name)).collect();
+    let term = ejson::encode_members(body.into_iter()).map_err(|e| e.to_string())?;
+    Ok(Leaf::Replace { term, attachments })
+}
+
+/// The names of the attachments that stay.
+fn kept(attachments: &Json, before: Option<&Json>) -> Result<Vec<String>, String> {
+    let none = Members::default();
+    let Some(attachments) = attachments.as_object() else {
+        return Err(format!("its `{ATTACHMENTS}` is not an object"));
+    };
+    let before = before.and_then(Json::as_object).unwrap_or(&none);
+    for (name, value) in attachments {
+        match before.get(name) {
+            Some(stub) if stub == value => {}
+            Some(_) => return Err(format!("its attachment {name:?} has changed; it can only stay as it is or go")),
+            None => return Err(format!("it names the attachment {name:?}, which it does not have")),
+        }
+    }
+    Ok(attachments.keys().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEFORE: &str =
+        r#"{"_id":"a","_rev":"2-x","_attachments":{"p":{"stub":true,"length":1},"q":{"stub":true}},"_extra":1,"n":"Ada"}"#;
+
+    fn changed(after: &str) -> Result<(String, Vec<String>), String> {
+        let Leaf::Replace { term, attachments } = leaf(BEFORE.as_bytes(), after.as_bytes())? else {
+            return Err("kept".into());
+        };
+        let mut text = Vec::new();
+        ejson::write_json(&mut couchfile::term::Decoder::new(&term), &mut text).unwrap();
+        Ok((String::from_utf8(text).unwrap(), attachments))
+    }
+
+    #[test]
+    fn the_content_and_fewer_attachments() {
+        let of = |text: &str, names: &[&str]| Ok((text.to_owned(), names.iter().map(ToString::to_string).collect()));
+        assert_eq!(changed(BEFORE), of(r#"{"_extra":1,"n":"Ada"}"#, &["p", "q"]));
+        assert_eq!(changed(r#"{"_id":"a","_rev":"2-x"}"#), of("{}", &[]));
+        let one = r#" {"b":[1],"_rev":"2-x","_attachments":{"q":{"stub":true}},"_id":"\u0061"} "#;
+        assert_eq!(changed(one), of(r#"{"b":[1]}"#, &["q"]));
+    }
+
+    #[test]
+    fn what_is_not_this_document() {
+        for (after, problem) in [
+            ("", "not JSON"),
+            ("nul", "not JSON"),
+            ("null", "not an object"),
+            ("[]", "not an object"),
+            (r#"{"_rev":"2-x"}"#, "lost its `_id`"),
+            (r#"{"_id":"b","_rev":"2-x"}"#, "its `_id` is"),
+            (r#"{"_id":"a","_id":"a","_rev":"2-x"}"#, "twice"),
+            (r#"{"_id":"a"}"#, "lost its `_rev`"),
+            (r#"{"_id":"a","_rev":"3-x"}"#, "its `_rev` is"),
+            (r#"{"_id":"a","_rev":"2-x","_deleted":true}"#, "its `_deleted` is true"),
+            (r#"{"_id":"a","_rev":"2-x","_new":1}"#, "got `_new`"),
+            (r#"{"_id":"a","_rev":"2-x","_attachments":[]}"#, "not an object"),
+            (r#"{"_id":"a","_rev":"2-x","_attachments":{"z":{"stub":true}}}"#, "does not have"),
+            (r#"{"_id":"a","_rev":"2-x","_attachments":{"q":{"data":""}}}"#, "has changed"),
+        ] {
+            let found = changed(after).unwrap_err();
+            assert!(found.contains(problem), "{after}: {found}");
+        }
+    }
+}
