@@ -69,6 +69,7 @@ impl Sample {
         let archive = dir.path().join("whole.tar.gz");
         let options = BackupOptions {
             folders: vec![FolderArgument::local(data.clone(), None)],
+            databases: contents::NamePatterns::default(),
             destination: Destination::Archive { place: archive.as_path().into(), overwrite: false, level: 1 },
             threads: 1,
             limits: false,

@@ -150,20 +150,24 @@ impl Leftovers {
     }
 }
 
-/// The kind of a file that is not planned; `None` for one that no backup needs.
+/// The kind of a file that is not planned; `None` for one that no backup needs, and for one of a database that is not chosen.
 pub(crate) fn classify(
     path: &str,
     folders: &[NodeFolder],
     plan: &Plan<'_>,
 ) -> Option<(LeftOutKind, String, String)> {
     let Some(below) = path.strip_prefix("shards/") else {
-        return Some((LeftOutKind::OldDatabase, path.strip_suffix(".couch")?.to_owned(), String::new()));
+        let db = path.strip_suffix(".couch")?;
+        return plan.takes(db).then(|| (LeftOutKind::OldDatabase, db.to_owned(), String::new()));
     };
     if let Some(name) = soft_deleted(below) {
         let (db, suffix) = split_suffix(name);
-        return Some((LeftOutKind::SoftDeleted, db.to_owned(), suffix.to_owned()));
+        return plan.takes(db).then(|| (LeftOutKind::SoftDeleted, db.to_owned(), suffix.to_owned()));
     }
     let Some(DataFile::Shard(ShardName { db, suffix, .. })) = DataFile::parse(path) else { return None };
+    if !plan.takes(&db) {
+        return None;
+    }
     if plan.known.contains(format!("{db}{suffix}").as_str()) {
         let is_former = !plan.rings.contains_key(&db) && !plan.unreachable.contains(&db);
         return is_former.then_some((LeftOutKind::FormerShards, db, suffix));

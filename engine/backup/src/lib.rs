@@ -10,6 +10,7 @@ mod adding;
 mod asked;
 mod checking;
 mod choice;
+mod chosen;
 mod config;
 mod copies;
 mod couchdb1;

@@ -77,10 +77,10 @@ pub(super) struct NewMaps {
     pub(super) facts: Facts,
 }
 
-/// Rewrites the shard maps if the node's file cannot be archived unchanged: other nodes know more, shards are being split, or
-/// most of it is garbage. `None` if it can.
+/// Rewrites the shard maps if the node's file cannot be archived unchanged: other nodes know more, shards are being split, not all
+/// databases are saved, or most of it is garbage. `None` if it can.
 ///
-/// The new file holds the live maps with their revisions and the design documents. Deleted documents are left out: nothing needs
+/// The new file holds the live maps of the databases that are saved with their revisions and the design documents. Deleted documents are left out: nothing needs
 /// them in an archive.
 pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize) -> Result<Option<NewMaps>> {
     let Maps { database, folder, .. } = plan.maps;
@@ -89,7 +89,7 @@ pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize)
     let changed = plan.disputed.values().any(|disputed| !disputed.winner.as_ref().is_some_and(is_of_base));
     let len = database.header_end();
     let is_garbage = len > WORTH_REWRITING && database.sizes().map_err(failed)?.active < len / 2;
-    if !changed && plan.rings.is_empty() && !is_garbage {
+    if !changed && plan.rings.is_empty() && plan.not_chosen == 0 && !is_garbage {
         return Ok(None);
     }
     let folder_of_file = std::env::temp_dir();
@@ -107,7 +107,8 @@ pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize)
     let mut count = 0;
     let convert = |doc: &DocInfo<'_>| {
         let id = String::from_utf8_lossy(doc.id);
-        if doc.deleted || plan.disputed.contains_key(&*id) {
+        let is_chosen = doc.id.starts_with(b"_design/") || plan.takes(&id);
+        if doc.deleted || !is_chosen || plan.disputed.contains_key(&*id) {
             return Ok(None);
         }
         // One that cannot be read is a problem that is told already.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use contents::{BackupSummary, Choice, Destination};
+use contents::{BackupSummary, Choice, Destination, NamePatterns};
 use node::{Http, NodeFiles};
 use serde::Serialize;
 
@@ -14,6 +14,8 @@ use crate::rebuild::RebuildMaps;
 pub struct BackupOptions {
     /// Data directories of the nodes of one cluster.
     pub folders: Vec<FolderArgument>,
+    /// Which databases are saved.
+    pub databases: NamePatterns,
     /// Where the backup goes.
     pub destination: Destination,
     /// Number of threads; 0: the number of cores.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::OnceLock;
 
 use archive::FileStat;
-use contents::{Choice, FileProblem, LeftOut, LeftOutKind, convert_in_order};
+use contents::{Choice, FileProblem, LeftOut, LeftOutKind, NameMatcher, NamePatterns, convert_in_order};
 use couchfile::data_dir::{Range, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
@@ -100,6 +100,10 @@ pub(super) struct Plan<'f> {
     pub(super) surplus: u64,
     /// Names of all databases with their suffixes.
     pub(super) known: HashSet<Box<str>>,
+    /// Databases that the user has not chosen.
+    pub(super) not_chosen: u64,
+    /// Which databases the user has chosen.
+    chosen: NameMatcher,
     /// Maps of databases whose shards are being split, until the ranges in use are known.
     splitting: Vec<ShardMap>,
 }
@@ -109,8 +113,13 @@ impl<'f> Plan<'f> {
     /// maps, the result that CouchDB would reach.
     ///
     /// Fails if no data directory has readable shard maps, or if the nodes hold no complete ring of a database's ranges.
-    pub(super) fn make(folders: &'f [NodeFolder], threads: usize, reporter: &dyn Reporter) -> Result<Self> {
-        let (plan, nowhere) = Self::survey(folders, threads, reporter)?;
+    pub(super) fn make(
+        folders: &'f [NodeFolder],
+        chosen: &NamePatterns,
+        threads: usize,
+        reporter: &dyn Reporter,
+    ) -> Result<Self> {
+        let (plan, nowhere) = Self::survey(folders, chosen, threads, reporter)?;
         nowhere.refuse(folders)?;
         known::report(&plan.disputed, folders, reporter);
         Ok(plan)
@@ -121,6 +130,7 @@ impl<'f> Plan<'f> {
     /// Fails if no data directory has readable shard maps.
     pub(super) fn survey(
         folders: &'f [NodeFolder],
+        chosen: &NamePatterns,
         threads: usize,
         reporter: &dyn Reporter,
     ) -> Result<(Self, Nowhere)> {
@@ -136,6 +146,8 @@ impl<'f> Plan<'f> {
             rings: BTreeMap::new(),
             surplus: 0,
             known: HashSet::new(),
+            not_chosen: 0,
+            chosen: chosen.matcher(),
             splitting: Vec::new(),
         };
         let holders = Holders::of(folders);
@@ -143,12 +155,20 @@ impl<'f> Plan<'f> {
         for_each_map(plan.maps.database, threads, |map| {
             match map {
                 Ok(map) if plan.disputed.contains_key(&map.db) => {}
+                Ok(map) if !plan.takes(&map.db) => plan.pass_over(&map),
                 Ok(map) => plan.add(map, &holders, Some(&mut nowhere)),
-                Err(problem) => plan.problems.push(problem),
+                Err(unreadable) if !plan.takes(&unreadable.db) => plan.not_chosen += 1,
+                Err(unreadable) => plan.problems.push(unreadable.into()),
             }
             Ok(())
         })?;
         let base = readable.first().copied();
+        let not_chosen: Vec<String> = plan.disputed.keys().filter(|db| !plan.takes(db)).cloned().collect();
+        for db in not_chosen {
+            if let Some(winner) = plan.disputed.remove(&db).and_then(|disputed| disputed.winner) {
+                plan.pass_over(&winner.map);
+            }
+        }
         let winners: Vec<(bool, ShardMap)> = plan
             .disputed
             .values()
@@ -160,6 +180,17 @@ impl<'f> Plan<'f> {
         }
         plan.shards.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok((plan, nowhere))
+    }
+
+    /// Whether the user has chosen a database.
+    pub(super) fn takes(&self, db: &str) -> bool {
+        self.chosen.takes(db)
+    }
+
+    /// Notes a database that the user has not chosen.
+    fn pass_over(&mut self, map: &ShardMap) {
+        self.known.insert(format!("{}{}", map.db, map.suffix).into_boxed_str());
+        self.not_chosen += 1;
     }
 
     /// Plans a database. Without `nowhere`, a database whose ranges are on none of the nodes is left out.
@@ -344,11 +375,12 @@ impl<'f> Plan<'f> {
         Holders::of(folders).of_nodes(nodes)
     }
 
-    /// Names of all databases.
+    /// Names of all databases that the user has chosen.
     pub(super) fn database_names(&self, threads: usize) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for_each_map(self.maps.database, threads, |map| {
-            names.extend(map.map(|map| map.db).ok().filter(|db| !self.disputed.contains_key(db)));
+            let is_listed = |db: &String| self.takes(db) && !self.disputed.contains_key(db);
+            names.extend(map.map(|map| map.db).ok().filter(is_listed));
             Ok(())
         })?;
         let won = self.disputed.iter().filter(|(_, disputed)| disputed.winner.is_some());
@@ -357,19 +389,33 @@ impl<'f> Plan<'f> {
     }
 }
 
+/// A shard map that cannot be read.
+pub(super) struct UnreadableMap {
+    /// The database.
+    pub(super) db: String,
+    /// Why.
+    pub(super) problem: String,
+}
+
+impl From<UnreadableMap> for FileProblem {
+    fn from(unreadable: UnreadableMap) -> Self {
+        Self { path: format!("_dbs.couch/{}", unreadable.db), problem: unreadable.problem }
+    }
+}
+
 /// Calls `each` with every shard map of a `_dbs.couch` that is not deleted, in the order of the databases' names.
 pub(super) fn for_each_map<R: ReadAt>(
     maps: &Database<R>,
     threads: usize,
-    each: impl FnMut(std::result::Result<ShardMap, FileProblem>) -> Result<()>,
+    each: impl FnMut(std::result::Result<ShardMap, UnreadableMap>) -> Result<()>,
 ) -> Result<()> {
     let read = |doc: &DocInfo<'_>| {
         if doc.deleted || doc.id.starts_with(b"_design/") {
             return Ok(None);
         }
         let db = String::from_utf8_lossy(doc.id).into_owned();
-        Ok(Some(contents::shard_map_of(maps, doc).map_err(|problem| FileProblem {
-            path: format!("_dbs.couch/{db}"),
+        Ok(Some(contents::shard_map_of(maps, doc).map_err(|problem| UnreadableMap {
+            db,
             problem: format!("the shard map cannot be read: {problem}"),
         })))
     };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use archive::FileStat;
 use contents::rebuild::{FoundShards, RebuiltMaps, properties, write_maps};
-use contents::{MapDocument, convert_in_order, map_document, unchanged, unusable};
+use contents::{MapDocument, NamePatterns, convert_in_order, map_document, unchanged, unusable};
 use couchfile::data_dir::{DataFile, SHARD_MAPS, ShardName};
 use couchfile::database::Database;
 use couchfile::document::DocInfo;
@@ -51,7 +51,11 @@ pub(super) fn rebuild(
     let (bytes, rebuilt) = {
         let folders = &*folders;
         let has_maps = folders.iter().any(|folder| folder.maps.is_ok());
-        let plan = if has_maps { Some(Plan::survey(folders, threads, &Silent)?.0) } else { None };
+        let plan = if has_maps {
+            Some(Plan::survey(folders, &NamePatterns::default(), threads, &Silent)?.0)
+        } else {
+            None
+        };
         let found = find(folders, plan.as_ref(), threads)?;
         let RebuiltMaps { mut maps, incomplete: gaps } = found.rebuild();
         if maps.is_empty() {

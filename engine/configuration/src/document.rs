@@ -42,6 +42,12 @@ pub struct ClusterTable {
     pub node: Vec<toml::Table>,
     /// The name of the repository that its backups go to.
     pub repository: Option<String>,
+    /// Patterns of the databases that are saved; none: all databases.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Patterns of the databases that are not saved.
+    #[serde(default)]
+    pub except: Vec<String>,
     /// Whether the nodes' configuration files are saved, too.
     #[serde(default)]
     pub with_config: bool,

@@ -105,6 +105,8 @@ pub(crate) static CLUSTER: Table = Table {
             "\"main\"",
             "The name of the repository that backups go to. Not needed if there is only one.",
         ),
+        key("only", Kind::Many(&TEXT), "[\"team/*\"]", "Save only the databases whose names match."),
+        key("except", Kind::Many(&TEXT), "[\"logs/*\"]", "Leave out the databases whose names match."),
         key(
             "with_config",
             Kind::Flag,

@@ -170,6 +170,9 @@ fn relations(document: &Document, examination: &mut Examination<'_>) {
         for problem in problem.into_iter().chain(choice) {
             examination.add_to_table(&table, problem);
         }
+        if cluster.only.iter().chain(&cluster.except).any(String::is_empty) {
+            examination.add_to_table(&table, "only, except: an empty pattern matches no database");
+        }
         if !cluster.config_dir.is_empty() && !cluster.with_config {
             examination.add_to_table(&table, "config_dir has no effect without with_config = true");
         }

@@ -17,6 +17,7 @@ pub mod integrity;
 mod maps;
 mod metadata;
 mod ordered;
+mod patterns;
 pub mod rebuild;
 mod record;
 mod root;
@@ -37,6 +38,7 @@ pub use headers::{IndexHeader, SMALL, SecurityTerm, ShardHeader, index_header, s
 pub use maps::{ArchivedMaps, MapDocument, map_document, moved, shard_map_of, unchanged, unreadable};
 pub use metadata::{Backup, Metadata, Program};
 pub use ordered::convert_in_order;
+pub use patterns::{NameMatcher, NamePatterns};
 pub use record::{
     BackupSummary, Choice, ClusterRecord, ConfigurationFile, CopyRecord, DatabaseLimits, FileProblem,
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,

@@ -16,6 +16,8 @@ pub use cluster::{
 };
 pub use left_out::{LeftOut, LeftOutKind};
 
+use crate::NamePatterns;
+
 /// The record of the backup run in the archive's table of contents. Lists are complete: a restore relies on them.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(default)]
@@ -26,6 +28,12 @@ pub struct BackupSummary {
     pub date: String,
     /// Databases saved.
     pub databases: u64,
+    /// Which databases were to be saved, if not all of them.
+    #[serde(skip_serializing_if = "NamePatterns::is_everything")]
+    pub chosen: NamePatterns,
+    /// Databases that were not to be saved.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_chosen: u64,
     /// Shards saved.
     pub shards: u64,
     /// View indexes saved.

@@ -12,7 +12,7 @@ use crate::known_sources::among_which_the_newest_are;
 use crate::names::SnapshotName;
 use crate::presence::Unconfirmed;
 use crate::repository::Repository;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, is_choice, is_partial};
 
 /// Snapshots that are read at a time.
 const PART: usize = 1000;
@@ -148,6 +148,17 @@ fn pass_over_imported(sources: &mut Vec<OfSource>) {
     });
 }
 
+/// Leaves out backups of some databases only, if there are backups of all databases of the same nodes, unless they are wanted: the
+/// newest backup is to hold all that there was.
+fn pass_over_partial(sources: &mut Vec<OfSource>, among: &Newest) {
+    if among.of.as_ref().is_some_and(|of| is_choice(of)) {
+        return;
+    }
+    let of_all: Vec<Vec<String>> =
+        sources.iter().filter(|of| !is_partial(&of.source)).map(|of| of.nodes.clone()).collect();
+    sources.retain(|of| !is_partial(&of.source) || !of_all.contains(&of.nodes));
+}
+
 /// The most sources that a message lists.
 const SHOWN: usize = 10;
 
@@ -182,6 +193,7 @@ impl Repository {
             Selector::Newest(among) => {
                 let mut sources = self.newest_of_sources(among)?;
                 pass_over_imported(&mut sources);
+                pass_over_partial(&mut sources, among);
                 let only = if sources.len() == 1 { sources.pop() } else { None };
                 match only {
                     Some(OfSource { complete: Some(found), .. }) => Ok(found),

@@ -25,7 +25,8 @@ pub struct Snapshot {
     /// Names of the nodes saved.
     pub nodes: Vec<String>,
     /// Where the data directories of the nodes are: the machine, a colon and the path of each. Two installations may have nodes of the
-    /// same names. Nothing if that is not known.
+    /// same names. Nothing if that is not known. A backup of some databases only also has the options that chose them here, each as
+    /// `--only PATTERN` or `--except PATTERN`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source: Vec<String>,
     /// Databases saved.
@@ -113,8 +114,23 @@ impl Snapshot {
         self.nodes.iter().any(is_node) || self.source.iter().any(is_place)
     }
 
+    /// Whether only some of the databases were to be saved.
+    pub fn is_partial(&self) -> bool {
+        is_partial(&self.source)
+    }
+
     /// When the backup began, in seconds since 1970.
     pub fn second(&self) -> i64 {
         self.name.parse::<SnapshotName>().map_or(0, |name| name.second())
     }
+}
+
+/// Whether backups with this [`Snapshot::source`] hold only some of the databases.
+pub(crate) fn is_partial(source: &[String]) -> bool {
+    source.iter().any(|of| is_choice(of))
+}
+
+/// Whether this part of [`Snapshot::source`] is a choice of databases.
+pub(crate) fn is_choice(of: &str) -> bool {
+    of.starts_with("--only ") || of.starts_with("--except ")
 }

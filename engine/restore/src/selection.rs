@@ -2,23 +2,18 @@
 
 mod chosen;
 
+use contents::NamePatterns;
 use outcome::{Code, Failure, Result};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use chosen::Chosen;
 
 /// The user's choice of databases by their names.
-///
-/// In a pattern, `*` stands for any characters including `/`, and `?` for one character. A system database such as `_users` is
-/// treated like any other: it is selected if a pattern matches it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
-    /// Patterns of which at least one must match; none: all databases.
-    #[serde(default)]
-    pub only: Vec<String>,
-    /// Patterns of which none may match.
-    #[serde(default)]
-    pub except: Vec<String>,
+    /// The patterns that choose databases.
+    #[serde(flatten)]
+    pub patterns: NamePatterns,
     /// New names.
     #[serde(default)]
     pub rename: Vec<Rename>,
@@ -38,20 +33,14 @@ impl Selection {
     ///
     /// Fails if a pattern is empty or a new name is not valid, regardless of the archive.
     pub fn parse(only: &[String], except: &[String], rename: &[String]) -> Result<Self> {
-        if only.iter().chain(except).any(String::is_empty) {
-            return Err(Failure::refused(
-                Code::new("CC-R11"),
-                "an empty pattern matches no database",
-                "Give a name, or a pattern such as 'team/*'.",
-            ));
-        }
+        let patterns = NamePatterns::new(only, except)?;
         let rename = rename.iter().map(|text| Rename::parse(text)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { only: only.to_vec(), except: except.to_vec(), rename })
+        Ok(Self { patterns, rename })
     }
 
     /// Whether the selection includes all databases under their own names.
     pub fn is_everything(&self) -> bool {
-        self.only.is_empty() && self.except.is_empty() && self.rename.is_empty()
+        self.patterns.is_everything() && self.rename.is_empty()
     }
 }
 

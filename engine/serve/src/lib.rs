@@ -6,7 +6,6 @@
 
 mod api;
 mod http;
-mod mango;
 mod options;
 mod page;
 mod server;

@@ -84,6 +84,7 @@ fn bytes_are_reported_while_they_pass() -> Result<()> {
     let archive = dir.path().join("backup.tar.gz");
     let options = BackupOptions {
         folders: vec![FolderArgument::local(&data, None)],
+        databases: contents::NamePatterns::default(),
         destination: Destination::Archive { place: archive.as_path().into(), overwrite: false, level: 0 },
         threads: 2,
         limits: false,

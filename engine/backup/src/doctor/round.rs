@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use contents::NamePatterns;
 use couchfile::shard_map::ShardMap;
 use outcome::report::{Reporter, Silent, timed};
 use outcome::{Failure, Result};
@@ -44,7 +45,7 @@ impl Round<'_> {
             return Ok(notes.into_results());
         }
         // What is wrong with the maps is a finding, no notice.
-        let (plan, _) = Plan::survey(folders, *threads, &Silent)?;
+        let (plan, _) = Plan::survey(folders, &NamePatterns::default(), *threads, &Silent)?;
         timed(*reporter, "copies examined", || self.databases(&plan, &notes))?;
         if suspects.has(Area::Indexes) {
             reporter.phase("examining view indexes", None);
@@ -89,9 +90,8 @@ impl Round<'_> {
         for_each_map(plan.maps.database, self.threads, |map| match map {
             Ok(map) if plan.disputed.contains_key(&map.db) => Ok(()),
             Ok(map) => add(map),
-            Err(problem) => {
-                let db = problem.path.strip_prefix("_dbs.couch/").unwrap_or(&problem.path);
-                let finding = Finding::new(FindingKind::MapDamaged, &problem.problem).of(db);
+            Err(unreadable) => {
+                let finding = Finding::new(FindingKind::MapDamaged, &unreadable.problem).of(&unreadable.db);
                 notes.note(Area::Maps, finding.on(plan.maps.folder.node_display_name()));
                 Ok(())
             }

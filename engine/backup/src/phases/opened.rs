@@ -5,6 +5,7 @@ use outcome::{Result, parallel};
 
 use super::planned::Planned;
 use crate::asked::Asked;
+use crate::chosen;
 use crate::config::{self, Configuration};
 use crate::folder::{self, NodeFolder};
 use crate::leftovers::{Leftovers, Listing};
@@ -53,7 +54,10 @@ impl<'o> Opened<'o> {
     pub(super) fn plan(&self) -> Result<Planned<'_>> {
         let Self { folders, reporter, threads, .. } = self;
         reporter.phase("reading the shard maps", None);
-        let mut plan = timed(*reporter, "shard maps read", || Plan::make(folders, *threads, *reporter))?;
+        let mut plan = timed(*reporter, "shard maps read", || {
+            Plan::make(folders, &self.options.databases, *threads, *reporter)
+        })?;
+        chosen::check(&plan, &self.options.databases, *threads, *reporter)?;
         let findings = Findings::default();
         let is_quiet = || self.asked.is_quiet();
         let choices = plan.choose(folders, *threads, is_quiet, &findings.securities, *reporter)?;

@@ -42,7 +42,9 @@ impl<'o> Planned<'o> {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             path.display().to_string()
         };
-        let places: Vec<String> = folders.iter().map(place).collect();
+        let mut places: Vec<String> = folders.iter().map(place).collect();
+        // In a repository, a backup of some databases follows upon others of the same ones, and not upon complete ones.
+        places.extend(self.opened.options.databases.options());
         let mut writer = output.begin(&metadata.backup.source.nodes_names, &places, expected, *threads)?;
         let now = jiff::Timestamp::now().as_second().unsigned_abs();
         writer.add_bytes(archive::METADATA, now, Facts::Metadata, metadata.to_yaml().as_bytes())?;

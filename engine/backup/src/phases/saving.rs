@@ -134,13 +134,15 @@ impl ShardsSaved<'_> {
         summary.rebuilt_maps.clone_from(&opened.rebuilt);
         summary.config.clone_from(&config.nodes);
         summary.surplus_shards = plan.surplus;
+        summary.chosen.clone_from(&opened.options.databases);
+        summary.not_chosen = plan.not_chosen;
         summary.split_meanwhile = split;
         summary.copies_differ = choices.iter().filter(|choice| choice.is_grave()).cloned().collect();
         let deleted = summary.deleted_meanwhile.len() as u64;
         summary.databases = plan.databases.saturating_sub(deleted);
         summary.created_meanwhile = drift::created_since(&plan.maps, *threads)?;
         let is_saved = |db: &String| plan.disputed.get(db).is_some_and(|disputed| disputed.winner.is_some());
-        summary.created_meanwhile.retain(|db| !is_saved(db));
+        summary.created_meanwhile.retain(|db| !is_saved(db) && plan.takes(db));
         summary.left_out = leftovers.confirmed(folders, &summary.created_meanwhile, *threads)?;
         summary.left_out.extend(plan.unreachable(folders));
         summary.left_out.sort();

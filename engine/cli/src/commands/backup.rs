@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use backup::{BackupOptions, BackupResult, FolderArgument, RebuildMaps, backup};
 use clap::Args;
-use contents::Destination;
+use configuration::ClusterTable;
+use contents::{Destination, NamePatterns};
 use outcome::report::Reporter;
 use outcome::{Code, Failure, Result};
 use site::plugins::Plugins;
@@ -134,6 +135,18 @@ struct RepositoryFlags {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What to save")]
 struct SavedFlags {
+    /// Save only the databases whose names match. Can be repeated.
+    ///
+    /// `*` matches any characters, including `/`; `?` matches one character. A system database such as _users is saved only if a
+    /// pattern matches it. The backup holds the shard maps of these databases only. In a repository, ::latest means a backup of all
+    /// databases, if there is one; name this one by ::latest@'--only PATTERN'.
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+
+    /// Leave out the databases whose names match. Can be repeated.
+    #[arg(long, value_name = "PATTERN")]
+    except: Vec<String>,
+
     /// Save the nodes' configuration files, too. They hold passwords and keys.
     ///
     /// These are local.ini, vm.args and similar files.
@@ -186,6 +199,19 @@ struct SavedFlags {
     /// With --rebuild-maps: name of a node that is not given and holds copies, too. Can be repeated.
     #[arg(long, value_name = "NODENAME", requires = "rebuild_maps", hide_short_help = true)]
     map_node: Vec<String>,
+}
+
+impl SavedFlags {
+    /// Which databases are saved. Options count in place of the configuration file.
+    fn databases(&self, table: Option<&ClusterTable>) -> Result<NamePatterns> {
+        if !self.only.is_empty() || !self.except.is_empty() {
+            return NamePatterns::new(&self.only, &self.except);
+        }
+        table.map_or_else(
+            || Ok(NamePatterns::default()),
+            |table| NamePatterns::new(&table.only, &table.except),
+        )
+    }
 }
 
 impl Backup {
@@ -358,6 +384,7 @@ impl Backup {
         let saved = &self.saved;
         let options = BackupOptions {
             folders,
+            databases: saved.databases(table)?,
             destination: self.destination(session, configured, archive)?,
             threads: session.threads(),
             limits: saved.limits,

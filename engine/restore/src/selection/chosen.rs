@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use outcome::{Code, Failure, Result};
-use wildmatch::WildMatch;
 
 use super::{Rename, Selection};
 
@@ -29,13 +28,11 @@ impl Chosen {
             return Ok(Self::default());
         }
         let names = names()?;
-        let only = Patterns::new("--only", &selection.only);
-        let except = Patterns::new("--except", &selection.except);
-        only.all_match(&names)?;
-        except.all_match(&names)?;
+        let matcher = selection.patterns.matcher();
+        refuse_idle(&matcher.idle(names.iter().map(String::as_str)))?;
         let mut chosen: HashMap<Box<str>, Box<str>> = names
             .iter()
-            .filter(|name| (only.is_empty() || only.matches(name)) && !except.matches(name))
+            .filter(|name| matcher.takes(name))
             .map(|name| (name.as_str().into(), name.as_str().into()))
             .collect();
         let not_chosen = (names.len() - chosen.len()) as u64;
@@ -91,44 +88,16 @@ impl Chosen {
     }
 }
 
-/// The patterns of an option.
-struct Patterns<'s> {
-    option: &'static str,
-    patterns: Vec<(&'s str, WildMatch)>,
-}
-
-impl<'s> Patterns<'s> {
-    fn new(option: &'static str, patterns: &'s [String]) -> Self {
-        let patterns = patterns.iter().map(|text| (text.as_str(), WildMatch::new(text))).collect();
-        Self { option, patterns }
+/// Refuses options whose patterns match no database.
+fn refuse_idle(idle: &[String]) -> Result<()> {
+    if idle.is_empty() {
+        return Ok(());
     }
-
-    fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        self.patterns.iter().any(|(_, pattern)| pattern.matches(name))
-    }
-
-    /// Refuses a pattern that matches none of these names.
-    fn all_match(&self, names: &[String]) -> Result<()> {
-        let idle: Vec<&str> = self
-            .patterns
-            .iter()
-            .filter(|(_, pattern)| !names.iter().any(|name| pattern.matches(name)))
-            .map(|(text, _)| *text)
-            .take(TOLD)
-            .collect();
-        if idle.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<String> = idle.iter().map(|text| format!("{} {text}", self.option)).collect();
-        Err(Failure::refused(
-            Code::new("CC-R19"),
-            format!("{} matches no database of the archive", told.join(", ")),
-            "A pattern must match a complete name: * stands for any characters including /, ? for one character. `couchcopy ls \
-             ARCHIVE` lists the databases. In a shell, put patterns in quotes.",
-        ))
-    }
+    let named = &idle[..idle.len().min(TOLD)];
+    Err(Failure::refused(
+        Code::new("CC-R19"),
+        format!("{} matches no database of the archive", named.join(", ")),
+        "A pattern must match a complete name: * stands for any characters including /, ? for one character. `couchcopy ls \
+         ARCHIVE` lists the databases. In a shell, put patterns in quotes.",
+    ))
 }

@@ -7,6 +7,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use couchfile::json::Json;
+use mango::{Bookmark, IdRange, MangoError, Query};
 use serde_json::{Value, json};
 use snapshot::{Document, Flow, Walk};
 
@@ -15,7 +16,6 @@ use super::document_query::Shown;
 use super::document_text::{DocumentText, value_of};
 use super::partition;
 use crate::http::{Done, Failure, Head, HttpError, Method, Out, Reply};
-use crate::mango::{Bookmark, MangoError, Query};
 
 /// Most documents that are sorted. CouchDB sorts none: without an index it refuses.
 const MOST_SORTED: u64 = 10_000;
@@ -245,7 +245,7 @@ fn each_match(
 ) -> Result<(), Failure> {
     let walk = match &query.partition {
         Some(partition) => Walk::prefix(&format!("{partition}:")),
-        None => query.selector.id_range(),
+        None => walk_over(query.selector.id_range()),
     };
     let walk = if query.sort.is_by_id() { directed(walk, query) } else { walk };
     db.0.documents(&walk, |doc| -> Result<Flow, Failure> {
@@ -259,6 +259,12 @@ fn each_match(
             None => Ok(Flow::On),
         }
     })
+}
+
+/// A walk over a range of ids.
+fn walk_over(ids: IdRange) -> Walk {
+    let bytes = |id: Option<String>| id.map(String::into_bytes);
+    Walk { start: bytes(ids.start), end: bytes(ids.end), ..Walk::default() }
 }
 
 /// The walk in the direction of the order, starting where the last answer ended.

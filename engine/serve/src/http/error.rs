@@ -4,9 +4,8 @@
 
 use std::io;
 
+use mango::MangoError;
 use serde_json::json;
-
-use crate::mango::MangoError;
 
 /// An answer that reports an error.
 #[derive(Debug, Clone, PartialEq, Eq)]

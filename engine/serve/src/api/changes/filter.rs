@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use couchfile::json::Json;
 use couchfile::revtree::Revision;
+use mango::{Fields, MangoError, Selector};
 use serde_json::Value;
 use snapshot::Document;
 
@@ -14,7 +15,6 @@ use crate::api::context::Db;
 use crate::api::document_query::Shown;
 use crate::api::document_text::{DocumentText, value_of};
 use crate::http::{Call, Failure, HttpError, Method, parse_json};
-use crate::mango::{Fields, MangoError, Selector};
 
 /// Which changes are listed.
 pub(super) enum Filter {

@@ -7,21 +7,21 @@ use std::cmp::Ordering;
 use couchfile::json::Json;
 use serde_json::{Value, json};
 
-use super::collation::compare;
-use super::erlang;
-use super::error::MangoError;
-use super::path::{Found, Path};
+use crate::collation::compare;
+use crate::erlang;
+use crate::error::MangoError;
+use crate::path::{Found, Path};
 
 /// An order: fields, all ascending or all descending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sort {
+pub struct Sort {
     fields: Vec<Path>,
     descending: bool,
 }
 
 impl Sort {
     /// Reads the list of a query.
-    pub(crate) fn parse(value: &Json) -> Result<Self, MangoError> {
+    pub fn parse(value: &Json) -> Result<Self, MangoError> {
         let Json::Array(items) = value else {
             let reason = format!("Sort must be an array of sort specs, not: {}", erlang::printed(value));
             return Err(MangoError::new("invalid_sort_json", reason));
@@ -43,7 +43,7 @@ impl Sort {
     }
 
     /// Whether documents come in the order of their ids anyway.
-    pub(crate) fn is_by_id(&self) -> bool {
+    pub fn is_by_id(&self) -> bool {
         match self.fields.as_slice() {
             [] => true,
             [field] => field.name == "_id",
@@ -52,12 +52,12 @@ impl Sort {
     }
 
     /// Whether the order is the other way round.
-    pub(crate) fn is_descending(&self) -> bool {
+    pub fn is_descending(&self) -> bool {
         self.descending
     }
 
     /// What a document is ordered by; `None` if it lacks a field: an index would not hold it.
-    pub(crate) fn key(&self, doc: &Json) -> Option<Vec<Json>> {
+    pub fn key(&self, doc: &Json) -> Option<Vec<Json>> {
         let value = |path: &Path| match path.find(doc) {
             Found::Value(value) => Some(value.clone()),
             Found::Missing | Found::NoPath => None,
@@ -66,14 +66,14 @@ impl Sort {
     }
 
     /// Compares two documents by their keys and ids.
-    pub(crate) fn compare(&self, a: (&[Json], &str), b: (&[Json], &str)) -> Ordering {
+    pub fn compare(&self, a: (&[Json], &str), b: (&[Json], &str)) -> Ordering {
         let keys = || a.0.iter().zip(b.0).map(|(a, b)| compare(a, b)).find(|order| order.is_ne());
         let order = keys().unwrap_or_else(|| a.1.as_bytes().cmp(b.1.as_bytes()));
         if self.descending { order.reverse() } else { order }
     }
 
     /// The order as `_explain` shows it.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let direction = if self.descending { "desc" } else { "asc" };
         let fields = self.fields.iter().map(|field| (field.name.clone(), json!(direction)));
         Value::Object(fields.collect())

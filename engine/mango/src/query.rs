@@ -6,38 +6,38 @@ use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
 use couchfile::json::{Items, Json, Members as Object};
 use serde_json::{Value, json};
 
-use super::erlang;
-use super::error::MangoError;
-use super::fields::Fields;
-use super::selector::Selector;
-use super::sort::Sort;
+use crate::erlang;
+use crate::error::MangoError;
+use crate::fields::Fields;
+use crate::selector::Selector;
+use crate::sort::Sort;
 
 /// Documents that come where a query does not say how many.
 const DEFAULT_LIMIT: u64 = 25;
 
 /// A query.
 #[derive(Debug, Clone)]
-pub(crate) struct Query {
+pub struct Query {
     /// What documents have to have.
-    pub(crate) selector: Selector,
+    pub selector: Selector,
     /// The selector as it was given.
-    pub(crate) selector_json: Json,
+    pub selector_json: Json,
     /// Where to go on.
-    pub(crate) bookmark: Option<Bookmark>,
+    pub bookmark: Option<Bookmark>,
     /// How many documents at most.
-    pub(crate) limit: u64,
+    pub limit: u64,
     /// How many to pass over.
-    pub(crate) skip: u64,
+    pub skip: u64,
     /// In which order.
-    pub(crate) sort: Sort,
+    pub sort: Sort,
     /// What of them.
-    pub(crate) fields: Fields,
+    pub fields: Fields,
     /// In which partition.
-    pub(crate) partition: Option<String>,
+    pub partition: Option<String>,
     /// Whether to list conflicts.
-    pub(crate) conflicts: bool,
+    pub conflicts: bool,
     /// Whether to report what the query took.
-    pub(crate) execution_stats: bool,
+    pub execution_stats: bool,
     /// The index that the query names; there is none.
     use_index: Value,
     allow_fallback: bool,
@@ -45,16 +45,16 @@ pub(crate) struct Query {
 
 /// Where a query ended: the last document that it gave.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Bookmark {
+pub struct Bookmark {
     /// Its id.
-    pub(crate) id: String,
+    pub id: String,
     /// What it was ordered by.
-    pub(crate) key: Vec<Json>,
+    pub key: Vec<Json>,
 }
 
 impl Bookmark {
     /// The bookmark as text.
-    pub(crate) fn to_text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let key = Json::Array(self.key.iter().cloned().collect::<Items>());
         let members: Object = [("id", Json::from(self.id.as_str())), ("key", key)].into_iter().collect();
         BASE64_URL_SAFE_NO_PAD.encode(Json::Object(members).to_exact_vec())
@@ -116,7 +116,7 @@ impl Members {
 
 impl Query {
     /// Reads a query.
-    pub(crate) fn parse(members: Object) -> Result<Self, MangoError> {
+    pub fn parse(members: Object) -> Result<Self, MangoError> {
         let mut members = Members(members);
         let none = || Json::Array(Items::default());
         let selector_json = members
@@ -186,7 +186,7 @@ impl Query {
     }
 
     /// The options as `_explain` shows them.
-    pub(crate) fn options(&self) -> Value {
+    pub fn options(&self) -> Value {
         json!({
             "use_index": self.use_index,
             "bookmark": self.bookmark.as_ref().map_or_else(|| "nil".to_owned(), Bookmark::to_text),

@@ -6,16 +6,16 @@ use std::cmp::Ordering;
 
 use couchfile::json::Json;
 
-use super::collation::{compare, compare_raw, identical};
-use super::path::Found;
-use super::selector::{Node, Selector, Test};
+use crate::collation::{compare, compare_raw, identical};
+use crate::path::Found;
+use crate::selector::{Node, Selector, Test};
 
 /// How values are compared.
 type Comparison = fn(&Json, &Json) -> Ordering;
 
 impl Selector {
     /// Whether a document matches.
-    pub(crate) fn matches(&self, doc: &Json) -> bool {
+    pub fn matches(&self, doc: &Json) -> bool {
         matches(&self.0, doc, compare)
     }
 }

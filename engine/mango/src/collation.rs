@@ -16,7 +16,7 @@ pub(crate) fn compare(a: &Json, b: &Json) -> Ordering {
 }
 
 /// Compares two values as Erlang does, which is how CouchDB orders document ids.
-pub(super) fn compare_raw(a: &Json, b: &Json) -> Ordering {
+pub(crate) fn compare_raw(a: &Json, b: &Json) -> Ordering {
     compare_with(a, b, |a, b| a.as_bytes().cmp(b.as_bytes()), raw_rank)
 }
 
@@ -81,12 +81,12 @@ fn compare_with(
 }
 
 /// Whether two values are the same to Erlang's `=:=`: `1` is not `1.0`, and the order of members matters.
-pub(super) fn identical(a: &Json, b: &Json) -> bool {
+pub(crate) fn identical(a: &Json, b: &Json) -> bool {
     a == b
 }
 
 /// Whether it is a number.
-pub(super) fn is_number(value: &Json) -> bool {
+pub(crate) fn is_number(value: &Json) -> bool {
     matches!(value, Json::Int(_) | Json::Big(_) | Json::Float(_))
 }
 
@@ -157,7 +157,7 @@ fn float(number: &Json) -> f64 {
 }
 
 /// Compares two strings by the root collation.
-pub(super) fn compare_strings(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare_strings(a: &str, b: &str) -> Ordering {
     if a == b { Ordering::Equal } else { collator().compare(a, b) }
 }
 

@@ -4,20 +4,20 @@
 
 use couchfile::json::Json;
 
-use super::error::MangoError;
+use crate::error::MangoError;
 
 /// A field's name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path {
+pub(crate) struct Path {
     /// The name as it was given.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its parts, outermost first.
-    pub(super) parts: Vec<String>,
+    pub(crate) parts: Vec<String>,
 }
 
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Found<'v> {
+pub(crate) enum Found<'v> {
     /// A value.
     Value(&'v Json),
     /// An object without such a member.
@@ -28,7 +28,7 @@ pub(super) enum Found<'v> {
 
 impl Path {
     /// Takes a name apart.
-    pub(super) fn parse(name: &str) -> Result<Self, MangoError> {
+    pub(crate) fn parse(name: &str) -> Result<Self, MangoError> {
         let mut parts = vec![String::new()];
         let mut escaped = false;
         for c in name.chars() {
@@ -46,7 +46,7 @@ impl Path {
     }
 
     /// What a value has there.
-    pub(super) fn find<'v>(&self, value: &'v Json) -> Found<'v> {
+    pub(crate) fn find<'v>(&self, value: &'v Json) -> Found<'v> {
         let mut at = value;
         for part in &self.parts {
             at = match at {

@@ -1,4 +1,6 @@
 //! Mango, CouchDB's query language: selectors, fields and sort orders over JSON documents.
+//!
+//! Text of errors is CouchDB's own, so that a client sees what CouchDB would answer.
 
 mod collation;
 mod erlang;
@@ -11,7 +13,7 @@ mod query;
 mod selector;
 mod sort;
 
-pub(crate) use error::MangoError;
-pub(crate) use fields::Fields;
-pub(crate) use query::{Bookmark, Query};
-pub(crate) use selector::Selector;
+pub use error::MangoError;
+pub use fields::Fields;
+pub use query::{Bookmark, Query};
+pub use selector::{IdRange, Selector};

@@ -3,20 +3,28 @@
 //! Source: `mango_selector.erl` (`norm_ops/1`).
 
 use couchfile::json::{Json, Members};
-use snapshot::Walk;
 
-use super::collation::is_number;
-use super::error::MangoError;
-use super::normal;
-use super::path::Path;
+use crate::collation::is_number;
+use crate::error::MangoError;
+use crate::normal;
+use crate::path::Path;
 
 /// A selector, read and brought into its normal form: what documents are to have.
 #[derive(Debug, Clone)]
-pub(crate) struct Selector(pub(super) Node);
+pub struct Selector(pub(crate) Node);
+
+/// A range of ids in the order of their bytes, both ends inclusive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IdRange {
+    /// Where it begins; `None`: at the first id.
+    pub start: Option<String>,
+    /// Where it ends; `None`: at the last id.
+    pub end: Option<String>,
+}
 
 /// A condition on a value.
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Matches everything.
     Anything,
     /// All of them.
@@ -45,7 +53,7 @@ pub(super) enum Node {
 
 /// Something about one value.
 #[derive(Debug, Clone)]
-pub(super) enum Test {
+pub(crate) enum Test {
     /// `$lt`
     Less(Json),
     /// `$lte`
@@ -80,7 +88,7 @@ pub(super) enum Test {
 
 /// A regular expression.
 #[derive(Debug, Clone)]
-pub(super) struct Regex(pub(super) fancy_regex::Regex);
+pub(crate) struct Regex(pub(super) fancy_regex::Regex);
 
 /// Steps of backtracking until an expression is taken to match nothing: PCRE has a limit of that kind, too.
 const BACKTRACKING: usize = 100_000;
@@ -91,9 +99,9 @@ const DEPTH: usize = 64;
 
 impl Selector {
     /// Reads a selector.
-    pub(crate) fn parse(value: &Json) -> Result<Self, MangoError> {
+    pub fn parse(value: &Json) -> Result<Self, MangoError> {
         let Json::Object(members) = value else {
-            let told = super::erlang::term(value);
+            let told = crate::erlang::term(value);
             return Err(MangoError::new(
                 "invalid_selector_json",
                 format!("Selector must be a JSON object, not: {told}"),
@@ -107,9 +115,9 @@ impl Selector {
 }
 
 impl Selector {
-    /// A walk over the ids that contains all documents that match; it may contain others.
-    pub(crate) fn id_range(&self) -> Walk {
-        let mut walk = Walk::default();
+    /// The ids that a document can have which matches; others may be among them.
+    pub fn id_range(&self) -> IdRange {
+        let mut range = IdRange::default();
         let nodes = match &self.0 {
             Node::And(nodes) => nodes.as_slice(),
             node => std::slice::from_ref(node),
@@ -127,14 +135,13 @@ impl Selector {
                 Test::BeginsWith(prefix) => (Some(prefix), None),
                 _ => continue,
             };
-            let bytes = |id: &String| id.as_bytes().to_vec();
-            walk.start = walk.start.max(low.map(bytes));
-            walk.end = match (walk.end, high.map(bytes)) {
+            range.start = range.start.max(low.map(ToString::to_string));
+            range.end = match (range.end, high.map(ToString::to_string)) {
                 (Some(end), Some(high)) => Some(end.min(high)),
                 (end, high) => end.or(high),
             };
         }
-        walk
+        range
     }
 }
 

@@ -8,7 +8,7 @@ use couchfile::json::Json;
 const LONGEST: usize = 4096;
 
 /// A JSON value as the Erlang term that it is to CouchDB.
-pub(super) fn term(value: &Json) -> String {
+pub(crate) fn term(value: &Json) -> String {
     let mut text = String::new();
     write(value, &mut text);
     if text.len() > LONGEST {
@@ -19,7 +19,7 @@ pub(super) fn term(value: &Json) -> String {
 }
 
 /// The value as Erlang prints it with `~p`, which shows texts as such.
-pub(super) fn printed(value: &Json) -> String {
+pub(crate) fn printed(value: &Json) -> String {
     match value {
         Json::String(text) if !text.is_empty() && text.chars().all(|c| (' '..='~').contains(&c)) => {
             format!("<<{value}>>")

@@ -4,13 +4,13 @@
 
 use couchfile::json::{Json, Members};
 
-use super::erlang;
-use super::error::MangoError;
-use super::path::{Found, Path};
+use crate::erlang;
+use crate::error::MangoError;
+use crate::path::{Found, Path};
 
 /// Which fields of a document are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fields {
+pub enum Fields {
     /// The complete document.
     All,
     /// These.
@@ -19,11 +19,11 @@ pub(crate) enum Fields {
 
 /// A field that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FieldPath(Path);
+pub struct FieldPath(Path);
 
 impl Fields {
     /// Reads the list of a query.
-    pub(crate) fn parse(value: &Json) -> Result<Self, MangoError> {
+    pub fn parse(value: &Json) -> Result<Self, MangoError> {
         let Json::Array(items) = value else {
             let told = erlang::term(value);
             let reason = format!("Fields must be an array of strings, not: {told}");
@@ -43,7 +43,7 @@ impl Fields {
     }
 
     /// The fields as a query names them.
-    pub(crate) fn names(&self) -> Vec<&str> {
+    pub fn names(&self) -> Vec<&str> {
         match self {
             Self::All => Vec::new(),
             Self::Some(fields) => fields.iter().map(|field| field.0.name.as_str()).collect(),
@@ -51,7 +51,7 @@ impl Fields {
     }
 
     /// These fields of a document; `None` if it is the complete document.
-    pub(crate) fn extract(&self, doc: &Json) -> Option<Json> {
+    pub fn extract(&self, doc: &Json) -> Option<Json> {
         let Self::Some(fields) = self else { return None };
         let mut out = Json::Object(Members::default());
         for FieldPath(path) in fields {

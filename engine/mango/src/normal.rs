@@ -3,12 +3,12 @@
 //!
 //! Source: `mango_selector.erl` (`norm_fields/1`, `norm_negations/1`).
 
-use super::error::MangoError;
-use super::path::Path;
-use super::selector::{Node, Test};
+use crate::error::MangoError;
+use crate::path::Path;
+use crate::selector::{Node, Test};
 
 /// Brings a selector into its normal form.
-pub(super) fn normalise(node: Node) -> Result<Node, MangoError> {
+pub(crate) fn normalise(node: Node) -> Result<Node, MangoError> {
     let node = with_fields(node, "")?;
     let node = without_negations(node)?;
     if let Node::Field(name, _) = &node
