@@ -79,10 +79,8 @@ impl CallState {
         limits: &Arc<Limits>,
         running: Option<Running>,
     ) -> Store<Self> {
-        let state = Self { limits: Arc::clone(limits), memory: 0, running, logged: 0, failure: None };
-        let mut store = Store::new(engine, state);
-        store.limiter(|state| state);
-        store.set_hostcall_fuel(limits.data);
+        let mut store = Self::store_of_many(engine, limits);
+        store.data_mut().running = running;
         store.set_epoch_deadline(1);
         // Each tick the call lets others run, the timer of its deadline among them.
         store.epoch_deadline_async_yield_and_update(1);
@@ -91,8 +89,10 @@ impl CallState {
 
     /// A store for many calls that nobody else waits for: they end at the deadline that is set before each.
     pub(crate) fn store_of_many(engine: &wasmtime::Engine, limits: &Arc<Limits>) -> Store<Self> {
-        let mut store = Self::store(engine, limits, None);
-        store.epoch_deadline_trap();
+        let state = Self { limits: Arc::clone(limits), memory: 0, running: None, logged: 0, failure: None };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| state);
+        store.set_hostcall_fuel(limits.data);
         store
     }
 

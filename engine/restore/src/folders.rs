@@ -187,6 +187,7 @@ pub fn restore_folders(
         staging.complete()?;
     }
     reporter.timing("data durable", begun.elapsed().as_secs_f64());
+    let reshaped = plan.with_other_ranges();
     Ok(RestoreResult {
         nodes: options.targets.iter().map(|target| target.node.clone()).collect(),
         databases: plan.databases,
@@ -197,7 +198,7 @@ pub fn restore_folders(
         views_left_out: plan.views_left_out,
         not_chosen: plan.chosen.not_chosen,
         renamed: options.choices.selection.rename.clone(),
-        reshaped: plan.with_other_ranges(),
+        reshaped,
         transformed_by: options.choices.transformation.name().map(str::to_owned),
         documents_left_out: written.passed.left_out(),
         files_rewritten: written.rewritten,

@@ -1,6 +1,6 @@
 //! Documents that pass through a document filter by hand.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use outcome::{Code, Failure, Result};
 use plugin_host::Verdict;
