@@ -62,7 +62,9 @@ impl<'j> Judge<'j> {
             Verdict::Keep => Leaf::Keep,
             Verdict::LeaveOut => Leaf::LeaveOut,
             Verdict::Replace(text) => {
-                replaced::leaf(&self.json, &text).map_err(|problem| ReshapeError::Replaced {
+                let rev = leaf.to_string();
+                let before = replaced::Before { id, rev: &rev, deleted, text: &self.json };
+                replaced::leaf(&before, &text).map_err(|problem| ReshapeError::Replaced {
                     database: self.database.to_owned(),
                     id: id.to_owned(),
                     problem,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::time::{Duration, Instant};
 
 use couchfile::data_dir::document_hash;
 use couchfile::document::{DocInfo, LocalDocument, Purge};
@@ -21,6 +22,8 @@ use crate::sort::{Sorted, Sorter, Sorting};
 const BUFFER: usize = 128 << 10;
 /// Bytes after which progress is reported.
 const STEP: u64 = 1 << 20;
+/// Time after which progress is reported.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A job and what it works with.
 pub(crate) struct Work<'w> {
@@ -88,6 +91,7 @@ impl Work<'_> {
         let mut judge =
             self.reshaping.filter.map(|filter| Judge::new(filter, self.reshaping.database)).transpose()?;
         let mut unreported = 0;
+        let mut reported = Instant::now();
         let mut by_age = ByAge::new(&files).map_err(unread)?;
         let mut next = by_age.next(None).map_err(unread)?;
         while let Some(document) = next {
@@ -112,8 +116,10 @@ impl Work<'_> {
                 }
                 unreported += writer.position() - before;
             }
-            if unreported >= STEP {
+            // A filter may take long for a document.
+            if unreported >= STEP || (judge.is_some() && reported.elapsed() >= PAUSE) {
                 self.out.passed(std::mem::take(&mut unreported))?;
+                reported = Instant::now();
             }
             next = by_age.next(Some(document)).map_err(unread)?;
         }

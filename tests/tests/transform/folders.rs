@@ -1,6 +1,6 @@
 //! Data directories of nodes that do not run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use couchcopy_tests::compare::compare;
@@ -129,7 +129,7 @@ fn without_attachments_and_design_documents() -> Result<()> {
     let expected = transformed(before, |leaf| {
         **counted.borrow_mut() += u32::from(leaf.shift_remove("_attachments").is_some());
     });
-    assert!(attachments > 1, "the fixture has attachments");
+    assert!(attachments > 0, "the fixture has attachments");
     examine(&folders, &expected)
 }
 
@@ -181,7 +181,7 @@ struct Pseudonyms {
 impl Pseudonyms {
     fn leaf(&mut self, id: &str, before: &Value, after: &Value) {
         let (Some(old), Some(new)) = (before.as_object(), after.as_object()) else { panic!("{id}: no object") };
-        let names = |of: &serde_json::Map<String, Value>| of.keys().cloned().collect::<Vec<_>>();
+        let names = |of: &serde_json::Map<String, Value>| of.keys().cloned().collect::<BTreeSet<_>>();
         assert_eq!(names(old), names(new), "{id}");
         for (name, value) in old {
             let stays = name.starts_with('_')
@@ -214,7 +214,7 @@ impl Pseudonyms {
                 old.iter().zip(new).for_each(|(old, new)| self.value(id, old, new));
             }
             (Value::Object(old), Value::Object(new)) => {
-                assert!(old.keys().eq(new.keys()), "{id}");
+                assert_eq!(old.len(), new.len(), "{id}");
                 old.iter().for_each(|(name, old)| self.value(id, old, &new[name]));
             }
             (old, new) => assert_eq!(old, new, "{id}"),

@@ -145,7 +145,7 @@ fn what_is_no_filter_or_is_not_granted() -> Result<()> {
 #[test]
 fn a_filter_that_frees_nothing_and_one_that_lets_nothing_through() -> Result<()> {
     let site = Site::new()?;
-    let greedy = filter(&[Step::GrabAtOnce(512)], Answer::Good);
+    let greedy = filter(&[Step::GrabAtOnce(200)], Answer::Good);
     let (watched, is_there) = site.restore(&greedy, &["--grant", "evil"])?;
     assert_eq!((watched.ended.code, is_there), (Some(0), true), "{watched:?}");
     assert!(watched.peak < 1500, "{} MiB", watched.peak);

@@ -10,16 +10,16 @@ use serde_json::json;
 
 use super::settings;
 
-/// What must not be found.
+/// What must not be found. None begins like another, so that each is as it is in a packed body, too.
 const SECRETS: [&str; 8] = [
-    "Secret-Name",
-    "secret@street",
-    "Secret-Older",
-    "Secret-Conflict",
-    "Secret-Deleted",
-    "Secret-File",
-    "Secret-Local",
-    "Secret-Purged",
+    "Ada Lovelace",
+    "walrus@zoo.example",
+    "Older-Quokka",
+    "Konflikt-Zebra",
+    "Gone-Jaguar",
+    "Photo-Of-Heron",
+    "Mine-Pelican",
+    "Purged-Badger",
 ];
 /// The file in the fixture whose content is replaced.
 const SHARD: &str = "shards/00000000-ffffffff/q1n1.";

@@ -17,7 +17,7 @@ use crate::ejson;
 use crate::error::{CouchFileError, Result};
 use crate::read_at::ReadAt;
 use crate::revtree::{RevTree, Revision, Stored};
-use crate::term::{Decoder, Encoder};
+use crate::term::{Decoder, Encoder, Token};
 
 /// Copies a document; gives what both main trees have of it, encoded: deleted flag, sizes and revision tree. All its revisions get
 /// the sequence `seq`.
@@ -155,6 +155,10 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
         tree: &mut Encoder,
     ) -> Result<Sizes> {
         let mut summary = match stored.summary {
+            // Nothing of it is needed.
+            Some(_) if matches!(change, Some(Leaf::Replace { .. })) && has_no_attachments(stored) => {
+                PackedSummary::empty()
+            }
             Some(ptr) => PackedSummary::read(self.source.blocks(), ptr)?,
             None => PackedSummary::empty(),
         };
@@ -251,6 +255,11 @@ impl<R: ReadAt, W: Write> Copy<'_, R, W> {
         }
         Ok((pieces, hash.map(|hash| hash.finalize().to_vec()).unwrap_or_default()))
     }
+}
+
+/// Whether the revision tree says that a revision has no attachments; older files do not say it.
+fn has_no_attachments(stored: &Stored<'_>) -> bool {
+    stored.attachments.is_some_and(|list| matches!(Decoder::new(list).token(), Ok(Token::Nil)))
 }
 
 /// CouchDB's estimate of the length of a body as JSON, which files from before CouchDB 2 do not have.
