@@ -11,6 +11,7 @@ pub(crate) mod dump;
 pub(crate) mod get;
 pub(crate) mod health;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod ls;
@@ -58,6 +59,7 @@ subcommands! {
     Backup(Box<backup::Backup>),
     Run(Box<run::Run>),
     Restore(Box<restore::Restore>),
+    Import(Box<import::Import>),
     RenameNode(Box<rename_node::RenameNode>),
     Verify(verify::Verify),
     Info(info::Info),

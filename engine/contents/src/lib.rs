@@ -44,7 +44,7 @@ pub use record::{
     LeftOut, LeftOutKind, NodeConfiguration, NodeRecord, SecurityChoice,
 };
 pub use repository::{LostFile, Snapshot as StoredBackup, SnapshotName as BackupId};
-pub use source::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited, open};
+pub use source::{FileEntry, FileToVerify, Files, OpenFile, Source, Visited, database_of_file, open};
 pub use spool::{Spool, SpoolPart};
 pub use spooled::{SpooledFile, SpooledFiles};
 pub use unusable::{UnusableFile, unusable};

@@ -1,10 +1,13 @@
 //! Access to the files of a backup, for any kind of backup.
 
+mod couch_file;
 mod indexed;
 mod sequential;
 mod stored;
 
 use archive::{Archive, ArchiveError, Facts, Hash, IndexedArchive, Visitor};
+use couch_file::CouchFile;
+pub use couch_file::database_of_file;
 use couchfile::read_at::ReadAt;
 use indexed::Indexed;
 use outcome::{Common, Failure, Result};
@@ -144,12 +147,17 @@ pub struct Visited {
     pub content_bytes: u64,
 }
 
-/// Opens a backup.
+/// Opens a backup. A file whose name ends with `.couch` is opened as a backup of one database.
 ///
 /// Fails if the file cannot be read, is not an archive, or was written by a newer couchcopy.
 pub fn open(place: &Place) -> Result<Box<dyn Source>> {
     if let Some(backup) = backup_in_repository(place)? {
         return Ok(Box::new(backup));
+    }
+    if let Location::Path(path) = place.location()
+        && database_of_file(path).is_some()
+    {
+        return Ok(Box::new(CouchFile::open(path)?));
     }
     let name = place.to_string();
     let opened = place.open().map_err(|failure| unreadable(&name, failure));

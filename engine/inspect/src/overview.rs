@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use archive::METADATA;
-use contents::{BackupSummary, Contents, LeftOut, Metadata, NodeConfiguration, Source};
+use contents::{BackupSummary, Contents, LeftOut, Metadata, NamePatterns, NodeConfiguration, Source};
 use outcome::Result;
 use serde::Serialize;
 
@@ -20,6 +20,11 @@ pub struct Overview {
     pub manifest: bool,
     /// Databases.
     pub databases: u64,
+    /// Which databases of the nodes were to be saved, if not all of them.
+    #[serde(skip_serializing_if = "NamePatterns::is_everything")]
+    pub chosen: NamePatterns,
+    /// Databases of the nodes that were not to be saved.
+    pub not_chosen: u64,
     /// Shards.
     pub shards: u64,
     /// View indexes.
@@ -112,6 +117,8 @@ pub fn recorded(source: &dyn Source) -> Result<Option<Overview>> {
         nodes: metadata.backup.source.nodes_names,
         manifest: true,
         databases: summary.databases,
+        chosen: summary.chosen,
+        not_chosen: summary.not_chosen,
         shards: summary.shards,
         views: summary.views,
         documents,
@@ -163,6 +170,8 @@ pub fn overview(contents: &Contents) -> Result<Overview> {
         made_by: metadata.and_then(|m| m.couchcopy.display_name()),
         manifest: contents.is_indexed(),
         databases,
+        chosen: summary.map(|summary| summary.chosen.clone()).unwrap_or_default(),
+        not_chosen: summary.map_or(0, |summary| summary.not_chosen),
         shards: contents.shards.len() as u64,
         views: contents.views.values().map(|views| views.len() as u64).sum(),
         documents,

@@ -4,11 +4,9 @@ use couchfile::document::{DocInfo, JsonOptions, leaf_json};
 use couchfile::ejson::NegativeZero;
 use couchfile::revtree::{RevTree, Revision};
 use couchfile::writer::Leaf;
-use filter::{Filter, Glance, Session, Verdict};
+use filter::{Before, Filter, FilterError, Glance, Replaced, Session, Verdict};
 use outcome::Result;
 
-use crate::error::ReshapeError;
-use crate::replaced;
 use crate::run::OldShard;
 
 /// A filter at work on the documents of a database, on one thread.
@@ -22,7 +20,7 @@ pub(crate) struct Judge<'j> {
 
 impl<'j> Judge<'j> {
     pub(crate) fn new(filter: &'j dyn Filter, database: &'j str) -> Result<Self> {
-        let session = filter.session(database).map_err(|e| ReshapeError::filter(database, e))?;
+        let session = filter.session(database).map_err(|e| FilterError::failed(database, e))?;
         Ok(Self { filter, session, database, json: Vec::new() })
     }
 
@@ -46,7 +44,8 @@ impl<'j> Judge<'j> {
         id: &str,
     ) -> Result<Leaf> {
         let deleted = leaf.stored.is_some_and(|stored| stored.deleted);
-        let verdict = match self.filter.at_a_glance(Glance { id, deleted }) {
+        let glance = Glance { id, deleted };
+        let verdict = match self.filter.at_a_glance(glance) {
             // What takes the place of a body has to be compared with it.
             Some(verdict @ (Verdict::Keep | Verdict::LeaveOut)) => verdict,
             _ => {
@@ -54,8 +53,8 @@ impl<'j> Judge<'j> {
                 let options = JsonOptions { zero: NegativeZero::Kept, ..JsonOptions::default() };
                 leaf_json(&source.file, doc, tree, leaf, options, &mut self.json)
                     .map_err(|e| contents::unusable(&source.name, e))?;
-                let judged = self.session.judge(id, &self.json);
-                judged.map_err(|e| ReshapeError::filter(self.database, e))?
+                let judged = self.session.judge(glance, &self.json);
+                judged.map_err(|e| FilterError::failed(self.database, e))?
             }
         };
         Ok(match verdict {
@@ -63,12 +62,11 @@ impl<'j> Judge<'j> {
             Verdict::LeaveOut => Leaf::LeaveOut,
             Verdict::Replace(text) => {
                 let rev = leaf.to_string();
-                let before = replaced::Before { id, rev: &rev, deleted, text: &self.json };
-                replaced::leaf(&before, &text).map_err(|problem| ReshapeError::Replaced {
-                    database: self.database.to_owned(),
-                    id: id.to_owned(),
-                    problem,
-                })?
+                let before = Before { id, rev: &rev, deleted, text: &self.json };
+                let changed = Replaced::of(&before, &text).and_then(|replaced| {
+                    Ok(Leaf::Replace { term: replaced.term()?, attachments: replaced.attachments().to_vec() })
+                });
+                changed.map_err(|problem| FilterError::not_the_document(self.database, id, problem))?
             }
         })
     }

@@ -7,15 +7,13 @@
 //! `job` divides the work: new ranges that are made of different old ones do not depend on each other. `merge` reads the shards of
 //! a job in the order of their sequences, so that documents that were changed last come last; `work` copies each document into the
 //! file of its range and gives the entries of the trees by key to `sort`, which needs bounded memory. `local` decides which local
-//! documents a new shard can have. With a filter, `judge` asks it what becomes of each leaf revision, and `replaced` looks whether what
-//! it gives back can be the document.
+//! documents a new shard can have. With a filter, `judge` asks it what becomes of each leaf revision.
 
 mod error;
 mod job;
 mod judge;
 mod local;
 mod merge;
-mod replaced;
 mod run;
 mod sort;
 mod work;

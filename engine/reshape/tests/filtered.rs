@@ -43,7 +43,8 @@ impl Filter for Function {
 struct Asked<'a>(&'a Decide);
 
 impl Session for Asked<'_> {
-    fn judge(&mut self, id: &str, document: &[u8]) -> Result<Verdict> {
+    fn judge(&mut self, revision: Glance<'_>, document: &[u8]) -> Result<Verdict> {
+        let id = revision.id;
         let document: Value = serde_json::from_slice(document).unwrap();
         assert_eq!(document["_id"], id);
         (self.0)(id, document)

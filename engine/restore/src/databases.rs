@@ -18,6 +18,7 @@ mod report;
 pub mod rewind;
 mod security;
 mod sender;
+mod taken;
 mod target;
 
 use std::sync::Arc;
@@ -111,7 +112,11 @@ impl PlannedDatabases {
             let info = source.info()?;
             let chosen_q = options.ranges.of(&names.from);
             let shape = target::Shape::of(source.map(), chosen_q, options.copies);
-            let note = Note::new(&snapshot, names, options.merge);
+            if let Some(filter) = &options.filter {
+                // A filter that takes no settings is found before anything is written.
+                filter.session(&names.from)?;
+            }
+            let note = Note::new(&snapshot, names, options.filter.as_deref(), options.merge);
             let target = Target::new(http, &names.to);
             let found = target.look(&shape, &note)?;
             let security = Wanted::of(&source, &names.to, &users)?;
@@ -136,6 +141,8 @@ impl PlannedDatabases {
             archive: self.options.archive.clone(),
             made: self.snapshot.about().date.clone(),
             url: http.url().to_owned(),
+            filter: self.options.filter.as_ref().map(|filter| filter.identity()),
+            meaning: self.options.filter.as_ref().map(|filter| filter.meaning()),
             databases: self
                 .databases
                 .iter()
@@ -169,6 +176,10 @@ impl PlannedDatabases {
     ) -> Result<DatabasesResult> {
         let begun = Instant::now();
         let steps = Steps::new(reporter);
+        if let Some(filter) = &self.options.filter {
+            let text = filter.meaning();
+            reporter.notice(&Notice { severity: Severity::Warning, text });
+        }
         for text in self.databases.iter().flat_map(|planned| &planned.warnings) {
             reporter.notice(&Notice { severity: Severity::Warning, text: text.clone() });
         }
@@ -192,6 +203,7 @@ impl PlannedDatabases {
                 documents: planned.documents(),
                 finished: !sender.gave_up(),
                 revisions: sender.revisions(),
+                left_out: sender.left_out(),
                 bytes: sender.bytes(),
                 local: sender.locals(),
                 refused,
@@ -214,6 +226,7 @@ impl PlannedDatabases {
     ) -> Result<SecurityResult> {
         let begun = Instant::now();
         let PlannedDatabase { names, source, info, shape, found, .. } = planned;
+        let filter = self.options.filter.as_deref();
         let target = &sender.target;
         let documents = planned.documents();
         let shown = planned.display_name();
@@ -226,7 +239,7 @@ impl PlannedDatabases {
         }
         let mut note = match found {
             Found::Unfinished(note) => note.clone(),
-            _ => Note::new(&self.snapshot, names, self.options.merge && *found == Found::Documents),
+            _ => Note::new(&self.snapshot, names, filter, self.options.merge && *found == Found::Documents),
         };
         // Before there is anything in it. What is complete but for some revisions is in use by now.
         if !note.merge && !note.settled {
@@ -242,21 +255,22 @@ impl PlannedDatabases {
             sender.step("limit lifted");
         }
         let ask_first = matches!(found, Found::Unfinished(_) | Found::Documents);
-        pass::documents(source, sender, info.file_size, ask_first, reporter)?;
+        pass::documents(source, sender, filter, info.file_size, ask_first, reporter)?;
         if self.options.local {
             local::send(source, sender)?;
         }
         // They come last: a function in them that validates documents would judge those that were valid before it was there.
-        pass::design_documents(source, sender, info.file_size, ask_first)?;
+        pass::design_documents(source, sender, filter, info.file_size, ask_first)?;
         sender.step("design documents sent");
         reporter.timing(&format!("{shown} sent"), begun.elapsed().as_secs_f64());
 
         reporter.phase(&format!("comparing {shown}"), Some(documents));
         let compared = Instant::now();
-        compare::documents(source, sender, reporter)?;
+        let arrived = compare::documents(source, sender, filter, reporter)?;
         let is_complete = sender.refused_revisions() == 0;
         if !note.merge && is_complete && !shape.overlaps {
-            compare::counts(info, sender)?;
+            let expected = if filter.is_some() { arrived } else { compare::Expected::of(info) };
+            compare::counts(expected, sender)?;
         }
         let security = self.settle(planned, &note, target)?;
         sender.step("compared");

@@ -29,13 +29,22 @@ impl Filter for PluginFilter {
     fn identity(&self) -> String {
         format!("plugin {}", self.0.identity())
     }
+
+    fn meaning(&self) -> String {
+        format!(
+            "Every document passes through the plugin {}, which may change it or leave it out. Never replicate this copy with the \
+             original: the revision ids are the same, but the contents differ.",
+            self.0.shown()
+        )
+    }
 }
 
 /// An instance of a plugin.
 struct PluginSession(FilterInstance);
 
 impl Session for PluginSession {
-    fn judge(&mut self, id: &str, document: &[u8]) -> Result<Verdict> {
+    fn judge(&mut self, revision: Glance<'_>, document: &[u8]) -> Result<Verdict> {
+        let id = revision.id;
         let document = std::str::from_utf8(document)
             .map_err(|e| Failure::bug(format!("the document {id:?} was not written as UTF-8: {e}")))?;
         Ok(match self.0.filter(id, document)? {
@@ -92,6 +101,14 @@ impl Transformation {
             filter.session(database)?;
         }
         Ok(())
+    }
+
+    /// The filter for documents that are written over HTTP, if there is one.
+    pub fn shared(&self) -> Option<Arc<dyn Filter>> {
+        match self {
+            Self::By { filter, .. } => Some(Arc::clone(filter)),
+            Self::None | Self::Done { .. } => None,
+        }
     }
 
     /// The filter for documents that are written now.

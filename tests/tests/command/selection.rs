@@ -6,7 +6,7 @@ use couchcopy_tests::{Result, fixtures};
 use serde_json::{Map, Value, json};
 
 use super::checks::{Asked, check};
-use super::run::{Targets, backup, expect, names, restore, text, unpack};
+use super::run::{Targets, backup, expect, json, names, restore, source, text, unpack};
 
 /// New names and who gets one.
 const RENAMED: [(&str, &str); 3] = [
@@ -165,5 +165,76 @@ fn damage_elsewhere_does_not_hinder() -> Result<()> {
     oracle.as_object_mut().ok_or("no databases")?.shift_remove("atts");
     let read = couchcopy_tests::content::read_cluster(&targets.folders())?;
     assert_eq!(couchcopy_tests::compare::compare(&oracle, &read), [""; 0]);
+    Ok(())
+}
+
+/// What a backup with these options holds is what was chosen, and nothing else is reported as missing.
+fn check_backup(
+    cluster: &fixtures::Cluster,
+    oracle: &str,
+    options: &[&str],
+    takes: fn(&str) -> bool,
+) -> Result<()> {
+    let archive = cluster.dir().join("some.tar.gz");
+    let sources: Vec<String> = cluster.folders().iter().map(|folder| source(folder)).collect();
+    let mut arguments = vec!["backup", "--overwrite"];
+    arguments.extend(options);
+    arguments.extend(sources.iter().map(String::as_str));
+    arguments.push(text(&archive));
+    let told = json(0, &arguments)?;
+    let oracle = fixtures::oracle(oracle)?;
+    let mut expected = oracle.as_object().cloned().ok_or("no databases")?;
+    expected.retain(|name, _| takes(name));
+    let others = oracle.as_object().map_or(0, Map::len) - expected.len();
+    assert_eq!((&told["databases"], &told["not_chosen"]), (&json!(expected.len()), &json!(others)), "{told}");
+    assert_eq!(told["left_out"], Value::Null, "{told}");
+    expect(0, &["verify", text(&archive)])?;
+    let info = json(0, &["info", text(&archive)])?;
+    assert_eq!((&info["databases"], &info["not_chosen"]), (&json!(expected.len()), &json!(others)), "{info}");
+    assert_eq!(info["chosen"], told["chosen"]);
+    let listed = json(0, &["ls", text(&archive)])?;
+    let listed = listed.as_array().or(listed["databases"].as_array()).ok_or("no list")?;
+    assert_eq!(listed.len(), expected.len(), "{listed:?}");
+    let targets = Targets::new(2)?;
+    restore(0, &archive, &targets.nodes, &[])?;
+    let read = couchcopy_tests::content::read_cluster(&targets.folders())?;
+    assert_eq!(couchcopy_tests::compare::compare(&expected.into(), &read), [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn a_backup_of_some_databases() -> Result<()> {
+    let (one, four) = (fixtures::single_node()?, fixtures::four_nodes()?);
+    for (cluster, oracle) in [(&one, "single-node"), (&four, "four-nodes-n2")] {
+        check_backup(cluster, oracle, &["--only=p*", "--only=_users"], |name| {
+            name.starts_with('p') || name == "_users"
+        })?;
+        check_backup(cluster, oracle, &["--except=_*", "--except=views"], |name| {
+            !name.starts_with('_') && name != "views"
+        })?;
+    }
+    let info = expect(0, &["info", text(&one.dir().join("some.tar.gz"))])?.stdout;
+    assert!(
+        info.contains("made with --except _* --except views; 3 other databases were not saved"),
+        "{info}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_choice_that_saves_nothing_is_refused() -> Result<()> {
+    let fixture = fixtures::single_node()?;
+    let (from, archive) = (source(&fixture.nodes[0].data), fixture.dir().join("some.tar.gz"));
+    for (options, words) in [
+        (&["--only=nosuch"][..], "--only nosuch matches no database of the nodes"),
+        (&["--only=plain", "--except=p*"], "none of the 16 databases of the nodes is chosen"),
+        (&["--only="], "an empty pattern matches no database"),
+    ] {
+        let refused = expect(5, &[&["backup"], options, &[&from, text(&archive)]].concat())?;
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    let warned = expect(0, &["backup", "--except=nosuch", &from, text(&archive)])?;
+    assert!(warned.stderr.contains("--except nosuch matches no database"), "{}", warned.stderr);
+    assert_eq!(names(fixture.dir())?, ["data", "some.tar.gz"]);
     Ok(())
 }

@@ -101,3 +101,41 @@ fn files_before_couchdb_0_11_are_named() -> Result<()> {
     assert!(format!("{}{}", ended.stdout, ended.stderr).contains("disk version 3"), "{ended:?}");
     Ok(())
 }
+
+/// A file is a backup of one database for every command.
+#[test]
+fn a_single_file_is_read_like_a_backup() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    super::write(dir.path())?;
+    let file = dir.path().join("plain.couch").display().to_string();
+    let run = |words: &[&str]| couchcopy(words)?.success();
+    let listed: Value = serde_json::from_str(&run(&["ls", "--json", &file])?)?;
+    assert!(listed.to_string().contains("\"name\":\"plain\""), "{listed}");
+    assert!(run(&["verify", &file])?.contains("intact"));
+    let wanted = expected(|_| 1)?;
+    let mut dumped = 0;
+    for line in run(&["dump", &file, "plain"])?.lines() {
+        let document: Value = serde_json::from_str(line)?;
+        let id = document["_id"].as_str().ok_or("no id")?;
+        let same = &wanted["plain"]["docs"][id][0];
+        assert_eq!(document["_rev"], same["_rev"], "{document}");
+        dumped += 1;
+    }
+    assert!(dumped > 200, "{dumped}");
+
+    // An offline restore places it in ranges.
+    let target = dir.path().join("node/data");
+    let node = format!("{},couchdb@127.0.9.95", target.display());
+    run(&["restore", "--offline", "--q=3", &file, &node])?;
+    let mut wanted = expected(|_| 3)?;
+    wanted.as_object_mut().ok_or("no databases")?.retain(|name, _| name == "plain");
+    let read = couchcopy_tests::content::read_cluster(&[target.as_path()])?;
+    assert_eq!(couchcopy_tests::compare::compare(&wanted, &read), [""; 0]);
+
+    // The end of the file is damaged: the last header that is intact counts, as CouchDB does it; without any there is no database.
+    std::fs::write(dir.path().join("junk.couch"), vec![7; 10_000])?;
+    let junk = dir.path().join("junk.couch").display().to_string();
+    let refused = couchcopy(&["ls", &junk])?;
+    assert_eq!(refused.code, Some(6), "{refused:#?}");
+    Ok(())
+}

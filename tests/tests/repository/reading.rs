@@ -79,3 +79,34 @@ fn what_commands_print_of_a_backup_is_what_they_print_of_an_archive() -> Result<
     }
     Ok(())
 }
+
+/// Backups of some databases are a source of their own: they neither stand for the complete ones nor push them out.
+#[test]
+fn a_backup_of_some_databases_is_not_the_latest_of_all() -> Result<()> {
+    let (place, data) = (Place::folder()?, Data::new(3, 60)?);
+    let couchcopy = &place.couchcopy;
+    place.init(&[])?;
+    let node = data.node();
+    let all = place.backup(&node)?;
+    let some = || couchcopy.json(&["backup", "--repo", &place.repo, "--only=bulk-000001", &node]);
+    let first = some()?;
+    assert_eq!((&first["databases"], &first["not_chosen"]), (&1.into(), &2.into()), "{first}");
+    data.grow(0, 30_000)?;
+    let second = some()?;
+    assert_eq!(second["in_repository"]["parent"], first["in_repository"]["id"], "{second}");
+
+    let databases = |backup: &str| -> Result<u64> {
+        let info = couchcopy.json(&["info", &place.of(backup)])?;
+        Ok(info["databases"].as_u64().ok_or("no number")?)
+    };
+    assert_eq!(databases("latest")?, 3);
+    assert_eq!(databases("latest@--only bulk-000001")?, 1);
+    assert_eq!(couchcopy.restored(&place.of("latest"), &[])?, couchcopy.restored(&place.of(&all), &[])?);
+    couchcopy.expect(0, &["repo", "expire", "--keep-last", "1", &place.repo])?;
+    let mut left = place.ids()?;
+    left.sort();
+    let mut expected = vec![all, second["in_repository"]["id"].as_str().ok_or("no id")?.to_owned()];
+    expected.sort();
+    assert_eq!(left, expected);
+    place.verify_all()
+}

@@ -3,6 +3,7 @@
 //! The CouchDB in `COUCHDB_HOME` (or `/opt/couchdb`) is used; without one these tests say that they are skipped.
 
 mod arena;
+mod chosen;
 mod content;
 mod damaged;
 mod exact;
@@ -15,3 +16,4 @@ mod refusals;
 mod refused;
 mod scale;
 mod security;
+mod transformed;

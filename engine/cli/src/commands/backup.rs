@@ -140,11 +140,11 @@ struct SavedFlags {
     /// `*` matches any characters, including `/`; `?` matches one character. A system database such as _users is saved only if a
     /// pattern matches it. The backup holds the shard maps of these databases only. In a repository, ::latest means a backup of all
     /// databases, if there is one; name this one by ::latest@'--only PATTERN'.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", hide_short_help = true)]
     only: Vec<String>,
 
     /// Leave out the databases whose names match. Can be repeated.
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(long, value_name = "PATTERN", hide_short_help = true)]
     except: Vec<String>,
 
     /// Save the nodes' configuration files, too. They hold passwords and keys.

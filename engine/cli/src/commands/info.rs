@@ -44,6 +44,11 @@ fn text(info: &Overview) -> String {
     line("by", info.made_by.as_deref().unwrap_or("(not recorded)"));
     line("nodes", &info.nodes.join(", "));
     line("databases", &info.databases.to_string());
+    if !info.chosen.is_everything() {
+        let options: Vec<String> = info.chosen.options().collect();
+        let others = count(info.not_chosen, "other database was", "other databases were");
+        line("", &printable(&format!("made with {}; {others} not saved", options.join(" "))));
+    }
     line("documents", &format!("{} and {} deleted", info.documents, info.deleted));
     line("files", &format!("{} shards, {} view indexes", info.shards, info.views));
     line("size", &bytes(info.content_bytes));

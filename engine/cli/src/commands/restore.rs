@@ -10,8 +10,10 @@ pub(super) mod rewind;
 mod values;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgGroup, Args};
+use filter::{Choice, Filter};
 use node::Version;
 use outcome::Result;
 use restore::folders::Suffixes;
@@ -24,7 +26,7 @@ use crate::flags::http::HttpFlags;
 use crate::flags::moment::MomentFlags;
 use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
-pub(super) use databases::first as first_node;
+pub(super) use databases::{Consent, Way, first as first_node, restore_over_http};
 use request::RestoreRequest;
 use values::{Maps, Wait, couchdb_version};
 pub(super) use values::{OpenFor, open_for};
@@ -181,10 +183,55 @@ struct DatabaseFlags {
     rewind: bool,
 
     #[command(flatten)]
+    chosen: ChosenFlags,
+
+    #[command(flatten)]
     rewound: rewind::RewindFlags,
 
     #[command(flatten)]
     moment: MomentFlags,
+}
+
+/// Which documents of single databases are restored.
+#[derive(Debug, Args)]
+struct ChosenFlags {
+    /// With --db: restore only documents that match this Mango selector.
+    ///
+    /// JSON is what a query to _find has in `selector`, for example '{"type": "order"}'. As in a replication with a selector, each
+    /// conflicting revision counts on its own, and design documents and deleted documents have to match, too.
+    #[arg(long, value_name = "JSON", requires = "db", conflicts_with = "rewind", hide_short_help = true)]
+    selector: Option<String>,
+
+    /// With --db: leave out deleted documents and deleted revisions.
+    #[arg(long, requires = "db", conflicts_with = "rewind", hide_short_help = true)]
+    without_deleted: bool,
+
+    /// With --db: restore only design documents.
+    #[arg(long, requires = "db", conflicts_with = "rewind", hide_short_help = true)]
+    design_docs_only: bool,
+
+    /// With --db: leave out design documents that define views or other indexes, so that CouchDB builds none.
+    #[arg(long, requires = "db", conflicts_with = "rewind", hide_short_help = true)]
+    no_views: bool,
+}
+
+impl ChosenFlags {
+    /// What the options choose; `None`: everything.
+    fn filter(&self) -> Result<Option<Arc<dyn Filter>>> {
+        let mut filters: Vec<Arc<dyn Filter>> = Vec::new();
+        let flags = [
+            (self.without_deleted, Choice::WithoutDeleted),
+            (self.design_docs_only, Choice::OnlyDesignDocuments),
+            (self.no_views, Choice::WithoutViews),
+        ];
+        for (_, choice) in flags.into_iter().filter(|(is_set, _)| *is_set) {
+            filters.push(Arc::new(choice));
+        }
+        if let Some(selector) = &self.selector {
+            filters.push(Arc::new(filter::parse_selector(selector)?));
+        }
+        Ok(filter::All::of(filters))
+    }
 }
 
 /// How the data is changed and placed.
@@ -215,7 +262,7 @@ struct DataFlags {
     /// PLUGIN is NAME[:KEY=VALUE,…]: the built-in plugin `anonymise`, or the name or path of a document filter of your own.
     /// `couchcopy plugin show anonymise` lists its settings. Of each document only its leaf revisions are restored; local documents,
     /// purges and view indexes are left out. Never replicate such a copy with the original: the revision ids are the same.
-    #[arg(long, value_name = "PLUGIN", conflicts_with_all = ["resume", "roll_back"])]
+    #[arg(long, value_name = "PLUGIN", conflicts_with_all = ["resume", "roll_back", "merge", "local"])]
     transform: Option<PluginReference>,
 
     /// With --transform: TOML file with settings of the plugin, such as a key, which others could see on a command line.

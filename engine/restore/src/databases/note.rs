@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use filter::Filter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use snapshot::Snapshot;
@@ -21,6 +22,9 @@ pub(super) struct Note {
     made: Option<String>,
     /// The database's name in the archive.
     database: String,
+    /// What chooses the documents that are restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
     /// Whether there were documents before. The database then keeps its limits and security object.
     pub(super) merge: bool,
     /// Whether the database has its limits and its security object: only revisions that were refused are missing.
@@ -31,11 +35,12 @@ pub(super) struct Note {
 }
 
 impl Note {
-    pub(super) fn new(snapshot: &Snapshot, names: &Rename, merge: bool) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, names: &Rename, filter: Option<&dyn Filter>, merge: bool) -> Self {
         Self {
             archive: snapshot.identity().to_owned(),
             made: snapshot.about().date.clone(),
             database: names.from.clone(),
+            filter: filter.map(Filter::identity),
             merge,
             settled: false,
             begun: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
@@ -53,15 +58,16 @@ impl Note {
         document
     }
 
-    /// Whether the same database of the same archive is being restored.
+    /// Whether the same documents of the same database of the same archive are being restored.
     pub(super) fn is_of(&self, other: &Self) -> bool {
-        self.archive == other.archive && self.database == other.database
+        self.archive == other.archive && self.database == other.database && self.filter == other.filter
     }
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let made = self.made.as_deref().unwrap_or("unknown time");
-        write!(f, "of {} from an archive of {made}, begun {}", self.database, self.begun)
+        let filter = self.filter.as_ref().map_or_else(String::new, |filter| format!(" with {filter}"));
+        write!(f, "of {} from an archive of {made}{filter}, begun {}", self.database, self.begun)
     }
 }

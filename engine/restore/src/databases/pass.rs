@@ -9,6 +9,7 @@ use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
 use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
+use filter::{Filter, Replaced};
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 use snapshot::{Document, SnapshotDatabase, Walk};
@@ -18,6 +19,7 @@ use super::bulk::{self, Bulk};
 use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
+use super::taken::{Taken, Taking};
 
 /// Requests at the same time.
 const SENDERS: usize = 4;
@@ -53,19 +55,20 @@ impl Parcel {
 pub(super) fn documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    filter: Option<&dyn Filter>,
     bytes: u64,
     ask_first: bool,
     reporter: &dyn Reporter,
 ) -> Result<()> {
     let order = Order::of(source, bytes)?;
-    in_order(source, sender, &order, ask_first, reporter)?;
+    in_order(source, sender, filter, &order, ask_first, reporter)?;
     let damage = order.take_damage();
     if damage.is_empty() {
         return Ok(());
     }
     // What one tree hides the other one may show.
     let other = order.other(source, bytes)?;
-    in_order(source, sender, &other, true, reporter)?;
+    in_order(source, sender, filter, &other, true, reporter)?;
     tell_damage(damage, &other, sender, reporter);
     Ok(())
 }
@@ -92,6 +95,7 @@ fn tell_damage(
 fn in_order(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    filter: Option<&dyn Filter>,
     order: &Order<'_>,
     ask_first: bool,
     reporter: &dyn Reporter,
@@ -108,7 +112,7 @@ fn in_order(
             let work = &work;
             scope.spawn(move || {
                 let mut give = |parcel| work.queue(&queue, parcel);
-                let mut reader = Reader::new(source, sender, Kind::Ordinary, &mut give);
+                let mut reader = Reader::new(source, sender, filter, Kind::Ordinary, &mut give);
                 work.note(reader.all(order, ask_first, &|count| work.count(count)));
             });
         }
@@ -121,11 +125,12 @@ fn in_order(
 pub(super) fn design_documents(
     source: &SnapshotDatabase,
     sender: &Sender<'_>,
+    filter: Option<&dyn Filter>,
     bytes: u64,
     ask_first: bool,
 ) -> Result<()> {
     let mut give = |parcel: Parcel| parcel.send(sender);
-    let mut reader = Reader::new(source, sender, Kind::Design, &mut give);
+    let mut reader = Reader::new(source, sender, filter, Kind::Design, &mut give);
     let order = Order::Ids(Batches::new(source, &Walk::prefix(DESIGN))?);
     reader.all(&order, ask_first, &|_| ())?;
     if order.take_damage().is_empty() {
@@ -190,6 +195,7 @@ enum Kind {
 struct Reader<'r, 's> {
     source: &'r SnapshotDatabase,
     sender: &'r Sender<'s>,
+    taken: Taken<'s>,
     kind: Kind,
     /// One request for each shard: CouchDB writes documents of one shard in one go.
     bulks: Vec<Bulk>,
@@ -200,11 +206,12 @@ impl<'r, 's> Reader<'r, 's> {
     fn new(
         source: &'r SnapshotDatabase,
         sender: &'r Sender<'s>,
+        filter: Option<&'s dyn Filter>,
         kind: Kind,
         give: &'r mut dyn FnMut(Parcel) -> Result<()>,
     ) -> Self {
         let bulks = source.map().by_range.iter().map(|_| Bulk::default()).collect();
-        Self { source, sender, kind, bulks, give }
+        Self { source, sender, taken: Taken::new(filter), kind, bulks, give }
     }
 
     /// The documents of this reader, in their order.
@@ -271,7 +278,20 @@ impl<'r, 's> Reader<'r, 's> {
             if only.is_some_and(|only| !only.contains(&rev)) {
                 continue;
             }
-            match self.revision(shard, document, leaf) {
+            let content = match self.taken.judge(self.source, document, leaf) {
+                Ok(Taking::Whole) => None,
+                Ok(Taking::Changed(content)) => Some(content),
+                Ok(Taking::Nothing) => {
+                    self.sender.leave_out();
+                    continue;
+                }
+                Err(damage) if contents::is_damage(&damage) => {
+                    self.sender.refuse(document.id(), &rev, damage.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            match self.revision(shard, document, leaf, content) {
                 Ok(()) => {}
                 Err(Problem::Other(error)) => return Err(error),
                 Err(Problem::Damage(e @ CouchFileError::Io { .. })) => {
@@ -290,20 +310,31 @@ impl<'r, 's> Reader<'r, 's> {
         shard: usize,
         document: &Document<'_>,
         leaf: &Revision<'_>,
+        content: Option<Replaced>,
     ) -> Result<(), Problem> {
-        let attachments =
+        let mut attachments =
             if has_attachments(leaf) { document.summary(leaf)?.attachments } else { Vec::new() };
         let size = attachments.iter().fold(0u64, |sum, attachment| sum.saturating_add(attachment.stored_len));
         // What is gzipped would be gzipped anew, not always into the same bytes.
         let inline = size <= INLINE && attachments.iter().all(|a| a.encoding == Encoding::Identity);
-        if inline {
-            let attachments = AttachmentForm::InlineAfter(0);
+        if let Some(content) = &content {
+            attachments.retain(|attachment| content.attachments().contains(&attachment.name));
+        }
+        if inline || attachments.is_empty() {
+            let attachments =
+                if inline { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
             let options =
                 JsonOptions { revs: true, attachments, zero: NegativeZero::Kept, ..JsonOptions::default() };
-            self.bulks[shard].add(&document.json(leaf, options)?);
+            let json = document.json(leaf, options)?;
+            let json = match content {
+                Some(content) => content.in_place_of(&json).map_err(CouchFileError::Invalid)?,
+                None => json,
+            };
+            self.bulks[shard].add(&json);
             return Ok(());
         }
-        let request = Multipart::new(document, leaf, &attachments)?;
+        let size = attachments.iter().fold(0u64, |sum, attachment| sum.saturating_add(attachment.stored_len));
+        let request = Multipart::new(document, leaf, &attachments, content)?;
         if size <= KEPT {
             let request = request.kept(document, &attachments)?;
             return (self.give)(Parcel::Document(request)).map_err(Problem::Other);

@@ -1,5 +1,8 @@
 //! The options, the plan and the result of a restore of databases.
 
+use std::sync::Arc;
+
+use filter::Filter;
 use serde::Serialize;
 use snapshot::Moment;
 use store::Place;
@@ -25,6 +28,8 @@ pub struct DatabasesOptions {
     pub merge: bool,
     /// Whether local documents, such as checkpoints of replications, are restored too.
     pub local: bool,
+    /// Which revisions are restored, and with which content; `None`: all as they are.
+    pub filter: Option<Arc<dyn Filter>>,
     /// Number of threads that read an archive without a table of contents; 0: the number of cores.
     pub threads: usize,
 }
@@ -38,6 +43,12 @@ pub struct DatabasesDescription {
     pub made: Option<String>,
     /// The URL of CouchDB.
     pub url: String,
+    /// What chooses the documents that are restored; `None`: nothing, all are restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// What that means, for the user.
+    #[serde(skip)]
+    pub meaning: Option<String>,
     /// The databases.
     pub databases: Vec<DatabaseDescription>,
 }
@@ -105,6 +116,9 @@ pub struct DatabaseResult {
     pub finished: bool,
     /// Revisions that were sent.
     pub revisions: u64,
+    /// Revisions that a filter left out, among those that were looked at.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
     /// Bytes that were sent.
     pub bytes: u64,
     /// Local documents that were sent.
@@ -117,6 +131,11 @@ pub struct DatabaseResult {
     pub security: SecurityResult,
     /// The duration in seconds.
     pub seconds: f64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A revision that was not restored.

@@ -61,6 +61,7 @@ pub(super) struct Sender<'s> {
     revisions: AtomicU64,
     bytes: AtomicU64,
     locals: AtomicU64,
+    left_out: AtomicU64,
     refused: Mutex<Vec<Refused>>,
     refused_revisions: AtomicU64,
     /// Consecutive failed requests with single documents.
@@ -79,6 +80,7 @@ impl<'s> Sender<'s> {
             revisions: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             locals: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
             refused: Mutex::default(),
             refused_revisions: AtomicU64::new(0),
             stubborn: AtomicU32::new(0),
@@ -228,6 +230,16 @@ impl<'s> Sender<'s> {
     /// Records the number of local documents that have arrived.
     pub(super) fn sent_local(&self, documents: u64) {
         self.locals.fetch_add(documents, Ordering::Relaxed);
+    }
+
+    /// Records that a filter left a revision out.
+    pub(super) fn leave_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of revisions that a filter left out.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// Records a revision that is not restored.

@@ -7,7 +7,9 @@ mod reshaped;
 use std::collections::{HashMap, HashSet};
 
 use cluster::agreement::Promised;
-use contents::{Contents, Counted, FileProblem, MapDocument, RANGES_FOR_COUCHDB_1, ShardFacts, unreadable};
+use contents::{
+    Contents, Counted, FileProblem, MapDocument, NamePatterns, RANGES_FOR_COUCHDB_1, ShardFacts, unreadable,
+};
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
 use outcome::{Code, Failure, Result, parallel};
@@ -51,6 +53,8 @@ pub(crate) struct Plan {
     pub(crate) sources: HashSet<String>,
     /// Which databases are selected.
     pub(crate) chosen: Chosen,
+    /// Which databases of the nodes the backup was to hold, if not all of them.
+    pub(crate) backed_up: NamePatterns,
     /// Nodes whose configuration files are in the archive; these files are not restored.
     pub(crate) configured: Vec<String>,
     /// The ranges of databases whose maps in the archive have others: they were saved during shard splitting, or get another
@@ -88,6 +92,7 @@ impl Plan {
         let summary = contents.summary.iter();
         plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
         plan.skipped.extend(contents.deleted_meanwhile().iter().cloned());
+        plan.backed_up = contents.summary.as_ref().map(|summary| summary.chosen.clone()).unwrap_or_default();
         let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();

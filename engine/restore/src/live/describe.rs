@@ -66,7 +66,7 @@ impl PlannedRestore {
 
     pub(super) fn describe_selection(&self) -> Option<SelectionDescription> {
         let selection = &self.options.choices.selection;
-        if selection.is_everything() {
+        if selection.is_everything() && self.plan.backed_up.is_everything() {
             return None;
         }
         let stay: HashSet<&str> = self.plan.promised.names().collect();
@@ -75,6 +75,7 @@ impl PlannedRestore {
         gone.sort_by_cached_key(|name| (!database_name::is_system(name), name.clone()));
         Some(SelectionDescription {
             selection: selection.clone(),
+            backed_up: self.plan.backed_up.clone(),
             not_chosen: self.plan.chosen.not_chosen,
             gone,
         })

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cluster::agreement::{Agreement, WaitOptions};
+use contents::NamePatterns;
 use serde::Serialize;
 use store::Place;
 
@@ -107,6 +108,9 @@ pub struct SelectionDescription {
     /// The selection.
     #[serde(flatten)]
     pub selection: Selection,
+    /// Which databases of the nodes the backup was to hold, if not all of them.
+    #[serde(skip_serializing_if = "NamePatterns::is_everything")]
+    pub backed_up: NamePatterns,
     /// Databases of the archive that are not restored.
     pub not_chosen: u64,
     /// Names of databases that the cluster has now and will lose; CouchDB's own databases come first.

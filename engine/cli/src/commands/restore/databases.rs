@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use filter::All;
 use outcome::{Code, Failure, Result, printable};
 use restore::Ranges;
 use restore::databases::{
@@ -14,6 +15,8 @@ use store::Location;
 use super::Restore;
 use crate::cluster::with_credentials;
 use crate::exit::Outcome;
+use crate::flags::access::AccessFlags;
+use crate::flags::http::HttpFlags;
 use crate::session::Session;
 use crate::text::sizes::{bytes, count};
 
@@ -28,13 +31,6 @@ impl Restore {
         names: &[String],
         session: &Session,
     ) -> Result<Outcome> {
-        if self.data.transform.is_some() {
-            return Err(Failure::refused(
-                Code::new("CC-X33"),
-                "--transform cannot be combined with --db yet",
-                "Restore the database with --offline --only NAME --transform PLUGIN into a directory, and start a CouchDB on it.",
-            ));
-        }
         let place = session.place_of_cluster(archive, self.access.cluster.as_deref())?;
         let (place, at) = self.databases.moment.of(place)?;
         let options = DatabasesOptions {
@@ -45,27 +41,54 @@ impl Restore {
             ranges: Ranges::parse(&self.data.ranges)?,
             merge: self.databases.merge,
             local: self.databases.local,
+            filter: All::of([self.databases.chosen.filter()?, self.transformation(session)?.shared()].into_iter().flatten().collect()),
             threads: session.threads(),
         };
-        let sites = with_credentials(names, &self.access, &self.http, session)?;
-        let site = first(&sites)?;
-        // The plugins have to live as long as a tunnel through them.
-        let plugins = self.access.grants.plugins(session)?;
-        let http = plugins.http(site, self.http.tunnel())?;
-        let interrupted = session.interruptible()?;
-        let planned = PlannedDatabases::make(&options, &http, session.reporter())?;
-        let plan = planned.describe(&http);
-        if self.mode.dry_run {
-            session.answer(&plan, plan_text);
-            return Ok(Outcome::Done);
-        }
-        if planned.merges() {
-            session.confirm(self.mode.yes, &plan_text(&plan))?;
-        }
-        let result = planned.carry_out(&http, interrupted, session.reporter())?;
-        session.summary(&result, result_text);
-        Ok(Outcome::of(result.is_complete()))
+        let way = Way { names, access: &self.access, http: &self.http };
+        let consent = Consent { dry_run: self.mode.dry_run, yes: self.mode.yes };
+        restore_over_http(&options, &way, consent, session)
     }
+}
+
+/// The node through which databases are written, and how it is reached.
+pub(in crate::commands) struct Way<'w> {
+    pub(in crate::commands) names: &'w [String],
+    pub(in crate::commands) access: &'w AccessFlags,
+    pub(in crate::commands) http: &'w HttpFlags,
+}
+
+/// Whether to write, and whether to ask before.
+#[derive(Clone, Copy)]
+pub(in crate::commands) struct Consent {
+    pub(in crate::commands) dry_run: bool,
+    pub(in crate::commands) yes: bool,
+}
+
+/// Plans a restore of databases, shows the plan or carries it out, and prints what came of it.
+pub(in crate::commands) fn restore_over_http(
+    options: &DatabasesOptions,
+    way: &Way<'_>,
+    consent: Consent,
+    session: &Session,
+) -> Result<Outcome> {
+    let sites = with_credentials(way.names, way.access, way.http, session)?;
+    let site = first(&sites)?;
+    // The plugins have to live as long as a tunnel through them.
+    let plugins = way.access.grants.plugins(session)?;
+    let http = plugins.http(site, way.http.tunnel())?;
+    let interrupted = session.interruptible()?;
+    let planned = PlannedDatabases::make(options, &http, session.reporter())?;
+    let plan = planned.describe(&http);
+    if consent.dry_run {
+        session.answer(&plan, plan_text);
+        return Ok(Outcome::Done);
+    }
+    if planned.merges() {
+        session.confirm(consent.yes, &plan_text(&plan))?;
+    }
+    let result = planned.carry_out(&http, interrupted, session.reporter())?;
+    session.summary(&result, result_text);
+    Ok(Outcome::of(result.is_complete()))
 }
 
 /// The node through which databases are written.
@@ -113,6 +136,9 @@ fn plan_text(plan: &DatabasesDescription) -> String {
             let _ = writeln!(text, "    warning: {warning}");
         }
     }
+    if let Some(meaning) = &plan.meaning {
+        let _ = writeln!(text, "{meaning}");
+    }
     text
 }
 
@@ -136,6 +162,10 @@ fn database_text(database: &DatabaseResult, url: &str) -> String {
         database.seconds,
         if is_all { "nothing is missing" } else { "DOCUMENTS ARE MISSING" }
     );
+    if database.left_out > 0 {
+        let n = count(database.left_out, "revision", "revisions");
+        let _ = writeln!(text, "  Not chosen, and not restored: {n}");
+    }
     if !database.finished {
         text.push_str("  INTERRUPTED: run the same command again to resume.\n");
     }

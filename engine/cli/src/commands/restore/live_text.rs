@@ -155,6 +155,14 @@ fn left_behind_text(text: &mut String, left: &[LeftBehind]) {
 
 /// What a choice among databases means, the losses last.
 fn selection_text(text: &mut String, chosen: &SelectionDescription) {
+    let options: Vec<String> = chosen.backed_up.options().collect();
+    if !options.is_empty() {
+        let _ = writeln!(
+            text,
+            "The backup does not hold all databases of its nodes: it was made with {}.",
+            options.join(" ")
+        );
+    }
     choice_text(text, chosen.not_chosen, &chosen.selection.rename);
     if chosen.gone.is_empty() {
         return;

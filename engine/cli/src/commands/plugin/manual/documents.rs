@@ -64,7 +64,7 @@ impl Run {
 
 fn no_document(line: usize, error: &serde_json::Error) -> Failure {
     Failure::refused(
-        Code::new("CC-X34"),
+        Code::new("CC-X36"),
         format!("line {line} of standard input is not a document: {error}"),
         "Give documents as JSON objects with `_id`, one per line, as `couchcopy dump ARCHIVE DB` writes them.",
     )
