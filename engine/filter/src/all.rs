@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(filter.at_a_glance(Glance { id: "a", deleted: true }), Some(Verdict::LeaveOut));
         assert_eq!(filter.at_a_glance(Glance { id: "a", deleted: false }), None);
         let document = br#"{"_id":"a"}"#;
-        let verdict = filter.session("db").unwrap().judge(Glance { id: "a", deleted: false }, document).unwrap();
+        let verdict =
+            filter.session("db").unwrap().judge(Glance { id: "a", deleted: false }, document).unwrap();
         assert_eq!(verdict, Verdict::Replace(br#"{"marked":true,"_id":"a"}"#.to_vec()));
         let turned = All::of(vec![marked, Arc::new(Marks)]).unwrap();
         assert_eq!(

@@ -14,7 +14,9 @@ pub enum FilterError {
         source: Box<Failure>,
     },
     /// What the filter gave back in place of a document cannot be this document.
-    #[error("cannot restore {database} through the filter: what it gives back for the document {id:?} is not usable: {problem}")]
+    #[error(
+        "cannot restore {database} through the filter: what it gives back for the document {id:?} is not usable: {problem}"
+    )]
     NotTheDocument {
         /// The database.
         database: String,

@@ -60,7 +60,8 @@ impl Replaced {
         // Most documents have no other members of CouchDB than these three, and are not read a second time.
         let mut attachments = Vec::new();
         if members.keys().any(|name| name.starts_with('_') && !FIXED.contains(&name)) {
-            let old = Json::parse(before.text).map_err(|e| format!("the document itself is not JSON ({e})"))?;
+            let old =
+                Json::parse(before.text).map_err(|e| format!("the document itself is not JSON ({e})"))?;
             if let Some(found) = members.get(ATTACHMENTS) {
                 attachments = kept(found, old.get(ATTACHMENTS))?;
             }
@@ -123,7 +124,9 @@ fn kept(attachments: &Json, before: Option<&Json>) -> Result<Vec<String>, String
     for (name, value) in attachments {
         match before.get(name) {
             Some(stub) if stub == value => {}
-            Some(_) => return Err(format!("its attachment {name:?} has changed; it can only stay as it is or go")),
+            Some(_) => {
+                return Err(format!("its attachment {name:?} has changed; it can only stay as it is or go"));
+            }
             None => return Err(format!("it names the attachment {name:?}, which it does not have")),
         }
     }
@@ -134,8 +137,7 @@ fn kept(attachments: &Json, before: Option<&Json>) -> Result<Vec<String>, String
 mod tests {
     use super::*;
 
-    const BEFORE: &str =
-        r#"{"_id":"a","_rev":"2-x","_attachments":{"p":{"stub":true,"length":1},"q":{"stub":true}},"_extra":1,"n":"Ada"}"#;
+    const BEFORE: &str = r#"{"_id":"a","_rev":"2-x","_attachments":{"p":{"stub":true,"length":1},"q":{"stub":true}},"_extra":1,"n":"Ada"}"#;
 
     fn changed(after: &str) -> Result<(String, Vec<String>), String> {
         let before = Before { id: "a", rev: "2-x", deleted: false, text: BEFORE.as_bytes() };
@@ -147,7 +149,9 @@ mod tests {
 
     #[test]
     fn the_content_and_fewer_attachments() {
-        let of = |text: &str, names: &[&str]| Ok((text.to_owned(), names.iter().map(ToString::to_string).collect()));
+        let of = |text: &str, names: &[&str]| {
+            Ok((text.to_owned(), names.iter().map(ToString::to_string).collect()))
+        };
         assert_eq!(changed(BEFORE), of(r#"{"_extra":1,"n":"Ada"}"#, &["p", "q"]));
         assert_eq!(changed(r#"{"_id":"a","_rev":"2-x"}"#), of("{}", &[]));
         let one = r#" {"b":[1],"_rev":"2-x","_attachments":{"q":{"stub":true}},"_id":"\u0061"} "#;
@@ -161,7 +165,8 @@ mod tests {
         let before = Before { id: "a", rev: "2-x", deleted: false, text: BEFORE.as_bytes() };
         let of = |after: &str| Replaced::of(&before, after.as_bytes()).unwrap().in_place_of(sent).unwrap();
         assert_eq!(
-            String::from_utf8(of(r#"{"b":1,"_id":"a","_rev":"2-x","_attachments":{"q":{"stub":true}}}"#)).unwrap(),
+            String::from_utf8(of(r#"{"b":1,"_id":"a","_rev":"2-x","_attachments":{"q":{"stub":true}}}"#))
+                .unwrap(),
             r#"{"_id":"a","_rev":"2-x","_revisions":{"start":2,"ids":["x","y"]},"_attachments":{"q":{"data":"AQ=="}},"b":1}"#
         );
         let without = of(r#"{"_id":"a","_rev":"2-x"}"#);

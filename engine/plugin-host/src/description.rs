@@ -270,7 +270,9 @@ mod tests {
         assert!(refused(&|raw| raw.name = "My Plugin".into()).contains("name"));
         let filter = Description::check(raw(), Wraps::Never, Kind::Filter).unwrap_err();
         assert!(filter.contains("runs no commands"), "{filter}");
-        assert!(Description::check(Raw { commands: Vec::new(), ..raw() }, Wraps::Never, Kind::Filter).is_ok());
+        assert!(
+            Description::check(Raw { commands: Vec::new(), ..raw() }, Wraps::Never, Kind::Filter).is_ok()
+        );
         assert!(refused(&|raw| raw.summary = "a\u{1b}[2J".into()).contains("cannot be shown"));
         assert!(refused(&|raw| raw.summary = "x".repeat(5000)).contains("too long"));
         assert!(refused(&|raw| raw.settings[0].name = "host".into()).contains("not a name for a setting"));

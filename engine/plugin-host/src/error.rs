@@ -219,7 +219,9 @@ impl Advice for PluginError {
             | Self::NotGranted(_)
             | Self::Configuration { .. } => FailureKind::Refused,
             Self::Io { .. } | Self::Engine(_) => FailureKind::System,
-            Self::Load { .. } | Self::Call { .. } | Self::Configure { .. } | Self::Filter { .. } => FailureKind::Plugin,
+            Self::Load { .. } | Self::Call { .. } | Self::Configure { .. } | Self::Filter { .. } => {
+                FailureKind::Plugin
+            }
         }
     }
 
@@ -256,7 +258,9 @@ impl Advice for PluginError {
                 SettingsError::Value { .. } => Code::new("CC-P16"),
             },
             Self::NotGranted(_) => Code::new("CC-P17"),
-            Self::Call { failure, .. } | Self::Configure { failure, .. } | Self::Filter { failure, .. } => code_of_call(failure),
+            Self::Call { failure, .. } | Self::Configure { failure, .. } | Self::Filter { failure, .. } => {
+                code_of_call(failure)
+            }
             Self::Configuration { .. } => Code::new("CC-P25"),
             Self::Engine(_) => Code::new("CC-P26"),
         }

@@ -60,7 +60,8 @@ impl DocumentFilter {
     ///
     /// Fails if the plugin refuses its settings.
     pub fn instance(&self, database: &str) -> Result<FilterInstance> {
-        let mut instance = FilterInstance { filter: self.clone(), database: database.to_owned(), running: None };
+        let mut instance =
+            FilterInstance { filter: self.clone(), database: database.to_owned(), running: None };
         instance.running()?;
         Ok(instance)
     }

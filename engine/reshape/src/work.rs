@@ -240,7 +240,8 @@ fn copied(
     if doc.revisions.is_some() {
         return written(writer, source, doc, judge);
     }
-    let found = source.file.document(doc.id, |doc| Ok::<_, CouchFileError>(written(writer, source, doc, judge)))?;
+    let found =
+        source.file.document(doc.id, |doc| Ok::<_, CouchFileError>(written(writer, source, doc, judge)))?;
     found.unwrap_or_else(|| {
         let id = String::from_utf8_lossy(doc.id);
         Err(Failed::Read(CouchFileError::damaged("id tree", 0, format!("{id:?} is only in the seq tree"))))

@@ -84,7 +84,13 @@ fn what_is_kept_is_the_same_without_older_bodies_purges_and_local_documents() {
         assert_eq!((counts.documents, counts.left_out, counts.locals, counts.purges), (450, 0, 0, 0));
         let mut internal = 0;
         for shard in &new {
-            shard.file.for_each_local(|_| { internal += 1; Ok::<(), CouchFileError>(()) }).unwrap();
+            shard
+                .file
+                .for_each_local(|_| {
+                    internal += 1;
+                    Ok::<(), CouchFileError>(())
+                })
+                .unwrap();
         }
         assert_eq!(internal, 0);
     }
@@ -118,8 +124,7 @@ fn bodies_and_attachments_are_those_that_the_filter_gives() {
             assert_eq!(deleted, was_deleted);
             let mut text = Vec::new();
             couchfile::ejson::write_json(&mut Decoder::new(body), &mut text).unwrap();
-            let expected =
-                json!({"new": {"of": String::from_utf8_lossy(id), "deleted": deleted, "big": [1.5, -7, null]}});
+            let expected = json!({"new": {"of": String::from_utf8_lossy(id), "deleted": deleted, "big": [1.5, -7, null]}});
             assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), expected);
             assert_eq!(attachments.as_slice(), old_attachments.get(1..).unwrap_or_default());
             // As CouchDB counts them: the body, and what is stored of each attachment, once.
@@ -150,7 +155,8 @@ fn documents_and_conflicts_are_left_out() {
     let mut expected: BTreeMap<Vec<u8>, Vec<String>> = BTreeMap::new();
     for (id, revisions) in &before.documents {
         let stays = leaves(revisions).into_iter().filter(|leaf| {
-            let deleted = revisions.iter().find(|revision| revision.0 == *leaf).unwrap().2.as_ref().unwrap().0;
+            let deleted =
+                revisions.iter().find(|revision| revision.0 == *leaf).unwrap().2.as_ref().unwrap().0;
             !goes(&String::from_utf8_lossy(id), deleted)
         });
         let stays: Vec<String> = stays.collect();
@@ -193,14 +199,19 @@ fn what_the_filter_must_not_do_is_named_with_the_document() {
         .map(drop)
         .unwrap_err();
         let text = failure.to_string();
-        assert!(text.contains(problem) && text.contains("document \"") && text.contains("restore db"), "{text}");
+        assert!(
+            text.contains(problem) && text.contains("document \"") && text.contains("restore db"),
+            "{text}"
+        );
         assert_eq!(failure.code().to_string(), "CC-P46");
     }
     for text in [&b"no json"[..], b"null", b"\xff"] {
-        let failure = through(&old, 2, false, |_, _| Ok(Verdict::Replace(text.to_vec()))).map(drop).unwrap_err();
+        let failure =
+            through(&old, 2, false, |_, _| Ok(Verdict::Replace(text.to_vec()))).map(drop).unwrap_err();
         assert_eq!(failure.code().to_string(), "CC-P46", "{failure}");
     }
-    let failure = through(&old, 2, false, |_, _| Err(Failure::refused(Code::new("CC-X00"), "it is tired", "rest")));
+    let failure =
+        through(&old, 2, false, |_, _| Err(Failure::refused(Code::new("CC-X00"), "it is tired", "rest")));
     let failure = failure.map(drop).unwrap_err();
     assert_eq!((failure.code().to_string(), failure.remedy()), ("CC-X00".into(), Some("rest".into())));
     assert!(failure.to_string().contains("restore db through the filter: it is tired"), "{failure}");

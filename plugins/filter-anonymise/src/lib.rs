@@ -54,13 +54,20 @@ export_filter!(Anonymise);
 impl DocumentFilter for Anonymise {
     fn describe() -> Description {
         Description::new("anonymise", env!("CARGO_PKG_VERSION"), "Replaces personal data by pseudonyms")
-            .setting(Setting::required("key", "A secret of 16 characters or more that pseudonyms are made with"))
+            .setting(Setting::required(
+                "key",
+                "A secret of 16 characters or more that pseudonyms are made with",
+            ))
             .setting(Setting::optional("replace", "Paths of members whose content becomes pseudonyms"))
             .setting(Setting::optional("keep", "Paths in what `replace` names that stay as they are"))
             .setting(Setting::optional("remove", "Paths of members to leave out"))
             .setting(Setting::with_default("drop-attachments", "false", "Whether to leave attachments out"))
             .setting(Setting::with_default("keep-design-documents", "true", "Whether design documents stay"))
-            .setting(Setting::with_default("keep-passwords", "false", "Whether users keep their password hashes"))
+            .setting(Setting::with_default(
+                "keep-passwords",
+                "false",
+                "Whether users keep their password hashes",
+            ))
             .setting(Setting::with_default(
                 "keep-replications",
                 "false",
@@ -73,7 +80,8 @@ impl DocumentFilter for Anonymise {
         if key.chars().count() < KEY {
             return Err(Error::setting("key", format!("it has fewer than {KEY} characters")));
         }
-        let paths = |name| Paths::parse(&settings.words(name)?).map_err(|problem| Error::setting(name, problem));
+        let paths =
+            |name| Paths::parse(&settings.words(name)?).map_err(|problem| Error::setting(name, problem));
         let keep_replications = settings.flag("keep-replications")?;
         Ok(Self {
             pseudonyms: Pseudonyms::new(key),
@@ -95,7 +103,8 @@ impl DocumentFilter for Anonymise {
             return Ok(Verdict::LeaveOut);
         }
         let is_user = id.starts_with(USER);
-        let [mut replaced, mut kept, mut removed] = [&self.replace, &self.keep, &self.remove].map(Depths::new);
+        let [mut replaced, mut kept, mut removed] =
+            [&self.replace, &self.keep, &self.remove].map(Depths::new);
         let edited = edit(document, |path, value| {
             if let [Step::Member(name)] = path {
                 let name = &**name;
@@ -111,7 +120,8 @@ impl DocumentFilter for Anonymise {
                 }
             }
             // Each has to see every step.
-            let (is_replaced, is_kept, is_removed) = (replaced.within(path), kept.within(path), removed.at(path));
+            let (is_replaced, is_kept, is_removed) =
+                (replaced.within(path), kept.within(path), removed.at(path));
             if is_removed {
                 Edit::Remove
             } else if is_replaced && !is_kept {

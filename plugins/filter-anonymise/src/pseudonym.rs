@@ -101,11 +101,17 @@ mod tests {
             assert_eq!(form(&other), form(text), "{text}: {other}");
             let read: serde_json::Value = serde_json::from_str(&other).unwrap();
             assert!(read.is_number(), "{other}");
-            assert!(!other.trim_start_matches('-').starts_with('0') || text.len() == 1 || text.contains('.'), "{other}");
+            assert!(
+                !other.trim_start_matches('-').starts_with('0') || text.len() == 1 || text.contains('.'),
+                "{other}"
+            );
         }
         for text in ["1.7976931348623157e308", "1e-7", "5E+20"] {
             let other = number(text);
-            assert!(serde_json::from_str::<f64>(&other).unwrap().is_finite() && !other.contains(['e', 'E']), "{other}");
+            assert!(
+                serde_json::from_str::<f64>(&other).unwrap().is_finite() && !other.contains(['e', 'E']),
+                "{other}"
+            );
         }
     }
 }

@@ -28,7 +28,8 @@ fn person() -> Value {
 
 #[test]
 fn members_are_replaced_and_removed() {
-    let test = test().set("replace", "name friend address.street contacts.*.email born").set("remove", "notes");
+    let test =
+        test().set("replace", "name friend address.street contacts.*.email born").set("remove", "notes");
     let changed = filtered(&test, &person());
     for same in ["_id", "_rev", "_attachments", "type", "active"] {
         assert_eq!(changed[same], person()[same], "{same}");
@@ -41,7 +42,10 @@ fn members_are_replaced_and_removed() {
     for trace in ["Ada", "Main Street", "ada@", "1815", "secret"] {
         assert!(!text.contains(trace), "{trace}: {text}");
     }
-    assert_eq!(filtered(&test, &json!({"_id": "a", "_rev": "1-a", "type": "other"})), json!({"_id": "a", "_rev": "1-a", "type": "other"}));
+    assert_eq!(
+        filtered(&test, &json!({"_id": "a", "_rev": "1-a", "type": "other"})),
+        json!({"_id": "a", "_rev": "1-a", "type": "other"})
+    );
 }
 
 #[test]
@@ -85,10 +89,16 @@ fn design_documents_and_replications() {
     let other = json!({"_id": "a", "_rev": "1-a", "name": "x"});
     let test = test().set("replace", "name");
     assert_eq!(filtered(&test, &design), design);
-    let without = FilterTest::<Anonymise>::new().set("key", "0123456789abcdef").set("keep-design-documents", "false");
+    let without =
+        FilterTest::<Anonymise>::new().set("key", "0123456789abcdef").set("keep-design-documents", "false");
     assert_eq!(filtered(&without, &design), Value::Null);
     for (database, goes) in [("_replicator", true), ("team/_replicator", true), ("shop", false)] {
-        let of = |document| filtered(&FilterTest::<Anonymise>::new().set("key", "0123456789abcdef").database(database), document);
+        let of = |document| {
+            filtered(
+                &FilterTest::<Anonymise>::new().set("key", "0123456789abcdef").database(database),
+                document,
+            )
+        };
         assert_eq!(of(&other).is_null(), goes, "{database}");
         assert_eq!(of(&design), design);
     }
@@ -96,7 +106,9 @@ fn design_documents_and_replications() {
 
 #[test]
 fn settings_that_make_no_sense_are_named() {
-    for (name, value) in [("key", "short"), ("replace", "_id"), ("remove", "a..b"), ("keep", "'"), ("keep-passwords", "yes")] {
+    for (name, value) in
+        [("key", "short"), ("replace", "_id"), ("remove", "a..b"), ("keep", "'"), ("keep-passwords", "yes")]
+    {
         match test().set(name, value).configure() {
             Err(Error::InvalidSetting(wrong)) => assert_eq!(wrong.name, name),
             other => panic!("{name}={value}: {:?}", other.map(drop)),

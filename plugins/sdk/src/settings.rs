@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn words_are_those_of_a_shell() {
-        for line in ["", " ", "a b\tc", "'a b' c", r#""a \" \$ \x" b\ c"#, "a''b \"\"", "'", "\"a", "a\\", "''"] {
+        for line in
+            ["", " ", "a b\tc", "'a b' c", r#""a \" \$ \x" b\ c"#, "a''b \"\"", "'", "\"a", "a\\", "''"]
+        {
             assert_eq!(split(line), patterns::split(line), "{line:?}");
         }
     }
@@ -98,7 +100,9 @@ mod tests {
         let settings = Settings::new(&values);
         assert_eq!((settings.get("a"), settings.get("b")), (Some("'x"), None));
         assert_eq!(settings.flag("b"), Ok(false));
-        for wrong in [settings.flag("a").map(drop), settings.words("a").map(drop), settings.required("b").map(drop)] {
+        for wrong in
+            [settings.flag("a").map(drop), settings.words("a").map(drop), settings.required("b").map(drop)]
+        {
             assert!(matches!(wrong, Err(Error::InvalidSetting(_))));
         }
     }

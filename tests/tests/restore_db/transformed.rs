@@ -28,16 +28,23 @@ fn documents_are_sent_as_the_plugin_gives_them() -> Result<()> {
     back_up(&fixtures::single_node()?.nodes, &archive)?;
     let oracle = fixtures::oracle("single-node")?;
     let names = ["atts", "conflicts", "deleted", "parts", "views"];
-    for (suffix, more, attachments_stay) in [("kept", "", true), ("dropped", "drop-attachments = true\n", false)] {
+    for (suffix, more, attachments_stay) in
+        [("kept", "", true), ("dropped", "drop-attachments = true\n", false)]
+    {
         let file = dir.path().join("settings.toml");
         std::fs::write(&file, format!("key = \"a key for tests only\"\nremove = [\"*\"]\n{more}"))?;
         let file = file.to_str().ok_or("no text")?;
-        let databases: Vec<String> = names.iter().map(|name| format!("--db={name}={name}-{suffix}")).collect();
+        let databases: Vec<String> =
+            names.iter().map(|name| format!("--db={name}={name}-{suffix}")).collect();
         let mut arguments: Vec<&str> = databases.iter().map(String::as_str).collect();
         arguments.extend(["--transform", "anonymise", "--transform-settings", file]);
         let told = arena.json(0, &archive, &arguments)?;
         for database in told["databases"].as_array().into_iter().flatten() {
-            assert_eq!((&database["finished"], &database["refused_revisions"]), (&true.into(), &0.into()), "{told}");
+            assert_eq!(
+                (&database["finished"], &database["refused_revisions"]),
+                (&true.into(), &0.into()),
+                "{told}"
+            );
         }
         for name in names {
             let new = format!("{name}-{suffix}");

@@ -122,7 +122,9 @@ fn what_is_no_filter_or_is_not_granted() -> Result<()> {
     assert!(remedy.contains("--grant mine") && remedy.contains("runs no commands"), "{remedy}");
     let mut with_commands = Guest::filter("evil");
     with_commands.description.commands = vec![Pattern::new(&["touch", "/tmp/x"])].into();
-    for (guest, code) in [(with_commands, "CC-P12"), (Guest::service("evil"), "CC-P11"), (Guest::access("evil"), "CC-P11")] {
+    for (guest, code) in
+        [(with_commands, "CC-P12"), (Guest::service("evil"), "CC-P11"), (Guest::access("evil"), "CC-P11")]
+    {
         let (watched, is_there) = site.restore(&guest, &["--grant", "evil"])?;
         assert_eq!((&watched.json()?["error"]["code"], is_there), (&code.into(), false), "{watched:?}");
     }

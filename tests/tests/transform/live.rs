@@ -25,7 +25,10 @@ fn a_cluster_serves_its_transformed_copy() -> Result<()> {
     let file = file.to_str().ok_or("no text")?;
     let arguments = ["--transform", "anonymise", "--transform-settings", file];
     let plan = site.restore(&archive, &[&["--dry-run"], &arguments[..]].concat())?.success()?;
-    assert!(plan.contains("passes through the plugin anonymise") && plan.contains("Never replicate"), "{plan}");
+    assert!(
+        plan.contains("passes through the plugin anonymise") && plan.contains("Never replicate"),
+        "{plan}"
+    );
     let told = site.restore(&archive, &arguments)?.success()?;
     assert!(told.contains("Every database opens on every node with all its documents"), "{told}");
     let expected = transformed(fixtures::oracle("four-nodes-n2")?, without_text);
@@ -41,11 +44,15 @@ fn a_cluster_serves_its_transformed_copy() -> Result<()> {
     }
     // A replication away from the copy sends all that it has.
     http.put("/copy-of-conflicts", &Value::Null)?;
-    let url = |db: &str| site.nodes[0].url().replace("http://", &format!("http://{USER}:{PASSWORD}@")) + "/" + db;
+    let url =
+        |db: &str| site.nodes[0].url().replace("http://", &format!("http://{USER}:{PASSWORD}@")) + "/" + db;
     let request = serde_json::json!({"source": url("conflicts"), "target": url("copy-of-conflicts")});
     assert_eq!(http.post("/_replicate", &request)?["ok"], true);
     let (source, target) = (http.get("/conflicts")?, http.get("/copy-of-conflicts")?);
-    assert_eq!((&source["doc_count"], &source["doc_del_count"]), (&target["doc_count"], &target["doc_del_count"]));
+    assert_eq!(
+        (&source["doc_count"], &source["doc_del_count"]),
+        (&target["doc_count"], &target["doc_del_count"])
+    );
     site.check_nothing_left()
 }
 
@@ -57,7 +64,8 @@ fn nodes_on_other_machines_get_a_transformed_copy() -> Result<()> {
     back_up(&fixtures::single_node()?.nodes, &archive)?;
     let file = settings(&site.path(""), "remove = [\"text\"]")?;
     let file = file.to_str().ok_or("no text")?;
-    site.restore(&archive, &["--n", "2", "--transform", "anonymise", "--transform-settings", file])?.success()?;
+    site.restore(&archive, &["--n", "2", "--transform", "anonymise", "--transform-settings", file])?
+        .success()?;
     site.check_content(&transformed(fixtures::oracle("single-node")?, without_text))
 }
 

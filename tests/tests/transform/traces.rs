@@ -33,7 +33,8 @@ fn with_secrets(compression: Compression) -> Result<Vec<u8>> {
     settings.compression = compression;
     let mut writer = DatabaseWriter::new(Vec::new(), settings)?;
     for i in 0..200 {
-        let mut doc = NewDocument::first(format!("doc-{i}").as_bytes(), body(&json!({"name": SECRETS[2], "i": i}))?);
+        let mut doc =
+            NewDocument::first(format!("doc-{i}").as_bytes(), body(&json!({"name": SECRETS[2], "i": i}))?);
         let mut with = body(&json!({"name": SECRETS[0], "deep": [{"mail": SECRETS[1]}], "i": i}))?;
         if i % 10 == 0 {
             let data = SECRETS[5].repeat(100).into_bytes();
@@ -78,10 +79,7 @@ fn no_trace_is_left() -> Result<()> {
         let archive = dir.path().join("a.tar.gz");
         back_up(&cluster.nodes, &archive)?;
         let archive = archive.to_str().ok_or("no text")?;
-        let file = settings(
-            dir.path(),
-            "replace = [\"name\", \"deep.*.mail\"]\ndrop-attachments = true",
-        )?;
+        let file = settings(dir.path(), "replace = [\"name\", \"deep.*.mail\"]\ndrop-attachments = true")?;
         let file = file.to_str().ok_or("no text")?;
         for (q, transform) in [(None, true), (Some("3"), true), (Some("3"), false)] {
             let to = tempfile::tempdir_in(dir.path())?;
@@ -118,7 +116,15 @@ fn no_trace_is_left() -> Result<()> {
                 let again = dir.path().join("again.tar.gz");
                 back_up(&[to.path().join("n")], &again)?;
                 let again = again.to_str().ok_or("no text")?;
-                let dumped = couchcopy(&["dump", "--conflicts", "--deleted", "--local", "--attachments", again, "q1n1"])?;
+                let dumped = couchcopy(&[
+                    "dump",
+                    "--conflicts",
+                    "--deleted",
+                    "--local",
+                    "--attachments",
+                    again,
+                    "q1n1",
+                ])?;
                 let dumped = dumped.success()?;
                 assert_eq!((dumped.lines().count(), found(dumped.as_bytes())), (600, vec![]));
                 assert!(dumped.contains("anon-"), "{dumped}");

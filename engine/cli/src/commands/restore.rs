@@ -63,7 +63,7 @@ pub(super) use values::{OpenFor, open_for};
     couchcopy restore --resume --cluster prod.toml\n  \
     couchcopy restore --offline backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
     couchcopy restore --q 'logs/*=8' backup.tar.gz --cluster prod.toml\n  \
-    couchcopy restore --offline --transform anonymise --transform-settings a.toml \\\n    backup.tar.gz /mnt/a,couchdb@127.0.0.1\n  \
+    couchcopy restore --offline --transform anonymise \\\n    --transform-settings a.toml backup.tar.gz /mnt/a,couchdb@127.0.0.1\n  \
     couchcopy restore --offline --for-couchdb 3.3 backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com\n  \
     couchcopy restore --offline --only 'team/*' --rename team/a=team/z \\\n    backup.tar.gz /mnt/a,couchdb@a.example.com"
 )]
@@ -257,12 +257,12 @@ struct DataFlags {
     )]
     ranges: Vec<String>,
 
-    /// Pass every document through a plugin, which may change it or leave it out: for a copy without personal data.
+    /// Pass every document through a plugin, which may change it or leave it out: a copy without personal data.
     ///
     /// PLUGIN is NAME[:KEY=VALUE,…]: the built-in plugin `anonymise`, or the name or path of a document filter of your own.
     /// `couchcopy plugin show anonymise` lists its settings. Of each document only its leaf revisions are restored; local documents,
     /// purges and view indexes are left out. Never replicate such a copy with the original: the revision ids are the same.
-    #[arg(long, value_name = "PLUGIN", conflicts_with_all = ["resume", "roll_back", "merge", "local"])]
+    #[arg(long, value_name = "PLUGIN", conflicts_with_all = ["resume", "roll_back", "merge", "local"], hide_short_help = true)]
     transform: Option<PluginReference>,
 
     /// With --transform: TOML file with settings of the plugin, such as a key, which others could see on a command line.

@@ -321,8 +321,7 @@ impl<'r, 's> Reader<'r, 's> {
             attachments.retain(|attachment| content.attachments().contains(&attachment.name));
         }
         if inline || attachments.is_empty() {
-            let attachments =
-                if inline { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
+            let attachments = if inline { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
             let options =
                 JsonOptions { revs: true, attachments, zero: NegativeZero::Kept, ..JsonOptions::default() };
             let json = document.json(leaf, options)?;

@@ -191,7 +191,9 @@ mod tests {
             match (path, value) {
                 ([Step::Member(name)], _) if name == "k" => Edit::Keep,
                 ([.., Step::Element(1)], Value::Null) => Edit::Replace("[]".into()),
-                (_, Value::String(text)) => Edit::Replace(super::super::quote(&unquote(text).unwrap().to_uppercase())),
+                (_, Value::String(text)) => {
+                    Edit::Replace(super::super::quote(&unquote(text).unwrap().to_uppercase()))
+                }
                 _ => Edit::Enter,
             }
         });
@@ -202,8 +204,19 @@ mod tests {
     #[test]
     fn what_is_no_object() {
         for text in [
-            "", "1", "[]", "{", "{,}", r#"{"a"}"#, r#"{"a":1,}"#, r#"{"a":[1,]}"#, r#"{"a":[1}"#, r#"{"a":1]"#, "{}{}",
-            r#"{"a":tru}"#, r#"{"a":1 "b":2}"#,
+            "",
+            "1",
+            "[]",
+            "{",
+            "{,}",
+            r#"{"a"}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":[1,]}"#,
+            r#"{"a":[1}"#,
+            r#"{"a":1]"#,
+            "{}{}",
+            r#"{"a":tru}"#,
+            r#"{"a":1 "b":2}"#,
         ] {
             assert!(edit(text, |_, _| Edit::Enter).is_err(), "{text}");
             // What is passed as a whole is not read in detail.

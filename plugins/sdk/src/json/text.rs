@@ -90,7 +90,10 @@ mod tests {
         for text in ["", "plain", "é\"\\\n\r\t\u{0}\u{1f}", "𝄞 /", "ends with \\"] {
             assert_eq!(unquote(&quote(text)).unwrap(), text);
         }
-        assert_eq!(unquote(r#""\u00e9\/\b\f\ud834\udd1e\ud834x\udd1e""#).unwrap(), "é/\u{8}\u{c}𝄞\u{fffd}x\u{fffd}");
+        assert_eq!(
+            unquote(r#""\u00e9\/\b\f\ud834\udd1e\ud834x\udd1e""#).unwrap(),
+            "é/\u{8}\u{c}𝄞\u{fffd}x\u{fffd}"
+        );
     }
 
     #[test]

@@ -78,11 +78,16 @@ impl<F: DocumentFilter> FilterTest<F> {
         let id = before.iter().find(|(name, _)| name == "_id").map(|(_, value)| value.as_str());
         let id = id.and_then(|id| crate::json::unquote(id).ok()).expect("the document has an `_id`");
         let verdict = self.configure()?.filter(&id, document);
-        assert_eq!(verdict, self.configure()?.filter(&id, document), "`filter` must always give the same for the same");
+        assert_eq!(
+            verdict,
+            self.configure()?.filter(&id, document),
+            "`filter` must always give the same for the same"
+        );
         if let Ok(Verdict::Replace(text)) = &verdict {
             let after = read(text);
             for name in FIXED {
-                let of = |members: &[(String, String)]| members.iter().find(|(found, _)| found == name).cloned();
+                let of =
+                    |members: &[(String, String)]| members.iter().find(|(found, _)| found == name).cloned();
                 assert_eq!(of(&before), of(&after), "`{name}` must stay as it is:\n{document}\n{text}");
             }
             let known = |name: &str| before.iter().any(|(found, _)| found == name);

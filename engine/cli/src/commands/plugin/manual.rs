@@ -95,11 +95,8 @@ impl Run {
         if self.action == Verb::Filter {
             return self.filter(&plugin, session);
         }
-        let choice = PluginChoice {
-            service: Some(plugin.clone()),
-            via: self.via.clone(),
-            ..PluginChoice::default()
-        };
+        let choice =
+            PluginChoice { service: Some(plugin.clone()), via: self.via.clone(), ..PluginChoice::default() };
         let mut node = choice.node(node_argument::node(&self.node)?)?;
         let action = match self.action {
             Verb::Start => ServiceAction::Start,

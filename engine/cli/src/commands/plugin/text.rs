@@ -21,7 +21,9 @@ pub(crate) fn list(list: &PluginList) -> String {
         let heading = match kind {
             Kind::Service => "Service plugins (--service): start and stop CouchDB",
             Kind::Access => "Node-access plugins (--via): carry commands to a node",
-            Kind::Filter => "Document filters (restore --transform): decide what is restored of each document",
+            Kind::Filter => {
+                "Document filters (restore --transform): decide what is restored of each document"
+            }
         };
         let _ = writeln!(text, "{heading}");
         for plugin in list.plugins.iter().filter(|plugin| plugin.contract.kind == kind) {

@@ -41,7 +41,12 @@ impl Restore {
             ranges: Ranges::parse(&self.data.ranges)?,
             merge: self.databases.merge,
             local: self.databases.local,
-            filter: All::of([self.databases.chosen.filter()?, self.transformation(session)?.shared()].into_iter().flatten().collect()),
+            filter: All::of(
+                [self.databases.chosen.filter()?, self.transformation(session)?.shared()]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            ),
             threads: session.threads(),
         };
         let way = Way { names, access: &self.access, http: &self.http };

@@ -60,7 +60,11 @@ impl Writer<'_> {
         };
         let bytes = self.plan.reshaped.iter().map(|reshaped| reshaped.bytes).sum();
         let databases = self.plan.reshaped.len() as u64;
-        let phase = if filter.is_some() { "passing documents through the plugin" } else { "changing the number of ranges" };
+        let phase = if filter.is_some() {
+            "passing documents through the plugin"
+        } else {
+            "changing the number of ranges"
+        };
         self.reporter.phase_of_bytes(phase, Some(databases), Some(bytes));
         let progress = Counter::new(self.reporter);
         let is_at_hand = self.contents.source.files().is_none();
