@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: data that a real CouchDB wrote, what HTTP said of it, and a reader that tells the
 //! same of data folders without a CouchDB.
 
+pub mod clock;
 pub mod compare;
 pub mod containers;
 pub mod content;

@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod impact;
 pub(crate) mod moment;
 pub(crate) mod nodes;
+pub(crate) mod placement;
 pub(crate) mod repository;
 pub(crate) mod selection;
 pub(crate) mod store;

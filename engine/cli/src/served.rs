@@ -10,7 +10,7 @@ use configuration::{Configuration, Health as Table, Repository};
 use jiff::Timestamp;
 use operations::{Facts, Health, Limits, Listener, Records, RunRecord, assess, metrics};
 use outcome::report::{Notice, Reporter as _, Severity};
-use outcome::{Lock as _, Result};
+use outcome::{Failure, Lock as _, Result};
 use store::Location;
 
 use crate::attended::{Configured, records};
@@ -77,9 +77,14 @@ pub(crate) fn write_metrics(session: &Session, configuration: &Configuration, re
         repositories.iter().map(|repository| state(session, &repository.location, None, limits(&table)));
     let written = states.collect::<Result<Vec<_>>>().and_then(|states| write(file, &states));
     if let Err(failure) = written {
-        let text = format!("the metrics are not written: {}", outcome::with_causes(&failure));
+        let text = not_written(&failure);
         session.reporter().notice(&Notice { severity: Severity::Warning, text });
     }
+}
+
+/// That metrics could not be written, in words.
+pub(crate) fn not_written(failure: &Failure) -> String {
+    format!("the metrics are not written: {}", outcome::with_causes(failure))
 }
 
 /// Writes metrics into a file.

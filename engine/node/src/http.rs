@@ -5,6 +5,7 @@ pub(crate) mod api;
 mod body;
 mod endpoint;
 mod gate;
+pub(crate) mod members;
 pub(crate) mod presence;
 mod route;
 mod streamed;

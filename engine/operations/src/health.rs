@@ -110,9 +110,33 @@ pub fn assess(facts: Facts, runs: Vec<RunRecord>, limits: Limits, now: i64) -> H
     for run in &runs {
         of_run(run, &facts, &mut findings);
     }
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.status));
-    let status = findings.first().map_or(Status::Ok, |finding| finding.status);
-    Health { status, exit_code: status.code(), findings, age, unverified, limits, facts, runs }
+    let mut health = Health {
+        status: Status::Ok,
+        exit_code: Status::Ok.code(),
+        findings,
+        age,
+        unverified,
+        limits,
+        facts,
+        runs,
+    };
+    health.settle();
+    health
+}
+
+impl Health {
+    /// Adds something that is wrong beside the backups themselves.
+    pub fn also(&mut self, status: Status, text: String) {
+        add(&mut self.findings, status, text);
+        self.settle();
+    }
+
+    /// The worst finding comes first, and decides.
+    fn settle(&mut self) {
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.status));
+        self.status = self.findings.first().map_or(Status::Ok, |finding| finding.status);
+        self.exit_code = self.status.code();
+    }
 }
 
 fn add(findings: &mut Vec<Finding>, status: Status, text: String) {

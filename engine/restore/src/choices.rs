@@ -8,6 +8,7 @@ use outcome::report::Reporter;
 use store::Place;
 
 use crate::folders::Suffixes;
+use crate::placement::Placement;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
 use crate::transform::Transformation;
@@ -15,7 +16,7 @@ use crate::transform::Transformation;
 /// Choices that every restore of complete nodes has.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreChoices {
-    /// Copies of every range; `None`: as many as each database had, limited by the number of nodes.
+    /// Copies of every range; `None`: as many as zones demand, or else as each database had, limited by the number of nodes.
     pub copies: Option<usize>,
     /// Whether every copy gets a new uuid. This is needed if an older state returns on the same nodes; otherwise consumers of
     /// changes feeds that saw a newer state miss changes. A restore of running nodes finds out itself whether it is needed.
@@ -33,6 +34,8 @@ pub struct RestoreChoices {
     pub selection: Selection,
     /// Which databases get another number of ranges.
     pub ranges: Ranges,
+    /// What decides which nodes get copies.
+    pub placement: Placement,
     /// Whether all documents pass through a filter.
     pub transformation: Transformation,
     /// A directory for temporary files while databases are written anew; `None`: that of the system (`TMPDIR`).

@@ -14,6 +14,7 @@ mod note;
 mod order;
 mod pass;
 mod peruser;
+mod placing;
 mod report;
 pub mod rewind;
 mod security;
@@ -31,6 +32,7 @@ use note::Note;
 use outcome::report::{Notice, Reporter, Severity, Steps};
 use outcome::{Code, Failure, Result};
 use peruser::PerUser;
+use placing::Creation;
 use security::{UserDatabase, Wanted};
 use sender::Sender;
 use snapshot::{OpenOptions, Snapshot, SnapshotDatabase};
@@ -99,6 +101,8 @@ impl PlannedDatabases {
         reporter.phase("inspecting the databases", None);
         let users = UserDatabase::of(http);
         let per_user = PerUser::of(http);
+        options.places.check(|| Ok(options.databases.iter().map(|names| names.from.clone()).collect()))?;
+        let mut creation: Option<Creation> = None;
         let mut databases = Vec::with_capacity(options.databases.len());
         for names in &options.databases {
             let source = snapshot.database(&names.from)?.ok_or_else(|| {
@@ -111,7 +115,7 @@ impl PlannedDatabases {
             // Opens every shard, so that none is found missing when half of it is done.
             let info = source.info()?;
             let chosen_q = options.ranges.of(&names.from);
-            let shape = target::Shape::of(source.map(), chosen_q, options.copies);
+            let mut shape = target::Shape::of(source.map(), chosen_q, options.copies);
             if let Some(filter) = &options.filter {
                 // A filter that takes no settings is found before anything is written.
                 filter.session(&names.from)?;
@@ -119,16 +123,18 @@ impl PlannedDatabases {
             let note = Note::new(&snapshot, names, options.filter.as_deref(), options.merge);
             let target = Target::new(http, &names.to);
             let found = target.look(&shape, &note)?;
+            let mut warnings: Vec<String> =
+                placing::warning(&options.places, names, &found).into_iter().collect();
+            if found == Found::Nothing {
+                let creation = match &creation {
+                    Some(creation) => creation,
+                    None => creation.insert(Creation::learn(http, &options.places)?),
+                };
+                warnings.extend(creation.settle(&names.from, &mut shape, options.copies)?);
+            }
             let security = Wanted::of(&source, &names.to, &users)?;
-            let mut planned = PlannedDatabase {
-                names: names.clone(),
-                source,
-                info,
-                shape,
-                found,
-                security,
-                warnings: Vec::new(),
-            };
+            let mut planned =
+                PlannedDatabase { names: names.clone(), source, info, shape, found, security, warnings };
             planned.check(&target, &users, per_user.as_ref())?;
             databases.push(planned);
         }
@@ -154,6 +160,7 @@ impl PlannedDatabases {
                     found: planned.found.description(),
                     q: planned.shape.q,
                     n: planned.shape.n,
+                    zones: planned.shape.zones.clone(),
                     partitioned: planned.shape.partitioned,
                     warnings: planned.warnings.clone(),
                 })

@@ -29,6 +29,7 @@ use crate::selection::Rename;
 pub use checksums::OLDEST_TARGET;
 pub(crate) use checksums::only_md5;
 use destination::Destination;
+pub use plan::NodeShare;
 use staging::Staging;
 use store::Place;
 pub use suffix::Suffixes;
@@ -47,6 +48,13 @@ pub struct RestoreOptions {
     pub for_couchdb: Option<Version>,
     /// Number of threads; 0: the number of cores.
     pub threads: usize,
+}
+
+impl RestoreOptions {
+    /// The names of the nodes.
+    pub(crate) fn node_names(&self) -> Vec<String> {
+        self.targets.iter().map(|target| target.node.clone()).collect()
+    }
 }
 
 /// A target node.
@@ -92,6 +100,8 @@ pub struct RestoreResult {
     /// The new suffix that all databases got in the names of their files, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_suffix: Option<String>,
+    /// What each node got.
+    pub placed: Vec<NodeShare>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -188,8 +198,10 @@ pub fn restore_folders(
     }
     reporter.timing("data durable", begun.elapsed().as_secs_f64());
     let reshaped = plan.with_other_ranges();
+    let placed = plan.shares(&options.node_names(), &options.choices);
     Ok(RestoreResult {
-        nodes: options.targets.iter().map(|target| target.node.clone()).collect(),
+        placed,
+        nodes: options.node_names(),
         databases: plan.databases,
         shard_files: written.shards,
         view_files: written.views,

@@ -18,7 +18,10 @@ mod undoing;
 
 use outcome::report::{Notice, Reporter, Severity};
 
-pub use options::{LiveOptions, LiveResult, MapsBy, NodeDescription, PlanDescription, SelectionDescription};
+pub use options::{
+    LiveOptions, LiveResult, MapsBy, NodeDescription, PlacementDescription, PlanDescription,
+    SelectionDescription,
+};
 pub use planned::PlannedRestore;
 pub(crate) use removal::remove_all;
 pub use resume::{Resumed, resume, roll_back};

@@ -3,6 +3,7 @@
 mod cluster_proofs;
 pub(crate) mod holdings;
 pub(crate) mod node_proofs;
+pub(crate) mod placement;
 pub(crate) mod programs;
 pub(crate) mod stopped_way;
 
@@ -13,6 +14,7 @@ use cluster::on_each;
 use holdings::Holdings;
 use node::{Node, Version};
 use outcome::{Code, Failure, Result};
+use placement::{Followed, ToldPlacement};
 use serde::Serialize;
 
 use crate::outside::Outside;
@@ -60,6 +62,8 @@ pub(crate) struct Learned {
     pub(crate) membership: Option<node::Membership>,
     /// The nodes of its `[cluster] seedlist`.
     pub(crate) seeds: BTreeSet<String>,
+    /// Where it would have CouchDB place copies.
+    pub(crate) placement: Option<ToldPlacement>,
     /// What distinguishes it from another CouchDB.
     pub(crate) identity: Option<Identity>,
     /// Databases that it has now.
@@ -81,6 +85,8 @@ pub(crate) struct Allowed {
     pub(crate) remove_orphans: bool,
     /// Databases keep their suffixes, so that indexes outside the data directory treat them as the databases they knew.
     pub(crate) keep_suffix: bool,
+    /// What is taken from the nodes' own placement of copies.
+    pub(crate) followed: Followed,
 }
 
 /// The largest difference between the clocks of two nodes in seconds.
@@ -104,13 +110,13 @@ pub(crate) fn prove_all(nodes: &mut [Node], allowed: Allowed) -> Result<(Proofs,
             node.id.name.clone_from(&learned.name);
         }
     }
-    of_cluster(nodes, &learned, &mut proofs);
+    of_cluster(nodes, &learned, allowed, &mut proofs);
     holdings::prove(nodes, &mut learned, allowed.remove_orphans, &mut proofs);
     Ok((proofs, learned))
 }
 
 /// Checks that compare nodes.
-fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
+fn of_cluster(nodes: &[Node], learned: &[Learned], allowed: Allowed, proofs: &mut Proofs) {
     for (i, node) in nodes.iter().enumerate() {
         if nodes[..i].iter().any(|other| other.id.name.is_some() && other.id.name == node.id.name) {
             proofs.problem(node, "name", "another node given has the same name", "Give every node once.");
@@ -118,6 +124,7 @@ fn of_cluster(nodes: &[Node], learned: &[Learned], proofs: &mut Proofs) {
     }
     cluster_proofs::membership(nodes, learned, proofs);
     cluster_proofs::shard_maps(nodes, learned, proofs);
+    placement::prove(nodes, learned, allowed.followed, proofs);
     let clocks = || learned.iter().filter_map(|learned| learned.clock);
     if let (Some(first), Some(last)) = (clocks().min(), clocks().max())
         && last - first > CLOCKS * 1000

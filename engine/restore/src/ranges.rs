@@ -2,7 +2,8 @@
 
 use outcome::{Code, Failure, Result};
 use serde::{Deserialize, Serialize};
-use wildmatch::WildMatch;
+
+use crate::rules::Rules;
 
 /// The most ranges that a database can get.
 const MOST: u32 = 1024;
@@ -11,47 +12,36 @@ const MOST: u32 = 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Ranges {
-    rules: Vec<Rule>,
+    rules: Rules<Number>,
 }
 
-/// A number of ranges for some databases.
+/// A number of ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Rule {
-    /// The names of the databases in the archive; `None`: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pattern: Option<String>,
+struct Number {
     q: u32,
 }
 
-impl Rule {
+impl Number {
     fn parse(text: &str) -> Option<Self> {
-        let (pattern, q) = match text.rsplit_once('=') {
-            Some((pattern, q)) => (Some(pattern.to_owned()), q),
-            None => (None, text),
-        };
-        let is_number = !q.is_empty() && q.bytes().all(|b| b.is_ascii_digit());
-        let q = q.parse().ok().filter(|q| is_number && (1..=MOST).contains(q))?;
-        (pattern.as_deref() != Some("")).then_some(Self { pattern, q })
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        self.pattern.as_ref().is_none_or(|pattern| WildMatch::new(pattern).matches(name))
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|q| is_number && (1..=MOST).contains(q)).map(|q| Self { q })
     }
 }
 
 impl Ranges {
     /// Reads `N` and `PATTERN=N`; of several that match a database, the last one counts.
     pub fn parse(texts: &[String]) -> Result<Self> {
-        let rule = |text: &String| {
-            Rule::parse(text).ok_or_else(|| {
-                Failure::refused(
-                    Code::new("CC-R97"),
-                    format!("{text:?} is not a number of ranges"),
-                    format!("Give --q N or --q PATTERN=N, with a number from 1 to {MOST}, for example --q 'team/*=8'."),
-                )
-            })
+        let wrong = |text: &str| {
+            Failure::refused(
+                Code::new("CC-R97"),
+                format!("{text:?} is not a number of ranges"),
+                format!(
+                    "Give --q N or --q PATTERN=N, with a number from 1 to {MOST}, for example --q 'team/*=8'."
+                ),
+            )
         };
-        Ok(Self { rules: texts.iter().map(rule).collect::<Result<_>>()? })
+        let number = |text: &str, number: &str| Number::parse(number).ok_or_else(|| wrong(text));
+        Ok(Self { rules: Rules::parse(texts, wrong, number)? })
     }
 
     /// Whether all databases keep their ranges.
@@ -61,17 +51,12 @@ impl Ranges {
 
     /// The number of ranges that a database of the archive gets; `None`: it keeps its ranges.
     pub fn of(&self, name: &str) -> Option<u32> {
-        self.rules.iter().rev().find(|rule| rule.matches(name)).map(|rule| rule.q)
+        self.rules.of(name).map(|number| number.q)
     }
 
     /// Refuses a pattern that matches none of the archive's databases, whose names are read if they are needed.
     pub(crate) fn check(&self, names: impl FnOnce() -> Result<Vec<String>>) -> Result<()> {
-        if self.rules.iter().all(|rule| rule.pattern.is_none()) {
-            return Ok(());
-        }
-        let names = names()?;
-        let idle = self.rules.iter().find(|rule| !names.iter().any(|name| rule.matches(name)));
-        let Some(pattern) = idle.and_then(|rule| rule.pattern.as_ref()) else { return Ok(()) };
+        let Some(pattern) = self.rules.idle(names)? else { return Ok(()) };
         Err(Failure::refused(
             Code::new("CC-R98"),
             format!("--q {pattern:?} matches no database of the archive"),

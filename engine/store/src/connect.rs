@@ -133,6 +133,9 @@ fn client_options(settings: &Settings, endpoint: Option<&str>) -> Result<ClientO
             options = options.with_root_certificate(certificate);
         }
     }
+    if settings.ca.is_none() && rustls_native_certs::load_native_certs().certs.is_empty() {
+        return Err(Said::NoAuthorities);
+    }
     Ok(options)
 }
 

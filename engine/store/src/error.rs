@@ -74,6 +74,9 @@ pub enum Said {
     /// The settings make no sense.
     #[error("{0}")]
     Settings(String),
+    /// Nobody vouches for a server: not even a connection without TLS can be prepared then.
+    #[error("this machine has no certificates of authorities")]
+    NoAuthorities,
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -99,7 +102,7 @@ impl From<StoreError> for io::Error {
 impl Advice for StoreError {
     fn kind(&self) -> FailureKind {
         match self.said {
-            Said::Exists | Said::Settings(_) => FailureKind::Refused,
+            Said::Exists | Said::Settings(_) | Said::NoAuthorities => FailureKind::Refused,
             _ => FailureKind::System,
         }
     }
@@ -122,6 +125,7 @@ impl Advice for StoreError {
             Said::Short { .. } => Code::new("CC-O14"),
             Said::TooManyParts(_) => Code::new("CC-O15"),
             Said::Settings(_) => Code::new("CC-O16"),
+            Said::NoAuthorities => Code::new("CC-O26"),
             Said::Other(_) => Code::new("CC-O17"),
         }
     }
@@ -173,6 +177,9 @@ impl Advice for StoreError {
                 "Save fewer databases in one archive, or save to a file and copy that to the store."
             }
             Said::Settings(_) => "Correct the setting, and run the command again.",
+            Said::NoAuthorities => {
+                "Install the package ca-certificates. Or name a file with certificates in PEM format: SSL_CERT_FILE, or `ca` in [store]."
+            }
             Said::Other(_) => return None,
         };
         Some(text.to_owned())

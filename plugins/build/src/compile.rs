@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::compiler::no_program;
 use crate::component::{Kind, encode, kind};
 use crate::error::{BuildError, Result};
 use crate::project::Project;
-use crate::toolchain::{LINKER_VARIABLE, Record, StandardLibrary, TARGET, Toolchain, no_program};
+use crate::toolchain::{LINKER_VARIABLE, Record, TARGET, Toolchain};
 
 /// Where the compiler's messages go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -82,18 +83,11 @@ fn compile(toolchain: &Toolchain, project: &Project, options: Options) -> Result
     let mut command = Command::new(&toolchain.cargo);
     command.args(["rustc", "--lib", "--crate-type", "cdylib", "--target", TARGET]);
     command.args(["--profile", project.profile, "--message-format", "json-render-diagnostics"]);
-    command.arg("--manifest-path").arg(&project.manifest).current_dir(&project.root);
+    command.arg("--manifest-path").arg(&project.manifest).current_dir(&project.places.root);
     if options.locked {
         command.arg("--locked");
     }
-    if toolchain.record().standard_library == StandardLibrary::FromSource {
-        // Unstable in cargo, hence the second variable; it is the one way without a compiled standard library.
-        command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
-    }
-    if let Some(rustc) = &toolchain.rustc {
-        // Whoever runs us may have set it for the other compiler's libraries.
-        command.env("RUSTC", rustc).env_remove("LD_LIBRARY_PATH");
-    }
+    toolchain.compiler.applied_to(&mut command, toolchain.record().standard_library);
     if let Some(linker) = &toolchain.linker {
         command.env(LINKER_VARIABLE, linker);
     }
@@ -127,17 +121,10 @@ fn compile(toolchain: &Toolchain, project: &Project, options: Options) -> Result
         })
 }
 
-/// Flags for every crate that goes into the module: nothing in it may depend on where things lie on this machine.
+/// Flags for every crate that goes into the module.
 fn flags(toolchain: &Toolchain, project: &Project) -> String {
-    let library = format!("/rustc/{}", toolchain.commit);
-    // The last prefix that matches wins, so the outer folders come first.
-    let mut prefixes = vec![
-        (project.root.clone(), "/plugin"),
-        (project.target_folder.clone(), "/target"),
-        (toolchain.library_source(), library.as_str()),
-    ];
-    prefixes.extend(project.registries.iter().map(|folder| (folder.clone(), "/registry")));
-    let flags = prefixes.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    let renamed = project.places.renamed(&toolchain.compiler, "/plugin");
+    let flags = renamed.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
     // The character that cargo parts this variable by.
     flags.collect::<Vec<_>>().join("\x1f")
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use outcome::{Advice, Code, FailureKind};
 
-use crate::toolchain::{MINIMUM_RUSTC, TARGET};
+use crate::compiler::MINIMUM_RUSTC;
+use crate::toolchain::TARGET;
 
 /// Result of building a plugin.
 pub type Result<T, E = BuildError> = std::result::Result<T, E>;
@@ -35,9 +36,11 @@ pub enum BuildError {
         /// What the system said.
         source: io::Error,
     },
-    /// No compiler of this machine can build for WebAssembly.
-    #[error("no Rust compiler on this machine can build for {TARGET}: {}", tried.join("; "))]
+    /// No compiler of this machine can build for the target.
+    #[error("no Rust compiler on this machine can build for {target}: {}", tried.join("; "))]
     NoRoute {
+        /// The target.
+        target: String,
         /// What was looked at, and why it does not serve.
         tried: Vec<String>,
     },
@@ -138,8 +141,8 @@ impl Advice for BuildError {
                  puts cargo into ~/.cargo/bin, which must be in PATH.",
                 MINIMUM_RUSTC.0, MINIMUM_RUSTC.1
             )),
-            Self::NoRoute { .. } => Some(format!(
-                "With rustup: `rustup target add {TARGET}`. On Debian 12, or if rustup cannot download \
+            Self::NoRoute { target, .. } => Some(format!(
+                "With rustup: `rustup target add {target}`. On Debian 12, or if rustup cannot download \
                  anything: `apt-get install rustc-web rust-web-src lld-19` (new enough in Debian's security updates), \
                  with a cargo of version {}.{} or newer.",
                 MINIMUM_RUSTC.0, MINIMUM_RUSTC.1

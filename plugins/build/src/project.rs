@@ -1,14 +1,11 @@
 //! What cargo knows about the crate to build.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use serde::Deserialize;
 
 use crate::error::{BuildError, Result};
-use crate::toolchain::{TARGET, run};
+use crate::places::{Metadata, Places};
+use crate::toolchain::TARGET;
 
 /// The crate to build.
 pub(crate) struct Project {
@@ -16,34 +13,10 @@ pub(crate) struct Project {
     pub(crate) package: String,
     /// Its Cargo.toml, as cargo names it.
     pub(crate) manifest: PathBuf,
-    /// Where the sources of its own workspace lie.
-    pub(crate) root: PathBuf,
-    /// Where cargo builds.
-    pub(crate) target_folder: PathBuf,
+    /// Where its sources lie, and those of what it needs.
+    pub(crate) places: Places,
     /// Which profile it is built with.
     pub(crate) profile: &'static str,
-    /// Folders that hold the sources of dependencies from registries, one folder per dependency.
-    pub(crate) registries: BTreeSet<PathBuf>,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_root: PathBuf,
-    target_directory: PathBuf,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    name: String,
-    source: Option<String>,
-    manifest_path: PathBuf,
-    targets: Vec<Target>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
 }
 
 impl Project {
@@ -55,23 +28,7 @@ impl Project {
         }
         let manifest =
             manifest.canonicalize().map_err(|source| BuildError::Io { path: manifest.clone(), source })?;
-        let mut command = Command::new(cargo);
-        command.args(["metadata", "--format-version", "1", "--filter-platform", TARGET]);
-        command.arg("--manifest-path").arg(&manifest).current_dir(folder);
-        if locked {
-            command.arg("--locked");
-        }
-        let output = run(&mut command)?;
-        if !output.status.success() {
-            return Err(BuildError::Cargo {
-                doing: "metadata",
-                folder: folder.to_owned(),
-                stderr: String::from_utf8_lossy(&output.stderr).trim_end().to_owned(),
-            });
-        }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout).map_err(|error| {
-            BuildError::Unreadable { program: "cargo metadata", problem: error.to_string() }
-        })?;
+        let metadata = Metadata::read(cargo, folder, TARGET, locked)?;
         let package =
             metadata.packages.iter().find(|package| package.manifest_path == manifest).ok_or_else(|| {
                 BuildError::NotALibrary {
@@ -88,10 +45,8 @@ impl Project {
         Ok(Self {
             package: package.name.clone(),
             profile: profile(&metadata.workspace_root)?,
-            registries: registries(&metadata),
             manifest,
-            root: metadata.workspace_root,
-            target_folder: metadata.target_directory,
+            places: Places::of(metadata),
         })
     }
 }
@@ -106,10 +61,4 @@ fn profile(root: &Path) -> Result<&'static str> {
     })?;
     let own = manifest.get("profile").and_then(|profiles| profiles.get("plugin")).is_some();
     Ok(if own { "plugin" } else { "release" })
-}
-
-/// The folders that packages from registries lie in, whose names depend on the user's home and configuration.
-fn registries(metadata: &Metadata) -> BTreeSet<PathBuf> {
-    let fetched = metadata.packages.iter().filter(|package| package.source.is_some());
-    fetched.filter_map(|package| Some(package.manifest_path.parent()?.parent()?.to_owned())).collect()
 }

@@ -1,18 +1,15 @@
-//! The Rust toolchains of this machine, and which of them can build a plugin.
+//! What a plugin is built with: a compiler, a linker, and the record of both.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use crate::compiler::{Compiler, StandardLibrary, cargo, first_line};
 use crate::error::{BuildError, Result};
 
 /// What plugins are compiled for.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
-
-/// The first rustc that the plugin SDK compiles with.
-pub(crate) const MINIMUM_RUSTC: (u32, u32) = (1, 90);
 
 /// The release of the crate that wraps modules into components. Its version is pinned in Cargo.toml: another one writes
 /// other bytes.
@@ -20,18 +17,6 @@ const ENCODER: &str = "wit-component 0.262.0";
 
 /// The variable that names the linker to cargo.
 pub(crate) const LINKER_VARIABLE: &str = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER";
-
-/// Where Debian puts its compiler, which rustup's hides in PATH.
-const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
-
-/// Where the standard library for WebAssembly comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StandardLibrary {
-    /// It is installed, compiled.
-    Installed,
-    /// Cargo compiles it from its source.
-    FromSource,
-}
 
 impl fmt::Display for StandardLibrary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,60 +80,21 @@ impl Record {
 pub struct Toolchain {
     /// The cargo to call.
     pub(crate) cargo: PathBuf,
-    /// The compiler, where it is not the one that cargo takes by itself.
-    pub(crate) rustc: Option<PathBuf>,
+    /// The compiler.
+    pub(crate) compiler: Compiler,
     /// The linker, where the compiler brings none and the user names none.
     pub(crate) linker: Option<PathBuf>,
-    /// Where the compiler's own files lie.
-    pub(crate) sysroot: PathBuf,
-    /// The compiler's source revision.
-    pub(crate) commit: String,
     /// What will be written into the component.
     record: Record,
 }
 
 impl Toolchain {
-    /// Finds one for the crate in `folder`: a compiler with the standard library for WebAssembly before one that can
-    /// only compile it, the user's own before Debian's.
+    /// Finds one for the crate in `folder`.
     pub fn find(folder: &Path) -> Result<Self> {
         let cargo = cargo();
         let cargo_version = first_line(Command::new(&cargo).arg("-V").current_dir(folder))?;
-        let own = env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
-        let mut compilers = Vec::new();
-        let mut tried = Vec::new();
-        for (path, is_default) in [(own, true), (PathBuf::from(DEBIAN_RUSTC), false)] {
-            match Compiler::ask(&path, is_default, folder) {
-                Ok(compiler) if compiler.release < MINIMUM_RUSTC => tried.push(format!(
-                    "{} is {}, too old: {}.{} is the first that will do",
-                    path.display(),
-                    compiler.version,
-                    MINIMUM_RUSTC.0,
-                    MINIMUM_RUSTC.1
-                )),
-                Ok(compiler) => compilers.push(compiler),
-                Err(error) if is_default => return Err(error),
-                Err(_) => tried.push(format!("there is no {}", path.display())),
-            }
-        }
-        let chosen = compilers
-            .iter()
-            .find(|compiler| compiler.has_library())
-            .map(|compiler| (compiler, StandardLibrary::Installed))
-            .or_else(|| {
-                let found = compilers.iter().find(|compiler| compiler.has_source())?;
-                Some((found, StandardLibrary::FromSource))
-            });
-        let Some((compiler, standard_library)) = chosen else {
-            tried.extend(compilers.iter().map(|compiler| {
-                format!(
-                    "{} ({}) has neither that target's standard library nor its source",
-                    compiler.path.display(),
-                    compiler.version
-                )
-            }));
-            return Err(BuildError::NoRoute { tried });
-        };
-        let linker = compiler.linker()?;
+        let (compiler, standard_library) = Compiler::find(folder, TARGET)?;
+        let linker = Linker::of(&compiler)?;
         let linker_version = match &linker {
             Linker::Own => None,
             Linker::Named(path) | Linker::Found(path) => {
@@ -156,10 +102,7 @@ impl Toolchain {
             }
         };
         Ok(Self {
-            rustc: (!compiler.is_default).then(|| compiler.path.clone()),
             linker: if let Linker::Found(path) = linker { Some(path) } else { None },
-            sysroot: compiler.sysroot.clone(),
-            commit: compiler.commit.clone(),
             record: Record {
                 cargo: cargo_version,
                 rustc: compiler.version.clone(),
@@ -167,6 +110,7 @@ impl Toolchain {
                 linker: linker_version,
                 encoder: ENCODER.into(),
             },
+            compiler,
             cargo,
         })
     }
@@ -174,70 +118,6 @@ impl Toolchain {
     /// What a component built with it will have recorded.
     pub fn record(&self) -> &Record {
         &self.record
-    }
-
-    /// Where the source of the standard library lies, if it is installed.
-    pub(crate) fn library_source(&self) -> PathBuf {
-        library_source(&self.sysroot)
-    }
-}
-
-/// A rustc.
-struct Compiler {
-    path: PathBuf,
-    is_default: bool,
-    version: String,
-    release: (u32, u32),
-    commit: String,
-    host: String,
-    sysroot: PathBuf,
-    library: PathBuf,
-}
-
-impl Compiler {
-    fn ask(path: &Path, is_default: bool, folder: &Path) -> Result<Self> {
-        let ask = |arguments: &[&str]| text(Command::new(path).args(arguments).current_dir(folder));
-        let verbose = ask(&["-vV"])?;
-        let field = |key: &str| {
-            verbose.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
-        };
-        let unreadable =
-            || BuildError::Unreadable { program: "rustc -vV", problem: format!("it says {verbose:?}") };
-        let release = field("release:").and_then(|text| release(&text)).ok_or_else(unreadable)?;
-        Ok(Self {
-            path: path.to_owned(),
-            is_default,
-            version: verbose.lines().next().ok_or_else(unreadable)?.to_owned(),
-            release,
-            commit: field("commit-hash:").unwrap_or_default(),
-            host: field("host:").ok_or_else(unreadable)?,
-            sysroot: PathBuf::from(ask(&["--print", "sysroot"])?.trim()),
-            library: PathBuf::from(ask(&["--print", "target-libdir", "--target", TARGET])?.trim()),
-        })
-    }
-
-    fn has_library(&self) -> bool {
-        std::fs::read_dir(&self.library).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                let name = entry.file_name();
-                name.to_string_lossy().starts_with("libstd-")
-            })
-        })
-    }
-
-    fn has_source(&self) -> bool {
-        library_source(&self.sysroot).join("library/Cargo.lock").is_file()
-    }
-
-    fn linker(&self) -> Result<Linker> {
-        if let Some(named) = env::var_os(LINKER_VARIABLE) {
-            return Ok(Linker::Named(named.into()));
-        }
-        let own = self.sysroot.join("lib/rustlib").join(&self.host).join("bin/rust-lld");
-        if own.is_file() {
-            return Ok(Linker::Own);
-        }
-        find_linker().map(Linker::Found).ok_or(BuildError::NoLinker)
     }
 }
 
@@ -248,6 +128,19 @@ enum Linker {
     Named(PathBuf),
     /// We name it to cargo.
     Found(PathBuf),
+}
+
+impl Linker {
+    fn of(compiler: &Compiler) -> Result<Self> {
+        if let Some(named) = env::var_os(LINKER_VARIABLE) {
+            return Ok(Self::Named(named.into()));
+        }
+        let own = compiler.sysroot.join("lib/rustlib").join(&compiler.host).join("bin/rust-lld");
+        if own.is_file() {
+            return Ok(Self::Own);
+        }
+        find_linker().map(Self::Found).ok_or(BuildError::NoLinker)
+    }
 }
 
 /// The newest `wasm-ld` or, as Debian calls it, `wasm-ld-VERSION` in PATH.
@@ -261,43 +154,6 @@ fn find_linker() -> Option<PathBuf> {
         Some((version, entry.path()))
     });
     linkers.max_by_key(|(version, _)| *version).map(|(_, path)| path)
-}
-
-fn library_source(sysroot: &Path) -> PathBuf {
-    sysroot.join("lib/rustlib/src/rust")
-}
-
-fn release(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// The cargo to call: the one that runs us, where one does.
-pub(crate) fn cargo() -> PathBuf {
-    env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
-}
-
-/// Runs a program to its end.
-pub(crate) fn run(command: &mut Command) -> Result<Output> {
-    command.output().map_err(|source| no_program(command.get_program(), source))
-}
-
-/// The error for a program that cannot be run.
-pub(crate) fn no_program(program: &OsStr, source: std::io::Error) -> BuildError {
-    BuildError::NoProgram { program: program.into(), source }
-}
-
-fn text(command: &mut Command) -> Result<String> {
-    let output = run(command)?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-        return Err(no_program(command.get_program(), std::io::Error::other(stderr)));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn first_line(command: &mut Command) -> Result<String> {
-    Ok(text(command)?.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 #[cfg(test)]
@@ -326,13 +182,5 @@ mod tests {
             include_str!("../../../Cargo.toml").parse().expect("the workspace's Cargo.toml");
         let pinned = manifest["workspace"]["dependencies"]["wit-component"].as_str();
         assert_eq!(pinned, Some(ENCODER.replace("wit-component ", "=").as_str()));
-    }
-
-    #[test]
-    fn releases_are_compared_by_number() {
-        assert_eq!(release("1.96.0"), Some((1, 96)));
-        assert_eq!(release("1.100.0-nightly"), Some((1, 100)));
-        assert_eq!(release("new"), None);
-        assert!(release("1.63.0") < Some(MINIMUM_RUSTC));
     }
 }

@@ -349,6 +349,7 @@ fn results_as_json_and_as_text() -> Result<()> {
         "renamed",
         "reshaped",
         "files_rewritten",
+        "placed",
     ];
     assert_eq!(keys(&restored), restore_keys);
     let verified = json(0, &["verify", &again])?;

@@ -137,9 +137,15 @@ fn metrics_are_written_at_once() -> Result<()> {
     site.couchcopy.expect(0, &["health", "--metrics", &other])?;
     assert!(std::fs::read_to_string(&other)?.contains("couchcopy_health_status{"));
     assert_eq!(std::fs::read_dir(site.path("metrics"))?.count(), 2);
-    // Where it cannot be written, the state is not known: nobody would notice otherwise.
-    let ended = site.couchcopy.expect(3, &["health", "--metrics", "/nonexistent/x.prom"])?;
-    assert!(ended.stdout.starts_with("UNKNOWN - "), "{ended:?}");
+    // Where it cannot be written, somebody must notice; the state of the backups is told all the same.
+    let ended = site.couchcopy.expect(1, &["health", "--metrics", "/nonexistent/x.prom"])?;
+    let told = &ended.stdout;
+    assert!(told.starts_with("WARNING - ") && told.contains("the metrics are not written"), "{told}");
+    assert!(told.contains(" | age="), "{told}");
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    let late = ["health", "--max-age", "0s", "--metrics", "/nonexistent/x.prom"];
+    let told = site.couchcopy.expect(2, &late)?.stdout;
+    assert!(told.starts_with("CRITICAL - ") && told.contains("the metrics are not written"), "{told}");
     // A run is a backup all the same.
     site.configure(&format!("{USUAL}[health]\nmetrics_file = '/nonexistent/x.prom'\n"))?;
     assert!(site.couchcopy.expect(0, &["run"])?.stderr.contains("the metrics are not written"));

@@ -3,6 +3,7 @@
 mod config;
 mod continuous;
 mod couchdb;
+mod days;
 mod health;
 mod hooks;
 mod packaging;

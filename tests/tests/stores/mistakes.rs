@@ -35,6 +35,10 @@ fn mistakes_are_named() -> Result<()> {
     let refused = right.expect(7, &["backup", &node(&data), "s3://no-such-bucket-here/k"])?;
     assert!(refused.stderr.contains("CC-O01"), "{refused:?}");
     let _ = nowhere;
+    // Nobody vouches for anybody.
+    let bare = environment(&s3, &[("SSL_CERT_FILE", "/nonexistent"), ("SSL_CERT_DIR", "/nonexistent")]);
+    let ended = bare.expect(5, &["verify", "s3://mistakes/nothing"])?.unwrapped();
+    assert!(ended.stderr.contains("CC-O26") && ended.stderr.contains("ca-certificates"), "{ended:?}");
     let unknown = right.expect(2, &["verify", "ftp://u:secret@host/k"])?;
     assert!(!unknown.stderr.contains("secret@"), "{unknown:?}");
     Ok(())

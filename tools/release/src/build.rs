@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use outcome::{Code, Failure, Result};
+use plugin_build::{Compiler, Places, cargo};
 
+use crate::c_compiler::{self, CCompiler};
 use crate::target::Target;
 
 /// The directory of the workspace.
@@ -28,27 +30,63 @@ fn no_time(problem: String) -> Failure {
     Failure::refused(Code::new("CC-X98"), problem, "Set SOURCE_DATE_EPOCH to a number of seconds since 1970.")
 }
 
+/// How to build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Features {
+    /// Whether ISA-L goes in, which needs an assembler and the autotools.
+    pub(crate) isal: bool,
+}
+
 /// Builds the command for a target, with the profile release; returns its path.
-pub(crate) fn command(root: &Path, triple: &str) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // Paths of this machine would make other bytes than those of another one.
-    let remap = format!("--remap-path-prefix={}=.", root.display());
-    let flags = std::env::var("RUSTFLAGS").map_or_else(|_| remap.clone(), |flags| format!("{flags} {remap}"));
-    let mut build = Command::new(cargo);
-    build.args(["build", "--release", "--locked", "--package", "couchcopy", "--target", triple]);
-    let status = build.env("RUSTFLAGS", flags).current_dir(root).status();
-    let status = status.map_err(|e| Failure::io("run", "cargo", e))?;
+pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<PathBuf> {
+    let (compiler, library) = Compiler::find(root, triple)?;
+    let c_compiler = CCompiler::find(triple, library)?;
+    if features.isal {
+        c_compiler::needs_of_isal(triple)?;
+    }
+    let places = Places::read(&cargo(), root, triple, true)?;
+    let renamed = places.renamed(&compiler, "/couchcopy");
+    let mut build = Command::new(cargo());
+    build.args([c_compiler.subcommand(), "--release", "--locked", "--package", "couchcopy"]);
+    build.args(["--target", triple]).current_dir(root);
+    if !features.isal {
+        build.arg("--no-default-features");
+    }
+    compiler.applied_to(&mut build, library);
+    // Incremental compilation splits code differently.
+    build.env("CARGO_INCREMENTAL", "0");
+    build.env("CARGO_ENCODED_RUSTFLAGS", flags_of_rust(&renamed)).env_remove("RUSTFLAGS");
+    let (variable, flags) = flags_of_c(triple, &renamed);
+    build.env(variable, flags);
+    let status = build.status().map_err(|e| Failure::io("run", cargo(), e))?;
     if !status.success() {
         return Err(Failure::refused(
             Code::new("CC-X97"),
             format!("cargo does not build for {triple}: {status}"),
-            format!(
-                "Install the target with `rustup target add {triple}`, and a linker and C compiler for it (musl-tools)."
-            ),
+            "Fix what cargo reports above.",
         ));
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join(triple).join("release/couchcopy"))
+    Ok(places.target_folder.join(triple).join("release/couchcopy"))
+}
+
+/// The user's own flags, and those that keep paths of this machine out of the binary: they would make other bytes than those of
+/// another one.
+fn flags_of_rust(renamed: &[(PathBuf, String)]) -> String {
+    let variable = |name| std::env::var(name).ok().filter(|flags: &String| !flags.is_empty());
+    let own = variable("CARGO_ENCODED_RUSTFLAGS").or_else(|| {
+        variable("RUSTFLAGS").map(|flags| flags.split_whitespace().collect::<Vec<_>>().join("\x1f"))
+    });
+    let ours = renamed.iter().map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()));
+    // The character that cargo parts this variable by.
+    own.into_iter().chain(ours).collect::<Vec<_>>().join("\x1f")
+}
+
+/// The same for C: the variable that the crate cc reads, and its value.
+fn flags_of_c(triple: &str, renamed: &[(PathBuf, String)]) -> (String, String) {
+    let variable = format!("CFLAGS_{}", triple.replace('-', "_"));
+    let ours = renamed.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()));
+    let flags = std::env::var(&variable).ok().into_iter().chain(ours).collect::<Vec<_>>().join(" ");
+    (variable, flags)
 }
 
 /// Whether binaries for this target run on this machine.
@@ -71,4 +109,24 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).map_err(|_| {
         Failure::io("read what is printed by", &program, std::io::Error::other("it is not text"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_of_this_machine_goes_into_a_binary() {
+        let renamed =
+            [("/home/me/couchcopy".into(), "/couchcopy".into()), ("/home/me/t".into(), "/target".into())];
+        let flags = flags_of_rust(&renamed);
+        assert!(flags.ends_with(
+            "--remap-path-prefix=/home/me/couchcopy=/couchcopy\x1f--remap-path-prefix=/home/me/t=/target"
+        ));
+        let (variable, flags) = flags_of_c("aarch64-unknown-linux-musl", &renamed);
+        assert_eq!(variable, "CFLAGS_aarch64_unknown_linux_musl");
+        assert!(flags.ends_with(
+            "-ffile-prefix-map=/home/me/couchcopy=/couchcopy -ffile-prefix-map=/home/me/t=/target"
+        ));
+    }
 }

@@ -1,9 +1,9 @@
 //! What a package holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 
 use crate::build::output;
 use crate::tarball::{File, gzip, pack};
@@ -29,22 +29,33 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("fish", "fish/vendor_completions.d/couchcopy.fish"),
 ];
 
-impl Content {
-    /// Gathers everything. Manual pages and completions come from the binary, if it runs here; else they are left out.
-    pub(crate) fn gather(root: &Path, binary: &Path, runs_here: bool) -> Result<Self> {
-        let (mut manuals, mut completions) = (Vec::new(), Vec::new());
-        if runs_here {
-            let folder =
-                tempfile::tempdir().map_err(|e| Failure::io("create", "a temporary directory", e))?;
-            output(Command::new(binary).arg("man").arg(folder.path()))?;
-            manuals = files(folder.path())?;
-            for (shell, path) in COMPLETIONS {
-                let text = output(Command::new(binary).args(["completions", shell]))?;
-                // It calls the program by the path that it has here.
-                let own = std::fs::canonicalize(binary).unwrap_or_else(|_| binary.to_owned());
-                completions.push((path, text.replace(&own.display().to_string(), "/usr/bin/couchcopy")));
-            }
+/// What the command prints about itself, the same for every target.
+pub(crate) struct Documents {
+    /// Manual pages: name, text.
+    manuals: Vec<(String, Vec<u8>)>,
+    /// Completions: the path below `usr/share`, text.
+    completions: Vec<(&'static str, String)>,
+}
+
+impl Documents {
+    /// From a binary that runs on this machine.
+    pub(crate) fn of(binary: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(|e| Failure::io("create", "a temporary directory", e))?;
+        output(Command::new(binary).arg("man").arg(folder.path()))?;
+        // It calls the program by the path that it has here.
+        let own = std::fs::canonicalize(binary).unwrap_or_else(|_| binary.to_owned());
+        let mut completions = Vec::new();
+        for (shell, path) in COMPLETIONS {
+            let text = output(Command::new(binary).args(["completions", shell]))?;
+            completions.push((path, text.replace(&own.display().to_string(), "/usr/bin/couchcopy")));
         }
+        Ok(Self { manuals: files(folder.path())?, completions })
+    }
+}
+
+impl Content {
+    /// Gathers everything.
+    pub(crate) fn gather(root: &Path, binary: &Path, documents: &Documents) -> Result<Self> {
         let packaging = root.join("packaging");
         let mut found = Vec::new();
         for folder in ["etc", "systemd", "prometheus", "kubernetes"] {
@@ -53,8 +64,8 @@ impl Content {
         }
         Ok(Self {
             binary: read(binary)?,
-            manuals,
-            completions,
+            manuals: documents.manuals.clone(),
+            completions: documents.completions.clone(),
             packaging: found,
             license: read(&root.join("LICENSE"))?,
             changelog: read(&root.join("CHANGELOG.md"))?,
@@ -115,6 +126,35 @@ impl Content {
         }
         pack(&files, &[], epoch)
     }
+}
+
+/// Where Debian and others have the certificates of authorities, in one file.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Directories of the image: path, mode. Whoever the container runs as can write there.
+const DIRECTORIES: [(&str, u32); 3] =
+    [("tmp", 0o1777), ("var/cache/couchcopy", 0o1777), ("var/lib/couchcopy", 0o1777)];
+
+/// What `docker build` makes an image of: the Dockerfile, and the image's files. They are the binary and the certificates of
+/// authorities that this machine trusts; without certificates, no store can be reached.
+pub(crate) fn image(root: &Path, binary: &Path, epoch: i64) -> Result<Vec<u8>> {
+    let certificates = std::env::var_os("SSL_CERT_FILE").map_or_else(|| CERTIFICATES.into(), PathBuf::from);
+    if !certificates.is_file() {
+        return Err(Failure::refused(
+            Code::new("CC-X93"),
+            format!("there is no {} for the image", certificates.display()),
+            "Run `apt-get install ca-certificates`, or set SSL_CERT_FILE to a file with certificates in PEM format.",
+        ));
+    }
+    let files = [
+        File::program("usr/bin/couchcopy", read(binary)?),
+        File::new(&CERTIFICATES[1..], read(&certificates)?),
+    ];
+    let context = [
+        File::new("Dockerfile", read(&root.join("packaging/Dockerfile"))?),
+        File::new("root.tar.gz", pack(&files, &DIRECTORIES, epoch)?),
+    ];
+    pack(&context, &[], epoch)
 }
 
 /// The pages of the book.

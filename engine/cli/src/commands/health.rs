@@ -11,7 +11,7 @@ use store::Location;
 use crate::exit::Outcome;
 use crate::flags::repository::seconds;
 use crate::flags::store::location;
-use crate::served::{limits, state, write};
+use crate::served::{limits, not_written, state, write};
 use crate::session::Session;
 
 /// Show whether the backups are recent, complete and verified, for monitoring.
@@ -87,10 +87,13 @@ impl Health {
             None => session.configured()?.repositories()?.into_iter().map(|one| one.location).collect(),
         };
         let of = self.source.as_deref();
-        let places: Vec<State> =
+        let mut places: Vec<State> =
             places.iter().map(|place| state(session, place, of, limits)).collect::<Result<_>>()?;
         if let Some(file) = self.metrics.as_deref().or(table.metrics_file.as_deref()) {
-            write(file, &places)?;
+            // It says nothing about the backups: their state is told all the same.
+            if let (Err(failure), Some(first)) = (write(file, &places), places.first_mut()) {
+                first.also(Status::Warning, not_written(&failure));
+            }
         }
         Ok(together(places))
     }

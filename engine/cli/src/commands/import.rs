@@ -6,6 +6,7 @@ use clap::Args;
 use outcome::{Code, Failure, Result};
 use restore::Ranges;
 use restore::databases::{DatabasesOptions, parse_database};
+use restore::placement::Places;
 use store::Place;
 
 use super::restore::{Consent, Way, restore_over_http};
@@ -93,6 +94,7 @@ impl Import {
             merge: self.merge,
             local: self.local,
             filter: None,
+            places: Places::default(),
             threads: session.threads(),
         };
         let node = [self.node.clone()];

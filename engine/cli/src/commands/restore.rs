@@ -5,6 +5,7 @@ mod live;
 mod live_text;
 mod offline;
 mod one_node;
+mod placed_text;
 mod request;
 pub(super) mod rewind;
 mod values;
@@ -24,6 +25,7 @@ use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
 use crate::flags::http::HttpFlags;
 use crate::flags::moment::MomentFlags;
+use crate::flags::placement::PlacementFlags;
 use crate::flags::selection::SelectionFlags;
 use crate::session::Session;
 pub(super) use databases::{Consent, Way, first as first_node, restore_over_http};
@@ -63,6 +65,7 @@ pub(super) use values::{OpenFor, open_for};
     couchcopy restore --resume --cluster prod.toml\n  \
     couchcopy restore --offline backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
     couchcopy restore --q 'logs/*=8' backup.tar.gz --cluster prod.toml\n  \
+    couchcopy restore --place 'logs/*=z1:1' backup.tar.gz --cluster prod.toml\n  \
     couchcopy restore --offline --transform anonymise \\\n    --transform-settings a.toml backup.tar.gz /mnt/a,couchdb@127.0.0.1\n  \
     couchcopy restore --offline --for-couchdb 3.3 backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com\n  \
     couchcopy restore --offline --only 'team/*' --rename team/a=team/z \\\n    backup.tar.gz /mnt/a,couchdb@a.example.com"
@@ -87,6 +90,9 @@ pub(crate) struct Restore {
 
     #[command(flatten)]
     data: DataFlags,
+
+    #[command(flatten)]
+    placement: PlacementFlags,
 
     #[command(flatten)]
     waiting: WaitFlags,
@@ -122,7 +128,7 @@ struct ModeFlags {
         value_name = "NAME",
         conflicts_with_all = [
             "offline", "resume", "roll_back", "db", "copies", "fresh_uuids", "new_suffix", "keep_suffix", "maps", "only", "except",
-            "rename", "skip_damaged", "allow_empty", "ranges", "transform",
+            "rename", "skip_damaged", "allow_empty", "ranges", "place", "even_out", "transform",
         ]
     )]
     node: Option<String>,
@@ -179,7 +185,7 @@ struct DatabaseFlags {
     /// Newer edits and deletions are overridden on every node and on every replica; documents that are equal, and documents made
     /// since then, stay as they are. A document that somebody edits in the meantime is not overridden, but reported. If
     /// interrupted, run the same command again to go on.
-    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies", "ranges", "transform"])]
+    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies", "ranges", "place", "transform"])]
     rewind: bool,
 
     #[command(flatten)]
@@ -240,7 +246,8 @@ impl ChosenFlags {
 struct DataFlags {
     /// Number of copies of every range.
     ///
-    /// Without this option each database gets as many copies as before, or one per node if there are fewer nodes than that.
+    /// Without this option each database gets as many copies as before, or one per node if there are fewer nodes than that. A
+    /// cluster's own placement in zones decides the number, as in CouchDB; another number is refused then.
     #[arg(long, visible_alias = "n", value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     copies: Option<u16>,
 
@@ -381,6 +388,7 @@ impl Restore {
             rebuild_maps: self.data.rebuild_maps,
             selection: self.selection.selection()?,
             ranges: Ranges::parse(&self.data.ranges)?,
+            placement: self.placement.placement()?,
             transformation: self.transformation(session)?,
             temporary: self.data.tmp_dir.clone(),
         })

@@ -95,7 +95,13 @@ fn builder(
             let trusted = trust::with_authorities(file)
                 .map_err(|problem| format!("cannot use the certificates in {}: {problem}", file.display()))?;
             builder = builder.use_preconfigured_tls(trusted);
+        } else if trust::of_machine().is_empty() {
+            return Err(
+                "this machine has no certificates of authorities (the package ca-certificates)".into()
+            );
         }
+    } else if trust::of_machine().is_empty() {
+        builder = builder.use_preconfigured_tls(trust::with_nobody()?);
     }
     Ok(builder)
 }

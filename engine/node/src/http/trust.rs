@@ -2,7 +2,7 @@
 //! certificates.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -23,7 +23,7 @@ pub(super) fn with_authorities(file: &Path) -> Result<ClientConfig, String> {
         return Err("it holds no certificate (-----BEGIN CERTIFICATE-----)".into());
     }
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(of_machine().iter().cloned());
     roots.add_parsable_certificates(given.iter().cloned());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
@@ -36,6 +36,20 @@ pub(super) fn with_authorities(file: &Path) -> Result<ClientConfig, String> {
         .with_custom_certificate_verifier(Arc::new(Trusting { usual, given }))
         .with_no_client_auth();
     Ok(config)
+}
+
+/// The authorities that this machine trusts; none where their certificates are not installed.
+pub(super) fn of_machine() -> &'static [CertificateDer<'static>] {
+    static FOUND: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+    FOUND.get_or_init(|| rustls_native_certs::load_native_certs().certs)
+}
+
+/// How to speak without TLS where no authority is trusted: a client with the usual settings cannot be made there.
+pub(super) fn with_nobody() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|e| e.to_string())?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 /// Trusts what is usual, and the very certificates that were given.

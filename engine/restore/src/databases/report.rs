@@ -8,6 +8,7 @@ use snapshot::Moment;
 use store::Place;
 
 use super::security::SecurityResult;
+use crate::placement::Places;
 use crate::ranges::Ranges;
 use crate::selection::Rename;
 
@@ -20,10 +21,13 @@ pub struct DatabasesOptions {
     pub databases: Vec<Rename>,
     /// The moment of which the databases are restored; `None`: as they were saved.
     pub at: Option<Moment>,
-    /// Copies of every range of new databases; `None`: as many as in the archive, limited by the number of nodes.
+    /// Copies of every range of new databases; `None`: as many as zones demand, or else as in the archive, limited by the number of
+    /// nodes.
     pub copies: Option<usize>,
     /// The number of ranges of new databases, if it is not that in the archive.
     pub ranges: Ranges,
+    /// Which zones get how many copies of new databases, if that is not what CouchDB is configured with.
+    pub places: Places,
     /// Whether documents may be added to databases that already have some.
     pub merge: bool,
     /// Whether local documents, such as checkpoints of replications, are restored too.
@@ -70,6 +74,9 @@ pub struct DatabaseDescription {
     pub q: usize,
     /// Copies of each range of a new database.
     pub n: usize,
+    /// Which zones get how many of them, as CouchDB writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zones: Option<String>,
     /// Whether the database is partitioned.
     pub partitioned: bool,
     /// What the user should know before the restore.

@@ -29,6 +29,8 @@ pub(super) struct Shape {
     pub(super) q: usize,
     /// Copies of each range.
     pub(super) n: usize,
+    /// Which zones get how many copies of a new database, as CouchDB writes it.
+    pub(super) zones: Option<String>,
     pub(super) partitioned: bool,
     /// Whether the user chose the number of ranges.
     pub(super) q_is_chosen: bool,
@@ -49,6 +51,7 @@ impl Shape {
         Self {
             q: chosen_q.map_or(q.max(1), |q| q as usize),
             n: copies.unwrap_or_else(|| map.copies()).max(1),
+            zones: None,
             partitioned: map.is_partitioned(),
             q_is_chosen: chosen_q.is_some(),
             overlaps: q < ranges.len(),
@@ -208,9 +211,11 @@ impl<'h> Target<'h> {
 
     /// Creates the database.
     pub(super) fn create(&self, shape: &Shape) -> Result<()> {
-        let Shape { q, n, partitioned, .. } = shape;
+        let Shape { q, n, zones, partitioned, .. } = shape;
         let partitioned = if *partitioned { "&partitioned=true" } else { "" };
-        let rest = format!("?q={q}&n={n}{partitioned}");
+        // Said although CouchDB may have the same in its configuration: any node of the cluster may create the database.
+        let zones = zones.as_ref().map_or_else(String::new, |zones| format!("&placement={}", encode(zones)));
+        let rest = format!("?q={q}&n={n}{zones}{partitioned}");
         let answer = self.http.ask(Method::PUT, &self.path(&rest), None)?;
         if answer.status == 412 {
             return Err(Failure::refused(

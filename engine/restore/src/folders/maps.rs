@@ -13,7 +13,7 @@ use outcome::{Code, Failure, Result, parallel};
 
 use super::RestoreOptions;
 use super::destination::Destination;
-use super::plan::{Plan, placed};
+use super::plan::Plan;
 
 /// Writes the shard maps of every node into its staging directory.
 pub(crate) fn write(
@@ -22,7 +22,7 @@ pub(crate) fn write(
     options: &RestoreOptions,
     destinations: &[Destination],
 ) -> Result<()> {
-    let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+    let nodes = options.node_names();
     let (Some(first), Some(node)) = (destinations.first(), nodes.first()) else {
         return Err(Failure::refused(
             Code::new("CC-R02"),
@@ -40,7 +40,7 @@ pub(crate) fn write(
     let mut writer = DatabaseWriter::new(out, Settings::new(uuid()?, node)).map_err(failed)?;
     contents.maps.convert(
         parallel::threads(options.threads),
-        |document| rewritten(document, plan, &nodes, options.choices.copies),
+        |document| rewritten(document, plan, &nodes),
         |document| match document? {
             Some(document) => writer.add(&document).map_err(failed),
             None => Ok(()),
@@ -71,23 +71,25 @@ pub(crate) fn write(
 
 /// The document of a shard map on the new nodes. `None` for databases that are left out. Its id is the database's new name, if it
 /// is renamed.
-pub(crate) fn rewritten(
-    document: MapDocument,
-    plan: &Plan,
-    nodes: &[String],
-    copies: Option<usize>,
-) -> Result<Option<NewDocument>> {
+pub(crate) fn rewritten(document: MapDocument, plan: &Plan, nodes: &[String]) -> Result<Option<NewDocument>> {
     if document.is_design() {
         return Ok(Some(unchanged(document)));
     }
     let Some(name) = plan.name_of(&document.id).map(str::to_owned) else { return Ok(None) };
+    let mut is_placed = true;
     let mut moved = moved(document, |map| {
-        let mut map = placed(plan.counted(map), &name, nodes, copies);
+        let counted = plan.counted(map);
+        let placed = plan.placed(counted.clone(), nodes);
+        is_placed = placed.is_some();
+        let mut map = placed.unwrap_or(counted);
         if let Some(suffix) = &plan.new_suffix {
             map.suffix.clone_from(suffix);
         }
         map
     })?;
+    if !is_placed {
+        return Err(Failure::bug(format!("the plan has no place for a range of {name}")));
+    }
     moved.id = name.into_bytes();
     Ok(Some(moved))
 }

@@ -2,6 +2,8 @@
 
 mod names;
 mod one_node;
+mod placing;
+mod refusals;
 mod reshaped;
 
 use std::collections::{HashMap, HashSet};
@@ -12,15 +14,19 @@ use contents::{
 };
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
-use outcome::{Code, Failure, Result, parallel};
+use outcome::{Result, parallel};
 
 use super::RestoreOptions;
 use super::suffix::{Suffixes, TakenSuffixes, now};
 use crate::RestoreChoices;
 use crate::one_node::Properties;
+use crate::placement::spread::Holders;
 use crate::selection::Chosen;
 
 pub(crate) use one_node::{Blank, Held};
+pub use placing::NodeShare;
+pub(crate) use placing::Placed;
+use refusals::damaged;
 pub(crate) use reshaped::Reshaped;
 use reshaped::{Anew, Ring};
 
@@ -38,6 +44,10 @@ pub(crate) struct Plan {
     pub(crate) databases: u64,
     /// Bytes that each target needs.
     pub(crate) bytes: Vec<u64>,
+    /// Databases and copies of ranges that each target gets.
+    shares: Vec<(u64, u64)>,
+    /// How the databases were placed.
+    pub(crate) placed: Placed,
     /// Bytes of the files in the archive, each as often as it is written.
     pub(crate) content_bytes: u64,
     pub(crate) left_out: Vec<FileProblem>,
@@ -87,17 +97,21 @@ impl Plan {
     /// Fails if a shard is missing or damaged and such databases are not to be left out, or if the selection does not fit this
     /// archive.
     pub(crate) fn make(contents: &Contents, options: &RestoreOptions) -> Result<Self> {
-        let mut plan = Self { bytes: vec![0; options.targets.len()], ..Self::default() };
+        let targets = options.targets.len();
+        let mut plan = Self { bytes: vec![0; targets], shares: vec![(0, 0); targets], ..Self::default() };
         let chosen = Chosen::of(&options.choices.selection, || present(contents))?;
         let summary = contents.summary.iter();
         plan.configured = summary.flat_map(|summary| &summary.config).map(|of| of.node.clone()).collect();
         plan.skipped.extend(contents.deleted_meanwhile().iter().cloned());
         plan.backed_up = contents.summary.as_ref().map(|summary| summary.chosen.clone()).unwrap_or_default();
-        let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+        let nodes = options.node_names();
         let numbers: HashMap<&str, u16> =
             nodes.iter().enumerate().map(|(i, node)| (node.as_str(), i as u16)).collect();
         options.choices.ranges.check(|| present(contents))?;
+        options.choices.placement.places().check(|| present(contents))?;
+        options.choices.placement.check(&nodes, options.choices.copies)?;
         let mut mapped = 0;
+        let mut databases = Vec::new();
         let convert = |document: MapDocument| -> Result<Option<OfDatabase>> {
             let MapDocument { id, map, .. } = document;
             if id.starts_with("_design/") {
@@ -106,14 +120,23 @@ impl Plan {
             let Some(name) = chosen.name_of(&id) else { return Ok(None) };
             let map = map.map_err(|problem| unreadable(&id, &problem))?;
             let skip = contents.deleted_meanwhile().contains(&map.db);
-            Ok(Some(OfDatabase::plan(contents, map, name, skip, &nodes, &options.choices, &numbers)))
+            Ok(Some(OfDatabase::plan(contents, map, name, skip, &options.choices, &numbers)))
         };
         contents.maps.convert(parallel::threads(options.threads), convert, |planned| {
-            let Some(planned) = planned? else { return Ok(()) };
+            let Some(mut planned) = planned? else { return Ok(()) };
+            // Not kept with every database.
+            let sources = std::mem::take(&mut planned.sources);
+            if planned.is_written() {
+                plan.sources.extend(sources);
+            }
             mapped += planned.archived;
-            plan.add(planned);
+            databases.push(planned);
             Ok(())
         })?;
+        plan.placed = placing::place(&mut databases, &plan.sources, &nodes, &options.choices);
+        for planned in databases {
+            plan.add(planned);
+        }
         plan.reshaped.sort_by(|one, other| one.db.cmp(&other.db));
         // Of a selection nobody expects that it is everything.
         if options.choices.selection.is_everything() {
@@ -144,23 +167,6 @@ impl Plan {
         self.new_suffix = is_new.then(|| all.next(now()));
     }
 
-    /// Refuses an archive without a database to restore.
-    pub(crate) fn refuse_empty(&self, archive: &str) -> Result<()> {
-        if self.databases > 0 {
-            return Ok(());
-        }
-        let shards = match self.orphans {
-            0 => String::new(),
-            n => format!(", although {archive} holds {n} shards that belong to no database"),
-        };
-        Err(Failure::incomplete(
-            Code::new("CC-R09"),
-            format!("the shard maps in the archive name no database that can be restored{shards}"),
-            "Use another backup: when this one was made, the node's shard maps (_dbs.couch) were lost or the node had no \
-             databases. Give --allow-empty to restore no databases at all.",
-        ))
-    }
-
     fn add(&mut self, planned: OfDatabase) {
         let OfDatabase {
             db,
@@ -169,7 +175,6 @@ impl Plan {
             problems,
             shards,
             documents,
-            sources,
             partitioned,
             suffix,
             ring,
@@ -196,16 +201,12 @@ impl Plan {
         // How many pass through a filter is known when they have.
         let passes = reshaped.as_ref().is_some_and(|reshaped| reshaped.is_filtered);
         self.promised.add(&name, if passes { 0 } else { documents });
-        for node in sources {
-            if !self.sources.contains(&node) {
-                self.sources.insert(node);
-            }
-        }
         if let Some(reshaped) = reshaped {
             self.add_reshaped(reshaped);
         }
+        self.note_share(shards.iter().flat_map(|shard| shard.targets.iter().copied()));
         for shard in shards {
-            let files = 1 + shard.views.len() as u64;
+            let files = shard.files();
             for &target in &shard.targets {
                 self.bytes[usize::from(target)] += shard.size + files * SLACK;
                 self.content_bytes += shard.size;
@@ -244,8 +245,12 @@ struct OfDatabase {
     documents: u64,
     /// Whether the database is partitioned.
     partitioned: bool,
-    /// The nodes in its archived map.
+    /// The nodes in its archived map, until the plan has them.
     sources: Vec<String>,
+    /// Copies of each range in its archived map.
+    copies: usize,
+    /// The nodes of each range in its archived map, if all of them are targets and the ranges stay.
+    holders: Option<Holders>,
     /// Its suffix in the archive.
     suffix: String,
     /// Its shards in the archive, including those not in use.
@@ -261,11 +266,19 @@ struct OfShard {
     path: Box<str>,
     /// The name in its map, if it differs from its file name.
     misread: Option<ShardName>,
+    /// Nodes that get a copy; none before all databases are known.
     targets: Box<[u16]>,
     views: HashSet<String>,
     views_left_out: Vec<FileProblem>,
     /// Bytes of a copy with its view indexes.
     size: u64,
+}
+
+impl OfShard {
+    /// The files of a copy.
+    fn files(&self) -> u64 {
+        1 + self.views.len() as u64
+    }
 }
 
 impl OfDatabase {
@@ -274,7 +287,6 @@ impl OfDatabase {
         map: ShardMap,
         name: &str,
         skip: bool,
-        nodes: &[String],
         choices: &RestoreChoices,
         numbers: &HashMap<&str, u16>,
     ) -> Self {
@@ -288,6 +300,8 @@ impl OfDatabase {
             documents: 0,
             partitioned: map.is_partitioned(),
             sources: Vec::new(),
+            copies: map.copies(),
+            holders: None,
             suffix: map.suffix.clone(),
             archived: surplus.len() as u64,
             ring: ring.map(Ring::in_use),
@@ -308,15 +322,15 @@ impl OfDatabase {
         let anew = Anew { has_other_ranges: other.is_some(), is_filtered: !choices.transformation.is_none() };
         if anew.has_other_ranges || anew.is_filtered {
             let ranges = other.unwrap_or_else(|| map.by_range.keys().copied().collect());
-            planned.reshape(contents, &map, ranges, anew, nodes, choices.copies, numbers);
+            planned.reshape(contents, &map, ranges, anew);
             return planned;
         }
-        let map = placed(map, name, nodes, choices.copies);
-        for (shard, holders) in map.shards().zip(map.by_range.values()) {
+        planned.holders = placing::holders(&map, |node| numbers.get(node).copied());
+        for shard in map.shards() {
             let path = shard.path();
             let Some(facts) = planned.shard(contents, &shard) else { continue };
             let mut of_shard = OfShard {
-                targets: holders.iter().filter_map(|node| numbers.get(node.as_str()).copied()).collect(),
+                targets: Box::default(),
                 views: HashSet::new(),
                 views_left_out: Vec::new(),
                 size: facts.size,
@@ -359,29 +373,4 @@ impl OfDatabase {
 fn misread(path: &str, shard: &ShardName) -> Option<ShardName> {
     let as_read = DataFile::parse(path);
     (as_read != Some(DataFile::Shard(shard.clone()))).then(|| shard.clone())
-}
-
-/// The map of a database on the new nodes. It keeps its ranges and properties. Its copies are distributed as CouchDB does it,
-/// beginning at a node that depends on the database's new name.
-pub(crate) fn placed(mut map: ShardMap, name: &str, nodes: &[String], copies: Option<usize>) -> ShardMap {
-    let copies = copies.unwrap_or_else(|| map.copies());
-    let first = crc32fast::hash(name.as_bytes()) as usize % nodes.len().max(1);
-    map.place(nodes, copies, first);
-    map
-}
-
-fn damaged(left_out: &[FileProblem]) -> Failure {
-    let shown: Vec<String> =
-        left_out.iter().take(5).map(|problem| format!("{}: {}", problem.path, problem.problem)).collect();
-    Failure::incomplete(
-        Code::new("CC-R10"),
-        format!(
-            "{} databases cannot be restored completely: {}{}",
-            left_out.len(),
-            shown.join("; "),
-            if left_out.len() > 5 { "; …" } else { "" }
-        ),
-        "Use another backup, or give --skip-damaged to restore all databases except these. (CouchDB would create empty \
-         databases in place of missing shards.)",
-    )
 }

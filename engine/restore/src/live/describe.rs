@@ -8,7 +8,7 @@ use couchfile::database_name;
 use node::Node;
 use outcome::Result;
 
-use super::options::{MapsBy, NodeDescription, PlanDescription, SelectionDescription};
+use super::options::{MapsBy, NodeDescription, PlacementDescription, PlanDescription, SelectionDescription};
 use super::planned::PlannedRestore;
 use crate::folders::Target;
 use crate::outside::{self, LeftBehind, Outside};
@@ -29,21 +29,38 @@ impl PlannedRestore {
             md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
             new_suffix: self.plan.new_suffix.clone(),
             left_behind: self.left_behind(|i| self.learned.get(i).map(|learned| learned.outside.clone())),
+            placement: self.describe_placement(),
             nodes: nodes
                 .iter()
-                .zip(&self.restore.targets)
+                .zip(self.shares())
                 .enumerate()
-                .map(|(i, (node, target))| NodeDescription {
-                    name: target.node.clone(),
+                .map(|(i, (node, share))| NodeDescription {
+                    name: share.node,
                     url: node.http.url().to_owned(),
                     data: node.data.clone(),
                     service: node.service.shown().to_owned(),
                     databases_now: self.learned.get(i).and_then(|learned| learned.databases),
-                    bytes: self.plan.bytes[i],
+                    zone: share.zone,
+                    databases: share.databases,
+                    shards: share.shards,
+                    bytes: share.bytes,
                     kept: self.learned.get(i).map_or_else(Vec::new, |of| of.holdings.soft_deleted.clone()),
                     orphans: self.learned.get(i).map_or_else(Vec::new, |of| of.holdings.orphans.clone()),
                 })
                 .collect(),
+        }
+    }
+
+    fn describe_placement(&self) -> PlacementDescription {
+        let placement = &self.restore.choices.placement;
+        let mut decommissioned = self.restore.node_names();
+        decommissioned.retain(|node| placement.is_decommissioned(node));
+        PlacementDescription {
+            cluster: placement.of_cluster().map(ToString::to_string),
+            place: placement.places().texts(),
+            kept: self.plan.placed.kept,
+            other_copies: self.plan.placed.other_copies,
+            decommissioned,
         }
     }
 
@@ -101,9 +118,10 @@ impl PlannedRestore {
             allow_empty: chosen.allow_empty,
             rebuild_maps: chosen.rebuild_maps,
             ranges: chosen.ranges.clone(),
+            placement: Some(chosen.placement.clone()),
             transformed_by: chosen.transformation.name().map(str::to_owned),
         };
-        let names: Vec<String> = self.restore.targets.iter().map(|target| target.node.clone()).collect();
+        let names = self.restore.node_names();
         let archive = (archive.to_string(), length);
         let begin = |name: &String| {
             Journal::begin(id.clone(), archive.clone(), names.clone(), name.clone(), options.clone())

@@ -26,12 +26,12 @@ pub(super) fn write(
     reporter: &dyn Reporter,
 ) -> Result<()> {
     reporter.phase("creating the shard maps", Some(plan.databases));
-    let nodes: Vec<String> = options.targets.iter().map(|target| target.node.clone()).collect();
+    let nodes = options.node_names();
     let mut batch: Vec<Value> = Vec::with_capacity(BATCH);
     let mut done = 0;
     contents.maps.convert(
         parallel::threads(options.threads),
-        |document| rewritten(document, plan, &nodes, options.choices.copies),
+        |document| rewritten(document, plan, &nodes),
         |document| {
             let Some(document) = document? else { return Ok(()) };
             batch.push(as_json(&document)?);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use store::Place;
 
 use crate::RestoreChoices;
-use crate::folders::RestoreResult;
+use crate::folders::{NodeShare, RestoreResult};
 use crate::outside::LeftBehind;
 use crate::selection::Selection;
 
@@ -98,8 +98,28 @@ pub struct PlanDescription {
     /// Indexes of the replaced databases that are outside the data directories and stay there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left_behind: Vec<LeftBehind>,
+    /// What decides which nodes get copies.
+    pub placement: PlacementDescription,
     /// What the restore does on each node.
     pub nodes: Vec<NodeDescription>,
+}
+
+/// What decides which nodes get copies, and what it changes.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PlacementDescription {
+    /// `[cluster] placement`, if databases follow it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// What was asked for, as it is written after `--place`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub place: Vec<String>,
+    /// Databases that stay on the nodes that they have in the archive.
+    pub kept: u64,
+    /// Databases that get another number of copies than they have in the archive.
+    pub other_copies: u64,
+    /// Nodes that get no copies because they are marked so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decommissioned: Vec<String>,
 }
 
 /// What a selection of an archive's databases means for a cluster.
@@ -130,6 +150,13 @@ pub struct NodeDescription {
     pub service: String,
     /// Databases on the node that will be replaced.
     pub databases_now: Option<u64>,
+    /// Its zone, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Databases of which it gets copies.
+    pub databases: u64,
+    /// Copies of ranges that it gets.
+    pub shards: u64,
     /// Bytes that will be written.
     pub bytes: u64,
     /// Files of deleted databases that CouchDB has kept. They stay.
@@ -138,4 +165,17 @@ pub struct NodeDescription {
     /// Files that belong to no database and will be removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<String>,
+}
+
+impl NodeDescription {
+    /// What the node gets.
+    pub fn share(&self) -> NodeShare {
+        NodeShare {
+            node: self.name.clone(),
+            zone: self.zone.clone(),
+            databases: self.databases,
+            shards: self.shards,
+            bytes: self.bytes,
+        }
+    }
 }

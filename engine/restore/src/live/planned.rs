@@ -13,11 +13,12 @@ use outcome::{Code, Failure, Result, parallel};
 use super::options::{LiveOptions, LiveResult, MapsBy};
 use super::phases::{Run, refuse_interrupted};
 use super::stage::Staged;
-use crate::folders::plan::Plan;
+use crate::folders::plan::{NodeShare, Plan};
 use crate::folders::proof::Damage;
 use crate::folders::suffix::TakenSuffixes;
 use crate::folders::{RestoreOptions, RestoreResult, Suffixes, Target, check_targets, only_md5, tell_damage};
 use crate::outside::Views;
+use crate::preflight::placement::Followed;
 use crate::preflight::{Allowed, Learned, Proofs, prove_all};
 use crate::swap::Change;
 
@@ -46,27 +47,28 @@ impl PlannedRestore {
         let allowed = Allowed {
             remove_orphans: options.remove_orphans,
             keep_suffix: options.choices.suffixes == Suffixes::Keep,
+            followed: Followed::by(&options.choices.placement),
         };
         let (proofs, learned) = prove_all(nodes, allowed)?;
         proofs.refuse()?;
         reporter.timing("nodes inspected", begun.elapsed().as_secs_f64());
-        let mut planned = Self::of_archive(options, Damage::default(), nodes, reporter)?;
+        let mut options = options.clone();
+        learn_placement(&mut options, nodes, &learned);
+        let mut planned = Self::of_archive(&options, Damage::default(), nodes, reporter)?;
         if !options.choices.allow_empty {
             planned.plan.refuse_empty(planned.contents.name())?;
         }
         options.choices.transformation.try_out(planned.plan.first_reshaped())?;
         planned.know_targets(&learned);
-        for ((node, learned), bytes) in nodes.iter().zip(&learned).zip(&planned.plan.bytes) {
-            if let Some(free) = learned.free {
-                refuse_without_room(node, free, *bytes)?;
-            }
-        }
+        planned.learned = learned;
+        planned.refuse_without_room(nodes)?;
         let databases_now = match nodes.first().filter(|_| !options.choices.selection.is_everything()) {
             Some(first) => first.http.databases()?,
             None => Vec::new(),
         };
-        planned.restore.for_couchdb = only_md5(learned.iter().filter_map(|learned| learned.version.as_ref()));
-        Ok(Self { learned, databases_now, proofs, ..planned })
+        planned.restore.for_couchdb =
+            only_md5(planned.learned.iter().filter_map(|learned| learned.version.as_ref()));
+        Ok(Self { databases_now, proofs, ..planned })
     }
 
     /// Plans without inspecting the nodes; `damage` is the known damage in the archive.
@@ -161,6 +163,7 @@ impl PlannedRestore {
                     tell_damage(&damage, reporter);
                     discard();
                     self.leave_out(damage)?;
+                    self.refuse_without_room(nodes)?;
                     self.plan.tell(reporter);
                 }
                 Err(error) => {
@@ -178,7 +181,7 @@ impl PlannedRestore {
         let accepted = agreed.accept(self.options.keep_old);
         Ok(LiveResult {
             restored: RestoreResult {
-                nodes: self.restore.targets.iter().map(|target| target.node.clone()).collect(),
+                nodes: self.restore.node_names(),
                 databases: self.plan.databases,
                 shard_files: written.shards,
                 view_files: written.views,
@@ -192,6 +195,7 @@ impl PlannedRestore {
                 documents_left_out: passed.left_out(),
                 files_rewritten: written.rewritten,
                 new_suffix: self.plan.new_suffix.clone(),
+                placed: self.shares(),
             },
             left_behind: self.left_behind_on(nodes),
             serving: agreed.agreement.serving(seconds),
@@ -248,10 +252,33 @@ impl PlannedRestore {
         Ok(())
     }
 
+    /// Refuses new data that does not fit next to the old data of a node.
+    fn refuse_without_room(&self, nodes: &[Node]) -> Result<()> {
+        for ((node, learned), bytes) in nodes.iter().zip(&self.learned).zip(&self.plan.bytes) {
+            if let Some(free) = learned.free {
+                refuse_without_room(node, free, *bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What each node gets.
+    pub(super) fn shares(&self) -> Vec<NodeShare> {
+        self.plan.shares(&self.restore.node_names(), &self.restore.choices)
+    }
+
     /// What is known about every node, to recognise it after the restart.
     pub(super) fn identities(&self) -> Vec<Identity> {
         self.learned.iter().map(|learned| learned.identity.clone().unwrap_or_default()).collect()
     }
+}
+
+/// Takes from the nodes, which agree, where they would have CouchDB place copies.
+fn learn_placement(options: &mut LiveOptions, nodes: &[Node], learned: &[Learned]) {
+    let Some(told) = learned.iter().find_map(|learned| learned.placement.as_ref()) else { return };
+    let facts = told.facts(nodes.iter().filter_map(|node| node.id.name.as_deref()));
+    // What is not readable has been refused, unless it does not matter.
+    options.choices.placement.learn(told.zones().unwrap_or_default(), facts);
 }
 
 /// Refuses new data that does not fit next to the old data; both numbers are bytes.

@@ -131,6 +131,7 @@ pub fn resume(
             reshaped: planned.plan.with_other_ranges(),
             transformed_by: journal.options.transformed_by,
             new_suffix: planned.plan.new_suffix.clone(),
+            placed: planned.shares(),
             ..RestoreResult::default()
         },
         left_behind: planned.left_behind_on(nodes),

@@ -7,6 +7,7 @@ use node::{FileEntry, FileKind, Node, NodeError, OddEntry, Oddity};
 use outcome::Advice;
 use plugin_host::State;
 
+use super::placement::ToldPlacement;
 use super::{Allowed, Learned, Proof, Proofs, holdings, programs, stopped_way};
 use crate::folders::{OLDEST_TARGET, only_md5};
 use crate::outside::{self, Views};
@@ -129,6 +130,7 @@ fn of_http(
     let seeds = node.http.config("cluster", "seedlist")?.unwrap_or_default();
     learned.seeds =
         seeds.split(',').map(str::trim).filter(|seed| !seed.is_empty()).map(str::to_owned).collect();
+    learned.placement = Some(ToldPlacement::of(&node.http)?);
     learned.databases = node.http.get("/_node/_local/_dbs")?["doc_count"].as_u64();
     of_database_dir(node, node.http.config("couchdb", "database_dir")?.as_deref(), proofs);
     learned.outside = outside::look(node)?;

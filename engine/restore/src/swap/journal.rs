@@ -9,6 +9,7 @@ use super::change::{Change, Renaming};
 use super::old::OldEntry;
 use crate::RestoreChoices;
 use crate::folders::Suffixes;
+use crate::placement::Placement;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
 use crate::transform::Transformation;
@@ -27,9 +28,12 @@ const OF_RENAMING: u32 = 5;
 const OF_ONE_NODE: u32 = 6;
 /// The version of the journal of databases that get another number of ranges.
 const OF_RANGES: u32 = 7;
+/// The version of the journal of a restore that records what decides which nodes get copies: a couchcopy that does not know that
+/// would write other shard maps.
+const OF_PLACEMENT: u32 = 8;
 /// The version of the journal of documents that pass through a filter: a couchcopy that does not know filters would restore them
 /// as they are in the archive.
-const OF_TRANSFORMED: u32 = 8;
+const OF_TRANSFORMED: u32 = 9;
 /// The newest version.
 const NEWEST: u32 = OF_TRANSFORMED;
 
@@ -129,6 +133,9 @@ pub struct JournalOptions {
     /// Which databases get another number of ranges.
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub ranges: Ranges,
+    /// What decides which nodes get copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// The name and version of the filter that all documents pass through, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transformed_by: Option<String>,
@@ -146,6 +153,7 @@ impl JournalOptions {
             rebuild_maps: self.rebuild_maps,
             selection: self.selection.clone(),
             ranges: self.ranges.clone(),
+            placement: self.placement.clone().unwrap_or_else(Placement::not_recorded),
             transformation: match &self.transformed_by {
                 None => Transformation::None,
                 Some(name) => Transformation::Done { name: name.clone() },
@@ -158,6 +166,9 @@ impl JournalOptions {
     fn version(&self) -> u32 {
         if self.transformed_by.is_some() {
             return OF_TRANSFORMED;
+        }
+        if self.placement.is_some() {
+            return OF_PLACEMENT;
         }
         if !self.ranges.is_empty() {
             return OF_RANGES;

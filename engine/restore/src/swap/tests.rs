@@ -7,6 +7,7 @@ use node::{Endpoint, Http, LocalFiles, Node, NodeService};
 use plugin_host::{NodeId, State};
 
 use super::{Journal, JournalOptions, Places, Situation, look};
+use crate::placement::{self, Placement};
 
 /// Nobody starts or stops anything here.
 struct NoService;
@@ -277,4 +278,24 @@ fn old_data_is_not_removed_with_what_is_left_of_a_roll_back() {
     let refused = places.remove(&node).unwrap_err().to_string();
     assert!(refused.contains("is still in"), "{refused}");
     assert!(places.folder.join("old/_dbs.couch").exists());
+}
+
+#[test]
+fn a_journal_records_what_decides_which_nodes_get_copies() {
+    let begin = |options: JournalOptions| {
+        let nodes = vec!["a@b".to_owned()];
+        let journal = Journal::begin("id".into(), ("archive".into(), 1), nodes, "a@b".into(), options);
+        let text = journal.to_bytes();
+        let read = Journal::parse(&text).unwrap();
+        assert_eq!(read, journal);
+        (serde_json::from_slice::<serde_json::Value>(&text).unwrap(), read.options.choices().placement)
+    };
+    let places = placement::Places::parse(&["any".into(), "a*=z1:1".into()]).unwrap();
+    let chosen = Placement::chosen(places, &["a@b=z1".into()], true).unwrap();
+    let (json, read) = begin(JournalOptions { placement: Some(chosen.clone()), ..JournalOptions::default() });
+    assert_eq!((&json["version"], read), (&8.into(), chosen));
+    // One that was written before there was such a thing.
+    let (json, read) = begin(JournalOptions::default());
+    assert_eq!(json["version"], 1);
+    assert!(read.is_round_robin() && !Placement::default().is_round_robin());
 }

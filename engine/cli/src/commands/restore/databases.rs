@@ -39,6 +39,7 @@ impl Restore {
             databases: self.databases.db.iter().map(|text| parse_database(text)).collect::<Result<_>>()?,
             copies: self.data.copies.map(usize::from),
             ranges: Ranges::parse(&self.data.ranges)?,
+            places: self.placement.places()?,
             merge: self.databases.merge,
             local: self.databases.local,
             filter: All::of(
@@ -126,9 +127,10 @@ fn plan_text(plan: &DatabasesDescription) -> String {
         let _ = match database.found {
             FoundDescription::Nothing => writeln!(
                 text,
-                "into a new database of {}, {} of each{}",
+                "into a new database of {}, {} of each{}{}",
                 count(*q as u64, "range", "ranges"),
                 count(*n as u64, "copy", "copies"),
+                database.zones.as_ref().map_or_else(String::new, |zones| format!(" (placed in {zones})")),
                 if *partitioned { ", partitioned" } else { "" }
             ),
             FoundDescription::Empty => writeln!(text, "into the existing empty database"),

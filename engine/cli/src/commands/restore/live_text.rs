@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use cluster::agreement::Agreement;
-use restore::live::{LiveResult, PlanDescription, SelectionDescription};
+use restore::live::{LiveResult, NodeDescription, PlanDescription, SelectionDescription};
 use restore::outside::LeftBehind;
 
 use super::offline::{NEVER_REPLICATE, choice_text, restored_text};
+use super::placed_text::{placement_text, shares_text};
 use crate::text::sizes::{bytes, count, first_of};
 
 /// Names of lost databases that are printed as text; `--json` lists all.
@@ -47,6 +48,11 @@ pub(super) fn plan_text(plan: &PlanDescription) -> String {
         files_text(&mut text, "KEPT, files of deleted databases", &node.kept);
         files_text(&mut text, "REMOVED, files that belong to no database", &node.orphans);
     }
+    if plan.nodes.len() > 1 {
+        text.push_str("What each node gets:\n");
+        text.push_str(&shares_text(&plan.nodes.iter().map(NodeDescription::share).collect::<Vec<_>>()));
+    }
+    text.push_str(&placement_text(&plan.placement, plan.nodes.len()));
     if plan.reshaped > 0 {
         let n = count(plan.reshaped, "database gets", "databases get");
         let _ = writeln!(

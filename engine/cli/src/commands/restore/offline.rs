@@ -8,6 +8,7 @@ use restore::selection::Rename;
 use store::Location;
 
 use super::Restore;
+use super::placed_text::shares_text;
 use crate::exit::Outcome;
 use crate::session::Session;
 use crate::text::problems::left_out;
@@ -30,14 +31,16 @@ impl Restore {
         };
         let result = restore_offline(&options, session.reporter())?;
         session.summary(&result, |result| {
-            let mut text = restored_text(result);
-            if result.transformed_by.is_some() {
-                text.push_str(NEVER_REPLICATE);
-            }
-            text
+            let is_changed = result.transformed_by.is_some();
+            restored_text(result) + if is_changed { NEVER_REPLICATE } else { "" } + &placed(result)
         });
         Ok(Outcome::of(result.is_complete()))
     }
+}
+
+/// What each of several nodes got.
+fn placed(result: &RestoreResult) -> String {
+    if result.placed.len() > 1 { shares_text(&result.placed) } else { String::new() }
 }
 
 /// What has to be known of documents that a plugin has changed.

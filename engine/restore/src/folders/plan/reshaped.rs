@@ -1,12 +1,10 @@
 //! The plan of a database that is written anew, document by document.
 
-use std::collections::HashMap;
-
 use contents::Contents;
 use couchfile::data_dir::{DataFile, Range, ShardName};
 use couchfile::shard_map::ShardMap;
 
-use super::{OfDatabase, Plan, SLACK, placed};
+use super::{OfDatabase, Plan, SLACK};
 
 /// Why a database is written anew.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +29,18 @@ pub(crate) struct Reshaped {
     pub(crate) is_filtered: bool,
     /// Its shards in the archive, in the order of their ranges.
     pub(crate) sources: Vec<ShardName>,
-    /// The new ranges, each with the nodes that get a copy.
+    /// The new ranges, in their order, each with the nodes that get a copy; none before all databases are known.
     pub(crate) targets: Vec<(Range, Box<[u16]>)>,
     /// Bytes of the shards in the archive.
     pub(crate) bytes: u64,
+}
+
+impl Reshaped {
+    /// Bytes of a copy of one of the new ranges, which gets about its share of all documents.
+    pub(super) fn share(&self, range: Range) -> u64 {
+        let hashes = u128::from(range.end - range.begin) + 1;
+        ((u128::from(self.bytes) * hashes) >> 32) as u64
+    }
 }
 
 /// Ranges that replace those of an archived map.
@@ -63,25 +69,12 @@ impl Ring {
 
 impl OfDatabase {
     /// Plans the move to these ranges. `map` has the ranges in use.
-    #[expect(clippy::too_many_arguments, reason = "all of them belong to the plan")]
-    pub(super) fn reshape(
-        &mut self,
-        contents: &Contents,
-        map: &ShardMap,
-        ranges: Vec<Range>,
-        anew: Anew,
-        nodes: &[String],
-        copies: Option<usize>,
-        numbers: &HashMap<&str, u16>,
-    ) {
+    pub(super) fn reshape(&mut self, contents: &Contents, map: &ShardMap, ranges: Vec<Range>, anew: Anew) {
         let mut bytes = 0;
         for shard in map.shards() {
             let size = self.shard(contents, &shard).map(|facts| facts.size);
             bytes += size.unwrap_or(0);
         }
-        let ring = Ring { ranges, copies: Some(map.copies()) };
-        let new = placed(ring.of(map), &self.name, nodes, copies);
-        let target = |node: &String| numbers.get(node.as_str()).copied();
         self.reshaped = Some(Reshaped {
             db: self.db.clone(),
             name: self.name.clone(),
@@ -89,25 +82,20 @@ impl OfDatabase {
             has_other_ranges: anew.has_other_ranges,
             is_filtered: anew.is_filtered,
             sources: map.shards().collect(),
-            targets: new
-                .by_range
-                .iter()
-                .map(|(range, holders)| (*range, holders.iter().filter_map(target).collect()))
-                .collect(),
+            targets: ranges.iter().map(|range| (*range, Box::default())).collect(),
             bytes,
         });
-        self.ring = Some(ring);
+        self.ring = Some(Ring { ranges, copies: Some(map.copies()) });
     }
 }
 
 impl Plan {
     /// Adds a database that gets other ranges.
     pub(super) fn add_reshaped(&mut self, reshaped: Reshaped) {
+        self.note_share(reshaped.targets.iter().flat_map(|(_, holders)| holders.iter().copied()));
         for (range, holders) in &reshaped.targets {
-            let hashes = u128::from(range.end - range.begin) + 1;
-            let share = (u128::from(reshaped.bytes) * hashes) >> 32;
             for &target in holders {
-                self.bytes[usize::from(target)] += share as u64 + SLACK;
+                self.bytes[usize::from(target)] += reshaped.share(*range) + SLACK;
             }
         }
         self.to_reshape.extend(reshaped.sources.iter().map(|shard| shard.path().into()));
