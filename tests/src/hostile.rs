@@ -1,7 +1,8 @@
 //! Plugins that do what no plugin should, made without any wasm toolchain: guests in the text format of WebAssembly, laid
 //! out by hand for the canonical ABI and encoded as components of the contract in `wit/`.
 //!
-//! [`Guest::service`], [`Guest::access`] and [`Guest::access_with_tunnel`] behave; every hostile guest differs from them in one thing.
+//! [`Guest::service`], [`Guest::access`], [`Guest::access_with_tunnel`] and [`Guest::filter`] behave; every hostile guest differs from
+//! them in one thing.
 
 mod contract;
 mod damage;

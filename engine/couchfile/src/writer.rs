@@ -1,6 +1,7 @@
 //! Builds new `.couch` files.
 
 mod appender;
+mod changed;
 mod copied;
 mod database;
 mod new_document;
@@ -11,6 +12,7 @@ mod settings;
 mod tree;
 
 pub use appender::Appender;
+pub use changed::Leaf;
 pub use database::DatabaseWriter;
 pub use new_document::{NewAttachment, NewBody, NewDocument, NewRevision};
 pub use ordered::OrderedWriter;

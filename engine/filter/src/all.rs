@@ -33,16 +33,20 @@ impl Filter for All {
         verdicts.iter().all(|verdict| *verdict == Some(Verdict::Keep)).then_some(Verdict::Keep)
     }
 
-    fn session(&self) -> Result<Box<dyn Session + '_>> {
+    fn session(&self, database: &str) -> Result<Box<dyn Session + '_>> {
         let mut sessions = Vec::with_capacity(self.filters.len());
         for filter in &self.filters {
-            sessions.push((&**filter, filter.session()?));
+            sessions.push((&**filter, filter.session(database)?));
         }
         Ok(Box::new(Sessions(sessions)))
     }
 
     fn identity(&self) -> String {
         self.filters.iter().map(|filter| filter.identity()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn meaning(&self) -> String {
+        self.filters.iter().map(|filter| filter.meaning()).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
             None
         }
 
-        fn session(&self) -> Result<Box<dyn Session + '_>> {
+        fn session(&self, _: &str) -> Result<Box<dyn Session + '_>> {
             Ok(Box::new(Self))
         }
 
@@ -105,11 +109,12 @@ mod tests {
         assert_eq!(filter.at_a_glance(Glance { id: "a", deleted: true }), Some(Verdict::LeaveOut));
         assert_eq!(filter.at_a_glance(Glance { id: "a", deleted: false }), None);
         let document = br#"{"_id":"a"}"#;
-        let verdict = filter.session().unwrap().judge(Glance { id: "a", deleted: false }, document).unwrap();
+        let verdict =
+            filter.session("db").unwrap().judge(Glance { id: "a", deleted: false }, document).unwrap();
         assert_eq!(verdict, Verdict::Replace(br#"{"marked":true,"_id":"a"}"#.to_vec()));
         let turned = All::of(vec![marked, Arc::new(Marks)]).unwrap();
         assert_eq!(
-            turned.session().unwrap().judge(Glance { id: "a", deleted: false }, document).unwrap(),
+            turned.session("db").unwrap().judge(Glance { id: "a", deleted: false }, document).unwrap(),
             Verdict::LeaveOut
         );
         assert_eq!(filter.identity(), "--without-deleted marks --selector {\"marked\": true}");

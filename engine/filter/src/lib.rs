@@ -4,18 +4,24 @@
 //! and then, where that does not decide, a [`Session`] with the document as JSON. Revisions that are not leaves have no body after
 //! a restore with a filter.
 //!
+//! What takes the place of a document is held against it: [`Replaced`].
+//!
 //! [`Choice`] keeps some revisions and leaves out the others: by id, deletion, or a Mango selector. [`All`] asks several filters, one
 //! after the other.
 
 mod all;
 mod choice;
+mod error;
+mod replaced;
 
 use std::fmt;
 
-use outcome::Result;
+use outcome::{Result, printable};
 
 pub use all::All;
 pub use choice::{Choice, parse_selector};
+pub use error::FilterError;
+pub use replaced::{Before, Replaced};
 
 /// What becomes of a leaf revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +49,21 @@ pub trait Filter: fmt::Debug + Send + Sync {
     /// Decides without the body; `None`: the body decides.
     fn at_a_glance(&self, revision: Glance<'_>) -> Option<Verdict>;
 
-    /// Begins to decide with bodies, on one thread.
-    fn session(&self) -> Result<Box<dyn Session + '_>>;
+    /// Begins to decide with bodies of documents of this database of the backup, on one thread.
+    fn session(&self, database: &str) -> Result<Box<dyn Session + '_>>;
 
     /// What makes this filter another one than any other, for the note that an interrupted restore leaves. Not a secret.
     fn identity(&self) -> String;
+
+    /// What it means for the restored database, for the user.
+    fn meaning(&self) -> String {
+        format!(
+            "Not all documents are restored ({}). A replication from a complete copy of the database brings the others back; a \
+             replication to one removes nothing there. Without its deleted documents, a database gets documents back from each copy \
+             that has not seen their deletion.",
+            printable(&self.identity())
+        )
+    }
 }
 
 /// Decides about revisions by their content, on one thread.

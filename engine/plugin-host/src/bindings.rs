@@ -32,5 +32,16 @@ pub mod tunnel {
     });
 }
 
+/// Documents are many: their functions are called without the detour over a fiber that asynchronous calls take.
+pub mod filter {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "document-filter",
+        exports: { "couchcopy:plugin/describe.describe": async },
+        with: { "couchcopy:plugin/types": super::service::couchcopy::plugin::types },
+        additional_derives: [Clone, PartialEq, Eq],
+    });
+}
+
 pub use service::couchcopy::plugin::host;
 pub use service::couchcopy::plugin::types;

@@ -35,6 +35,7 @@ pub(crate) const ALL: &[BuiltIn] = built_in! {
     Access "sudo" "access-sudo",
     Access "docker" "access-docker",
     Access "kubernetes" "access-kubernetes",
+    Filter "anonymise" "filter-anonymise",
 };
 
 /// The one of that kind and name.

@@ -16,7 +16,7 @@ use crate::text;
 pub struct Limits {
     /// How long `start`, `stop` and `status` may take, with all the programs that they run.
     pub service_deadline: Duration,
-    /// How long `describe` and `wrap` may take.
+    /// How long `describe`, `wrap`, `connect` and `configure` may take, and `filter` for a document.
     pub pure_deadline: Duration,
     /// Bytes of memory.
     pub memory: usize,
@@ -26,7 +26,7 @@ pub struct Limits {
     pub log: usize,
     /// Bytes of log that end the call.
     pub log_flood: usize,
-    /// Bytes that a plugin may hand over at a time.
+    /// Bytes that a plugin may hand over at a time; of a document, those that it has more than before.
     pub data: usize,
 }
 
@@ -79,14 +79,26 @@ impl CallState {
         limits: &Arc<Limits>,
         running: Option<Running>,
     ) -> Store<Self> {
-        let state = Self { limits: Arc::clone(limits), memory: 0, running, logged: 0, failure: None };
-        let mut store = Store::new(engine, state);
-        store.limiter(|state| state);
-        store.set_hostcall_fuel(limits.data);
+        let mut store = Self::store_of_many(engine, limits);
+        store.data_mut().running = running;
         store.set_epoch_deadline(1);
         // Each tick the call lets others run, the timer of its deadline among them.
         store.epoch_deadline_async_yield_and_update(1);
         store
+    }
+
+    /// A store for many calls that nobody else waits for: they end at the deadline that is set before each.
+    pub(crate) fn store_of_many(engine: &wasmtime::Engine, limits: &Arc<Limits>) -> Store<Self> {
+        let state = Self { limits: Arc::clone(limits), memory: 0, running: None, logged: 0, failure: None };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| state);
+        store.set_hostcall_fuel(limits.data);
+        store
+    }
+
+    /// Bytes of memory of what lives in the store.
+    pub(crate) fn memory(&self) -> usize {
+        self.memory
     }
 
     fn fail<T>(&mut self, failure: CallFailure) -> wasmtime::Result<T> {
@@ -167,7 +179,8 @@ pub(crate) async fn within<T>(
     }
 }
 
-fn trapped(error: &wasmtime::Error) -> CallFailure {
+/// Why a call ended without a result.
+pub(crate) fn trapped(error: &wasmtime::Error) -> CallFailure {
     if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         return CallFailure::Trap(trap.to_string());
     }

@@ -58,9 +58,10 @@ impl Contract {
         }
         let has = |wanted: &str| ours.iter().any(|(name, _)| *name == wanted);
         let tunnel = has("tunnel");
-        let kind = match (has("describe"), has("service"), has("access")) {
-            (true, true, false) if !tunnel => Kind::Service,
-            (true, false, true) => Kind::Access,
+        let kind = match (has("describe"), has("service"), has("access"), has("documents")) {
+            (true, true, false, false) if !tunnel => Kind::Service,
+            (true, false, true, false) => Kind::Access,
+            (true, false, false, true) if !tunnel => Kind::Filter,
             _ => {
                 let found: Vec<String> = ours.iter().map(|(name, _)| printable(name)).collect();
                 return Err(LoadFailure::PartOfAWorld { found: found.join(" and ") });
@@ -68,7 +69,7 @@ impl Contract {
         };
         let allowed: &[&str] = match kind {
             Kind::Service => &["types", "host"],
-            Kind::Access => &["types"],
+            Kind::Access | Kind::Filter => &["types"],
         };
         let foreign: Vec<String> = imports
             .iter()
@@ -87,7 +88,7 @@ impl Contract {
     /// Whether the plugin's patterns have a place for a command to wrap.
     pub(crate) fn wraps(&self) -> Wraps {
         match (self.kind, self.tunnel) {
-            (Kind::Service, _) => Wraps::Never,
+            (Kind::Service | Kind::Filter, _) => Wraps::Never,
             (Kind::Access, false) => Wraps::Always,
             (Kind::Access, true) => Wraps::Sometimes,
         }
@@ -144,6 +145,14 @@ mod tests {
             assert!(matches!(of(&[], part), Err(LoadFailure::PartOfAWorld { .. })), "{part:?}");
         }
         assert!(matches!(of(&[host], &[describe, access, tunnel]), Err(LoadFailure::ForeignImports(_))));
+        let documents = "couchcopy:plugin/documents@0.1.0";
+        assert_eq!(of(&[types], &[describe, documents]).unwrap().kind, Kind::Filter);
+        assert!(matches!(of(&[host], &[describe, documents]), Err(LoadFailure::ForeignImports(_))));
+        for more in [&[documents][..], &[describe, documents, service], &[describe, documents, access]] {
+            assert!(matches!(of(&[], more), Err(LoadFailure::PartOfAWorld { .. })), "{more:?}");
+        }
+        let with_tunnel = of(&[], &[describe, documents, tunnel]);
+        assert!(matches!(with_tunnel, Err(LoadFailure::PartOfAWorld { .. })));
         assert!(matches!(
             of(&["wasi:filesystem/types@0.2.0"], &[describe, service]),
             Err(LoadFailure::ForeignImports(_))

@@ -6,6 +6,7 @@ use std::fmt;
 use patterns::{Pattern, Wraps};
 use serde::Serialize;
 
+use crate::kind::Kind;
 use crate::reference::PluginReference;
 use crate::text::{is_name, is_unprintable};
 
@@ -68,7 +69,7 @@ pub(crate) struct Raw {
 
 impl Description {
     /// Checks the description that a plugin gives of itself; the error says what is wrong with it.
-    pub(crate) fn check(raw: Raw, wraps: Wraps) -> Result<Self, String> {
+    pub(crate) fn check(raw: Raw, wraps: Wraps, kind: Kind) -> Result<Self, String> {
         if !is_name(&raw.name) {
             return Err(format!("its name is {:?}", crate::text::printable(&raw.name)));
         }
@@ -80,6 +81,9 @@ impl Description {
                 raw.settings.len(),
                 raw.commands.len()
             ));
+        }
+        if !kind.runs_commands() && !raw.commands.is_empty() {
+            return Err(format!("a {kind} plugin runs no commands, but it names {}", raw.commands.len()));
         }
         let mut names = BTreeSet::new();
         for setting in &raw.settings {
@@ -257,13 +261,18 @@ mod tests {
 
     #[test]
     fn a_description_has_to_make_sense() {
-        assert!(Description::check(raw(), Wraps::Never).is_ok());
+        assert!(Description::check(raw(), Wraps::Never, Kind::Service).is_ok());
         let refused = |change: &dyn Fn(&mut Raw)| {
             let mut raw = raw();
             change(&mut raw);
-            Description::check(raw, Wraps::Never).unwrap_err()
+            Description::check(raw, Wraps::Never, Kind::Service).unwrap_err()
         };
         assert!(refused(&|raw| raw.name = "My Plugin".into()).contains("name"));
+        let filter = Description::check(raw(), Wraps::Never, Kind::Filter).unwrap_err();
+        assert!(filter.contains("runs no commands"), "{filter}");
+        assert!(
+            Description::check(Raw { commands: Vec::new(), ..raw() }, Wraps::Never, Kind::Filter).is_ok()
+        );
         assert!(refused(&|raw| raw.summary = "a\u{1b}[2J".into()).contains("cannot be shown"));
         assert!(refused(&|raw| raw.summary = "x".repeat(5000)).contains("too long"));
         assert!(refused(&|raw| raw.settings[0].name = "host".into()).contains("not a name for a setting"));
@@ -276,7 +285,7 @@ mod tests {
 
     #[test]
     fn settings_are_the_users_before_the_defaults() {
-        let description = Description::check(raw(), Wraps::Never).unwrap();
+        let description = Description::check(raw(), Wraps::Never, Kind::Service).unwrap();
         let reference = PluginReference::new("mine");
         let missing = description.settings_of(&reference).unwrap_err();
         assert!(missing.remedy().contains("unit: what it is (default: couchdb)"), "{}", missing.remedy());

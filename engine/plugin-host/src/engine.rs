@@ -9,7 +9,7 @@ use wasmtime::{Config, Engine};
 use crate::error::{PluginError, Result};
 
 /// How often a plugin that computes is interrupted to see whether its time is over.
-const TICK: Duration = Duration::from_millis(5);
+pub(crate) const TICK: Duration = Duration::from_millis(5);
 /// The stack of WebAssembly code, within the one below.
 const WASM_STACK: usize = 512 << 10;
 /// The stack of a call, host functions included.

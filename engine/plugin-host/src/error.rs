@@ -73,6 +73,30 @@ pub enum PluginError {
         /// What happened.
         failure: CallFailure,
     },
+    /// A document filter did not take its settings.
+    #[error("plugin {plugin} {version}: configure for the database {database}: {failure}")]
+    Configure {
+        /// The plugin's name.
+        plugin: String,
+        /// Its version.
+        version: String,
+        /// The database.
+        database: String,
+        /// What happened.
+        failure: CallFailure,
+    },
+    /// A document filter gave no verdict on a document.
+    #[error("plugin {plugin} {version}: filter of the document {id:?}: {failure}")]
+    Filter {
+        /// The plugin's name.
+        plugin: String,
+        /// Its version.
+        version: String,
+        /// The document's id.
+        id: String,
+        /// What happened.
+        failure: CallFailure,
+    },
     /// The file with the grants, or the configuration, is not usable.
     #[error("{path} {problem}")]
     Configuration {
@@ -108,7 +132,8 @@ pub enum LoadFailure {
     OtherWorld,
     /// The component implements only a part of a world.
     #[error(
-        "it exports {found}, which is not a world of the contract (describe with one of service and access; tunnel only with access)"
+        "it exports {found}, which is not a world of the contract (describe with one of service, access and documents; tunnel only with \
+         access)"
     )]
     PartOfAWorld {
         /// What it exports.
@@ -132,7 +157,7 @@ pub enum LoadFailure {
     /// Its functions differ from those of the contract.
     #[error("its functions differ from those of the contract: {0}")]
     OtherFunctions(String),
-    /// It is a plugin of the other kind.
+    /// It is a plugin of another kind.
     #[error("it is a {found} plugin; a {wanted} plugin is needed here")]
     OtherKind {
         /// What it is.
@@ -194,7 +219,9 @@ impl Advice for PluginError {
             | Self::NotGranted(_)
             | Self::Configuration { .. } => FailureKind::Refused,
             Self::Io { .. } | Self::Engine(_) => FailureKind::System,
-            Self::Load { .. } | Self::Call { .. } => FailureKind::Plugin,
+            Self::Load { .. } | Self::Call { .. } | Self::Configure { .. } | Self::Filter { .. } => {
+                FailureKind::Plugin
+            }
         }
     }
 
@@ -231,7 +258,9 @@ impl Advice for PluginError {
                 SettingsError::Value { .. } => Code::new("CC-P16"),
             },
             Self::NotGranted(_) => Code::new("CC-P17"),
-            Self::Call { failure, .. } => code_of_call(failure),
+            Self::Call { failure, .. } | Self::Configure { failure, .. } | Self::Filter { failure, .. } => {
+                code_of_call(failure)
+            }
             Self::Configuration { .. } => Code::new("CC-P25"),
             Self::Engine(_) => Code::new("CC-P26"),
         }
@@ -250,6 +279,11 @@ impl Advice for PluginError {
             Self::Settings { problem, .. } => problem.remedy(),
             Self::NotGranted(ungranted) => ungranted.remedy(),
             Self::Call { plugin, failure, .. } => failure.remedy(plugin),
+            Self::Configure { plugin, failure, .. } => failure.remedy_without_commands(plugin),
+            Self::Filter { plugin, failure, .. } => format!(
+                "{} To try it on this document alone: `couchcopy get ARCHIVE DB ID | couchcopy plugin run {plugin} filter`.",
+                failure.remedy_without_commands(plugin)
+            ),
             Self::Configuration { .. } => "Fix the file or move it out of the way.".into(),
             Self::Engine(_) => "Please report this message with your processor and operating system.".into(),
         })
@@ -273,7 +307,7 @@ impl LoadFailure {
                     .into()
             }
             Self::OtherKind { .. } => {
-                "Service plugins belong after --service, node-access plugins after --via.".into()
+                "Service plugins belong after --service, node-access plugins after --via, document filters after --transform.".into()
             }
             Self::NotAComponent(_) | Self::TooLarge { .. } | Self::OtherWorld => {
                 "Check that it is the right file, and that the download is complete.".into()
@@ -291,6 +325,19 @@ impl LoadFailure {
 }
 
 impl CallFailure {
+    /// What to do if the plugin runs no commands.
+    fn remedy_without_commands(&self, plugin: &str) -> String {
+        match self {
+            Self::Deadline(_) => "Allow more time with --deadline.".into(),
+            Self::Failed(_) => format!("`couchcopy plugin show {plugin}` shows its settings."),
+            Self::NotPermitted { .. }
+            | Self::Memory(_)
+            | Self::Log(_)
+            | Self::TooMuchData(_)
+            | Self::Trap(_) => "This is a bug in the plugin: report it to its author.".into(),
+        }
+    }
+
     fn remedy(&self, plugin: &str) -> String {
         match self {
             Self::Deadline(_) => format!(

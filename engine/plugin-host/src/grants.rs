@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::description::Description;
 use crate::error::{PluginError, Result};
 use crate::find::{Folders, Origin};
+use crate::kind::Kind;
 
 /// The file that couchcopy writes.
 const REMEMBERED: &str = "grants.toml";
@@ -69,7 +70,9 @@ pub struct Ungranted {
     pub file: PathBuf,
     /// BLAKE3 of its file.
     pub hash: String,
-    /// The commands that it needs to run, each with its purpose.
+    /// What it is for.
+    pub kind: Kind,
+    /// The commands that it needs to run, each with its purpose. A document filter has none.
     pub commands: Vec<(String, String)>,
     /// Whether another file with this path was granted: this file has changed, or is another plugin.
     pub was_granted: bool,
@@ -84,11 +87,13 @@ impl fmt::Display for Ungranted {
                 f,
                 "plugin {plugin} {version}: {file} is not the file that was granted; it has changed since then"
             )
-        } else {
+        } else if self.kind.runs_commands() {
             write!(
                 f,
                 "plugin {plugin} {version} ({file}) has not been granted the commands that it needs to run"
             )
+        } else {
+            write!(f, "plugin {plugin} {version} ({file}) has not been granted to decide about documents")
         }
     }
 }
@@ -105,11 +110,19 @@ impl Ungranted {
         lines.collect()
     }
 
+    /// What it asks for, in words.
+    pub fn request(&self) -> String {
+        if self.kind.runs_commands() {
+            format!("It needs to run:{}", self.list())
+        } else {
+            "It decides what is restored of each document, and runs no commands.".into()
+        }
+    }
+
     pub(crate) fn remedy(&self) -> String {
         format!(
-            "The plugin needs to run:{}\nTo allow these commands once, add --grant {}. To allow them from now on, run \
-             `couchcopy plugin grants --add {}`.",
-            self.list(),
+            "{}\nTo allow this once, add --grant {}. To allow it from now on, run `couchcopy plugin grants --add {}`.",
+            self.request(),
             self.plugin,
             self.file.display()
         )
@@ -130,6 +143,7 @@ impl Grants {
     /// The permission of a plugin, if it is built in, has been granted, or `once` holds its name, its path or its hash.
     pub(crate) fn permit(
         &self,
+        kind: Kind,
         description: &Description,
         origin: &Origin,
         hash: &blake3::Hash,
@@ -155,6 +169,7 @@ impl Grants {
             plugin: description.name.clone(),
             version: description.version.clone(),
             file: file.clone(),
+            kind,
             was_granted: all().any(|grant| grant.file.as_ref() == Some(file)),
             hash,
             commands,
@@ -249,11 +264,14 @@ mod tests {
         let origin = Origin::File(file.clone());
         let (hash, other) = (blake3::hash(b"1"), blake3::hash(b"2"));
         let mut grants = Grants::read(&folders).unwrap();
-        let permit =
-            |grants: &Grants, hash, once: &[String]| grants.permit(&description(), &origin, hash, once);
+        let permit = |grants: &Grants, hash, once: &[String]| {
+            grants.permit(Kind::Service, &description(), &origin, hash, once)
+        };
 
-        assert!(grants.permit(&description(), &Origin::BuiltIn, &hash, &[]).is_ok());
+        assert!(grants.permit(Kind::Service, &description(), &Origin::BuiltIn, &hash, &[]).is_ok());
         assert!(permit(&grants, &hash, &[]).is_err());
+        let filter = grants.permit(Kind::Filter, &description(), &origin, &hash, &[]).unwrap_err();
+        assert!(filter.to_string().contains("has not been granted to decide about documents"), "{filter}");
         assert!(permit(&grants, &hash, &["mine".into()]).is_ok());
         assert!(permit(&grants, &hash, &[file.display().to_string()]).is_ok());
         assert!(permit(&grants, &hash, &["other".into()]).is_err());

@@ -63,7 +63,7 @@ impl PluginHost {
         }
         let mut plugins = Vec::new();
         let mut failure = None;
-        for kind in [Kind::Service, Kind::Access] {
+        for kind in Kind::ALL {
             match self.load(name, kind).await {
                 Ok(plugin) => plugins.push(plugin),
                 Err(e) => {
@@ -98,6 +98,6 @@ impl PluginHost {
 
     /// Permission for a plugin to have its commands run; an error that lists these commands if the user has not granted them.
     pub fn permit(&self, plugin: &Plugin, grants: &Grants) -> Result<Permission> {
-        grants.permit(&plugin.description, &plugin.origin, &plugin.hash, &self.granted_once)
+        grants.permit(plugin.kind(), &plugin.description, &plugin.origin, &plugin.hash, &self.granted_once)
     }
 }

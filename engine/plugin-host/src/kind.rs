@@ -12,6 +12,18 @@ pub enum Kind {
     Service,
     /// Says how a command reaches a node: world `node-access`, or `node-access-with-tunnel`.
     Access,
+    /// Decides what becomes of documents in a restore: world `document-filter`.
+    Filter,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Service, Self::Access, Self::Filter];
+
+    /// Whether plugins of this kind have commands.
+    pub fn runs_commands(self) -> bool {
+        self != Self::Filter
+    }
 }
 
 impl fmt::Display for Kind {
@@ -19,6 +31,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Service => "service",
             Self::Access => "node-access",
+            Self::Filter => "document-filter",
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
 
-use crate::bindings::{access, service, tunnel};
+use crate::bindings::{access, filter, service, tunnel};
 use crate::builtin;
 use crate::cache::Cache;
 use crate::call::{CallState, Limits, within};
@@ -25,6 +25,7 @@ pub(crate) enum Ready {
         /// The functions of `access` and those of `tunnel`, if it exports `tunnel`.
         tunnel: Option<tunnel::NodeAccessWithTunnelPre<CallState>>,
     },
+    Filter(filter::DocumentFilterPre<CallState>),
 }
 
 /// A loaded plugin: it has been compiled and has described itself. Nothing has been granted to it yet.
@@ -84,7 +85,7 @@ impl Plugin {
             .await
             .map_err(|failure| failed(LoadFailure::Describe(failure)))?
             .map_err(failed)?;
-        let description = Description::check(raw, contract.wraps())
+        let description = Description::check(raw, contract.wraps(), contract.kind)
             .map_err(|problem| failed(LoadFailure::Description(problem)))?;
         // Somebody who sees a built-in plugin's name is to get the built-in plugin.
         if found.origin != Origin::BuiltIn && builtin::find(contract.kind, &description.name).is_some() {
@@ -181,6 +182,10 @@ fn prepare(engine: &TickingEngine, component: &Component, contract: &Contract) -
                 contract.tunnel.then(|| tunnel::NodeAccessWithTunnelPre::new(pre.clone())).transpose()?;
             Ready::Access { access: access::NodeAccessPre::new(pre)?, tunnel }
         }
+        Kind::Filter => {
+            filter::DocumentFilter::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+            Ready::Filter(filter::DocumentFilterPre::new(linker.instantiate_pre(component)?)?)
+        }
     })
 }
 
@@ -239,6 +244,11 @@ async fn describe(
             if tunnel.is_some() {
                 of_the_contract!(tunnel::NodeAccessWithTunnel::new(&mut *store, &instance));
             }
+            raw!(plugin.couchcopy_plugin_describe().call_describe(store).await?)
+        }
+        Ready::Filter(pre) => {
+            let instance = pre.instance_pre().instantiate_async(&mut *store).await?;
+            let plugin = of_the_contract!(filter::DocumentFilter::new(&mut *store, &instance));
             raw!(plugin.couchcopy_plugin_describe().call_describe(store).await?)
         }
     }))

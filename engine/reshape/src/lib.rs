@@ -1,4 +1,4 @@
-//! Moves the documents of a database to another number of ranges.
+//! Moves the documents of a database to another number of ranges, and through a filter.
 //!
 //! [`Reshaping::run`] reads the shard files of one database, whose ranges cover the hash space, and writes one new shard file for each
 //! range of another division of it. A document goes to the range that contains the hash of its id, as CouchDB places it
@@ -7,10 +7,11 @@
 //! `job` divides the work: new ranges that are made of different old ones do not depend on each other. `merge` reads the shards of
 //! a job in the order of their sequences, so that documents that were changed last come last; `work` copies each document into the
 //! file of its range and gives the entries of the trees by key to `sort`, which needs bounded memory. `local` decides which local
-//! documents a new shard can have.
+//! documents a new shard can have. With a filter, `judge` asks it what becomes of each leaf revision.
 
 mod error;
 mod job;
+mod judge;
 mod local;
 mod merge;
 mod run;

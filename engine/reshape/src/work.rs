@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::time::{Duration, Instant};
 
 use couchfile::data_dir::document_hash;
 use couchfile::document::{DocInfo, LocalDocument, Purge};
@@ -11,6 +12,7 @@ use outcome::{Failure, Result};
 
 use crate::error::ReshapeError;
 use crate::job::Job;
+use crate::judge::Judge;
 use crate::local;
 use crate::merge::ByAge;
 use crate::run::{Counts, NewShards, OldShard, Reshaping};
@@ -20,6 +22,8 @@ use crate::sort::{Sorted, Sorter, Sorting};
 const BUFFER: usize = 128 << 10;
 /// Bytes after which progress is reported.
 const STEP: u64 = 1 << 20;
+/// Time after which progress is reported.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A job and what it works with.
 pub(crate) struct Work<'w> {
@@ -35,10 +39,11 @@ pub(crate) struct Work<'w> {
 /// A new shard that is being written.
 type Growing = SequencedWriter<BufWriter<File>>;
 
-/// A failure of a copy: of the old file, or of the new one.
+/// A failure of a copy: of the old file, of the new one, or of the filter.
 enum Failed {
     Write(CouchFileError),
     Read(CouchFileError),
+    Filter(Failure),
 }
 
 impl From<CouchFileError> for Failed {
@@ -63,7 +68,9 @@ impl Work<'_> {
             growing.push(SequencedWriter::new(file, settings).map_err(|e| self.unwritten(number, e))?);
         }
         self.documents(&mut growing, &mut sorter, &mut counts)?;
-        self.others(&mut growing, &mut sorter, &mut counts)?;
+        if self.reshaping.filter.is_none() {
+            self.others(&mut growing, &mut sorter, &mut counts)?;
+        }
         let mut sorted = sorter.finish().map_err(|e| self.unsorted(e))?;
         let mut next = sorted.next().map_err(|e| self.unsorted(e))?;
         for (number, growing) in self.job.targets.clone().zip(growing) {
@@ -81,7 +88,10 @@ impl Work<'_> {
         let sources: Vec<&OldShard> = self.job.sources.iter().map(|&i| &self.reshaping.old[i]).collect();
         let files: Vec<_> = sources.iter().map(|shard| &shard.file).collect();
         let unread = |(source, e): (usize, CouchFileError)| contents::unusable(&sources[source].name, e);
+        let mut judge =
+            self.reshaping.filter.map(|filter| Judge::new(filter, self.reshaping.database)).transpose()?;
         let mut unreported = 0;
+        let mut reported = Instant::now();
         let mut by_age = ByAge::new(&files).map_err(unread)?;
         let mut next = by_age.next(None).map_err(unread)?;
         while let Some(document) = next {
@@ -97,13 +107,19 @@ impl Work<'_> {
                 let doc = DocInfo::from_seq_tree(&document.entry()).map_err(damaged)?;
                 let writer = &mut growing[at];
                 let before = writer.position();
-                let value = copied(writer, source, &doc).map_err(|e| self.failed(e, source, at))?;
-                self.sort(sorter, at, SortedTree::Documents, id, &value)?;
-                counts.documents += 1;
+                match copied(writer, source, &doc, judge.as_mut()).map_err(|e| self.failed(e, source, at))? {
+                    Some(value) => {
+                        self.sort(sorter, at, SortedTree::Documents, id, &value)?;
+                        counts.documents += 1;
+                    }
+                    None => counts.left_out += 1,
+                }
                 unreported += writer.position() - before;
             }
-            if unreported >= STEP {
+            // A filter may take long for a document.
+            if unreported >= STEP || (judge.is_some() && reported.elapsed() >= PAUSE) {
                 self.out.passed(std::mem::take(&mut unreported))?;
+                reported = Instant::now();
             }
             next = by_age.next(Some(document)).map_err(unread)?;
         }
@@ -187,6 +203,7 @@ impl Work<'_> {
         match failed {
             Failed::Read(e) => contents::unusable(&source.name, e),
             Failed::Write(e) => self.unwritten(self.job.targets.start + at, e),
+            Failed::Filter(failure) => failure,
         }
     }
 
@@ -212,16 +229,39 @@ fn key_of(at: usize) -> [u8; 2] {
     (at as u16).to_be_bytes()
 }
 
-/// Copies a document. In a file from before CouchDB 1.2 only the tree by id has the revisions.
-fn copied(writer: &mut Growing, source: &OldShard, doc: &DocInfo<'_>) -> Result<Vec<u8>, Failed> {
+/// Copies a document; `None` if the filter lets nothing of it through. In a file from before CouchDB 1.2 only the tree by id has the
+/// revisions.
+fn copied(
+    writer: &mut Growing,
+    source: &OldShard,
+    doc: &DocInfo<'_>,
+    judge: Option<&mut Judge<'_>>,
+) -> Result<Option<Vec<u8>>, Failed> {
     if doc.revisions.is_some() {
-        return Ok(writer.copy(&source.file, doc)?);
+        return written(writer, source, doc, judge);
     }
-    let found = source.file.document(doc.id, |doc| writer.copy(&source.file, doc))?;
-    found.ok_or_else(|| {
+    let found =
+        source.file.document(doc.id, |doc| Ok::<_, CouchFileError>(written(writer, source, doc, judge)))?;
+    found.unwrap_or_else(|| {
         let id = String::from_utf8_lossy(doc.id);
-        Failed::Read(CouchFileError::damaged("id tree", 0, format!("{id:?} is only in the seq tree")))
+        Err(Failed::Read(CouchFileError::damaged("id tree", 0, format!("{id:?} is only in the seq tree"))))
     })
+}
+
+/// Copies a document with its revisions, as the filter decides.
+fn written(
+    writer: &mut Growing,
+    source: &OldShard,
+    doc: &DocInfo<'_>,
+    judge: Option<&mut Judge<'_>>,
+) -> Result<Option<Vec<u8>>, Failed> {
+    match (judge, &doc.revisions) {
+        (Some(judge), Some(tree)) => {
+            let leaves = judge.leaves(source, doc, tree).map_err(Failed::Filter)?;
+            Ok(writer.copy_changed(&source.file, doc, &leaves)?)
+        }
+        _ => Ok(Some(writer.copy(&source.file, doc)?)),
+    }
 }
 
 fn tree_of(number: u8) -> SortedTree {

@@ -11,9 +11,10 @@ use crate::folders::Suffixes;
 use crate::placement::Placement;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
+use crate::transform::Transformation;
 
 /// Choices that every restore of complete nodes has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct RestoreChoices {
     /// Copies of every range; `None`: as many as zones demand, or else as each database had, limited by the number of nodes.
     pub copies: Option<usize>,
@@ -35,7 +36,9 @@ pub struct RestoreChoices {
     pub ranges: Ranges,
     /// What decides which nodes get copies.
     pub placement: Placement,
-    /// A directory for temporary files while ranges are changed; `None`: that of the system (`TMPDIR`).
+    /// Whether all documents pass through a filter.
+    pub transformation: Transformation,
+    /// A directory for temporary files while databases are written anew; `None`: that of the system (`TMPDIR`).
     pub temporary: Option<PathBuf>,
 }
 

@@ -42,7 +42,7 @@ use crate::selection::{Rename, check_new_name};
 
 pub use report::{
     DatabaseDescription, DatabaseResult, DatabasesDescription, DatabasesOptions, DatabasesResult,
-    FoundDescription, Refused, meaning_of,
+    FoundDescription, Refused,
 };
 pub use security::SecurityResult;
 
@@ -116,6 +116,10 @@ impl PlannedDatabases {
             let info = source.info()?;
             let chosen_q = options.ranges.of(&names.from);
             let mut shape = target::Shape::of(source.map(), chosen_q, options.copies);
+            if let Some(filter) = &options.filter {
+                // A filter that takes no settings is found before anything is written.
+                filter.session(&names.from)?;
+            }
             let note = Note::new(&snapshot, names, options.filter.as_deref(), options.merge);
             let target = Target::new(http, &names.to);
             let found = target.look(&shape, &note)?;
@@ -144,6 +148,7 @@ impl PlannedDatabases {
             made: self.snapshot.about().date.clone(),
             url: http.url().to_owned(),
             filter: self.options.filter.as_ref().map(|filter| filter.identity()),
+            meaning: self.options.filter.as_ref().map(|filter| filter.meaning()),
             databases: self
                 .databases
                 .iter()
@@ -179,7 +184,7 @@ impl PlannedDatabases {
         let begun = Instant::now();
         let steps = Steps::new(reporter);
         if let Some(filter) = &self.options.filter {
-            let text = meaning_of(&filter.identity());
+            let text = filter.meaning();
             reporter.notice(&Notice { severity: Severity::Warning, text });
         }
         for text in self.databases.iter().flat_map(|planned| &planned.warnings) {

@@ -89,6 +89,12 @@ pub struct RestoreResult {
     pub renamed: Vec<Rename>,
     /// Databases that got another number of ranges. CouchDB rebuilds their view indexes.
     pub reshaped: u64,
+    /// The name and version of the plugin that all documents have passed through, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transformed_by: Option<String>,
+    /// Documents that this plugin left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub documents_left_out: u64,
     /// Files whose checksums the nodes' CouchDB cannot read and that got MD5 instead, all copies.
     pub files_rewritten: u64,
     /// The new suffix that all databases got in the names of their files, if any.
@@ -96,6 +102,10 @@ pub struct RestoreResult {
     pub new_suffix: Option<String>,
     /// What each node got.
     pub placed: Vec<NodeShare>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl RestoreResult {
@@ -146,6 +156,7 @@ pub fn restore_folders(
         if !options.choices.allow_empty && plan.orphans > 0 {
             plan.refuse_empty(contents.name())?;
         }
+        options.choices.transformation.try_out(plan.first_reshaped())?;
         plan.tell(reporter);
         reporter.timing("restore planned", begun.elapsed().as_secs_f64());
         let destinations: Vec<Destination> = options
@@ -186,6 +197,7 @@ pub fn restore_folders(
         staging.complete()?;
     }
     reporter.timing("data durable", begun.elapsed().as_secs_f64());
+    let reshaped = plan.with_other_ranges();
     let placed = plan.shares(&options.node_names(), &options.choices);
     Ok(RestoreResult {
         placed,
@@ -198,7 +210,9 @@ pub fn restore_folders(
         views_left_out: plan.views_left_out,
         not_chosen: plan.chosen.not_chosen,
         renamed: options.choices.selection.rename.clone(),
-        reshaped: plan.reshaped.len() as u64,
+        reshaped,
+        transformed_by: options.choices.transformation.name().map(str::to_owned),
+        documents_left_out: written.passed.left_out(),
         files_rewritten: written.rewritten,
         new_suffix: plan.new_suffix,
     })
@@ -319,12 +333,12 @@ impl plan::Plan {
                 text: format!("{db} was deleted while the backup ran and is not restored"),
             });
         }
-        if !self.reshaped.is_empty() {
+        if self.with_other_ranges() > 0 {
             reporter.notice(&Notice {
                 severity: Severity::Info,
                 text: format!(
                     "{} databases get another number of ranges: their view indexes are not restored, and CouchDB builds them again",
-                    self.reshaped.len()
+                    self.with_other_ranges()
                 ),
             });
         }

@@ -17,6 +17,7 @@ mod rules;
 pub mod selection;
 pub mod status;
 pub mod swap;
+mod transform;
 
 mod error;
 pub mod outside;
@@ -24,3 +25,4 @@ pub mod outside;
 pub use choices::RestoreChoices;
 pub use error::ChangeError;
 pub use ranges::Ranges;
+pub use transform::{PluginFilter, Transformation};

@@ -9,8 +9,8 @@ use node::{Node, NodeFiles, PluginService, TunnelMode, Way};
 use outcome::report::Reporter;
 use outcome::{Advice, Code, Failure, Result};
 use plugin_host::{
-    Chain, ChainLink, Command, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits, Permission,
-    Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
+    Chain, ChainLink, Command, DocumentFilter, Folders, Grant, Grants, HostOptions, Inherited, Kind, Limits,
+    Permission, Plugin, PluginError, PluginHost, ServicePlugin, Settings, State, Ungranted,
 };
 
 use crate::site::{PluginReference, SiteNode};
@@ -38,7 +38,7 @@ pub type Ask = Box<dyn Fn(&Ungranted) -> Answer>;
 pub struct PluginOptions {
     /// Names, paths or hashes of plugins whose commands are granted for this run only.
     pub grant: Vec<String>,
-    /// How long a start, a stop or a status query may take; `None`: the default of the plugin host.
+    /// How long a start, a stop or a status query may take, and a document at most; `None`: the defaults of the plugin host.
     pub deadline: Option<std::time::Duration>,
     /// Asks the user for a grant; `None` if nobody can be asked.
     pub ask: Option<Ask>,
@@ -99,7 +99,7 @@ impl Plugins {
         Ok(list)
     }
 
-    /// The plugins with this name, of either kind, or the plugin in this file.
+    /// The plugins with this name, of whichever kind, or the plugin in this file.
     pub fn show(&self, name: &str) -> Result<Vec<PluginListing>> {
         let grants = Grants::read(&self.folders)?;
         let plugins = self.runtime.block_on(self.host.load_any(name))?;
@@ -156,6 +156,13 @@ impl Plugins {
             }
             Err(other) => Err(other.into()),
         }
+    }
+
+    /// A document filter, granted, with its settings.
+    pub fn document_filter(&self, reference: &PluginReference) -> Result<DocumentFilter> {
+        let (plugin, permission) = self.runtime.block_on(self.permitted(reference, Kind::Filter))?;
+        let settings = plugin.settings(reference)?;
+        Ok(DocumentFilter::new(plugin, permission, settings)?)
     }
 
     async fn chain(&self, via: &[PluginReference]) -> Result<Chain> {

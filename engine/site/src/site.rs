@@ -5,6 +5,7 @@ mod choice;
 mod cluster_file;
 mod credentials;
 mod netrc;
+mod settings_file;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use cluster_file::{ClusterFile, is_local};
 pub use credentials::{AskPassword, CredentialSources};
 pub use node::{Credentials, TunnelMode};
 pub use plugin_host::{NodeId, PluginReference};
+pub use settings_file::with_settings_of_file;
 
 /// The service plugin if the user names none.
 pub const DEFAULT_SERVICE: &str = "systemd";

@@ -23,6 +23,13 @@ pub enum Kind {
     Service,
     /// It says how a command reaches a node.
     Access,
+    /// It decides what becomes of documents in a restore.
+    Filter,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Service, Self::Access, Self::Filter];
 }
 
 impl fmt::Display for Kind {
@@ -30,6 +37,7 @@ impl fmt::Display for Kind {
         formatter.write_str(match self {
             Self::Service => "service",
             Self::Access => "access",
+            Self::Filter => "filter",
         })
     }
 }
@@ -101,13 +109,16 @@ pub fn kind(component: &[u8]) -> Result<Kind> {
     if !exports("describe") {
         return refuse(format!("it does not export {CONTRACT}describe"));
     }
-    let kind = match (exports("service"), exports("access")) {
-        (true, false) => Kind::Service,
-        (false, true) => Kind::Access,
-        (true, true) => return refuse("it exports both kinds, service and access".into()),
-        (false, false) => {
-            return refuse(format!("it exports neither {CONTRACT}service nor {CONTRACT}access"));
+    let kinds = [(Kind::Service, "service"), (Kind::Access, "access"), (Kind::Filter, "documents")];
+    let found: Vec<(Kind, &str)> = kinds.into_iter().filter(|(_, interface)| exports(interface)).collect();
+    let kind = match found[..] {
+        [(kind, _)] => kind,
+        [] => {
+            return refuse(format!(
+                "it exports neither {CONTRACT}service nor {CONTRACT}access nor {CONTRACT}documents"
+            ));
         }
+        [(_, one), (_, other), ..] => return refuse(format!("it exports both {one} and {other}")),
     };
     if exports("tunnel") && kind != Kind::Access {
         return refuse(format!("it exports {CONTRACT}tunnel, which goes with {CONTRACT}access only"));
@@ -195,6 +206,9 @@ mod tests {
         assert_eq!(kind(&component(&[], &["describe", "access"])).expect("a plugin"), Kind::Access);
         let with_tunnel = component(&[], &["describe", "access", "tunnel"]);
         assert_eq!(kind(&with_tunnel).expect("a plugin"), Kind::Access);
+        assert_eq!(kind(&component(&[], &["describe", "documents"])).expect("a plugin"), Kind::Filter);
+        assert!(problem(&component(&[host], &["describe", "documents"])).contains(host));
+        assert!(problem(&component(&[], &["describe", "documents", "access"])).contains("both"));
         assert!(problem(&component(&[], &["describe", "service", "tunnel"])).contains("tunnel"));
         assert!(problem(&component(&[], &["describe", "tunnel"])).contains("neither"));
         assert!(problem(&component(&[host], &["describe", "access"])).contains(host));

@@ -69,7 +69,7 @@ impl Advice for TemplateError {
         match self {
             Self::BadName { .. } => Some(
                 "Give it a name of lower-case letters, digits and `-`, beginning with a letter, such as `acme`; it is \
-                 what users will write after --service or --via."
+                 what users will write after --service, --via or --transform."
                     .into(),
             ),
             Self::Exists { .. } => {
@@ -128,6 +128,9 @@ fn files(name: &str, kind: Kind) -> Result<Vec<(String, String)>, TemplateError>
         }
         Kind::Access => {
             (include_str!("../template/access/lib.rs"), include_str!("../template/access/use.md"))
+        }
+        Kind::Filter => {
+            (include_str!("../template/filter/lib.rs"), include_str!("../template/filter/use.md"))
         }
     };
     let workspace = manifest::Workspace::read()?;
@@ -192,9 +195,11 @@ mod tests {
             "LICENSE",
             "plugins/sdk/src/lib.rs",
             "plugins/sdk/src/tunnel.rs",
+            "plugins/sdk/src/json/edit.rs",
             "plugins/patterns/Cargo.toml",
             "wit/types.wit",
             "wit/tunnel.wit",
+            "wit/documents.wit",
         ] {
             assert!(files.iter().any(|(path, _)| *path == format!("{VENDOR}/{wanted}")), "{wanted}");
         }
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_to_fill_in() {
-        for kind in [Kind::Service, Kind::Access] {
+        for kind in Kind::ALL {
             for (path, text) in files("acme", kind).expect("the files") {
                 assert!(!text.contains("@NAME@") && !text.contains("workspace = true"), "{path}:\n{text}");
                 assert!(

@@ -28,7 +28,7 @@ fn new_plugin(test: &str, kind: Kind) -> PathBuf {
 
 #[test]
 fn new_plugins_pass_their_tests() {
-    for kind in [Kind::Service, Kind::Access] {
+    for kind in Kind::ALL {
         let folder = new_plugin("new-tested", kind);
         let output = Command::new(env!("CARGO"))
             .arg("test")
@@ -46,7 +46,7 @@ fn new_plugins_pass_their_tests() {
 
 #[test]
 fn new_plugins_build() {
-    for wanted in [Kind::Service, Kind::Access] {
+    for wanted in Kind::ALL {
         let folder = new_plugin("new-built", wanted);
         // Not in the crate's folder, so that it stays.
         let target = folder.with_file_name("target");

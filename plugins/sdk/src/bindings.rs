@@ -1,6 +1,6 @@
 //! What is generated from the contract.
 //!
-//! A world of the contract is put together from worlds of its parts: both worlds share `types` and `describe`, which so are
+//! A world of the contract is put together from worlds of its parts: all worlds share `types` and `describe`, which so are
 //! generated once. Building a component joins the parts that its crate exports.
 
 #![allow(unsafe_code, missing_docs, unreachable_pub, clippy::pedantic)]
@@ -85,5 +85,22 @@ pub mod tunnel {
         pub_export_macro: true,
         export_macro_name: "export_tunnel",
         default_bindings_module: "couchcopy_plugin::bindings::tunnel",
+    });
+}
+
+pub mod documents {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package couchcopy:sdk;
+            world filters-documents { export couchcopy:plugin/documents@0.1.0; }
+        ",
+        world: "couchcopy:sdk/filters-documents",
+        with: { "couchcopy:plugin/types@0.1.0": crate::bindings::types::couchcopy::plugin::types },
+        generate_all,
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        export_macro_name: "export_documents",
+        default_bindings_module: "couchcopy_plugin::bindings::documents",
     });
 }

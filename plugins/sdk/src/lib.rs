@@ -62,17 +62,21 @@
 //! A plugin is a plain `lib` crate: it compiles and is tested like any other, and the macro makes the component's exports
 //! only where it is built for WebAssembly (`couchcopy plugin build`). A plugin that says how a node is reached implements
 //! [`Access`] and uses [`export_access!`]; where it can also connect to ports as seen from there, [`Tunnel`] and
-//! [`export_access_with_tunnel!`].
+//! [`export_access_with_tunnel!`]. One that decides what becomes of documents in a restore implements [`DocumentFilter`] and uses
+//! [`export_filter!`]; [`json`] changes documents without taking them apart.
 
 mod access;
 #[doc(hidden)]
 pub mod bindings;
 mod command;
 mod description;
+mod document;
 mod error;
 mod host;
+pub mod json;
 mod node;
 mod service;
+mod settings;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod tunnel;
@@ -82,13 +86,16 @@ pub use access::Access;
 #[doc(hidden)]
 pub use access::AccessComponent;
 pub use bindings::description::exports::couchcopy::plugin::describe::{CommandPattern, Description, Setting};
+pub use bindings::documents::exports::couchcopy::plugin::documents::Verdict;
 pub use bindings::types::couchcopy::plugin::types::{
     Command, CommandFailed, Error, InvalidSetting, Node, Output, RunError, SettingValue, State,
 };
+pub use document::DocumentFilter;
 pub use host::Host;
 pub use service::Service;
 #[doc(hidden)]
 pub use service::ServiceComponent;
+pub use settings::Settings;
 pub use tunnel::Tunnel;
 #[doc(hidden)]
 pub use tunnel::TunnelComponent;

@@ -23,7 +23,7 @@ impl Contract {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
         let mut wit = String::new();
         // The file with the package's name comes first.
-        for name in ["types", "host", "describe", "service", "access", "tunnel", "worlds"] {
+        for name in ["types", "host", "describe", "service", "access", "tunnel", "documents", "worlds"] {
             let file = folder.join(name).with_extension("wit");
             wit.push_str(&std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?);
         }

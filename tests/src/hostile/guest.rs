@@ -15,6 +15,14 @@ use crate::Result;
 const IMAGE: u32 = 1024;
 const PAGE: u32 = 65536;
 
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Service,
+    Access,
+    Filter,
+}
+
 /// A plugin in the making.
 #[derive(Debug, Clone)]
 pub struct Guest {
@@ -34,6 +42,10 @@ pub struct Guest {
     pub wrap: Function,
     /// `connect`, for an access plugin that exports it.
     pub connect: Option<Function>,
+    /// `configure`, for a document filter.
+    pub configure: Function,
+    /// `filter`, for a document filter. The good answer is to keep the document.
+    pub filter: Function,
     /// What it does when it is instantiated.
     pub instantiate: Vec<Step>,
     /// What it does when the host asks it for memory.
@@ -46,8 +58,8 @@ pub struct Guest {
     pub functions: String,
     /// Memory that it has beside what it needs, in pages of 64 KiB.
     pub pages: u32,
-    /// Whether its imports and exports are those of a service plugin.
-    service: bool,
+    /// What its imports and exports are those of.
+    kind: Kind,
     /// Version of the contract that its names hold.
     version: String,
 }
@@ -55,7 +67,7 @@ pub struct Guest {
 impl Guest {
     /// A service plugin that behaves. It may run `true` and `echo` with the setting `word`, and runs nothing.
     pub fn service(name: &str) -> Self {
-        let mut guest = Self::any(name, true);
+        let mut guest = Self::any(name, Kind::Service);
         guest.description.settings = vec![super::Setting::new("word")].into();
         guest.description.commands =
             vec![Pattern::new(&["true"]), Pattern::new(&["echo", "fixed", "[{word}]"])].into();
@@ -64,7 +76,7 @@ impl Guest {
 
     /// An access plugin that behaves: it gives `env -- COMMAND`… as the command that came, which its pattern allows.
     pub fn access(name: &str) -> Self {
-        let mut guest = Self::any(name, false);
+        let mut guest = Self::any(name, Kind::Access);
         guest.description.commands = vec![Pattern::new(&["env", "{command...}"])].into();
         guest
     }
@@ -79,7 +91,14 @@ impl Guest {
         guest
     }
 
-    fn any(name: &str, service: bool) -> Self {
+    /// A document filter that keeps every document.
+    pub fn filter(name: &str) -> Self {
+        let mut guest = Self::any(name, Kind::Filter);
+        guest.description.settings = vec![super::Setting::new("word")].into();
+        guest
+    }
+
+    fn any(name: &str, kind: Kind) -> Self {
         Self {
             description: Description {
                 name: name.into(),
@@ -95,13 +114,15 @@ impl Guest {
             status: Function::default(),
             wrap: Function::default(),
             connect: None,
+            configure: Function::default(),
+            filter: Function::default(),
             instantiate: Vec::new(),
             realloc: Vec::new(),
             reallocated: None,
             post_return: Vec::new(),
             functions: String::new(),
             pages: 1,
-            service,
+            kind,
             version: "0.1.0".into(),
         }
     }
@@ -115,10 +136,11 @@ impl Guest {
 
     /// The component.
     pub fn build(&self) -> Result<Vec<u8>> {
-        let world = match (self.service, &self.connect) {
-            (true, _) => "service-control",
-            (false, None) => "node-access",
-            (false, Some(_)) => "node-access-with-tunnel",
+        let world = match (self.kind, &self.connect) {
+            (Kind::Service, _) => "service-control",
+            (Kind::Access, None) => "node-access",
+            (Kind::Access, Some(_)) => "node-access-with-tunnel",
+            (Kind::Filter, _) => "document-filter",
         };
         self.build_for(&Contract::ours(world)?.in_version(&self.version), "")
     }
@@ -148,7 +170,18 @@ impl Guest {
         );
         let node = "(param i32 i32 i32 i32 i32 i32 i32 i32)";
         let mut exports = vec![(package("describe"), "describe")];
-        if self.service {
+        if self.kind == Kind::Filter {
+            for (name, function) in [("configure", &self.configure), ("filter", &self.filter)] {
+                let (steps, answer) = body.function(function);
+                let _ = write!(
+                    functions,
+                    r#"(func ${name} (export "{}#{name}") (param i32 i32 i32 i32) (result i32) (local $i i32)
+                         {steps} {answer})"#,
+                    package("documents"),
+                );
+                exports.push((package("documents"), name));
+            }
+        } else if self.kind == Kind::Service {
             for (name, function) in [("start", &self.start), ("stop", &self.stop), ("status", &self.status)] {
                 let (steps, answer) = body.function(function);
                 let _ = write!(
@@ -191,7 +224,7 @@ impl Guest {
         let realloc = body.steps(&self.realloc);
         let given = self.reallocated.map_or_else(String::new, |at| format!("(return (i32.const {at}))"));
         let instantiate = body.steps(&self.instantiate);
-        let imports = if self.service {
+        let imports = if self.kind == Kind::Service {
             let host = package("host");
             format!(
                 r#"(import "{host}" "run" (func $run (param i32 i32 i32 i32 i32)))

@@ -16,3 +16,4 @@ mod refusals;
 mod refused;
 mod scale;
 mod security;
+mod transformed;

@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// Build the built-in plugins, or check that the committed ones are their source.
 ///
-/// Without arguments, builds every crate plugins/service-NAME and plugins/access-NAME into plugins/dist.
+/// Without arguments, builds every crate plugins/service-NAME, access-NAME and filter-NAME into plugins/dist.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Arguments {

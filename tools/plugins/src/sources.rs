@@ -14,7 +14,7 @@ pub const LARGEST: usize = 100_000;
 /// The crate of a built-in plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// `service-NAME` or `access-NAME`.
+    /// `service-NAME`, `access-NAME` or `filter-NAME`.
     pub name: String,
     /// Where it lies.
     pub folder: PathBuf,
@@ -48,7 +48,7 @@ pub fn select(sources: &[Source], names: &[String]) -> Result<Vec<Source>> {
 }
 
 fn kind_of(name: &str) -> Option<Kind> {
-    [(Kind::Service, "service-"), (Kind::Access, "access-")]
+    [(Kind::Service, "service-"), (Kind::Access, "access-"), (Kind::Filter, "filter-")]
         .into_iter()
         .find_map(|(kind, prefix)| name.starts_with(prefix).then_some(kind))
 }

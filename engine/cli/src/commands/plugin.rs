@@ -16,7 +16,7 @@ use crate::flags::grants::GrantFlags;
 use crate::session::Session;
 use crate::text::sizes::bytes;
 
-/// List, inspect, try, write and grant plugins: service plugins and node-access plugins.
+/// List, inspect, try, write and grant plugins for services, node access and documents.
 #[derive(Debug, Args)]
 #[command(disable_help_subcommand = true)]
 pub(crate) struct Plugin {
@@ -82,6 +82,8 @@ enum NewKind {
     Service,
     /// It carries commands to a node.
     Access,
+    /// It decides what a restore makes of each document.
+    DocumentFilter,
 }
 
 impl Plugin {
@@ -139,6 +141,7 @@ fn create(name: &str, kind: NewKind, session: &Session) -> Result<()> {
     let kind = match kind {
         NewKind::Service => plugin_development::Kind::Service,
         NewKind::Access => plugin_development::Kind::Access,
+        NewKind::DocumentFilter => plugin_development::Kind::Filter,
     };
     let folder = plugin_development::create(Path::new("."), name, kind)?;
     let folder = folder.strip_prefix(".").unwrap_or(&folder);

@@ -13,12 +13,13 @@ mod values;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use filter::{Choice, Filter};
 use node::Version;
 use outcome::Result;
 use restore::folders::Suffixes;
-use restore::{Ranges, RestoreChoices};
+use restore::{Ranges, RestoreChoices, Transformation};
+use site::{PluginReference, with_settings_of_file};
 
 use crate::exit::Outcome;
 use crate::flags::access::AccessFlags;
@@ -41,6 +42,7 @@ pub(super) use values::{OpenFor, open_for};
         couchcopy restore --offline [OPTIONS] ARCHIVE DIR,NODENAME...\n       \
         couchcopy restore --resume [OPTIONS] [ARCHIVE] NODE...\n       \
         couchcopy restore --roll-back [OPTIONS] NODE...",
+    group = ArgGroup::new("anew").args(["ranges", "transform"]).multiple(true),
     after_help = "Run `couchcopy restore --help` for all options, details and examples.",
     after_long_help = "A node is written as [user:password@]HOST[:port],DATA_DIR[,NODENAME]; in a password, write `,` as %2C, `:` as %3A and `@` \
     as %40. A URL can replace the host: https://db1.example.com:6984,/opt/couchdb/data. Name all nodes of the cluster, or use a \
@@ -64,6 +66,7 @@ pub(super) use values::{OpenFor, open_for};
     couchcopy restore --offline backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com /mnt/b,couchdb@b.example.com\n  \
     couchcopy restore --q 'logs/*=8' backup.tar.gz --cluster prod.toml\n  \
     couchcopy restore --place 'logs/*=z1:1' backup.tar.gz --cluster prod.toml\n  \
+    couchcopy restore --offline --transform anonymise \\\n    --transform-settings a.toml backup.tar.gz /mnt/a,couchdb@127.0.0.1\n  \
     couchcopy restore --offline --for-couchdb 3.3 backup.tar.gz \\\n    /mnt/a,couchdb@a.example.com\n  \
     couchcopy restore --offline --only 'team/*' --rename team/a=team/z \\\n    backup.tar.gz /mnt/a,couchdb@a.example.com"
 )]
@@ -125,7 +128,7 @@ struct ModeFlags {
         value_name = "NAME",
         conflicts_with_all = [
             "offline", "resume", "roll_back", "db", "copies", "fresh_uuids", "new_suffix", "keep_suffix", "maps", "only", "except",
-            "rename", "skip_damaged", "allow_empty", "ranges", "place", "even_out",
+            "rename", "skip_damaged", "allow_empty", "ranges", "place", "even_out", "transform",
         ]
     )]
     node: Option<String>,
@@ -182,7 +185,7 @@ struct DatabaseFlags {
     /// Newer edits and deletions are overridden on every node and on every replica; documents that are equal, and documents made
     /// since then, stay as they are. A document that somebody edits in the meantime is not overridden, but reported. If
     /// interrupted, run the same command again to go on.
-    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies", "ranges", "place"])]
+    #[arg(long, requires = "db", conflicts_with_all = ["merge", "local", "copies", "ranges", "place", "transform"])]
     rewind: bool,
 
     #[command(flatten)]
@@ -261,10 +264,24 @@ struct DataFlags {
     )]
     ranges: Vec<String>,
 
-    /// With --q: directory for temporary files, which need as much space as the largest database whose ranges change.
+    /// Pass every document through a plugin, which may change it or leave it out: a copy without personal data.
+    ///
+    /// PLUGIN is NAME[:KEY=VALUE,…]: the built-in plugin `anonymise`, or the name or path of a document filter of your own.
+    /// `couchcopy plugin show anonymise` lists its settings. Of each document only its leaf revisions are restored; local documents,
+    /// purges and view indexes are left out. Never replicate such a copy with the original: the revision ids are the same.
+    #[arg(long, value_name = "PLUGIN", conflicts_with_all = ["resume", "roll_back", "merge", "local"], hide_short_help = true)]
+    transform: Option<PluginReference>,
+
+    /// With --transform: TOML file with settings of the plugin, such as a key, which others could see on a command line.
+    ///
+    /// One setting per line: `key = "…"`, `replace = ["name", "address.street"]`, `drop-attachments = true`.
+    #[arg(long, value_name = "FILE", requires = "transform", hide_short_help = true)]
+    transform_settings: Option<PathBuf>,
+
+    /// With --q or --transform: directory for temporary files, which need as much space as the largest database.
     ///
     /// Twice as much if all nodes are on other machines. The default is the system's directory for temporary files (TMPDIR).
-    #[arg(long, value_name = "DIR", requires = "ranges", hide_short_help = true)]
+    #[arg(long, value_name = "DIR", requires = "anew", hide_short_help = true)]
     tmp_dir: Option<PathBuf>,
 
     /// Give every copy a new uuid, for restoring an older state to the same nodes.
@@ -361,7 +378,7 @@ impl Restore {
     }
 
     /// What was chosen about the restored data.
-    fn choices(&self) -> Result<RestoreChoices> {
+    fn choices(&self, session: &Session) -> Result<RestoreChoices> {
         Ok(RestoreChoices {
             copies: self.data.copies.map(usize::from),
             fresh_uuids: self.data.fresh_uuids,
@@ -372,7 +389,18 @@ impl Restore {
             selection: self.selection.selection()?,
             ranges: Ranges::parse(&self.data.ranges)?,
             placement: self.placement.placement()?,
+            transformation: self.transformation(session)?,
             temporary: self.data.tmp_dir.clone(),
         })
+    }
+
+    /// The plugin that documents pass through, if there is one.
+    fn transformation(&self, session: &Session) -> Result<Transformation> {
+        let Some(plugin) = &self.data.transform else { return Ok(Transformation::None) };
+        let plugin = match &self.data.transform_settings {
+            Some(file) => with_settings_of_file(plugin.clone(), file)?,
+            None => plugin.clone(),
+        };
+        Ok(Transformation::by(self.access.grants.plugins(session)?.document_filter(&plugin)?))
     }
 }

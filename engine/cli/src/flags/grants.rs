@@ -14,13 +14,13 @@ use crate::session::{Session, ask};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Plugins")]
 pub(crate) struct GrantFlags {
-    /// Allow a plugin that is not built in to run the commands that it describes, this time only. Can be repeated.
+    /// Allow a plugin that is not built in, with the commands that it describes, this time only. Can be repeated.
     ///
     /// PLUGIN is the plugin's name, path or hash. `couchcopy plugin grants --add` remembers a grant.
     #[arg(long, value_name = "PLUGIN", hide_short_help = true)]
     pub(crate) grant: Vec<String>,
 
-    /// Time limit for one start, stop or status query, in seconds [default: 300].
+    /// Time limit for one start, stop or status query, in seconds [default: 300]. A document filter has at most 10 for a document.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400), hide_short_help = true)]
     pub(crate) deadline: Option<u64>,
 }
@@ -37,17 +37,16 @@ impl GrantFlags {
     }
 }
 
-/// Asks at the terminal whether a plugin may run its commands.
+/// Asks at the terminal whether a plugin may be used.
 fn ask_for_grant(plugin: &Ungranted) -> Answer {
     let changed = if plugin.was_granted { "\nIts file has CHANGED since it was granted." } else { "" };
     let answer = ask(&format!(
-        "Plugin {} {} is not built in:\n  {}\n  BLAKE3 {}{changed}\nIt wants to run:{}\n\
-         Grant these commands? [y] yes, and remember it  [o] once  [N] no: ",
+        "Plugin {} {} is not built in:\n  {}\n  BLAKE3 {}{changed}\n{}\nGrant this? [y] yes, and remember it  [o] once  [N] no: ",
         plugin.plugin,
         plugin.version,
         printable(&plugin.file.display().to_string()),
         plugin.hash,
-        plugin.list()
+        plugin.request()
     ));
     match answer.as_str() {
         "y" | "yes" => Answer::Remember,

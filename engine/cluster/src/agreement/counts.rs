@@ -32,6 +32,15 @@ impl Promised {
         self.documents.push(documents);
     }
 
+    /// Changes the numbers of documents of databases that have been added.
+    pub fn set(&mut self, documents: &HashMap<&str, u64>) {
+        for (name, expected) in self.names.iter().zip(&mut self.documents) {
+            if let Some(&documents) = documents.get(&**name) {
+                *expected = documents;
+            }
+        }
+    }
+
     /// Number of databases.
     pub fn databases(&self) -> u64 {
         self.names.len() as u64

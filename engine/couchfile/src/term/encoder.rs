@@ -131,6 +131,19 @@ impl Encoder {
         self
     }
 
+    /// An integer beyond 64 bits by its magnitude, least significant byte first and not 0.
+    pub fn big_integer(&mut self, negative: bool, magnitude: &[u8]) -> &mut Self {
+        if let Ok(len) = u8::try_from(magnitude.len()) {
+            self.bytes.extend_from_slice(&[tag::SMALL_BIG, len, u8::from(negative)]);
+        } else {
+            self.bytes.push(tag::LARGE_BIG);
+            self.bytes.extend_from_slice(&(magnitude.len() as u32).to_be_bytes());
+            self.bytes.push(u8::from(negative));
+        }
+        self.bytes.extend_from_slice(magnitude);
+        self
+    }
+
     /// A float.
     pub fn float(&mut self, value: f64) -> &mut Self {
         self.bytes.push(tag::FLOAT);

@@ -6,6 +6,7 @@
 use std::io::Write;
 
 use super::appender::Appender;
+use super::changed::Leaf;
 use super::copied;
 use super::database::LOCAL;
 use super::settings::{Settings, Written};
@@ -61,14 +62,33 @@ impl<W: Write> SequencedWriter<W> {
     ///
     /// Returns its value in the tree by id ([`SortedTree::Documents`]).
     pub fn copy<R: ReadAt>(&mut self, source: &Database<R>, doc: &DocInfo<'_>) -> Result<Vec<u8>> {
+        let entry = copied::document(&mut self.out, source, doc, self.seq + 1)?;
+        self.add(doc.id, &entry)
+    }
+
+    /// Copies a document with changes to its leaves, one for each in the order of its revision tree. Of revisions that are not leaves
+    /// only the ids are copied, and none that no leaf that stays is made of. If a leaf stays, the document gets the next sequence.
+    ///
+    /// Returns its value in the tree by id ([`SortedTree::Documents`]); `None` if none of its leaves stays, and nothing was written.
+    pub fn copy_changed<R: ReadAt>(
+        &mut self,
+        source: &Database<R>,
+        doc: &DocInfo<'_>,
+        leaves: &[Leaf],
+    ) -> Result<Option<Vec<u8>>> {
+        let entry = copied::changed(&mut self.out, source, doc, leaves, self.seq + 1)?;
+        entry.map(|entry| self.add(doc.id, &entry)).transpose()
+    }
+
+    /// Gives a document the next sequence; gives its value in the tree by id.
+    fn add(&mut self, id: &[u8], entry: &[u8]) -> Result<Vec<u8>> {
         let seq = self.seq + 1;
-        let entry = copied::document(&mut self.out, source, doc, seq)?;
         let mut value = Encoder::new();
-        value.tuple(4).binary(doc.id).raw(&entry);
+        value.tuple(4).binary(id).raw(entry);
         self.by_seq.push(&mut self.out, Encoder::new().uint(seq).as_bytes(), value.as_bytes())?;
         self.seq = seq;
         let mut value = Encoder::new();
-        value.tuple(4).uint(seq).raw(&entry);
+        value.tuple(4).uint(seq).raw(entry);
         Ok(value.finish())
     }
 

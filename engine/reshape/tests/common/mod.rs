@@ -13,6 +13,7 @@ use couchfile::ejson::encode_json;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::FileBytes;
 use couchfile::writer::{DatabaseWriter, NewAttachment, NewBody, NewDocument, Settings, random_uuid};
+use filter::Filter;
 use outcome::Result;
 use reshape::{Counts, NewShard, NewShards, OldShard, Reshaping};
 use serde_json::{Value, json};
@@ -217,6 +218,17 @@ pub(crate) fn reshaped(
     partitioned: bool,
     threads: usize,
 ) -> Result<(Vec<OldShard>, Counts)> {
+    filtered(old, q, partitioned, threads, None)
+}
+
+/// The same through a filter.
+pub(crate) fn filtered(
+    old: &[OldShard],
+    q: u32,
+    partitioned: bool,
+    threads: usize,
+    filter: Option<&dyn Filter>,
+) -> Result<(Vec<OldShard>, Counts)> {
     let new: Vec<NewShard> = Range::split(q)
         .into_iter()
         .map(|range| NewShard { range, uuid: random_uuid().unwrap(), node: "c@d".into() })
@@ -224,7 +236,7 @@ pub(crate) fn reshaped(
     let scratch = tempfile::tempdir().unwrap();
     let files = Files { finished: Mutex::default() };
     let scratch = scratch.path();
-    let reshaping = Reshaping { database: "db", partitioned, old, new: &new, scratch, threads };
+    let reshaping = Reshaping { database: "db", partitioned, old, new: &new, scratch, filter, threads };
     let counts = reshaping.run(&files)?;
     let finished = files.finished.into_inner().unwrap();
     assert_eq!(finished.len(), new.len());

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use filter::{Filter, Verdict};
+use filter::Filter;
 use outcome::report::Reporter;
 use outcome::{Code, Failure, Result, parallel};
 use snapshot::{Info, SnapshotDatabase, Walk};
 
 use super::batches::{self, Batch, Batches, Revisions, unreadable};
 use super::sender::Sender;
-use super::taken::Taken;
+use super::taken::{Taken, Taking};
 
 /// Requests at the same time.
 const THREADS: usize = 4;
@@ -153,7 +153,7 @@ fn wanted(
         let tree = document.revisions().map_err(unreadable(source, document))?;
         for leaf in tree.leaves() {
             let rev = leaf.to_string();
-            if revs.contains(&rev) && taken.judge(source, document, leaf)? == Verdict::LeaveOut {
+            if revs.contains(&rev) && matches!(taken.judge(source, document, leaf)?, Taking::Nothing) {
                 revs.retain(|other| *other != rev);
             }
         }

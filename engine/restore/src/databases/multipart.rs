@@ -10,6 +10,7 @@ use couchfile::document::{Attachment, AttachmentForm, JsonOptions, RevMember};
 use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
+use filter::Replaced;
 use node::{Answer, Body, Method, encode};
 use outcome::{Failure, Result};
 use snapshot::Document;
@@ -36,13 +37,15 @@ pub(super) struct Multipart {
 }
 
 impl Multipart {
-    /// Begins a request with the revision's JSON.
+    /// Begins a request with the revision's JSON, or with this content in its place, which has these attachments.
     pub(super) fn new(
         document: &Document<'_>,
         revision: &Revision<'_>,
         attachments: &[Attachment],
+        content: Option<Replaced>,
     ) -> Result<Self, CouchFileError> {
-        Self::with(document, revision, attachments, JsonOptions { revs: true, ..JsonOptions::default() })
+        let options = JsonOptions { revs: true, ..JsonOptions::default() };
+        Self::with(document, revision, attachments, options, content)
     }
 
     /// Begins a request that writes the content of a revision on top of another one, or as a new document.
@@ -52,7 +55,7 @@ impl Multipart {
         attachments: &[Attachment],
         rev: RevMember<'_>,
     ) -> Result<Self, CouchFileError> {
-        Self::with(document, revision, attachments, JsonOptions { rev, ..JsonOptions::default() })
+        Self::with(document, revision, attachments, JsonOptions { rev, ..JsonOptions::default() }, None)
     }
 
     /// Begins a request that writes the content of a revision as the new revision `rev`, as replication does; `revisions` are the
@@ -66,7 +69,7 @@ impl Multipart {
     ) -> Result<Self, CouchFileError> {
         let more = [("_revisions", revisions.clone())];
         let options = JsonOptions { rev: RevMember::Other(rev), more: &more, ..JsonOptions::default() };
-        Self::with(document, revision, attachments, options)
+        Self::with(document, revision, attachments, options, None)
     }
 
     fn with(
@@ -74,6 +77,7 @@ impl Multipart {
         revision: &Revision<'_>,
         attachments: &[Attachment],
         options: JsonOptions<'_>,
+        content: Option<Replaced>,
     ) -> Result<Self, CouchFileError> {
         let is_edit = !options.revs && options.more.is_empty();
         let options = JsonOptions {
@@ -82,7 +86,10 @@ impl Multipart {
             zero: NegativeZero::Kept,
             ..options
         };
-        let json = document.json(revision, options)?;
+        let mut json = document.json(revision, options)?;
+        if let Some(content) = content {
+            json = content.in_place_of(&json).map_err(CouchFileError::Invalid)?;
+        }
         let boundary = couchfile::writer::random_uuid()?;
         let mut before: Vec<Vec<u8>> = Vec::with_capacity(attachments.len());
         let mut part = format!("--{boundary}\r\nContent-Type: application/json\r\n\r\n").into_bytes();

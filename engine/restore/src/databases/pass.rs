@@ -9,7 +9,7 @@ use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
 use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
-use filter::{Filter, Verdict};
+use filter::{Filter, Replaced};
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 use snapshot::{Document, SnapshotDatabase, Walk};
@@ -19,7 +19,7 @@ use super::bulk::{self, Bulk};
 use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
-use super::taken::Taken;
+use super::taken::{Taken, Taking};
 
 /// Requests at the same time.
 const SENDERS: usize = 4;
@@ -278,22 +278,20 @@ impl<'r, 's> Reader<'r, 's> {
             if only.is_some_and(|only| !only.contains(&rev)) {
                 continue;
             }
-            match self.taken.judge(self.source, document, leaf) {
-                Ok(Verdict::Keep) => {}
-                Ok(Verdict::LeaveOut) => {
+            let content = match self.taken.judge(self.source, document, leaf) {
+                Ok(Taking::Whole) => None,
+                Ok(Taking::Changed(content)) => Some(content),
+                Ok(Taking::Nothing) => {
                     self.sender.leave_out();
                     continue;
-                }
-                Ok(Verdict::Replace(_)) => {
-                    return Err(Failure::bug("a filter that changes documents reached a restore over HTTP"));
                 }
                 Err(damage) if contents::is_damage(&damage) => {
                     self.sender.refuse(document.id(), &rev, damage.to_string());
                     continue;
                 }
                 Err(error) => return Err(error),
-            }
-            match self.revision(shard, document, leaf) {
+            };
+            match self.revision(shard, document, leaf, content) {
                 Ok(()) => {}
                 Err(Problem::Other(error)) => return Err(error),
                 Err(Problem::Damage(e @ CouchFileError::Io { .. })) => {
@@ -312,20 +310,30 @@ impl<'r, 's> Reader<'r, 's> {
         shard: usize,
         document: &Document<'_>,
         leaf: &Revision<'_>,
+        content: Option<Replaced>,
     ) -> Result<(), Problem> {
-        let attachments =
+        let mut attachments =
             if has_attachments(leaf) { document.summary(leaf)?.attachments } else { Vec::new() };
         let size = attachments.iter().fold(0u64, |sum, attachment| sum.saturating_add(attachment.stored_len));
         // What is gzipped would be gzipped anew, not always into the same bytes.
         let inline = size <= INLINE && attachments.iter().all(|a| a.encoding == Encoding::Identity);
-        if inline {
-            let attachments = AttachmentForm::InlineAfter(0);
+        if let Some(content) = &content {
+            attachments.retain(|attachment| content.attachments().contains(&attachment.name));
+        }
+        if inline || attachments.is_empty() {
+            let attachments = if inline { AttachmentForm::InlineAfter(0) } else { AttachmentForm::Stubs };
             let options =
                 JsonOptions { revs: true, attachments, zero: NegativeZero::Kept, ..JsonOptions::default() };
-            self.bulks[shard].add(&document.json(leaf, options)?);
+            let json = document.json(leaf, options)?;
+            let json = match content {
+                Some(content) => content.in_place_of(&json).map_err(CouchFileError::Invalid)?,
+                None => json,
+            };
+            self.bulks[shard].add(&json);
             return Ok(());
         }
-        let request = Multipart::new(document, leaf, &attachments)?;
+        let size = attachments.iter().fold(0u64, |sum, attachment| sum.saturating_add(attachment.stored_len));
+        let request = Multipart::new(document, leaf, &attachments, content)?;
         if size <= KEPT {
             let request = request.kept(document, &attachments)?;
             return (self.give)(Parcel::Document(request)).map_err(Problem::Other);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use filter::Filter;
-use outcome::printable;
 use serde::Serialize;
 use snapshot::Moment;
 use store::Place;
@@ -51,18 +50,11 @@ pub struct DatabasesDescription {
     /// What chooses the documents that are restored; `None`: nothing, all are restored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// What that means, for the user.
+    #[serde(skip)]
+    pub meaning: Option<String>,
     /// The databases.
     pub databases: Vec<DatabaseDescription>,
-}
-
-/// What it means for replications that only the documents that this filter takes are restored.
-pub fn meaning_of(filter: &str) -> String {
-    format!(
-        "Not all documents are restored ({}). A replication from a complete copy of the database brings the others back; a \
-         replication to one removes nothing there. Without its deleted documents, a database gets documents back from each copy \
-         that has not seen their deletion.",
-        printable(filter)
-    )
 }
 
 /// What is going to be done with one database.

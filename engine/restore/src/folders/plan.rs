@@ -28,7 +28,7 @@ pub use placing::NodeShare;
 pub(crate) use placing::Placed;
 use refusals::damaged;
 pub(crate) use reshaped::Reshaped;
-use reshaped::Ring;
+use reshaped::{Anew, Ring};
 
 /// Bytes that a file may take on disk in addition to its length: its last block and what an edit appends.
 const SLACK: u64 = 8192;
@@ -70,7 +70,8 @@ pub(crate) struct Plan {
     /// The ranges of databases whose maps in the archive have others: they were saved during shard splitting, or get another
     /// number of ranges.
     rings: HashMap<String, Ring>,
-    /// Databases that get another number of ranges, in the order of their names in the archive.
+    /// Databases that are written anew, document by document, in the order of their names in the archive: they get another number of
+    /// ranges, or their documents pass through a filter.
     pub(crate) reshaped: Vec<Reshaped>,
     /// Their shards in the archive, by path.
     to_reshape: HashSet<Box<str>>,
@@ -197,7 +198,9 @@ impl Plan {
         if partitioned {
             self.partitioned.insert(db.into_boxed_str());
         }
-        self.promised.add(&name, documents);
+        // How many pass through a filter is known when they have.
+        let passes = reshaped.as_ref().is_some_and(|reshaped| reshaped.is_filtered);
+        self.promised.add(&name, if passes { 0 } else { documents });
         if let Some(reshaped) = reshaped {
             self.add_reshaped(reshaped);
         }
@@ -254,7 +257,7 @@ struct OfDatabase {
     archived: u64,
     /// The ranges in use, if these are not all ranges, or the new ones.
     ring: Option<Ring>,
-    /// How its documents move, if it gets another number of ranges. There are no `shards` then.
+    /// How its documents move, if it gets another number of ranges or passes through a filter. There are no `shards` then.
     reshaped: Option<Reshaped>,
 }
 
@@ -315,8 +318,11 @@ impl OfDatabase {
         // A file of CouchDB 1.x is always written anew, in the form of today.
         let is_old = contents::is_of_couchdb_1(&map);
         let wanted = choices.ranges.of(&map.db).or(is_old.then_some(RANGES_FOR_COUCHDB_1)).map(Range::split);
-        if let Some(wanted) = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted)) {
-            planned.reshape(contents, &map, wanted);
+        let other = wanted.filter(|wanted| is_old || !map.by_range.keys().eq(wanted));
+        let anew = Anew { has_other_ranges: other.is_some(), is_filtered: !choices.transformation.is_none() };
+        if anew.has_other_ranges || anew.is_filtered {
+            let ranges = other.unwrap_or_else(|| map.by_range.keys().copied().collect());
+            planned.reshape(contents, &map, ranges, anew);
             return planned;
         }
         planned.holders = placing::holders(&map, |node| numbers.get(node).copied());

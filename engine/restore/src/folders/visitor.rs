@@ -2,6 +2,7 @@
 
 mod large;
 mod later;
+mod passed;
 mod reshaped;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use outcome::{Failure, Result, parallel};
 
 use large::LargeFile;
 use later::Later;
+pub(crate) use passed::Passed;
 
 use super::destination::Destination;
 use super::plan::Plan;
@@ -27,13 +29,15 @@ use super::shard::{self, Copy, CopyUuids};
 use super::{RestoreOptions, checksums};
 
 /// What was written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct WrittenFiles {
     pub(crate) shards: u64,
     pub(crate) views: u64,
     pub(crate) bytes: u64,
     /// Files whose checksums were replaced.
     pub(crate) rewritten: u64,
+    /// What has passed through the filter.
+    pub(crate) passed: Passed,
 }
 
 /// Writes every planned file for every node that gets it.
@@ -55,6 +59,7 @@ pub(crate) struct Writer<'r> {
     /// Whether the CouchDB that opens the files reads only MD5.
     only_md5: bool,
     later: Mutex<Vec<Later<'r>>>,
+    passed: Mutex<Passed>,
 }
 
 /// A planned file and the numbers of its targets.
@@ -100,6 +105,7 @@ impl<'r> Writer<'r> {
             rewritten: AtomicU64::new(0),
             only_md5: checksums::only_md5(&options.for_couchdb).is_some(),
             later: Mutex::default(),
+            passed: Mutex::default(),
         }
     }
 
@@ -158,6 +164,7 @@ impl<'r> Writer<'r> {
             views: self.views.into_inner(),
             bytes: self.bytes.into_inner(),
             rewritten: self.rewritten.into_inner(),
+            passed: self.passed.into_inner().unwrap_or_else(PoisonError::into_inner),
         }))
     }
 

@@ -23,7 +23,8 @@ impl PlannedRestore {
             databases: self.plan.databases,
             left_out: self.plan.left_out.len() as u64,
             selection: self.describe_selection(),
-            reshaped: self.plan.reshaped.len() as u64,
+            reshaped: self.plan.with_other_ranges(),
+            transformed_by: self.restore.choices.transformation.name().map(str::to_owned),
             fresh_uuids: self.restore.choices.fresh_uuids,
             md5_for: self.restore.for_couchdb.as_ref().map(ToString::to_string),
             new_suffix: self.plan.new_suffix.clone(),
@@ -118,6 +119,7 @@ impl PlannedRestore {
             rebuild_maps: chosen.rebuild_maps,
             ranges: chosen.ranges.clone(),
             placement: Some(chosen.placement.clone()),
+            transformed_by: chosen.transformation.name().map(str::to_owned),
         };
         let names = self.restore.node_names();
         let archive = (archive.to_string(), length);

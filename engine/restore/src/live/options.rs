@@ -84,6 +84,9 @@ pub struct PlanDescription {
     pub selection: Option<SelectionDescription>,
     /// Databases that get another number of ranges.
     pub reshaped: u64,
+    /// The name and version of the plugin that all documents pass through, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transformed_by: Option<String>,
     /// Whether every copy gets a new uuid.
     pub fresh_uuids: bool,
     /// The oldest CouchDB of the nodes, if it reads only MD5: files with other checksums get MD5.

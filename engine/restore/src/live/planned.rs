@@ -58,6 +58,7 @@ impl PlannedRestore {
         if !options.choices.allow_empty {
             planned.plan.refuse_empty(planned.contents.name())?;
         }
+        options.choices.transformation.try_out(planned.plan.first_reshaped())?;
         planned.know_targets(&learned);
         planned.learned = learned;
         planned.refuse_without_room(nodes)?;
@@ -148,7 +149,7 @@ impl PlannedRestore {
         let begun = Instant::now();
         self.plan.tell(reporter);
         let steps = Steps::new(reporter);
-        let (written, journals) = loop {
+        let (mut written, journals) = loop {
             let journals = self.journals()?;
             let id = journals.first().map(|journal| journal.id.clone());
             let discard = || super::removal::discard(nodes, id.as_deref(), &steps, reporter);
@@ -172,6 +173,8 @@ impl PlannedRestore {
             }
         };
         let identities = self.identities();
+        let passed = std::mem::take(&mut written.passed);
+        passed.promise(&mut self.plan.promised);
         let run = self.run(nodes, &identities, &steps, interrupted, reporter);
         let agreed = run.or_roll_back(run.finish_staged(journals))?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -187,7 +190,9 @@ impl PlannedRestore {
                 views_left_out: self.plan.views_left_out.clone(),
                 not_chosen: self.plan.chosen.not_chosen,
                 renamed: self.options.choices.selection.rename.clone(),
-                reshaped: self.plan.reshaped.len() as u64,
+                reshaped: self.plan.with_other_ranges(),
+                transformed_by: self.options.choices.transformation.name().map(str::to_owned),
+                documents_left_out: passed.left_out(),
                 files_rewritten: written.rewritten,
                 new_suffix: self.plan.new_suffix.clone(),
                 placed: self.shares(),

@@ -16,6 +16,7 @@ use crate::folders::proof::Damage;
 use crate::one_node::{self, OneNodeOptions, OneNodeResult};
 use crate::rename::{NewNames, offline};
 use crate::swap::{self, Change, Journal, NodeState, Situation};
+use crate::transform::unfinished;
 
 /// A finished restore, whichever kind it was.
 pub enum Resumed {
@@ -94,6 +95,9 @@ pub fn resume(
         if is(&beyond) {
             return Err(half_rolled_back(Change::Restore));
         }
+        if let Some(name) = &journal.options.transformed_by {
+            return Err(unfinished(name));
+        }
         // What was being copied is not whole on every node, and nothing has been replaced: from the beginning.
         let steps = Steps::new(reporter);
         undoing::undo(nodes, &identities, None, &steps, reporter)?;
@@ -124,7 +128,8 @@ pub fn resume(
             left_out: planned.plan.left_out.clone(),
             not_chosen: planned.plan.chosen.not_chosen,
             renamed: planned.options.choices.selection.rename.clone(),
-            reshaped: planned.plan.reshaped.len() as u64,
+            reshaped: planned.plan.with_other_ranges(),
+            transformed_by: journal.options.transformed_by,
             new_suffix: planned.plan.new_suffix.clone(),
             placed: planned.shares(),
             ..RestoreResult::default()

@@ -12,6 +12,7 @@ use crate::folders::Suffixes;
 use crate::placement::Placement;
 use crate::ranges::Ranges;
 use crate::selection::Selection;
+use crate::transform::Transformation;
 
 /// The version of the journal of a complete archive.
 const VERSION: u32 = 1;
@@ -29,9 +30,12 @@ const OF_ONE_NODE: u32 = 6;
 const OF_RANGES: u32 = 7;
 /// The version of the journal of a restore that records what decides which nodes get copies: a couchcopy that does not know that
 /// would write other shard maps.
-const OF_PLACEMENT: u32 = 9;
+const OF_PLACEMENT: u32 = 8;
+/// The version of the journal of documents that pass through a filter: a couchcopy that does not know filters would restore them
+/// as they are in the archive.
+const OF_TRANSFORMED: u32 = 9;
 /// The newest version.
-const NEWEST: u32 = OF_PLACEMENT;
+const NEWEST: u32 = OF_TRANSFORMED;
 
 /// The recorded phase of a restore on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +136,9 @@ pub struct JournalOptions {
     /// What decides which nodes get copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// The name and version of the filter that all documents pass through, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformed_by: Option<String>,
 }
 
 impl JournalOptions {
@@ -147,12 +154,19 @@ impl JournalOptions {
             selection: self.selection.clone(),
             ranges: self.ranges.clone(),
             placement: self.placement.clone().unwrap_or_else(Placement::not_recorded),
+            transformation: match &self.transformed_by {
+                None => Transformation::None,
+                Some(name) => Transformation::Done { name: name.clone() },
+            },
             temporary: None,
         }
     }
 
     /// The first version that supports the content of the journal.
     fn version(&self) -> u32 {
+        if self.transformed_by.is_some() {
+            return OF_TRANSFORMED;
+        }
         if self.placement.is_some() {
             return OF_PLACEMENT;
         }

@@ -7,6 +7,7 @@ use outcome::{Code, Failure, Result};
 use plugin_host::{NodeId, PluginReference};
 use serde::Deserialize;
 
+use super::settings_file::{Value, with_settings};
 use super::{DEFAULT_ACCESS, DEFAULT_SERVICE, HttpAddress, NodeArgument, SiteNode};
 
 /// The nodes of a cluster.
@@ -79,16 +80,6 @@ enum Plugin {
         #[serde(flatten)]
         settings: BTreeMap<String, Value>,
     },
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(untagged)]
-enum Value {
-    Text(String),
-    Flag(bool),
-    Number(i64),
-    /// A list of words, for settings that are a command or several arguments.
-    Words(Vec<String>),
 }
 
 impl ClusterFile {
@@ -214,20 +205,7 @@ pub fn is_local(host: &str) -> bool {
 fn reference(plugin: Plugin) -> Result<PluginReference, String> {
     match plugin {
         Plugin::Text(text) => text.parse().map_err(|e: plugin_host::ReferenceError| e.to_string()),
-        Plugin::Table { plugin, settings } => {
-            let mut reference = PluginReference::new(plugin);
-            for (name, value) in settings {
-                let value = match value {
-                    Value::Text(text) => text,
-                    Value::Flag(flag) => flag.to_string(),
-                    Value::Number(number) => number.to_string(),
-                    Value::Words(words) => plugin_host::join_words(&words)
-                        .ok_or_else(|| format!("the setting {name} contains a NUL character"))?,
-                };
-                reference = reference.with(name, value);
-            }
-            Ok(reference)
-        }
+        Plugin::Table { plugin, settings } => with_settings(PluginReference::new(plugin), settings),
     }
 }
 

@@ -50,6 +50,11 @@ impl Body {
                 let command = self.image.command(command);
                 self.image.put(&[word(0), command, vec![0; 32]].concat())
             }
+            Answer::Document(text) => {
+                let text = self.image.text(text);
+                self.image.put(&[word(0), word(1), slice(text), vec![0; 36]].concat())
+            }
+            Answer::LeaveOut => self.image.put(&[word(0), word(2), vec![0; 44]].concat()),
             Answer::Record(bytes) => self.image.put(bytes),
             Answer::At(address) => *address,
         };

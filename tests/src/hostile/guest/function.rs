@@ -47,6 +47,10 @@ pub enum Answer {
     Error(Text),
     /// A command, for `wrap` and `connect`.
     Command(Command),
+    /// A text in the place of the document, for `filter`.
+    Document(Text),
+    /// Nothing in the place of the document, for `filter`.
+    LeaveOut,
     /// These bytes as the record of the result.
     Record(Vec<u8>),
     /// A record that would be there.

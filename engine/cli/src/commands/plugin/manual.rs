@@ -1,10 +1,14 @@
 //! `couchcopy plugin run`: one call of a plugin.
 
+mod documents;
+
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use outcome::{Code, Failure, Result};
 use plugin_host::{Command, Inherited, State};
 use site::plugins::ServiceAction;
-use site::{PluginChoice, PluginReference, SiteNode};
+use site::{PluginChoice, PluginReference, SiteNode, with_settings_of_file};
 
 use crate::commands::service::NodeState;
 use crate::exit::Outcome;
@@ -21,7 +25,8 @@ use crate::session::Session;
     couchcopy plugin run systemd status\n  \
     couchcopy plugin run ./mine.wasm:place=/srv/couch stop db1 \\\n    --via ssh --via sudo --grant mine\n  \
     couchcopy plugin run docker:container=couch exec -- \\\n    ls /opt/couchdb/data\n  \
-    couchcopy plugin run ssh connect db1 -- localhost:5984"
+    couchcopy plugin run ssh connect db1 -- localhost:5984\n  \
+    couchcopy dump backup.tar.gz shop |\n    couchcopy plugin run anonymise filter --settings anonymise.toml"
 )]
 pub(crate) struct Run {
     /// The plugin and its settings, as NAME[:KEY=VALUE,…].
@@ -31,7 +36,7 @@ pub(crate) struct Run {
     plugin: PluginReference,
 
     /// What to do.
-    #[arg(value_enum, value_name = "start|stop|status|exec|connect")]
+    #[arg(value_enum, value_name = "start|stop|status|exec|connect|filter")]
     action: Verb,
 
     /// The node, as HOST[,DATA_DIR[,NODENAME]].
@@ -51,6 +56,14 @@ pub(crate) struct Run {
     #[arg(long, value_name = "PLUGIN", help_heading = "Nodes and access")]
     via: Vec<PluginReference>,
 
+    /// TOML file with settings of the plugin, such as a key, which others could see on a command line.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+
+    /// With `filter`: the name of the database that the documents are from.
+    #[arg(long, value_name = "NAME", default_value = "test")]
+    database: String,
+
     #[command(flatten)]
     grants: GrantFlags,
 }
@@ -68,24 +81,30 @@ enum Verb {
     Exec,
     /// Node-access plugin that can tunnel: connect standard input and output to the HOST:PORT after `--`.
     Connect,
+    /// Document filter: read documents from standard input, one per line, and write what becomes of them.
+    Filter,
 }
 
 impl Run {
     /// Carries it out.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let choice = PluginChoice {
-            service: Some(self.plugin.clone()),
-            via: self.via.clone(),
-            ..PluginChoice::default()
+        let plugin = match &self.settings {
+            Some(file) => with_settings_of_file(self.plugin.clone(), file)?,
+            None => self.plugin.clone(),
         };
+        if self.action == Verb::Filter {
+            return self.filter(&plugin, session);
+        }
+        let choice =
+            PluginChoice { service: Some(plugin.clone()), via: self.via.clone(), ..PluginChoice::default() };
         let mut node = choice.node(node_argument::node(&self.node)?)?;
         let action = match self.action {
             Verb::Start => ServiceAction::Start,
             Verb::Stop => ServiceAction::Stop,
             Verb::Status => ServiceAction::Status,
-            Verb::Exec | Verb::Connect => {
+            Verb::Exec | Verb::Connect | Verb::Filter => {
                 node.via.clone_from(&self.via);
-                node.via.push(self.plugin.clone());
+                node.via.push(plugin);
                 return if self.action == Verb::Exec {
                     self.execute(&node, session)
                 } else {

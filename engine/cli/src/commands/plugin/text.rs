@@ -17,10 +17,13 @@ fn shown(path: &Path) -> String {
 /// All plugins, by kind, with the files that cannot be loaded.
 pub(crate) fn list(list: &PluginList) -> String {
     let mut text = String::new();
-    for kind in [Kind::Service, Kind::Access] {
+    for kind in Kind::ALL {
         let heading = match kind {
             Kind::Service => "Service plugins (--service): start and stop CouchDB",
             Kind::Access => "Node-access plugins (--via): carry commands to a node",
+            Kind::Filter => {
+                "Document filters (restore --transform): decide what is restored of each document"
+            }
         };
         let _ = writeln!(text, "{heading}");
         for plugin in list.plugins.iter().filter(|plugin| plugin.contract.kind == kind) {
@@ -68,6 +71,7 @@ pub(crate) fn description(plugin: &PluginListing) -> String {
         text.push_str("It can tunnel: connect to TCP ports as seen from the node.\n");
     }
     text.push_str(match (plugin.contract.kind, plugin.contract.tunnel) {
+        (Kind::Filter, _) => "It runs no commands.\n",
         (Kind::Service, _) => "Commands that it may run on the node:\n",
         (Kind::Access, false) => "Commands that it may make from another command ({command…}):\n",
         (Kind::Access, true) => {
@@ -87,6 +91,7 @@ pub(crate) fn check(plugin: &PluginListing) -> String {
         (Kind::Service, _) => "service-control",
         (Kind::Access, false) => "node-access",
         (Kind::Access, true) => "node-access-with-tunnel",
+        (Kind::Filter, _) => "document-filter",
     };
     let names = |names: &[String]| if names.is_empty() { "nothing".into() } else { names.join(", ") };
     format!(

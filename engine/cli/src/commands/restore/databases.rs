@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use filter::All;
 use outcome::{Code, Failure, Result, printable};
 use restore::Ranges;
 use restore::databases::{
@@ -41,7 +42,12 @@ impl Restore {
             places: self.placement.places()?,
             merge: self.databases.merge,
             local: self.databases.local,
-            filter: self.databases.chosen.filter()?,
+            filter: All::of(
+                [self.databases.chosen.filter()?, self.transformation(session)?.shared()]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            ),
             threads: session.threads(),
         };
         let way = Way { names, access: &self.access, http: &self.http };
@@ -137,8 +143,8 @@ fn plan_text(plan: &DatabasesDescription) -> String {
             let _ = writeln!(text, "    warning: {warning}");
         }
     }
-    if let Some(filter) = &plan.filter {
-        let _ = writeln!(text, "{}", restore::databases::meaning_of(filter));
+    if let Some(meaning) = &plan.meaning {
+        let _ = writeln!(text, "{meaning}");
     }
     text
 }

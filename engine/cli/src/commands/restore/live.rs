@@ -82,7 +82,7 @@ impl Restore {
     pub(super) fn live_options(&self, archive: &Location, session: &Session) -> Result<LiveOptions> {
         Ok(LiveOptions {
             archive: self.place(archive, session)?,
-            choices: self.choices()?,
+            choices: self.choices(session)?,
             remove_orphans: self.data.remove_orphans,
             threads: session.threads(),
             maps: self.data.maps.into(),

@@ -6,7 +6,7 @@ use cluster::agreement::Agreement;
 use restore::live::{LiveResult, NodeDescription, PlanDescription, SelectionDescription};
 use restore::outside::LeftBehind;
 
-use super::offline::{choice_text, restored_text};
+use super::offline::{NEVER_REPLICATE, choice_text, restored_text};
 use super::placed_text::{placement_text, shares_text};
 use crate::text::sizes::{bytes, count, first_of};
 
@@ -58,6 +58,13 @@ pub(super) fn plan_text(plan: &PlanDescription) -> String {
         let _ = writeln!(
             text,
             "{n} another number of ranges: CouchDB rebuilds the view indexes, and consumers of _changes read once from the start."
+        );
+    }
+    if let Some(plugin) = &plan.transformed_by {
+        let _ = write!(
+            text,
+            "Every document passes through the plugin {plugin}, which may change it or leave it out. View indexes, local documents, \
+             purges and the contents of older revisions are not restored.\n{NEVER_REPLICATE}"
         );
     }
     if let Some(version) = &plan.md5_for {

@@ -25,12 +25,15 @@ impl Restore {
         let options = RestoreOptions {
             archive: session.place(archive)?,
             targets,
-            choices: self.choices()?,
+            choices: self.choices(session)?,
             for_couchdb: self.mode.for_couchdb.clone(),
             threads: session.threads(),
         };
         let result = restore_offline(&options, session.reporter())?;
-        session.summary(&result, |result| restored_text(result) + &placed(result));
+        session.summary(&result, |result| {
+            let is_changed = result.transformed_by.is_some();
+            restored_text(result) + if is_changed { NEVER_REPLICATE } else { "" } + &placed(result)
+        });
         Ok(Outcome::of(result.is_complete()))
     }
 }
@@ -39,6 +42,10 @@ impl Restore {
 fn placed(result: &RestoreResult) -> String {
     if result.placed.len() > 1 { shares_text(&result.placed) } else { String::new() }
 }
+
+/// What has to be known of documents that a plugin has changed.
+pub(super) const NEVER_REPLICATE: &str =
+    "Never replicate this copy with the original: the revision ids are the same, but the contents differ.\n";
 
 /// What a restore has written.
 pub(super) fn restored_text(result: &RestoreResult) -> String {
@@ -54,6 +61,13 @@ pub(super) fn restored_text(result: &RestoreResult) -> String {
     if result.reshaped > 0 {
         let n = count(result.reshaped, "database has", "databases have");
         let _ = writeln!(text, "{n} another number of ranges: CouchDB rebuilds the view indexes.");
+    }
+    if let Some(plugin) = &result.transformed_by {
+        let left_out = match result.documents_left_out {
+            0 => String::new(),
+            n => format!(", which left out {}", count(n, "document", "documents")),
+        };
+        let _ = writeln!(text, "Every document has passed through the plugin {plugin}{left_out}.");
     }
     if result.files_rewritten > 0 {
         let n = count(result.files_rewritten, "file", "files");

@@ -1,4 +1,4 @@
-//! The plan of a database that gets another number of ranges.
+//! The plan of a database that is written anew, document by document.
 
 use contents::Contents;
 use couchfile::data_dir::{DataFile, Range, ShardName};
@@ -6,7 +6,16 @@ use couchfile::shard_map::ShardMap;
 
 use super::{OfDatabase, Plan, SLACK};
 
-/// A database whose documents move to other ranges.
+/// Why a database is written anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Anew {
+    /// Whether it gets another number of ranges, or is one of CouchDB 1.x.
+    pub(super) has_other_ranges: bool,
+    /// Whether its documents pass through a filter.
+    pub(super) is_filtered: bool,
+}
+
+/// A database whose documents move to other ranges or pass through a filter.
 #[derive(Debug, Clone)]
 pub(crate) struct Reshaped {
     /// Its name in the archive.
@@ -14,6 +23,10 @@ pub(crate) struct Reshaped {
     /// Its new name.
     pub(crate) name: String,
     pub(crate) partitioned: bool,
+    /// Whether its ranges are others than in the archive.
+    has_other_ranges: bool,
+    /// Whether its documents pass through the filter.
+    pub(crate) is_filtered: bool,
     /// Its shards in the archive, in the order of their ranges.
     pub(crate) sources: Vec<ShardName>,
     /// The new ranges, in their order, each with the nodes that get a copy; none before all databases are known.
@@ -55,8 +68,8 @@ impl Ring {
 }
 
 impl OfDatabase {
-    /// Plans the move to so many ranges. `map` has the ranges in use.
-    pub(super) fn reshape(&mut self, contents: &Contents, map: &ShardMap, ranges: Vec<Range>) {
+    /// Plans the move to these ranges. `map` has the ranges in use.
+    pub(super) fn reshape(&mut self, contents: &Contents, map: &ShardMap, ranges: Vec<Range>, anew: Anew) {
         let mut bytes = 0;
         for shard in map.shards() {
             let size = self.shard(contents, &shard).map(|facts| facts.size);
@@ -66,6 +79,8 @@ impl OfDatabase {
             db: self.db.clone(),
             name: self.name.clone(),
             partitioned: self.partitioned,
+            has_other_ranges: anew.has_other_ranges,
+            is_filtered: anew.is_filtered,
             sources: map.shards().collect(),
             targets: ranges.iter().map(|range| (*range, Box::default())).collect(),
             bytes,
@@ -85,6 +100,16 @@ impl Plan {
         }
         self.to_reshape.extend(reshaped.sources.iter().map(|shard| shard.path().into()));
         self.reshaped.push(reshaped);
+    }
+
+    /// The archive's name of the first database that is written anew.
+    pub(crate) fn first_reshaped(&self) -> Option<&str> {
+        self.reshaped.first().map(|reshaped| reshaped.db.as_str())
+    }
+
+    /// Number of databases that get another number of ranges.
+    pub(crate) fn with_other_ranges(&self) -> u64 {
+        self.reshaped.iter().filter(|reshaped| reshaped.has_other_ranges).count() as u64
     }
 
     /// The new name of a range's file on the nodes.

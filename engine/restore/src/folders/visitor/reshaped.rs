@@ -1,4 +1,4 @@
-//! Databases that get another number of ranges: after all other files, each database on its own.
+//! Databases that are written anew, document by document: after all other files, each database on its own.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,6 +12,7 @@ use couchfile::data_dir::{DataFile, Range, ShardName, late_path};
 use couchfile::database::Database;
 use couchfile::read_at::{FileBytes, ReadAt};
 use couchfile::writer::random_uuid;
+use filter::Filter;
 use outcome::report::Counter;
 use outcome::{Failure, Result, parallel};
 use reshape::{NewShard, NewShards, OldShard, Reshaping};
@@ -34,7 +35,8 @@ impl Writer<'_> {
         self.wants(name) || file.is_some_and(|file| self.plan.reshapes(&file))
     }
 
-    /// Writes the databases that get another number of ranges to all nodes. Damage is noted like that of other files.
+    /// Writes the databases that get another number of ranges or pass through the filter to all nodes. Damage is noted like that of
+    /// other files.
     ///
     /// The shards in the archive are copied into the directory for temporary files, one database at a time, unless they are small;
     /// new shards that go only to other machines are made there, too.
@@ -43,13 +45,14 @@ impl Writer<'_> {
             return Ok(());
         }
         let begun = Instant::now();
+        let filter = self.options.choices.transformation.filter()?;
         let threads = parallel::threads(self.options.threads);
         let scratch = self.options.choices.temporary.clone().unwrap_or_else(std::env::temp_dir);
         let spooled;
         let files: &dyn Files = if let Some(files) = self.contents.source.files() {
             files
         } else {
-            self.reporter.phase("reading the databases that get another number of ranges", None);
+            self.reporter.phase("reading the databases that are written anew", None);
             let wanted = |file: &DataFile| self.plan.reshapes(file);
             let source = &*self.contents.source;
             spooled = SpooledFiles::read(source, threads, &scratch, &wanted, self.reporter)?;
@@ -57,10 +60,16 @@ impl Writer<'_> {
         };
         let bytes = self.plan.reshaped.iter().map(|reshaped| reshaped.bytes).sum();
         let databases = self.plan.reshaped.len() as u64;
-        self.reporter.phase_of_bytes("changing the number of ranges", Some(databases), Some(bytes));
+        let phase = if filter.is_some() {
+            "passing documents through the plugin"
+        } else {
+            "changing the number of ranges"
+        };
+        self.reporter.phase_of_bytes(phase, Some(databases), Some(bytes));
         let progress = Counter::new(self.reporter);
         let is_at_hand = self.contents.source.files().is_none();
-        let reshape = Reshape { writer: self, files, is_at_hand, scratch: &scratch, progress: &progress };
+        let reshape =
+            Reshape { writer: self, files, is_at_hand, scratch: &scratch, progress: &progress, filter };
         let (small, large): (Vec<&Reshaped>, Vec<&Reshaped>) =
             self.plan.reshaped.iter().partition(|reshaped| reshaped.bytes <= SMALL);
         parallel::for_each(threads, &small, |_, reshaped| reshape.database(reshaped, 1))?;
@@ -80,6 +89,7 @@ struct Reshape<'r, 'w> {
     is_at_hand: bool,
     scratch: &'r Path,
     progress: &'r Counter<'w>,
+    filter: Option<&'r dyn Filter>,
 }
 
 impl Reshape<'_, '_> {
@@ -98,9 +108,14 @@ impl Reshape<'_, '_> {
             old: &old,
             new: &new,
             scratch: self.scratch,
+            filter: self.filter,
             threads,
         };
-        reshaping.run(&out)?;
+        let counts = reshaping.run(&out)?;
+        if self.filter.is_some() {
+            let mut passed = self.writer.passed.lock().unwrap_or_else(PoisonError::into_inner);
+            passed.add(&reshaped.name, counts.documents, counts.left_out);
+        }
         self.progress.add(1, 0);
         Ok(())
     }
