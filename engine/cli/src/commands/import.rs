@@ -99,7 +99,6 @@ impl Import {
             merge: self.merge,
             local: self.local,
             filter: None,
-            places: Places::default(),
             threads: session.threads(),
         };
         let node = [self.node.clone()];
