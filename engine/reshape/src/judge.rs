@@ -46,9 +46,10 @@ impl<'j> Judge<'j> {
         let deleted = leaf.stored.is_some_and(|stored| stored.deleted);
         let glance = Glance { id, deleted };
         let verdict = match self.filter.at_a_glance(glance) {
+            Some(Verdict::Keep) => Verdict::Keep,
+            Some(Verdict::LeaveOut) => Verdict::LeaveOut,
             // What takes the place of a body has to be compared with it.
-            Some(verdict @ (Verdict::Keep | Verdict::LeaveOut)) => verdict,
-            _ => {
+            Some(Verdict::Replace(_)) | None => {
                 self.json.clear();
                 let options = JsonOptions { zero: NegativeZero::Kept, ..JsonOptions::default() };
                 leaf_json(&source.file, doc, tree, leaf, options, &mut self.json)

@@ -104,6 +104,7 @@ pub struct RestoreResult {
     pub placed: Vec<NodeShare>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands references over
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }

@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(only_e, [None, None, None, None, some(0)]);
         let nothing = Changes::of(&tree, &[gone.clone(), gone.clone(), gone.clone()]).unwrap().is_empty();
         assert!(nothing);
-        assert!(Changes::of(&tree, &[keep.clone()]).is_none());
+        assert!(Changes::of(&tree, std::slice::from_ref(&keep)).is_none());
         assert!(Changes::of(&tree, &[keep.clone(), keep.clone(), keep.clone(), keep]).is_none());
     }
 }
