@@ -123,7 +123,7 @@ fn change(http: &Http, day: u64) -> Result<()> {
             http.put(&path, &doc)?;
         }
     }
-    if day % 6 == 0 {
+    if day.is_multiple_of(6) {
         http.put(&format!("/week-{day:02}"), &Value::Null)?;
         http.put(&format!("/week-{day:02}/first"), &json!({ "text": text(0) }))?;
         if day > 6 {
