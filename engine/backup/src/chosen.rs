@@ -4,27 +4,18 @@ use contents::NamePatterns;
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Code, Failure, Result};
 
-use crate::plan::{Plan, for_each_map};
+use crate::plan::Plan;
 
 /// Options that a message names.
 const NAMED: usize = 5;
 
 /// Fails if an option that chooses databases chooses none, so that a wrong name is not taken for a saved database. An option that
 /// leaves out nothing is only reported: what it names may not exist any more, or not yet.
-pub(super) fn check(
-    plan: &Plan<'_>,
-    patterns: &NamePatterns,
-    threads: usize,
-    reporter: &dyn Reporter,
-) -> Result<()> {
+pub(super) fn check(plan: &Plan<'_>, patterns: &NamePatterns, reporter: &dyn Reporter) -> Result<()> {
     if patterns.is_everything() {
         return Ok(());
     }
-    let mut names = plan.disputed.keys().cloned().collect::<Vec<_>>();
-    for_each_map(plan.maps.database, threads, |map| {
-        names.push(map.map_or_else(|unreadable| unreadable.db, |map| map.db));
-        Ok(())
-    })?;
+    let names = &plan.all_names;
     let idle = patterns.matcher().idle(names.iter().map(String::as_str));
     let (idle_only, idle_except): (Vec<String>, Vec<String>) =
         idle.into_iter().partition(|option| option.starts_with("--only "));

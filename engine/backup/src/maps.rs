@@ -80,8 +80,8 @@ pub(super) struct NewMaps {
 /// Rewrites the shard maps if the node's file cannot be archived unchanged: other nodes know more, shards are being split, not all
 /// databases are saved, or most of it is garbage. `None` if it can.
 ///
-/// The new file holds the live maps of the databases that are saved with their revisions and the design documents. Deleted documents are left out: nothing needs
-/// them in an archive.
+/// The new file holds the live maps of the databases that are saved, with their revisions, and the design documents. Deleted
+/// documents are left out: nothing needs them in an archive.
 pub(super) fn rewritten(plan: &Plan<'_>, folders: &[NodeFolder], threads: usize) -> Result<Option<NewMaps>> {
     let Maps { database, folder, .. } = plan.maps;
     let failed = |e| unusable(folder.file_display_name(SHARD_MAPS), e);

@@ -102,6 +102,8 @@ pub(super) struct Plan<'f> {
     pub(super) known: HashSet<Box<str>>,
     /// Databases that the user has not chosen.
     pub(super) not_chosen: u64,
+    /// Names of all databases, chosen or not; empty if all are chosen.
+    pub(super) all_names: Vec<String>,
     /// Which databases the user has chosen.
     chosen: NameMatcher,
     /// Maps of databases whose shards are being split, until the ranges in use are known.
@@ -147,12 +149,22 @@ impl<'f> Plan<'f> {
             surplus: 0,
             known: HashSet::new(),
             not_chosen: 0,
+            all_names: Vec::new(),
             chosen: chosen.matcher(),
             splitting: Vec::new(),
         };
         let holders = Holders::of(folders);
         let mut nowhere = Nowhere::default();
+        if !chosen.is_everything() {
+            plan.all_names.extend(plan.disputed.keys().cloned());
+        }
         for_each_map(plan.maps.database, threads, |map| {
+            if !chosen.is_everything() {
+                let name = map.as_ref().map_or_else(|unreadable| &unreadable.db, |map| &map.db);
+                if !plan.disputed.contains_key(name) {
+                    plan.all_names.push(name.clone());
+                }
+            }
             match map {
                 Ok(map) if plan.disputed.contains_key(&map.db) => {}
                 Ok(map) if !plan.takes(&map.db) => plan.pass_over(&map),

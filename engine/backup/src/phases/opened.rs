@@ -57,7 +57,7 @@ impl<'o> Opened<'o> {
         let mut plan = timed(*reporter, "shard maps read", || {
             Plan::make(folders, &self.options.databases, *threads, *reporter)
         })?;
-        chosen::check(&plan, &self.options.databases, *threads, *reporter)?;
+        chosen::check(&plan, &self.options.databases, *reporter)?;
         let findings = Findings::default();
         let is_quiet = || self.asked.is_quiet();
         let choices = plan.choose(folders, *threads, is_quiet, &findings.securities, *reporter)?;
