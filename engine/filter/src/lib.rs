@@ -4,7 +4,7 @@
 //! and then, where that does not decide, a [`Session`] with the document as JSON. Revisions that are not leaves have no body after
 //! a restore with a filter.
 //!
-//! What takes the place of a document is held against it: [`Replaced`].
+//! [`Judging`] asks a filter about one revision after the other. It compares what takes the place of a document with it: [`Replaced`].
 //!
 //! [`Choice`] keeps some revisions and leaves out the others: by id, deletion, or a Mango selector. [`All`] asks several filters, one
 //! after the other.
@@ -12,6 +12,7 @@
 mod all;
 mod choice;
 mod error;
+mod judging;
 mod replaced;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use outcome::{Result, printable};
 pub use all::All;
 pub use choice::{Choice, parse_selector};
 pub use error::FilterError;
+pub use judging::{Judged, Judging};
 pub use replaced::{Before, Replaced};
 
 /// What becomes of a leaf revision.

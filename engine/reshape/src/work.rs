@@ -88,8 +88,7 @@ impl Work<'_> {
         let sources: Vec<&OldShard> = self.job.sources.iter().map(|&i| &self.reshaping.old[i]).collect();
         let files: Vec<_> = sources.iter().map(|shard| &shard.file).collect();
         let unread = |(source, e): (usize, CouchFileError)| contents::unusable(&sources[source].name, e);
-        let mut judge =
-            self.reshaping.filter.map(|filter| Judge::new(filter, self.reshaping.database)).transpose()?;
+        let mut judge = self.reshaping.filter.map(|filter| Judge::new(filter, self.reshaping.database));
         let mut unreported = 0;
         let mut reported = Instant::now();
         let mut by_age = ByAge::new(&files).map_err(unread)?;

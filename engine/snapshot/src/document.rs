@@ -187,14 +187,26 @@ impl<'f> Document<'f> {
     ///
     /// Fails if the body is not in the file.
     pub fn json(&self, revision: &Revision<'_>, options: JsonOptions<'_>) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.write_json(revision, options, &mut out)?;
+        Ok(out)
+    }
+
+    /// Appends a revision as JSON text.
+    ///
+    /// Fails if the body is not in the file.
+    pub fn write_json(
+        &self,
+        revision: &Revision<'_>,
+        options: JsonOptions<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
         let info = self.info()?;
         let tree = info
             .revisions
             .as_ref()
             .ok_or_else(|| CouchFileError::Invalid(format!("{} has no revisions", self.id)))?;
-        let mut out = Vec::new();
-        document::leaf_json(self.file, &info, tree, revision, options, &mut out)?;
-        Ok(out)
+        document::leaf_json(self.file, &info, tree, revision, options, out)
     }
 
     /// A revision's body and the list of its attachments.

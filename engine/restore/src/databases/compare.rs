@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use filter::Filter;
+use filter::{Filter, Judged};
 use outcome::report::Reporter;
 use outcome::{Code, Failure, Result, parallel};
 use snapshot::{Info, SnapshotDatabase, Walk};
 
 use super::batches::{self, Batch, Batches, Revisions, unreadable};
 use super::sender::Sender;
-use super::taken::{Taken, Taking};
+use super::taken::Taken;
 
 /// Requests at the same time.
 const THREADS: usize = 4;
@@ -65,7 +65,7 @@ pub(super) fn documents(
     let lost: Mutex<(Vec<String>, u64)> = Mutex::default();
     let begun = Instant::now();
     let work = || -> Result<()> {
-        let mut taken = Taken::new(filter);
+        let mut taken = Taken::new(filter, source);
         while let Some(Wanted { batch, revisions }) = next()? {
             sender.check_interrupted()?;
             let mut missing = lacking(&revisions, sender)?;
@@ -153,7 +153,7 @@ fn wanted(
         let tree = document.revisions().map_err(unreadable(source, document))?;
         for leaf in tree.leaves() {
             let rev = leaf.to_string();
-            if revs.contains(&rev) && matches!(taken.judge(source, document, leaf)?, Taking::Nothing) {
+            if revs.contains(&rev) && matches!(taken.judge(source, document, leaf)?, Judged::LeftOut) {
                 revs.retain(|other| *other != rev);
             }
         }

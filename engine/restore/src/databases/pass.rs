@@ -9,7 +9,7 @@ use couchfile::document::{AttachmentForm, Encoding, JsonOptions};
 use couchfile::ejson::NegativeZero;
 use couchfile::error::CouchFileError;
 use couchfile::revtree::Revision;
-use filter::{Filter, Replaced};
+use filter::{Filter, Judged, Replaced};
 use outcome::report::{Notice, Reporter, Severity};
 use outcome::{Failure, Result};
 use snapshot::{Document, SnapshotDatabase, Walk};
@@ -19,7 +19,7 @@ use super::bulk::{self, Bulk};
 use super::multipart::{KeptMultipart, Multipart};
 use super::order::Order;
 use super::sender::Sender;
-use super::taken::{Taken, Taking};
+use super::taken::Taken;
 
 /// Requests at the same time.
 const SENDERS: usize = 4;
@@ -211,7 +211,7 @@ impl<'r, 's> Reader<'r, 's> {
         give: &'r mut dyn FnMut(Parcel) -> Result<()>,
     ) -> Self {
         let bulks = source.map().by_range.iter().map(|_| Bulk::default()).collect();
-        Self { source, sender, taken: Taken::new(filter), kind, bulks, give }
+        Self { source, sender, taken: Taken::new(filter, source), kind, bulks, give }
     }
 
     /// The documents of this reader, in their order.
@@ -279,9 +279,9 @@ impl<'r, 's> Reader<'r, 's> {
                 continue;
             }
             let content = match self.taken.judge(self.source, document, leaf) {
-                Ok(Taking::Whole) => None,
-                Ok(Taking::Changed(content)) => Some(content),
-                Ok(Taking::Nothing) => {
+                Ok(Judged::Kept) => None,
+                Ok(Judged::Replaced(content)) => Some(content),
+                Ok(Judged::LeftOut) => {
                     self.sender.leave_out();
                     continue;
                 }
