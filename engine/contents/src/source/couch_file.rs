@@ -24,6 +24,8 @@ use crate::unusable::unusable;
 const ENDING: &str = ".couch";
 /// The name of a database whose file has a name that no database can have.
 const NAMELESS: &str = "database";
+/// Bytes at the end of a file that identify it.
+const IDENTIFYING: u64 = 64 << 10;
 /// Bytes that are read at a time.
 const PIECE: u64 = 1 << 20;
 
@@ -36,6 +38,15 @@ pub fn database_of_file(path: &Path) -> Option<String> {
     }
     let (db, _) = split_suffix(stem);
     Some(if database_name::check(db).is_ok() { db } else { NAMELESS }.to_owned())
+}
+
+/// What tells a file from others. Those of CouchDB 1.x have no uuid, but their last tree nodes differ, which name documents and
+/// their revisions.
+fn identity(content: &impl ReadAt, name: &str, seq: u64) -> std::io::Result<String> {
+    let length = content.len().min(IDENTIFYING);
+    let mut end = vec![0; length as usize];
+    content.read_exact_at(&mut end, content.len() - length)?;
+    Ok(format!("{name}-{seq}-{}", &blake3::hash(&end).to_hex()[..32]))
 }
 
 /// A `.couch` file.
@@ -77,7 +88,8 @@ impl CouchFile {
         };
         drop(opened);
         let shard = map.shards().next().ok_or_else(|| Failure::bug("a map without a shard"))?;
-        let identity = format!("{}-{}-{end}", header.uuid.as_deref().unwrap_or(&db), header.seq);
+        let identity = identity(&content, header.uuid.as_deref().unwrap_or(&db), header.seq)
+            .map_err(|e| Failure::io("read", path, e))?;
         let entries = vec![
             FileEntry { name: SHARD_MAPS.to_owned(), size: maps.len(), blake3: None, facts: maps_facts },
             FileEntry {
@@ -224,5 +236,21 @@ impl FileToVerify for Unrecorded<'_> {
     fn finish(&self, _: usize) -> Result<()> {
         (self.progress)(self.content.len());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_differ_only_near_their_end_are_not_the_same() {
+        let mut one = vec![7; 100_000];
+        let first = identity(&one, "shop", 12).unwrap();
+        assert_eq!(identity(&one, "shop", 12).unwrap(), first);
+        one[60_000] = 8;
+        assert_ne!(identity(&one, "shop", 12).unwrap(), first);
+        assert_ne!(identity(&vec![7; 99_999], "shop", 13).unwrap(), first);
+        assert!(identity(&Vec::<u8>::new(), "shop", 0).is_ok());
     }
 }
