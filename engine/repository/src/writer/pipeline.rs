@@ -1,7 +1,7 @@
 //! Looks at, opens, reads and compresses files on several threads; hands over in order what has become of them.
 //!
 //! Workers take batches of sources, in order. Small files of a batch share pieces. Whoever opens a large file sends its pieces, and
-//! others help. The calling thread takes finished batches in order. Memory is bounded: a worker holds a piece or two, and no batch
+//! others help; large files of this machine are read one after the other. The calling thread takes finished batches in order. Memory is bounded: a worker holds a piece or two, and no batch
 //! is begun that is too far ahead of the first one that is not finished, which always has a worker that waits for nobody.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -269,8 +269,7 @@ impl Pipeline {
         let job = Arc::new(LargeJob::new(new.name.clone(), data, plan));
         // The bytes of a stream come in order: nobody else could do more than wait for them.
         if late.is_none() {
-            shared.state.locked().large.push(Arc::clone(&job));
-            shared.changed.notify_all();
+            self.begin_large(shared, &job, buf);
         }
         while job.work(&self.packs, self.level, buf) {}
         shared.state.locked().large.retain(|other| !Arc::ptr_eq(other, &job));
@@ -282,6 +281,25 @@ impl Pipeline {
         let file = new.record(job.size(), blake3, at);
         batch.done.push(Done::New { file: Box::new(file), base, new_bytes });
         Ok(())
+    }
+}
+
+impl Pipeline {
+    /// Lets others help with a large file, after those that were begun before: large files of this machine are read one after the
+    /// other, so that no disk is read at several places at once.
+    fn begin_large<I>(&self, shared: &Shared<I>, job: &Arc<LargeJob>, buf: &mut Vec<u8>) {
+        loop {
+            let mut state = shared.state.locked();
+            let Some(before) = state.large.first().filter(|_| !state.stop).cloned() else {
+                state.large.push(Arc::clone(job));
+                break;
+            };
+            drop(state);
+            if !before.work(&self.packs, self.level, buf) {
+                shared.state.locked().large.retain(|other| !Arc::ptr_eq(other, &before));
+            }
+        }
+        shared.changed.notify_all();
     }
 }
 
