@@ -72,6 +72,7 @@ impl Sample {
             databases: contents::NamePatterns::default(),
             destination: Destination::Archive { place: archive.as_path().into(), overwrite: false, level: 1 },
             threads: 1,
+            limit_rate: None,
             limits: false,
             config: None,
             mirror: None,

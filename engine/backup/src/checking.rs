@@ -10,6 +10,7 @@ use couchfile::read_at::{FileBytes, Prefix, ReadAt};
 use outcome::{Failure, Result};
 
 use crate::file::{self, Content, FileFailure};
+use crate::limited::Limited;
 use crate::remote::Passing;
 
 /// Bytes read at a time from another machine.
@@ -66,7 +67,7 @@ impl Checking {
             header,
             mtime,
             stat: None,
-            large: Some(Prefix::new(bytes, len)),
+            large: Some(Limited::new(Prefix::new(bytes, len), None)),
         }))
     }
 }

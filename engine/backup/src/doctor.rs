@@ -73,7 +73,7 @@ pub fn doctor(options: &DoctorOptions, reporter: &dyn Reporter) -> Result<Diagno
             reporter.phase("waiting before looking again at what was found", None);
             pause(options.pause, reporter)?;
         }
-        let mut folders = folder::open_all(&options.folders, &asked, None)?;
+        let mut folders = folder::open_all(&options.folders, &asked, None, None)?;
         if folders.iter().all(|folder| folder.maps.is_err()) {
             // Better maps that are made of the files than none to compare the files with. Where that is not possible either, the
             // lost maps are all that is found.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use archive::FileStat;
@@ -9,7 +10,9 @@ use contents::{IndexHeader, SMALL, ShardHeader, index_header, shard_header};
 use couchfile::database::Database;
 use couchfile::error::CouchFileError;
 use couchfile::read_at::{FileBytes, Prefix, ReadAt};
+use store::Limiter;
 
+use crate::limited::{Limited, wait_for};
 use crate::patience::Patience;
 
 /// How long a file may be absent, or without a header, before that is believed. CouchDB's swap after a compaction leaves a
@@ -81,16 +84,17 @@ pub(super) struct Content<H> {
     /// Its stat, if it is a file of this machine.
     pub(super) stat: Option<FileStat>,
     /// The open file, if it is large; the bytes of a small file are in the caller's buffer.
-    pub(super) large: Option<Prefix<FileBytes>>,
+    pub(super) large: Option<Limited<Prefix<FileBytes>>>,
 }
 
 /// Reads a shard up to its last header. Patient with CouchDB's swap after a compaction and with files made this moment.
 pub(super) fn read_shard(
     path: &Path,
     patience: &Patience,
+    limiter: Option<&Arc<Limiter>>,
     buf: &mut Vec<u8>,
 ) -> Result<Content<ShardHeader>, FileFailure> {
-    patiently(path, patience, |path| read(path, buf, shard_header))
+    patiently(path, patience, |path| read(path, limiter, buf, shard_header))
 }
 
 /// Reads a shard up to its last header, from a file that only couchcopy changes.
@@ -98,7 +102,7 @@ pub(super) fn read_settled_shard(
     path: &Path,
     buf: &mut Vec<u8>,
 ) -> Result<Content<ShardHeader>, FileFailure> {
-    read(path, buf, shard_header)
+    read(path, None, buf, shard_header)
 }
 
 /// Reads only a shard's header.
@@ -149,8 +153,12 @@ pub(super) fn open_bytes(path: &Path) -> Result<FileBytes, FileFailure> {
 }
 
 /// Reads a view index up to its last header. Does not wait, because CouchDB can rebuild the index.
-pub(super) fn read_view(path: &Path, buf: &mut Vec<u8>) -> Result<Content<IndexHeader>, FileFailure> {
-    read(path, buf, index_header)
+pub(super) fn read_view(
+    path: &Path,
+    limiter: Option<&Arc<Limiter>>,
+    buf: &mut Vec<u8>,
+) -> Result<Content<IndexHeader>, FileFailure> {
+    read(path, limiter, buf, index_header)
 }
 
 fn open(path: &Path) -> Result<(FileBytes, u64, FileStat), FileFailure> {
@@ -180,6 +188,7 @@ pub(super) fn failure(error: CouchFileError) -> FileFailure {
 /// that was appended after opening is ignored.
 fn read<H>(
     path: &Path,
+    limiter: Option<&Arc<Limiter>>,
     buf: &mut Vec<u8>,
     header: impl Fn(&dyn ReadAt) -> Result<(H, u64), CouchFileError>,
 ) -> Result<Content<H>, FileFailure> {
@@ -187,8 +196,10 @@ fn read<H>(
     let stat = Some(stat);
     if file.len() > SMALL {
         let (header, len) = header(&file).map_err(failure)?;
-        return Ok(Content { header, mtime, stat, large: Some(Prefix::new(file, len)) });
+        let large = Limited::new(Prefix::new(file, len), limiter.cloned());
+        return Ok(Content { header, mtime, stat, large: Some(large) });
     }
+    wait_for(limiter.map(|limiter| &**limiter), file.len() as usize);
     buf.resize(file.len() as usize, 0);
     file.read_exact_at(buf, 0).map_err(FileFailure::Unreadable)?;
     let (header, len) = header(buf).map_err(failure)?;

@@ -14,6 +14,7 @@ use couchfile::header::DbHeader;
 use couchfile::read_at::{FileBytes, ReadAt};
 use node::{FileKind, NodeFiles};
 use outcome::{Code, Failure, Result};
+use store::Limiter;
 
 use crate::FolderArgument;
 use crate::asked::Asked;
@@ -41,6 +42,8 @@ pub struct NodeFolder {
     pub(super) maps_mtime: u64,
     /// With files that may be about to appear.
     pub(super) patience: Patience,
+    /// How fast files of this machine that are saved may be read, if that is limited.
+    pub(super) limiter: Option<Arc<Limiter>>,
     /// The bytes of the shard maps, if they were rebuilt.
     pub(super) rebuilt: Option<MapsBytes>,
     /// What the shard maps were before they were rebuilt.
@@ -104,15 +107,16 @@ impl NodeFolder {
 /// Opens all data directories.
 ///
 /// A directory whose shard maps are missing or damaged is opened too: another node may have them. Fails if a path is not a data
-/// directory, or if two belong to the same node.
+/// directory, or if two belong to the same node. The content of their files is read no faster than the limiter allows.
 pub(super) fn open_all(
     arguments: &[FolderArgument],
     asked: &Asked<'_>,
     mirror: Option<&Mirror>,
+    limiter: Option<&Arc<Limiter>>,
 ) -> Result<Vec<NodeFolder>> {
     let folders: Vec<NodeFolder> = arguments
         .iter()
-        .map(|argument| open(argument, asked.name_of(argument), mirror))
+        .map(|argument| open(argument, asked.name_of(argument), mirror, limiter))
         .collect::<Result<_>>()?;
     let mut seen: HashMap<&str, String> = HashMap::new();
     for folder in &folders {
@@ -130,9 +134,14 @@ pub(super) fn open_all(
     Ok(folders)
 }
 
-fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirror>) -> Result<NodeFolder> {
+fn open(
+    argument: &FolderArgument,
+    reported: Option<&str>,
+    mirror: Option<&Mirror>,
+    limiter: Option<&Arc<Limiter>>,
+) -> Result<NodeFolder> {
     let FolderArgument { path, node, files, .. } = argument;
-    let origin = Origin::of(files.as_ref(), path, mirror)?;
+    let origin = Origin::of(files.as_ref(), path, mirror, limiter)?;
     let far = origin.far().map(|files| &**files);
     let opened = origin.open_maps(path)?;
     if opened.is_none() && !has_shards(far, path)? {
@@ -163,7 +172,18 @@ fn open(argument: &FolderArgument, reported: Option<&str>, mirror: Option<&Mirro
     let name = name.or_else(|| if origin.is_local() { node_of_shards(path) } else { None });
     let patience = Patience::default();
     let (path, shows) = (path.clone(), argument.shows.clone());
-    Ok(NodeFolder { path, shows, name, origin, maps, maps_mtime, patience, rebuilt: None, lost: None })
+    Ok(NodeFolder {
+        path,
+        shows,
+        name,
+        origin,
+        maps,
+        maps_mtime,
+        patience,
+        limiter: limiter.cloned(),
+        rebuilt: None,
+        lost: None,
+    })
 }
 
 pub(super) fn newest_node(header: &DbHeader) -> Option<String> {

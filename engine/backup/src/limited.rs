@@ -1,5 +1,7 @@
 //! Reads at most so many bytes a second.
 
+mod files;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +9,10 @@ use std::time::Instant;
 use couchfile::read_at::ReadAt;
 use store::Limiter;
 
+pub(crate) use files::LimitedFiles;
+
 /// Bytes that are read no faster than all readers with the same limiter together may.
+#[derive(Debug)]
 pub(crate) struct Limited<R> {
     inner: R,
     limiter: Option<Arc<Limiter>>,

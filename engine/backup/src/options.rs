@@ -20,6 +20,8 @@ pub struct BackupOptions {
     pub destination: Destination,
     /// Number of threads; 0: the number of cores.
     pub threads: usize,
+    /// The most bytes a second that are read from all nodes together.
+    pub limit_rate: Option<u64>,
     /// Query CouchDB for the limits of all databases, for any number of databases.
     pub limits: bool,
     /// Save the nodes' configuration files too: those in these directories or, if none are given, in the usual ones.

@@ -8,8 +8,10 @@ use couchfile::data_dir::SHARD_MAPS;
 use couchfile::read_at::FileBytes;
 use node::NodeFiles;
 use outcome::{Failure, Result};
+use store::Limiter;
 
 use crate::folder::MapsBytes;
+use crate::limited::LimitedFiles;
 use crate::mirror::{Mirror, NodeMirror};
 use crate::{file, remote};
 
@@ -24,16 +26,25 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    /// That of the data directory `path`, reached by `files` if it is not on this machine.
+    /// That of the data directory `path`, reached by `files` if it is not on this machine. What is on another machine is read no
+    /// faster than the limiter allows.
     pub(crate) fn of(
         files: Option<&Arc<dyn NodeFiles>>,
         path: &Path,
         mirror: Option<&Mirror>,
+        limiter: Option<&Arc<Limiter>>,
     ) -> Result<Self> {
         let Some(files) = files.filter(|files| files.streams().is_some()) else { return Ok(Self::Local) };
+        let files = match limiter {
+            Some(limiter) => Arc::new(LimitedFiles::new(Arc::clone(files), Arc::clone(limiter))),
+            None => Arc::clone(files),
+        };
         Ok(match mirror {
-            Some(mirror) => Self::Mirrored(Arc::clone(files), mirror.of_node(files, path)?),
-            None => Self::Streamed(Arc::clone(files)),
+            Some(mirror) => {
+                let mirror = mirror.of_node(&files, path)?;
+                Self::Mirrored(files, mirror)
+            }
+            None => Self::Streamed(files),
         })
     }
 

@@ -6,6 +6,7 @@ mod config;
 mod damaged;
 mod damaged_inside;
 mod hot;
+mod impact;
 mod interrupted;
 mod other_programs;
 mod permissions;

@@ -63,7 +63,7 @@ impl Recorder {
 }
 
 /// A data directory with one database of more than 16 MiB.
-fn large_file(folder: &Path) -> Result<PathBuf> {
+pub(crate) fn large_file(folder: &Path) -> Result<PathBuf> {
     let plan = scale_data::plan::Plan { doc_size: 8 << 10, q: 1, ..plan(1, 2200, 1) };
     Ok(build::build(&plan, folder)?.folders.remove(0).path)
 }
@@ -87,6 +87,7 @@ fn bytes_are_reported_while_they_pass() -> Result<()> {
         databases: contents::NamePatterns::default(),
         destination: Destination::Archive { place: archive.as_path().into(), overwrite: false, level: 0 },
         threads: 2,
+        limit_rate: None,
         limits: false,
         config: None,
         mirror: None,

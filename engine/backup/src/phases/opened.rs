@@ -1,7 +1,10 @@
 //! The nodes are open: their shard maps stay as they are now.
 
+use std::sync::Arc;
+
 use outcome::report::{Reporter, timed};
 use outcome::{Result, parallel};
+use store::Limiter;
 
 use super::planned::Planned;
 use crate::asked::Asked;
@@ -34,7 +37,8 @@ impl<'o> Opened<'o> {
     pub(super) fn open(options: &'o BackupOptions, reporter: &'o dyn Reporter) -> Result<Self> {
         let asked = Asked::new(&options.folders, reporter)?;
         let mirror = options.mirror.as_deref().map(Mirror::open).transpose()?;
-        let mut folders = folder::open_all(&options.folders, &asked, mirror.as_ref())?;
+        let limiter = options.limit_rate.map(|rate| Arc::new(Limiter::new(rate as f64)));
+        let mut folders = folder::open_all(&options.folders, &asked, mirror.as_ref(), limiter.as_ref())?;
         let threads = parallel::threads(options.threads);
         let rebuilt = match &options.rebuild_maps {
             Some(wanted) => rebuild(&mut folders, wanted, threads, reporter)?,

@@ -60,7 +60,8 @@ impl ShardSource<'_, '_> {
         let folder = &self.folders[usize::from(number)];
         match &folder.origin {
             Origin::Local => {
-                let read = file::read_shard(&folder.path.join(path), &folder.patience, buf);
+                let (near, limiter) = (folder.path.join(path), folder.limiter.as_ref());
+                let read = file::read_shard(&near, &folder.patience, limiter, buf);
                 Ok(read.and_then(|content| self.checked(folder, shard, content, buf)))
             }
             Origin::Streamed(_) => self.fetch(number, shard, buf),

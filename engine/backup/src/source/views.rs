@@ -44,7 +44,9 @@ impl EntrySource for ViewSource<'_> {
             self.findings.note(|found| found.views_left_out.push(format!("{path} ({why})")));
             Ok(Opened::Skip)
         };
-        let content = match file::read_view(&near, buf) {
+        // A mirror is not limited: what it got from the node was.
+        let limiter = folder.limiter.as_ref().filter(|_| folder.origin.is_local());
+        let content = match file::read_view(&near, limiter, buf) {
             Ok(content) => content,
             Err(FileFailure::Missing | FileFailure::OnlyCompaction { .. }) => return self.missing(),
             Err(failure @ FileFailure::Unreadable(_)) => return left_out(&failure.to_string()),

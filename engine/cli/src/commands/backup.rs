@@ -387,6 +387,7 @@ impl Backup {
             databases: saved.databases(table)?,
             destination: self.destination(session, configured, archive)?,
             threads: session.threads(),
+            limit_rate: session.limit_rate(),
             limits: saved.limits,
             config,
             mirror: saved.rsync_reuse_dir.clone().or_else(|| table?.rsync_reuse_dir.clone()),

@@ -1,12 +1,13 @@
 //! How much a command disturbs the machine that it runs on.
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use outcome::report::{Notice, Reporter, Severity};
-use outcome::{Failure, Result};
+use outcome::{Code, Failure, Result};
 use rustix::process::setpriority_process;
 
 /// How often the load is looked at.
@@ -20,15 +21,62 @@ const NAP: Duration = Duration::from_millis(100);
 pub(crate) struct ImpactFlags {
     /// Leave the processor to others: run with this niceness, 1 to 19.
     ///
-    /// `ionice -c idle couchcopy …` does so for disks, and the units for systemd do both.
+    /// The units for systemd set it, too.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=19), hide_short_help = true)]
     nice: Option<i32>,
+
+    /// Leave the disks to others: run in this class of the disk scheduler. Needs the program `ionice`.
+    ///
+    /// Schedulers that know no classes, as `none` and `mq-deadline` in some kernels, ignore it. The units for systemd set it, too.
+    #[arg(long, value_enum, value_name = "CLASS", hide_short_help = true)]
+    ionice: Option<IoClass>,
 
     /// Pause while the load average of this machine (of one minute) is above LOAD, for example 4.0.
     ///
     /// A backup that is paused goes on as soon as the load falls. `couchcopy health` reports if none is finished in time.
     #[arg(long, value_name = "LOAD", value_parser = positive, hide_short_help = true)]
     pause_above: Option<f64>,
+}
+
+/// A class of the disk scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IoClass {
+    /// The lowest level among processes that have a share of the disk.
+    BestEffort,
+    /// Only when nobody else uses the disk.
+    Idle,
+}
+
+impl IoClass {
+    /// As `ionice` names it.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::BestEffort => &["-c", "2", "-n", "7"],
+            Self::Idle => &["-c", "3"],
+        }
+    }
+
+    /// Gives it to the calling thread, and so to all threads that it starts later.
+    fn apply(self) -> Result<()> {
+        const SELF: &str = "/proc/thread-self";
+        // It leads to PROCESS/task/THREAD.
+        let thread = std::fs::read_link(SELF).map_err(|e| Failure::io("read", SELF, e))?;
+        let mut ionice = Command::new("ionice");
+        ionice.args(self.arguments()).arg("-p").args(thread.file_name());
+        let problem = match ionice.output() {
+            Ok(output) if output.status.success() => return Ok(()),
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                format!("it ended with {}: {said}", output.status)
+            }
+            Err(error) => error.to_string(),
+        };
+        Err(Failure::refused(
+            Code::new("CC-M13"),
+            format!("cannot set the class of the disk scheduler with the program `ionice`: {problem}"),
+            "Install it (Debian: apt-get install util-linux), or leave out --ionice.",
+        ))
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -39,8 +87,11 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 impl ImpactFlags {
-    /// Gives this process its niceness. Threads that are started later have it, too.
+    /// Gives this process its niceness and its class of the disk scheduler. Threads that are started later have them, too.
     pub(crate) fn apply(&self) -> Result<()> {
+        if let Some(class) = self.ionice {
+            class.apply()?;
+        }
         let Some(niceness) = self.nice else { return Ok(()) };
         setpriority_process(None, niceness)
             .map_err(|error| Failure::io("set", "the niceness of this process", error.into()))
@@ -145,7 +196,7 @@ mod tests {
 
     #[test]
     fn work_goes_on_when_the_load_has_fallen() {
-        let flags = ImpactFlags { nice: None, pause_above: Some(4.0) };
+        let flags = ImpactFlags { pause_above: Some(4.0), ..ImpactFlags::default() };
         let pausing = Pausing { load: falling, ..flags.pausing(&Silent) };
         std::thread::scope(|scope| {
             for _ in 0..3 {

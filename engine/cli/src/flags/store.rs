@@ -24,7 +24,7 @@ pub(crate) struct StoreFlags {
 
     /// Send and receive at most RATE bytes a second to and from a store, for example 20M.
     ///
-    /// With `doctor --deep`, read at most so many bytes a second from the nodes.
+    /// `backup`, `run` and `doctor --deep` also read at most so many bytes a second from all nodes together.
     #[arg(long, global = true, value_name = "RATE", display_order = 991, hide_short_help = true)]
     limit_rate: Option<Rate>,
 
