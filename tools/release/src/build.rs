@@ -46,8 +46,8 @@ pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<P
     }
     let places = Places::read(&cargo(), root, triple, true)?;
     let renamed = places.renamed(&compiler, "/couchcopy");
-    let mut build = Command::new(cargo());
-    build.args([c_compiler.subcommand(), "--release", "--locked", "--package", "couchcopy"]);
+    let mut build = c_compiler.command();
+    build.args(["--release", "--locked", "--package", "couchcopy", "--bin", "couchcopy"]);
     build.args(["--target", triple]).current_dir(root);
     if !features.isal {
         build.arg("--no-default-features");
@@ -58,6 +58,7 @@ pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<P
     build.env("CARGO_ENCODED_RUSTFLAGS", flags_of_rust(&renamed)).env_remove("RUSTFLAGS");
     let (variable, flags) = flags_of_c(triple, &renamed);
     build.env(variable, flags);
+    build.arg("--").args(c_compiler.flags_of_linking(library));
     let status = build.status().map_err(|e| Failure::io("run", cargo(), e))?;
     if !status.success() {
         return Err(Failure::refused(

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use outcome::{Code, Failure, Result};
-use plugin_build::StandardLibrary;
+use plugin_build::{StandardLibrary, cargo};
+
+/// What lets cargo compile C and link with zig.
+const ZIGBUILD: &str = "cargo-zigbuild";
 
 /// What compiles C for a target, and links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +25,10 @@ impl CCompiler {
         if !triple.ends_with("-musl") {
             return Ok(Self::Own);
         }
-        let missing: Vec<&str> =
-            [("cargo-zigbuild", on_path("cargo-zigbuild").is_some()), ("zig", has_zig())]
-                .into_iter()
-                .filter_map(|(name, is_there)| (!is_there).then_some(name))
-                .collect();
+        let missing: Vec<&str> = [(ZIGBUILD, on_path(ZIGBUILD).is_some()), ("zig", has_zig())]
+            .into_iter()
+            .filter_map(|(name, is_there)| (!is_there).then_some(name))
+            .collect();
         if missing.is_empty() {
             return Ok(Self::Zig);
         }
@@ -46,11 +48,24 @@ impl CCompiler {
         ))
     }
 
-    /// The subcommand of cargo that builds with it.
-    pub(crate) fn subcommand(self) -> &'static str {
-        match self {
-            Self::Own => "build",
-            Self::Zig => "zigbuild",
+    /// The command that builds with it.
+    pub(crate) fn command(self) -> Command {
+        let mut command = Command::new(match self {
+            Self::Own => cargo(),
+            Self::Zig => ZIGBUILD.into(),
+        });
+        command.arg("rustc");
+        command
+    }
+
+    /// What it needs to know to link.
+    ///
+    /// A standard library of rustup has the objects with which a program of musl begins and ends; one that is compiled from its
+    /// source has not, and zig brings its own.
+    pub(crate) fn flags_of_linking(self, library: StandardLibrary) -> &'static [&'static str] {
+        match (self, library) {
+            (Self::Zig, StandardLibrary::FromSource) => &["-Clink-self-contained=no"],
+            _ => &[],
         }
     }
 }
@@ -98,7 +113,8 @@ mod tests {
     #[test]
     fn only_static_binaries_need_zig() {
         let own = CCompiler::find("x86_64-unknown-linux-gnu", StandardLibrary::Installed).unwrap();
-        assert_eq!(own.subcommand(), "build");
+        assert_eq!(own, CCompiler::Own);
+        assert_eq!(own.flags_of_linking(StandardLibrary::FromSource), [""; 0]);
         if let Err(failure) = CCompiler::find("aarch64-unknown-linux-musl", StandardLibrary::FromSource) {
             assert!(failure.remedy().unwrap().contains("pip install"));
         }
