@@ -281,7 +281,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.couch");
         std::fs::write(folder.path().join("x.couch.compact.data"), [7; 5000]).unwrap();
-        let failure = read_shard(&path, &Patience::default(), &mut Vec::new()).unwrap_err();
+        let failure = read_shard(&path, &Patience::default(), None, &mut Vec::new()).unwrap_err();
         assert!(failure.is_missing());
         assert!(failure.to_string().contains("x.couch.compact.data (5000 bytes)"), "{failure}");
     }
@@ -297,7 +297,7 @@ mod tests {
             std::fs::rename(compacted(&later), &later).unwrap();
         });
         let mut buf = Vec::new();
-        read_shard(&path, &Patience::default(), &mut buf).unwrap();
+        read_shard(&path, &Patience::default(), None, &mut buf).unwrap();
         assert_eq!(buf, database());
         swap.join().unwrap();
     }
@@ -307,10 +307,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.couch");
         std::fs::write(compacted(&path), database()).unwrap();
-        read_shard(&path, &Patience::default(), &mut Vec::new()).unwrap();
+        read_shard(&path, &Patience::default(), None, &mut Vec::new()).unwrap();
         std::fs::remove_file(compacted(&path)).unwrap();
         assert!(matches!(
-            read_shard(&path, &Patience::default(), &mut Vec::new()),
+            read_shard(&path, &Patience::default(), None, &mut Vec::new()),
             Err(FileFailure::Missing)
         ));
     }
@@ -323,10 +323,13 @@ mod tests {
         torn.extend_from_slice(&[1; 5000]);
         std::fs::write(&path, &torn).unwrap();
         let mut buf = Vec::new();
-        read_shard(&path, &Patience::default(), &mut buf).unwrap();
+        read_shard(&path, &Patience::default(), None, &mut buf).unwrap();
         assert_eq!(buf, database());
         torn.truncate(4090);
         std::fs::write(&path, &torn).unwrap();
-        assert!(matches!(read_shard(&path, &Patience::default(), &mut buf), Err(FileFailure::Damaged(_))));
+        assert!(matches!(
+            read_shard(&path, &Patience::default(), None, &mut buf),
+            Err(FileFailure::Damaged(_))
+        ));
     }
 }

@@ -16,6 +16,7 @@ mod interrupt;
 mod node_argument;
 mod notify;
 mod output;
+mod pausing;
 mod served;
 mod session;
 mod text;

@@ -47,35 +47,6 @@ fn fixtures_come_the_same_with_busyboxs_tools() -> Result<()> {
     if far.with_busybox()? { fixtures_come_the_same(&far) } else { Ok(()) }
 }
 
-/// How long it takes at least; how long it takes at most depends on the machine.
-#[test]
-fn files_come_no_faster_than_allowed() -> Result<()> {
-    let Some(far) = Far::start()? else { return Ok(()) };
-    let plan = Plan {
-        databases: 2,
-        empty: 0,
-        docs: 500,
-        doc_size: 8 << 10,
-        revisions: 1,
-        q: 2,
-        copies: 1,
-        nodes: vec!["couchdb@127.0.8.1".into()],
-        seed: 5,
-        attachments: Attachments { per_document: 0, size: 0 },
-    };
-    let data = scale_data::build::build(&plan, &far.path("data"))?.folders.remove(0).path;
-    let (near, remote) = (far.path("near.tar.gz"), far.path("remote.tar.gz"));
-    back_up(&[&data], &near)?;
-    far.received()?;
-    let begun = std::time::Instant::now();
-    far.backup(&[far.node(&data)], &remote, &["--limit-rate", "3M"])?.success()?;
-    let (seconds, bytes) = (begun.elapsed().as_secs_f64(), far.received()?);
-    // Lists are not limited, and the last piece is not waited for.
-    assert!(seconds >= bytes as f64 * 0.8 / f64::from(3 << 20), "{bytes} bytes in {seconds} s");
-    assert!(bytes > 6 << 20, "{bytes}");
-    assert_equal(&near, &remote)
-}
-
 /// The folder of all indexes may lie on another disk.
 #[test]
 fn indexes_behind_a_link_come_along() -> Result<()> {

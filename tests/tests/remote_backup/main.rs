@@ -9,5 +9,6 @@ mod config;
 mod connection;
 mod content;
 mod copies;
+mod impact;
 mod mirror;
 mod repository;

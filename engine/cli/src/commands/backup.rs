@@ -287,7 +287,9 @@ impl Backup {
         configured: Option<&Configured>,
         reporter: &dyn Reporter,
     ) -> Result<BackupResult> {
-        let result = backup(options, &self.impact.pausing(reporter))?;
+        let pausing = self.impact.pausing(reporter, &options.folders);
+        pausing.wait();
+        let result = backup(options, &pausing)?;
         if !result.is_unchanged {
             self.expire(options, configured)?;
         }

@@ -157,7 +157,9 @@ impl Run {
             AccessFlags { cluster: Some(configured.cluster.name.clone().into()), ..self.access.clone() };
         let backup = Backup::of_configuration(&access, &self.http);
         let made = backup.options(Some(configured), session).and_then(|(options, _plugins)| {
-            let result = ::backup::backup(&options, &self.impact.pausing(session.reporter()))?;
+            let pausing = self.impact.pausing(session.reporter(), &options.folders);
+            pausing.wait();
+            let result = ::backup::backup(&options, &pausing)?;
             job.add(&result);
             let is_complete = result.is_complete();
             Ok((result, is_complete))

@@ -1,19 +1,14 @@
 //! How much a command disturbs the machine that it runs on.
 
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
+use backup::FolderArgument;
 use clap::{Args, ValueEnum};
-use outcome::report::{Notice, Reporter, Severity};
+use outcome::report::Reporter;
 use outcome::{Code, Failure, Result};
 use rustix::process::setpriority_process;
 
-/// How often the load is looked at.
-const LOOK: Duration = Duration::from_secs(2);
-/// How often a thread that is paused looks whether it may go on.
-const NAP: Duration = Duration::from_millis(100);
+use crate::pausing::{Pausing, Strain};
 
 /// Options of commands that make backups.
 #[derive(Debug, Clone, Default, Args)]
@@ -31,11 +26,17 @@ pub(crate) struct ImpactFlags {
     #[arg(long, value_enum, value_name = "CLASS", hide_short_help = true)]
     ionice: Option<IoClass>,
 
-    /// Pause while the load average of this machine (of one minute) is above LOAD, for example 4.0.
+    /// Pause while the load average (of one minute) of this machine, or of a node's machine, is above LOAD, for example 4.0.
     ///
     /// A backup that is paused goes on as soon as the load falls. `couchcopy health` reports if none is finished in time.
     #[arg(long, value_name = "LOAD", value_parser = positive, hide_short_help = true)]
     pause_above: Option<f64>,
+
+    /// Pause while a node has more than N jobs of internal replication to do (`GET /_node/_local/_system`).
+    ///
+    /// The other copies of its shards are behind then. Needs the name and password of a server admin.
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pause_above_jobs: Option<u64>,
 }
 
 /// A class of the disk scheduler.
@@ -97,120 +98,17 @@ impl ImpactFlags {
             .map_err(|error| Failure::io("set", "the niceness of this process", error.into()))
     }
 
-    /// A reporter that pauses whoever reports progress, while the load is too high.
-    pub(crate) fn pausing<'r>(&self, reporter: &'r dyn Reporter) -> Pausing<'r> {
-        Pausing {
-            reporter,
-            most: self.pause_above,
-            load: load_of_machine,
-            looked: Mutex::new(None),
-            is_paused: AtomicBool::new(false),
-        }
-    }
-}
-
-/// The load average of one minute.
-fn load_of_machine() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
-    text.split(' ').next()?.parse().ok()
-}
-
-/// Passes everything on, and pauses whoever reports progress.
-pub(crate) struct Pausing<'r> {
-    reporter: &'r dyn Reporter,
-    most: Option<f64>,
-    load: fn() -> Option<f64>,
-    looked: Mutex<Option<Instant>>,
-    is_paused: AtomicBool,
-}
-
-impl Pausing<'_> {
-    fn wait(&self, items: u64, bytes: u64) {
-        let Some(most) = self.most else { return };
-        let Ok(mut looked) = self.looked.try_lock() else {
-            // Another thread looks.
-            while self.is_paused.load(Ordering::Relaxed) {
-                std::thread::sleep(NAP);
-            }
-            return;
-        };
-        if looked.is_some_and(|looked| looked.elapsed() < LOOK) {
-            return;
-        }
-        while let Some(load) = (self.load)().filter(|load| *load > most && !self.reporter.is_interrupted()) {
-            if !self.is_paused.swap(true, Ordering::Relaxed) {
-                let text = format!("paused: the load of this machine is {load}");
-                self.reporter.notice(&Notice { severity: Severity::Info, text });
-            }
-            std::thread::sleep(LOOK);
-            // A service manager hears that the process is alive.
-            self.reporter.advance(items, bytes);
-        }
-        self.is_paused.store(false, Ordering::Relaxed);
-        *looked = Some(Instant::now());
-    }
-}
-
-impl Reporter for Pausing<'_> {
-    fn phase_of_bytes(&self, name: &str, items: Option<u64>, bytes: Option<u64>) {
-        self.reporter.phase_of_bytes(name, items, bytes);
-    }
-
-    fn advance(&self, items: u64, bytes: u64) {
-        self.reporter.advance(items, bytes);
-        self.wait(items, bytes);
-    }
-
-    fn notice(&self, notice: &Notice) {
-        self.reporter.notice(notice);
-    }
-
-    fn step(&self, number: u64, what: &str) {
-        self.reporter.step(number, what);
-    }
-
-    fn timing(&self, what: &str, seconds: f64) {
-        self.reporter.timing(what, seconds);
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.reporter.is_interrupted()
+    /// A reporter that pauses whoever reports progress, while this machine or a node has too much to do.
+    pub(crate) fn pausing<'r>(&self, reporter: &'r dyn Reporter, nodes: &[FolderArgument]) -> Pausing<'r> {
+        let strain = (self.pause_above.is_some() || self.pause_above_jobs.is_some())
+            .then(|| Strain::new(self.pause_above, self.pause_above_jobs, nodes));
+        Pausing::new(reporter, strain)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
-
-    use outcome::report::Silent;
-
     use super::*;
-
-    static LOOKS: AtomicU64 = AtomicU64::new(0);
-
-    /// High twice, then low.
-    #[allow(clippy::unnecessary_wraps)] // As the load of the machine is found.
-    fn falling() -> Option<f64> {
-        Some(if LOOKS.fetch_add(1, Ordering::Relaxed) < 2 { 9.0 } else { 1.0 })
-    }
-
-    #[test]
-    fn work_goes_on_when_the_load_has_fallen() {
-        let flags = ImpactFlags { pause_above: Some(4.0), ..ImpactFlags::default() };
-        let pausing = Pausing { load: falling, ..flags.pausing(&Silent) };
-        std::thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| pausing.advance(1, 1));
-            }
-        });
-        assert_eq!(LOOKS.load(Ordering::Relaxed), 3);
-        // Soon afterwards, nobody looks again.
-        pausing.advance(2, 2);
-        assert_eq!(LOOKS.load(Ordering::Relaxed), 3);
-        let never = Pausing { load: falling, ..ImpactFlags::default().pausing(&Silent) };
-        never.advance(1, 1);
-        assert_eq!(LOOKS.load(Ordering::Relaxed), 3);
-    }
 
     #[test]
     fn loads_are_positive() {
@@ -218,6 +116,5 @@ mod tests {
         for text in ["", "0", "-1", "NaN", "inf", "x"] {
             assert!(positive(text).is_err(), "{text}");
         }
-        assert!(load_of_machine().is_some_and(|load| load >= 0.0));
     }
 }
