@@ -111,8 +111,9 @@ impl<'r> Pausing<'r> {
         }
         while let Some(reason) = reason().filter(|_| !self.reporter.is_interrupted()) {
             if !self.is_paused.swap(true, Ordering::Relaxed) {
+                // Whoever waits for the backup wants to know why nothing happens.
                 let text = format!("paused: {reason}");
-                self.reporter.notice(&Notice { severity: Severity::Info, text });
+                self.reporter.notice(&Notice { severity: Severity::Warning, text });
             }
             std::thread::sleep(LOOK);
             // A service manager hears that the process is alive.

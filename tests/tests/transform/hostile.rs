@@ -9,7 +9,7 @@ use couchcopy_tests::lab::back_up;
 use couchcopy_tests::{Result, fixtures};
 
 /// The longest that a command may take.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// A user with a backup.
 struct Site {
