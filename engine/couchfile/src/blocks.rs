@@ -70,6 +70,8 @@ pub struct Chunk {
     pub payload: Vec<u8>,
     /// Which checksum the chunk carries, if any; it was right.
     pub checksum: Option<Checksum>,
+    /// That checksum.
+    pub sum: Option<[u8; checksum::LEN]>,
     /// Offset after the chunk's last byte.
     pub end: u64,
 }
@@ -213,7 +215,7 @@ impl<R: ReadAt> Blocks<R> {
                 return Err(CouchFileError::damaged(what, pos, "its checksum is wrong"));
             }
         }
-        Ok(Chunk { payload, checksum: found, end })
+        Ok(Chunk { payload, checksum: found, sum: sum.filter(|_| found.is_some()), end })
     }
 
     fn chunk_head(&self, logical: &[u8], pos: u64, what: &'static str) -> Result<ChunkHead> {

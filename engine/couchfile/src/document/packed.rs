@@ -4,6 +4,7 @@
 
 use super::attachment::Attachment;
 use crate::blocks::Blocks;
+use crate::checksum::{self, Checksum};
 use crate::compression::{self, Compression, TermBytes};
 use crate::error::{CouchFileError, Result, TermError};
 use crate::read_at::ReadAt;
@@ -16,20 +17,31 @@ pub(crate) struct PackedSummary {
     pub(crate) body: Vec<u8>,
     /// In the document's order.
     pub(crate) attachments: Vec<Attachment>,
+    /// As it lies in the file, with its MD5, if it carries one; it was right.
+    stored: Option<(Vec<u8>, [u8; checksum::LEN])>,
 }
 
 impl PackedSummary {
     /// Reads the summary at `ptr`, and compares it with its checksum if it has one.
     pub(crate) fn read<R: ReadAt>(blocks: &Blocks<R>, ptr: u64) -> Result<Self> {
         let chunk = blocks.read_chunk(ptr, "document summary")?;
-        Self::decode(&chunk.payload).map_err(|why| CouchFileError::damaged("document summary", ptr, why))
+        let mut summary = Self::decode(&chunk.payload)
+            .map_err(|why| CouchFileError::damaged("document summary", ptr, why))?;
+        let md5 = chunk.sum.filter(|_| chunk.checksum == Some(Checksum::Md5));
+        summary.stored = md5.map(|md5| (chunk.payload, md5));
+        Ok(summary)
+    }
+
+    /// The MD5 of what is to be written in its place, if that is what lies in the file.
+    pub(crate) fn md5_of(&self, written: &[u8]) -> Option<[u8; checksum::LEN]> {
+        self.stored.as_ref().filter(|(stored, _)| stored == written).map(|(_, md5)| *md5)
     }
 
     /// The summary of a revision of which no body was ever stored.
     pub(crate) fn empty() -> Self {
         let mut body = Encoder::versioned();
         body.tuple(1).nil();
-        Self { body: body.finish(), attachments: Vec::new() }
+        Self { body: body.finish(), attachments: Vec::new(), stored: None }
     }
 
     /// Reads `{Body, Attachments}` as packed terms in binaries or, in files from before CouchDB 1.2, directly.
@@ -42,7 +54,7 @@ impl PackedSummary {
         let list = packed_part(&mut decoder)?;
         decoder.end().map_err(text)?;
         let list = compression::unpack(&list)?;
-        Ok(Self { attachments: Attachment::decode_list(list.decoder())?, body })
+        Ok(Self { attachments: Attachment::decode_list(list.decoder())?, body, stored: None })
     }
 
     /// The body as a term.

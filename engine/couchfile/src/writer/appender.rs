@@ -59,13 +59,13 @@ impl<W: Write> Appender<W> {
         Ok(())
     }
 
-    fn chunk(&mut self, payload: &[u8], checksummed: bool) -> Result<Written> {
+    fn chunk(&mut self, payload: &[u8], sum: Option<[u8; checksum::LEN]>) -> Result<Written> {
         let too_long = || CouchFileError::Invalid("a chunk of 2 GiB or more".into());
         let len = u32::try_from(payload.len()).ok().filter(|len| len >> 31 == 0).ok_or_else(too_long)?;
         let ptr = self.pos;
-        if checksummed {
+        if let Some(sum) = sum {
             self.payload(&(len | 1 << 31).to_be_bytes())?;
-            self.payload(&checksum::md5(payload))?;
+            self.payload(&sum)?;
         } else {
             self.payload(&len.to_be_bytes())?;
         }
@@ -75,18 +75,23 @@ impl<W: Write> Appender<W> {
 
     /// Appends bytes without checksum: a piece of an attachment.
     pub fn piece(&mut self, bytes: &[u8]) -> Result<Written> {
-        self.chunk(bytes, false)
+        self.chunk(bytes, None)
     }
 
     /// Appends a term (with version byte), packed, without checksum: a node, a security object, properties.
     pub fn term(&mut self, term: &[u8]) -> Result<Written> {
         let packed = compression::pack(term, self.compression);
-        self.chunk(&packed, false)
+        self.chunk(&packed, None)
     }
 
     /// Appends a document summary, whose parts are packed already, with its checksum (MD5).
     pub fn summary(&mut self, term: &[u8]) -> Result<Written> {
-        self.chunk(term, true)
+        self.copied_summary(term, checksum::md5(term))
+    }
+
+    /// Appends a document summary whose MD5 is known: that of another file, where it was compared.
+    pub(crate) fn copied_summary(&mut self, term: &[u8], md5: [u8; checksum::LEN]) -> Result<Written> {
+        self.chunk(term, Some(md5))
     }
 
     /// Packs a term (with version byte) for use inside a summary.
