@@ -18,6 +18,8 @@ pub mod selection;
 pub mod status;
 pub mod swap;
 mod transform;
+#[cfg(test)]
+mod unreached;
 
 mod error;
 pub mod outside;

@@ -216,44 +216,15 @@ fn agree_on_members(
 
 #[cfg(test)]
 mod tests {
-    use node::{Endpoint, LocalFiles, NodeService};
-    use plugin_host::{NodeId, State};
+    use std::path::Path;
 
     use super::*;
-
-    /// Nobody starts or stops anything here.
-    struct NoService;
-
-    impl NodeService for NoService {
-        fn start(&self) -> node::Result<()> {
-            Ok(())
-        }
-        fn stop(&self) -> node::Result<()> {
-            Ok(())
-        }
-        fn status(&self) -> node::Result<State> {
-            Ok(State::Unknown)
-        }
-        fn shown(&self) -> &'static str {
-            "nobody"
-        }
-    }
-
-    fn node(name: &str) -> Node {
-        let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1, ca: None };
-        Node {
-            id: NodeId { name: Some(name.into()), host: None },
-            data: "/nowhere".into(),
-            files: Box::new(LocalFiles::new(name.into())),
-            service: Box::new(NoService),
-            http: Http::new(&endpoint, None, None, name.into()).unwrap(),
-        }
-    }
+    use crate::unreached::node;
 
     /// What three nodes tell: their rules, and the zones (`-`: none, `!`: decommissioned) in which they believe all three to be.
     fn verdicts(told: &[(Option<&str>, [&str; 3])], followed: Followed) -> Vec<(Verdict, String)> {
         let names = ["a@h", "b@h", "c@h"];
-        let nodes: Vec<Node> = names.iter().map(|name| node(name)).collect();
+        let nodes: Vec<Node> = names.iter().map(|name| node(name, Path::new("/nowhere"))).collect();
         let learned: Vec<Learned> = told
             .iter()
             .map(|(rule, zones)| {

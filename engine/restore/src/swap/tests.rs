@@ -3,45 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use node::{Endpoint, Http, LocalFiles, Node, NodeService};
-use plugin_host::{NodeId, State};
+use node::Node;
 
 use super::{Journal, JournalOptions, Places, Situation, look};
 use crate::placement::{self, Placement};
-
-/// Nobody starts or stops anything here.
-struct NoService;
-
-impl NodeService for NoService {
-    fn start(&self) -> node::Result<()> {
-        Ok(())
-    }
-    fn stop(&self) -> node::Result<()> {
-        Ok(())
-    }
-    fn status(&self) -> node::Result<State> {
-        Ok(State::Unknown)
-    }
-    fn shown(&self) -> &'static str {
-        "nobody"
-    }
-}
-
-fn node(data: &Path) -> Node {
-    let endpoint = Endpoint { tls: false, host: "127.0.0.1".into(), port: 1, ca: None };
-    Node {
-        id: NodeId { name: Some("a@b".into()), host: None },
-        data: data.to_owned(),
-        files: Box::new(LocalFiles::new("a@b".into())),
-        service: Box::new(NoService),
-        http: Http::new(&endpoint, None, None, "a@b".into()).unwrap(),
-    }
-}
+use crate::unreached::node;
 
 /// A data folder with old data and new data beside it, decided but not exchanged. A file says whose each entry is.
 fn decided() -> (tempfile::TempDir, Node, Places, Journal) {
     let folder = tempfile::tempdir().unwrap();
-    let node = node(folder.path());
+    let node = node("a@b", folder.path());
     let places = Places::of(&node);
     fill(folder.path(), "old", &["_dbs.couch", "_dbs.couch.compact.data", "shards"]);
     fs::write(folder.path().join("_nodes.couch"), "stays").unwrap();
@@ -131,7 +102,7 @@ fn a_renaming_replaces_the_shard_maps_and_the_list_of_nodes_alone() {
     const NAMES: [&str; 2] = ["_dbs.couch", "_nodes.couch"];
     for (cut, forward) in (0..=4).flat_map(|cut| [(cut, true), (cut, false)]) {
         let folder = tempfile::tempdir().unwrap();
-        let node = node(folder.path());
+        let node = node("a@b", folder.path());
         let places = Places::of(&node);
         fill(folder.path(), "old", &["_dbs.couch", "shards", ".shards"]);
         fs::write(folder.path().join("_nodes.couch"), "old").unwrap();
