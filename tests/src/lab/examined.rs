@@ -34,8 +34,8 @@ const LEVELS: [&str; 4] = ["[error]", "[critical]", "[alert]", "[emergency]"];
 /// Whatever the level, these tell of a repair, or of an index being built.
 const SUSPICIOUS: [&str; 3] = ["Bad security", "Starting index update", "creating missing database: shards"];
 /// What every cluster logs whose nodes start before they know each other: that others cannot be reached, nor shards on them,
-/// and that there is no database of users beside the clustered one.
-const LONELY: [&str; 7] = [
+/// that there is no database of users beside the clustered one, and what a node logs before all of it is loaded.
+const LONELY: [&str; 9] = [
     // A cluster whose nodes know each other from before, and are not all up yet.
     "{error,no_majority}",
     "nodedown,<<\"progress not possible\">>",
@@ -44,6 +44,9 @@ const LONELY: [&str; 7] = [
     "shard in cluster with",
     "shards in cluster with",
     "/_users.couch: no such",
+    // Parts of CouchDB itself that are not loaded yet (`couch_flags_config.erl`, `couch_log.erl`).
+    "{invalid_flag,<<\"partitioned\">>}",
+    "unknown metric: [couch_log,level,",
 ];
 
 /// What two processes of CouchDB log that open the same shard at once for internal replication, and try again: each of them

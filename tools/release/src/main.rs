@@ -71,26 +71,33 @@ fn main() -> ExitCode {
     }
 }
 
+/// The number of the target that is this machine: its binary prints the manual pages.
+fn one_runs_here(targets: &[Target]) -> Result<usize> {
+    targets.iter().position(build::runs_here).ok_or_else(|| {
+        Failure::refused(
+            Code::new("CC-X94"),
+            "no binary is for this machine, and one must print the manual pages",
+            format!("Add one for this machine: --target {}-unknown-linux-musl", std::env::consts::ARCH),
+        )
+    })
+}
+
 fn make(arguments: &Arguments) -> Result<Vec<PathBuf>> {
     let root = build::workspace()?;
     let epoch = build::epoch(&root)?;
     let binaries = if arguments.binaries.is_empty() {
         let features = build::Features { isal: !arguments.without_isal };
         // A mistake is reported before anything is built.
-        arguments.targets.iter().try_for_each(|triple| Target::of_triple(triple).map(drop))?;
+        one_runs_here(
+            &arguments.targets.iter().map(|triple| Target::of_triple(triple)).collect::<Result<Vec<_>>>()?,
+        )?;
         let build = |triple: &String| build::command(&root, triple, features);
         arguments.targets.iter().map(build).collect::<Result<Vec<_>>>()?
     } else {
         arguments.binaries.clone()
     };
     let targets = binaries.iter().map(|binary| Target::of_binary(binary)).collect::<Result<Vec<_>>>()?;
-    let runs_here = targets.iter().position(build::runs_here).ok_or_else(|| {
-        Failure::refused(
-            Code::new("CC-X94"),
-            "no binary is for this machine, and one must print the manual pages",
-            format!("Add one for this machine: --target {}-unknown-linux-musl", std::env::consts::ARCH),
-        )
-    })?;
+    let runs_here = one_runs_here(&targets)?;
     let documents = Documents::of(&binaries[runs_here])?;
     std::fs::create_dir_all(&arguments.out).map_err(|e| Failure::io("create", &arguments.out, e))?;
     let version = env!("CARGO_PKG_VERSION");
@@ -114,4 +121,19 @@ fn make(arguments: &Arguments) -> Result<Vec<PathBuf>> {
         Ok(path)
     };
     made.into_iter().map(write).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_the_targets_has_to_be_this_machine() {
+        let targets = |triples: &[&str]| -> Vec<Target> {
+            triples.iter().map(|triple| Target::of_triple(triple).unwrap()).collect()
+        };
+        let own = STATIC.iter().position(|triple| triple.starts_with(std::env::consts::ARCH)).unwrap();
+        assert_eq!(one_runs_here(&targets(&STATIC)).unwrap(), own);
+        assert!(one_runs_here(&targets(&[STATIC[1 - own]])).is_err());
+    }
 }
