@@ -54,6 +54,9 @@ impl Plan {
                     blanks.push(held.blank(&db, range));
                 }
             }
+            if held.partitioned {
+                plan.partitioned.insert(db.as_str().into());
+            }
             if suffix != held.suffix {
                 plan.suffix_of.insert(db.as_str().into(), held.suffix.clone());
             }
@@ -115,5 +118,38 @@ impl Held {
             partitioned: self.partitioned,
             only_here: self.only_here.contains(&range),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use outcome::report::Silent;
+
+    use super::*;
+
+    #[test]
+    fn documents_of_a_partitioned_database_are_looked_for_by_partition() {
+        let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/couchcopy-0.2.4.tar.gz");
+        let contents = Contents::open(&archive.as_path().into(), 1, &Silent).unwrap();
+        let mut held = BTreeMap::new();
+        contents
+            .maps
+            .convert(
+                1,
+                |document| Some((document.id, document.map.ok()?)),
+                |found| {
+                    let Some((db, map)) = found else { return Ok(()) };
+                    let ranges = map.by_range.iter().map(|(range, _)| *range).collect();
+                    let partitioned = map.is_partitioned();
+                    held.insert(db, Held { suffix: map.suffix, ranges, partitioned, only_here: Vec::new() });
+                    Ok(())
+                },
+            )
+            .unwrap();
+        let (plan, blanks) = Plan::of_one_node(&contents, &held, 1).unwrap();
+        assert_eq!(blanks, []);
+        assert_eq!(plan.partitioned, HashSet::from(["parts".into()]));
     }
 }
