@@ -141,7 +141,7 @@ mod tests {
                 |document| Some((document.id, document.map.ok()?)),
                 |found| {
                     let Some((db, map)) = found else { return Ok(()) };
-                    let ranges = map.by_range.iter().map(|(range, _)| *range).collect();
+                    let ranges = map.by_range.keys().copied().collect();
                     let partitioned = map.is_partitioned();
                     held.insert(db, Held { suffix: map.suffix, ranges, partitioned, only_here: Vec::new() });
                     Ok(())
