@@ -115,10 +115,13 @@ impl<'r> Pausing<'r> {
                 let text = format!("paused: {reason}");
                 self.reporter.notice(&Notice { severity: Severity::Warning, text });
             }
-            std::thread::sleep(LOOK);
-            // A service manager hears that the process is alive.
-            if let Some((items, bytes)) = done {
-                self.reporter.advance(items, bytes);
+            let asked = Instant::now();
+            while asked.elapsed() < self.interval && !self.reporter.is_interrupted() {
+                std::thread::sleep(LOOK);
+                // A service manager hears that the process is alive.
+                if let Some((items, bytes)) = done {
+                    self.reporter.advance(items, bytes);
+                }
             }
         }
         self.is_paused.store(false, Ordering::Relaxed);
