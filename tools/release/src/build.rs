@@ -37,7 +37,10 @@ pub(crate) struct Features {
     pub(crate) isal: bool,
 }
 
-/// Builds the command for a target, with the profile release; returns its path.
+/// The profile of `Cargo.toml` that is built with.
+pub(crate) const PROFILE: &str = "dist";
+
+/// Builds the command for a target, with [`PROFILE`]; returns its path.
 pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<PathBuf> {
     let (compiler, library) = Compiler::find(root, triple)?;
     let c_compiler = CCompiler::find(triple, library)?;
@@ -47,7 +50,7 @@ pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<P
     let places = Places::read(&cargo(), root, triple, true)?;
     let renamed = places.renamed(&compiler, "/couchcopy");
     let mut build = c_compiler.command();
-    build.args(["--release", "--locked", "--package", "couchcopy", "--bin", "couchcopy"]);
+    build.args(["--profile", PROFILE, "--locked", "--package", "couchcopy", "--bin", "couchcopy"]);
     build.args(["--target", triple]).current_dir(root);
     if !features.isal {
         build.arg("--no-default-features");
@@ -67,7 +70,7 @@ pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<P
             "Fix what cargo reports above.",
         ));
     }
-    Ok(places.target_folder.join(triple).join("release/couchcopy"))
+    Ok(places.target_folder.join(triple).join(PROFILE).join("couchcopy"))
 }
 
 /// The user's own flags, and those that keep paths of this machine out of the binary: they would make other bytes than those of

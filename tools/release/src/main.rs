@@ -32,7 +32,7 @@ use target::Target;
     cargo run --package couchcopy-release -- --binary target/debug/couchcopy"
 )]
 struct Arguments {
-    /// Build the command for this target, with the profile release. Can be repeated. The default is a static binary for x86-64
+    /// Build the command for this target, with the profile dist. Can be repeated. The default is a static binary for x86-64
     /// and one for aarch64. One of the targets must run on this machine: its binary prints the manual pages.
     #[arg(long = "target", value_name = "TRIPLE", default_values = STATIC)]
     targets: Vec<String>,
