@@ -50,7 +50,7 @@ pub struct DoctorOptions {
     pub folders: Vec<FolderArgument>,
     /// Check trees, bodies and attachments of every copy, and compare the copies document by document.
     pub deep: bool,
-    /// The most bytes a second that are read of the files that are checked completely.
+    /// With `deep`: the most bytes a second that are read from all nodes together.
     pub limit_rate: Option<u64>,
     /// How long to wait before what was found is looked at again. Internal replication collects changes for five seconds.
     pub pause: Duration,
@@ -65,7 +65,8 @@ pub struct DoctorOptions {
 /// Fails if a node is not reached, or if files may not be read: then it is not known how the cluster is.
 pub fn doctor(options: &DoctorOptions, reporter: &dyn Reporter) -> Result<Diagnosis> {
     let asked = Asked::new(&options.folders, reporter)?;
-    let limiter = options.limit_rate.map(|rate| Arc::new(Limiter::new(rate as f64)));
+    let rate = options.limit_rate.filter(|_| options.deep);
+    let limiter = rate.map(|rate| Arc::new(Limiter::new(rate as f64)));
     let mut verdict = Verdict::new(options.deep);
     let mut suspects = Suspects::all();
     for look in 1..=LOOKS {
@@ -73,20 +74,15 @@ pub fn doctor(options: &DoctorOptions, reporter: &dyn Reporter) -> Result<Diagno
             reporter.phase("waiting before looking again at what was found", None);
             pause(options.pause, reporter)?;
         }
-        let mut folders = folder::open_all(&options.folders, &asked, None, None)?;
+        let mut folders = folder::open_all(&options.folders, &asked, None, limiter.as_ref())?;
         if folders.iter().all(|folder| folder.maps.is_err()) {
             // Better maps that are made of the files than none to compare the files with. Where that is not possible either, the
             // lost maps are all that is found.
             let _ =
                 rebuild(&mut folders, &RebuildMaps::default(), parallel::threads(options.threads), &Silent);
         }
-        let round = Round {
-            folders: &folders,
-            options,
-            limiter: limiter.clone(),
-            threads: parallel::threads(options.threads),
-            reporter,
-        };
+        let round =
+            Round { folders: &folders, options, threads: parallel::threads(options.threads), reporter };
         (verdict, suspects) = round.look(&suspects, verdict)?;
         if suspects.is_empty() {
             break;

@@ -8,10 +8,8 @@ use contents::SMALL;
 use couchfile::read_at::{FileBytes, ReadAt};
 use node::{FileStat, NodeError, NodeFiles, NodeStreams, is_of_the_way};
 use outcome::{Failure, Result};
-use store::Limiter;
 
 use crate::file::{COMPACTED, COMPACTING, FileFailure};
-use crate::limited::wait_for;
 use crate::remote::{Distant, PAUSES};
 
 /// Bytes at the end of each file that are fetched with those of the others. CouchDB's empty databases are shorter.
@@ -127,12 +125,7 @@ impl<'f> Far<'f> {
 
     /// Fetches files completely into memory, in one go, as far as they are small and together do not exceed `budget` bytes. Returns
     /// those that arrived.
-    pub(crate) fn small(
-        &self,
-        paths: &[String],
-        limiter: Option<&Limiter>,
-        budget: u64,
-    ) -> Result<Vec<(String, Bytes)>> {
+    pub(crate) fn small(&self, paths: &[String], budget: u64) -> Result<Vec<(String, Bytes)>> {
         let stats = self.patiently(|streams| streams.stats(self.folder, paths))?;
         let mut left = budget;
         let mut wanted = Vec::new();
@@ -157,7 +150,6 @@ impl<'f> Far<'f> {
                     io::copy(found.content, &mut io::sink())?;
                     return Ok(true);
                 }
-                wait_for(limiter, found.size as usize);
                 let mut bytes = Vec::with_capacity(found.size as usize);
                 found.content.read_to_end(&mut bytes)?;
                 arrived.push((found.path, Box::new(bytes)));
@@ -167,13 +159,8 @@ impl<'f> Far<'f> {
         Ok(arrived)
     }
 
-    /// Fetches all of a file into a temporary file below `temporary`, at most at the limiter's speed.
-    pub(crate) fn spool(
-        &self,
-        path: &str,
-        limiter: Option<&Limiter>,
-        temporary: &Path,
-    ) -> Result<Opened<Bytes>> {
+    /// Fetches all of a file into a temporary file below `temporary`.
+    pub(crate) fn spool(&self, path: &str, temporary: &Path) -> Result<Opened<Bytes>> {
         let cannot = |e| Failure::io("write a file in", temporary, e);
         let mut spooled = None;
         let mut failed = None;
@@ -193,7 +180,6 @@ impl<'f> Far<'f> {
                     if count == 0 {
                         break;
                     }
-                    wait_for(limiter, count);
                     if let Err(e) = file.write_all(&buffer[..count]) {
                         failed = Some(e);
                         return Ok(false);

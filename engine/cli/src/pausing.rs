@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use backup::FolderArgument;
-use node::{Http, NodeFiles};
+use node::Http;
 use outcome::report::{Notice, Reporter, Severity};
 
 /// How often this machine is looked at.
@@ -20,51 +20,101 @@ const LOADS: &str = "/proc/loadavg";
 
 /// How much the machines may have to do, and where that is seen.
 pub(crate) struct Strain {
-    load: Option<f64>,
-    jobs: Option<u64>,
-    /// How files on other machines are reached.
-    files: Vec<Arc<dyn NodeFiles>>,
-    /// CouchDBs that are asked for their jobs.
-    http: Vec<Arc<Http>>,
+    watched: Vec<Watched>,
+    interval: Duration,
 }
+
+/// Something that is looked at.
+struct Watched {
+    /// What, for messages.
+    subject: String,
+    /// Why to pause, if it has too much to do.
+    too_much: Box<dyn Fn() -> Result<Option<String>, String> + Send + Sync>,
+    /// Whether it could not be seen the last time.
+    is_hidden: AtomicBool,
+}
+
+impl Watched {
+    fn new(
+        subject: String,
+        too_much: impl Fn() -> Result<Option<String>, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { subject, too_much: Box::new(too_much), is_hidden: AtomicBool::new(false) }
+    }
+
+    fn at_load(machine: String, most: f64, read: impl Fn() -> Loads + Send + Sync + 'static) -> Self {
+        Self::new(format!("the load of {machine}"), move || {
+            let text = read()?.ok_or_else(|| format!("it has no {LOADS}"))?;
+            let load = load_of(&text).ok_or_else(|| format!("{LOADS} does not begin with a number"))?;
+            Ok((load > most).then(|| format!("the load of {machine} is {load}")))
+        })
+    }
+
+    fn at_jobs(http: Arc<Http>, most: u64) -> Self {
+        let subject = format!("the jobs of internal replication of {}", http.node());
+        Self::new(subject, move || {
+            let jobs = http.replication_jobs().map_err(|error| error.to_string())?;
+            let text = || format!("{} has {jobs} jobs of internal replication to do", http.node());
+            Ok((jobs > most).then(text))
+        })
+    }
+
+    /// Why to pause. What cannot be seen is reported once, and not waited for.
+    fn reason(&self, reporter: &dyn Reporter) -> Option<String> {
+        let seen = (self.too_much)();
+        let was_hidden = self.is_hidden.swap(seen.is_err(), Ordering::Relaxed);
+        seen.unwrap_or_else(|problem| {
+            if !was_hidden {
+                let text = format!(
+                    "cannot look at {}, so nothing pauses for it until it can be seen: {problem}",
+                    self.subject
+                );
+                reporter.notice(&Notice { severity: Severity::Warning, text });
+            }
+            None
+        })
+    }
+}
+
+/// The content of [`LOADS`], if there is such a file.
+type Loads = Result<Option<Vec<u8>>, String>;
 
 impl Strain {
     /// The load average, of this machine and those of the nodes, and the jobs of internal replication of a node, above which a backup
     /// pauses.
     pub(crate) fn new(load: Option<f64>, jobs: Option<u64>, nodes: &[FolderArgument]) -> Self {
-        let far = |node: &FolderArgument| node.files.clone().filter(|files| files.streams().is_some());
-        let files = if load.is_some() { nodes.iter().filter_map(far).collect() } else { Vec::new() };
-        let http = if jobs.is_some() {
-            nodes.iter().filter_map(|node| node.http.clone()).collect()
-        } else {
-            Vec::new()
-        };
-        Self { load, jobs, files, http }
-    }
-
-    fn interval(&self) -> Duration {
-        if self.files.is_empty() && self.http.is_empty() { LOOK } else { ASK }
-    }
-
-    /// Who has too much to do, and what. A node that does not answer is not waited for.
-    fn too_much(&self) -> Option<String> {
-        if let Some(most) = self.load {
-            let own = std::fs::read(LOADS).ok().map(|text| ("this machine".to_owned(), text));
-            let others = self.files.iter().filter_map(|files| {
-                let text = files.tail(Path::new(LOADS), 128).ok()??;
-                Some((files.node(), text))
-            });
-            for (machine, text) in own.into_iter().chain(others) {
-                if let Some(load) = load_of(&text).filter(|load| *load > most) {
-                    return Some(format!("the load of {machine} is {load}"));
-                }
+        let mut watched = Vec::new();
+        let mut interval = LOOK;
+        if let Some(most) = load {
+            let own = || std::fs::read(LOADS).map(Some).map_err(|error| error.to_string());
+            watched.push(Watched::at_load("this machine".into(), most, own));
+            let far =
+                nodes.iter().filter_map(|node| node.files.clone()).filter(|files| files.streams().is_some());
+            for files in far {
+                let machine = files.node();
+                let read = move || files.tail(Path::new(LOADS), 128).map_err(|error| error.to_string());
+                watched.push(Watched::at_load(machine, most, read));
+                interval = ASK;
             }
         }
-        let most = self.jobs?;
-        self.http.iter().find_map(|http| {
-            let jobs = http.replication_jobs().ok().filter(|jobs| *jobs > most)?;
-            Some(format!("{} has {jobs} jobs of internal replication to do", http.node()))
-        })
+        if let Some(most) = jobs {
+            interval = ASK;
+            for node in nodes {
+                watched.push(match &node.http {
+                    Some(http) => Watched::at_jobs(Arc::clone(http), most),
+                    None => Watched::new(
+                        format!("the jobs of internal replication of {}", node.path.display()),
+                        || Err("name its URL and a server admin, for example http://admin@127.0.0.1:5984,/var/lib/couchdb".into()),
+                    ),
+                });
+            }
+        }
+        Self { watched, interval }
+    }
+
+    /// Who has too much to do, and what.
+    fn too_much(&self, reporter: &dyn Reporter) -> Option<String> {
+        self.watched.iter().find_map(|watched| watched.reason(reporter))
     }
 }
 
@@ -73,11 +123,14 @@ fn load_of(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.split(' ').next()?.parse().ok()
 }
 
+/// Looks why to pause now, and reports what it cannot see.
+type Reason<'r> = dyn Fn(&dyn Reporter) -> Option<String> + Send + Sync + 'r;
+
 /// Passes everything on, and pauses whoever reports progress.
 pub(crate) struct Pausing<'r> {
     reporter: &'r dyn Reporter,
     /// Why to pause now.
-    reason: Option<Box<dyn Fn() -> Option<String> + Send + Sync + 'r>>,
+    reason: Option<Box<Reason<'r>>>,
     interval: Duration,
     looked: Mutex<Option<Instant>>,
     is_paused: AtomicBool,
@@ -86,8 +139,10 @@ pub(crate) struct Pausing<'r> {
 impl<'r> Pausing<'r> {
     /// Pauses while there is too much to do; without a strain, never.
     pub(crate) fn new(reporter: &'r dyn Reporter, strain: Option<Strain>) -> Self {
-        let interval = strain.as_ref().map_or(LOOK, Strain::interval);
-        let reason = strain.map(|strain| Box::new(move || strain.too_much()) as Box<_>);
+        let interval = strain.as_ref().map_or(LOOK, |strain| strain.interval);
+        let reason = strain.map(|strain| {
+            Box::new(move |reporter: &dyn Reporter| strain.too_much(reporter)) as Box<Reason<'r>>
+        });
         Self { reporter, reason, interval, looked: Mutex::new(None), is_paused: AtomicBool::new(false) }
     }
 
@@ -109,7 +164,7 @@ impl<'r> Pausing<'r> {
         if looked.is_some_and(|looked| looked.elapsed() < self.interval) {
             return;
         }
-        while let Some(reason) = reason().filter(|_| !self.reporter.is_interrupted()) {
+        while let Some(reason) = reason(self.reporter).filter(|_| !self.reporter.is_interrupted()) {
             if !self.is_paused.swap(true, Ordering::Relaxed) {
                 // Whoever waits for the backup wants to know why nothing happens.
                 let text = format!("paused: {reason}");
@@ -168,7 +223,9 @@ mod tests {
     fn work_goes_on_when_there_is_less_to_do() {
         let looks = AtomicU64::new(0);
         // Too much twice, then not.
-        let reason = || (looks.fetch_add(1, Ordering::Relaxed) < 2).then(|| "the load is 9".to_owned());
+        let reason = |_: &dyn Reporter| {
+            (looks.fetch_add(1, Ordering::Relaxed) < 2).then(|| "the load is 9".to_owned())
+        };
         let pausing = Pausing { reason: Some(Box::new(reason)), ..Pausing::new(&Silent, None) };
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -182,11 +239,60 @@ mod tests {
         assert_eq!(looks.load(Ordering::Relaxed), 3);
     }
 
+    /// Keeps what is reported.
+    #[derive(Default)]
+    struct Kept(Mutex<Vec<String>>);
+
+    impl Reporter for Kept {
+        fn phase_of_bytes(&self, _: &str, _: Option<u64>, _: Option<u64>) {}
+
+        fn advance(&self, _: u64, _: u64) {}
+
+        fn timing(&self, _: &str, _: f64) {}
+
+        fn notice(&self, notice: &Notice) {
+            self.0.lock().unwrap().push(notice.text.clone());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_reported_once() {
+        let kept = Kept::default();
+        let looks = AtomicU64::new(0);
+        let is_seen = move || match looks.fetch_add(1, Ordering::Relaxed) {
+            2 => Ok(Some("there are 9".into())),
+            _ => Err("connection refused".into()),
+        };
+        let watched = vec![Watched::new("the jobs of db1".into(), is_seen)];
+        let strain = Strain { watched, interval: LOOK };
+        let reasons = [(); 5].map(|()| strain.too_much(&kept));
+        assert_eq!(reasons, [None, None, Some("there are 9".into()), None, None]);
+        let text = "cannot look at the jobs of db1, so nothing pauses for it until it can be seen: connection refused";
+        assert_eq!(*kept.0.lock().unwrap(), [text, text]);
+    }
+
+    #[test]
+    fn jobs_of_a_node_without_a_password_are_not_seen() {
+        let kept = Kept::default();
+        let nodes = [FolderArgument::local("/var/lib/couchdb", None)];
+        assert_eq!(Strain::new(None, Some(100), &nodes).too_much(&kept), None);
+        let texts = kept.0.lock().unwrap();
+        assert!(
+            matches!(&texts[..], [text] if text.contains("/var/lib/couchdb") && text.contains("admin@")),
+            "{texts:?}"
+        );
+    }
+
     #[test]
     fn the_load_of_this_machine() {
         assert_eq!(load_of(b"0.52 0.58 0.59 1/389 12345\n"), Some(0.52));
         assert_eq!(load_of(b""), None);
         assert!(load_of(&std::fs::read(LOADS).unwrap()).is_some_and(|load| load >= 0.0));
-        assert_eq!(Strain::new(Some(1e9), None, &[]).too_much(), None);
+        let kept = Kept::default();
+        assert_eq!(Strain::new(Some(1e9), None, &[]).too_much(&kept), None);
+        assert!(
+            Strain::new(Some(-1.0), None, &[]).too_much(&kept).is_some_and(|r| r.contains("this machine"))
+        );
+        assert!(kept.0.lock().unwrap().is_empty());
     }
 }

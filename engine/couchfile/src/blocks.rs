@@ -68,10 +68,8 @@ fn strip_prefixes(raw: &mut [u8], pos: u64) -> usize {
 pub struct Chunk {
     /// The payload.
     pub payload: Vec<u8>,
-    /// Which checksum the chunk carries, if any; it was right.
-    pub checksum: Option<Checksum>,
-    /// That checksum.
-    pub sum: Option<[u8; checksum::LEN]>,
+    /// The checksum that the chunk carries, if any, and its kind; it was right.
+    pub checksum: Option<(Checksum, [u8; checksum::LEN])>,
     /// Offset after the chunk's last byte.
     pub end: u64,
 }
@@ -208,14 +206,14 @@ impl<R: ReadAt> Blocks<R> {
             bytes.drain(..head.before());
             (sum, bytes)
         };
-        let mut found = None;
+        let mut checksum = None;
         if head.checksummed {
-            found = sum.and_then(|sum| checksum::recognise(&sum, &payload));
-            if found.is_none() {
+            checksum = sum.and_then(|sum| Some((checksum::recognise(&sum, &payload)?, sum)));
+            if checksum.is_none() {
                 return Err(CouchFileError::damaged(what, pos, "its checksum is wrong"));
             }
         }
-        Ok(Chunk { payload, checksum: found, sum: sum.filter(|_| found.is_some()), end })
+        Ok(Chunk { payload, checksum, end })
     }
 
     fn chunk_head(&self, logical: &[u8], pos: u64, what: &'static str) -> Result<ChunkHead> {
@@ -338,7 +336,7 @@ mod tests {
             summed.extend_from_slice(&payload);
             let mut disk = lay(pos, &summed);
             let chunk = Blocks::new(disk.clone()).read_chunk(pos, "test").unwrap();
-            assert_eq!(chunk.checksum, Some(Checksum::Md5));
+            assert!(matches!(chunk.checksum, Some((Checksum::Md5, _))));
             assert!(chunk.payload == payload && chunk.end == disk.len() as u64);
             *disk.last_mut().unwrap() ^= 1;
             assert!(Blocks::new(disk).read_chunk(pos, "test").is_err());

@@ -122,7 +122,7 @@ fn replacement<R: ReadAt>(blocks: &Blocks<R>, ptr: u64, wanted: Checksum) -> Res
         Err(_) => return Ok(None),
     };
     let sum = match chunk.checksum {
-        Some(found) if found != wanted => wanted.of(&chunk.payload),
+        Some((found, _)) if found != wanted => wanted.of(&chunk.payload),
         _ => return Ok(None),
     };
     let at = ptr + blocks::physical_len(ptr, 4);

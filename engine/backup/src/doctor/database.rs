@@ -101,7 +101,7 @@ impl<'e> Examination<'e> {
                 let mut all = Vec::with_capacity(paths.len());
                 if self.checker.is_some() {
                     // Those that are large, or do not arrive, are fetched one by one.
-                    let small = far.small(paths, self.round.limiter.as_deref(), SMALL_BYTES / nodes)?;
+                    let small = far.small(paths, SMALL_BYTES / nodes)?;
                     all.extend(small.into_iter().map(|(path, bytes)| (path, Ok(bytes))));
                     return Ok(all);
                 }
@@ -243,10 +243,9 @@ impl<'e> Examination<'e> {
     /// Opens a copy.
     fn open(&self, folder: usize, path: &str, fetched: &Fetched) -> Result<Opened<Database<Bytes>>> {
         let of_node = &self.round.folders[folder];
-        let limiter = self.round.limiter.clone().filter(|_| self.checker.is_some());
         let Some(files) = of_node.origin.far() else {
             let path = of_node.path.join(path);
-            let wrap = |bytes| Box::new(Limited::new(bytes, limiter.clone())) as Bytes;
+            let wrap = |bytes| Box::new(Limited::new(bytes, of_node.limiter.clone())) as Bytes;
             // In the first look nothing is waited for: what is missing is looked at again.
             return Ok(if self.notes.suspects().are_few() {
                 file::open_shard_through(&path, &of_node.patience, wrap)
@@ -258,9 +257,7 @@ impl<'e> Examination<'e> {
         let far = Far::new(files, &of_node.path);
         let opened = match known {
             Some(opened) => opened,
-            None if self.checker.is_some() => {
-                far.spool(path, limiter.as_deref(), &self.round.options.temporary_folder)?
-            }
+            None if self.checker.is_some() => far.spool(path, &self.round.options.temporary_folder)?,
             None => far.open(&[path.to_owned()])?.pop().unwrap_or(Err(FileFailure::Missing)),
         };
         Ok(opened.and_then(|bytes| Database::open(bytes).map_err(file::failure)))

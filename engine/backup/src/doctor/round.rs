@@ -1,13 +1,11 @@
 //! One look at everything, or at what was found before.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use contents::NamePatterns;
 use couchfile::shard_map::ShardMap;
 use outcome::report::{Reporter, Silent, timed};
 use outcome::{Failure, Result};
-use store::Limiter;
 
 use super::DoctorOptions;
 use super::database::Examination;
@@ -26,7 +24,6 @@ const COPIES: usize = 512;
 pub(super) struct Round<'r> {
     pub(super) folders: &'r [NodeFolder],
     pub(super) options: &'r DoctorOptions,
-    pub(super) limiter: Option<Arc<Limiter>>,
     pub(super) threads: usize,
     pub(super) reporter: &'r dyn Reporter,
 }

@@ -27,8 +27,9 @@ impl PackedSummary {
         let chunk = blocks.read_chunk(ptr, "document summary")?;
         let mut summary = Self::decode(&chunk.payload)
             .map_err(|why| CouchFileError::damaged("document summary", ptr, why))?;
-        let md5 = chunk.sum.filter(|_| chunk.checksum == Some(Checksum::Md5));
-        summary.stored = md5.map(|md5| (chunk.payload, md5));
+        if let Some((Checksum::Md5, md5)) = chunk.checksum {
+            summary.stored = Some((chunk.payload, md5));
+        }
         Ok(summary)
     }
 
