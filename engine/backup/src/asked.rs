@@ -31,8 +31,6 @@ struct Answering<'a> {
 /// The nodes whose CouchDB can be queried.
 pub(super) struct Asked<'a> {
     nodes: Vec<Answering<'a>>,
-    /// Whether these are all the nodes to be saved.
-    all: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -61,7 +59,7 @@ impl<'a> Asked<'a> {
                 Err(error) => cannot_ask(&error, reporter),
             }
         }
-        let asked = Self { all: nodes.len() == folders.len(), nodes };
+        let asked = Self { nodes };
         asked.tell_differences(reporter);
         Ok(asked)
     }
@@ -109,15 +107,6 @@ impl<'a> Asked<'a> {
     pub(super) fn name_of(&self, folder: &FolderArgument) -> Option<&str> {
         let http = folder.http.as_deref()?;
         self.nodes.iter().find(|node| std::ptr::eq(node.http, http)).map(|node| node.name.as_str())
-    }
-
-    /// Whether CouchDB reports for all nodes that they see each other and have nothing left to replicate: then no copy is behind.
-    pub(super) fn is_quiet(&self) -> bool {
-        let quiet = |node: &Answering<'_>| -> Result<bool, NodeError> {
-            let membership = node.http.membership()?;
-            Ok(membership.connected == membership.cluster && node.http.replication_jobs()? == 0)
-        };
-        self.all && !self.nodes.is_empty() && self.nodes.iter().all(|node| quiet(node).unwrap_or(false))
     }
 
     /// Queries everything that a backup records; `None` if no node answers.

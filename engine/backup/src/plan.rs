@@ -294,7 +294,6 @@ impl<'f> Plan<'f> {
         &mut self,
         folders: &[NodeFolder],
         threads: usize,
-        quiet: impl FnOnce() -> bool,
         securities: &Securities,
         reporter: &dyn Reporter,
     ) -> Result<Vec<Choice>> {
@@ -310,7 +309,7 @@ impl<'f> Plan<'f> {
         if !far.is_empty() {
             let shards: Vec<&PlannedShard> = far.iter().map(|&i| &self.shards[i]).collect();
             let advance = |copies| reporter.advance(copies, 0);
-            let ordered = remote::order_all(folders, &shards, threads, quiet, securities, advance)?;
+            let ordered = remote::order_all(folders, &shards, threads, securities, advance)?;
             for (i, order) in far.into_iter().zip(ordered.orders) {
                 self.shards[i].folders = order;
             }
@@ -320,8 +319,7 @@ impl<'f> Plan<'f> {
                     severity: Severity::Warning,
                     text: format!(
                         "copies of {} shards have equally many documents on several nodes, and nothing shows whether one is \
-                         behind; those of the first node are saved. Give the name and password of a server admin: if CouchDB \
-                         reports that nothing is left to replicate, no copy is behind.",
+                         behind; those of the first node are saved.",
                         ordered.undecided
                     ),
                 });

@@ -51,10 +51,10 @@ impl Watched {
     }
 
     fn at_jobs(http: Arc<Http>, most: u64) -> Self {
-        let subject = format!("the jobs of internal replication of {}", http.node());
+        let subject = format!("the changes that {} has to send to other nodes", http.node());
         Self::new(subject, move || {
             let jobs = http.replication_jobs().map_err(|error| error.to_string())?;
-            let text = || format!("{} has {jobs} jobs of internal replication to do", http.node());
+            let text = || format!("{} has {jobs} changes to send to other nodes", http.node());
             Ok((jobs > most).then(text))
         })
     }
@@ -80,7 +80,7 @@ impl Watched {
 type Loads = Result<Option<Vec<u8>>, String>;
 
 impl Strain {
-    /// The load average, of this machine and those of the nodes, and the jobs of internal replication of a node, above which a backup
+    /// The load average, of this machine and those of the nodes, and the changes that a node has to send to others, above which a backup
     /// pauses.
     pub(crate) fn new(load: Option<f64>, jobs: Option<u64>, nodes: &[FolderArgument]) -> Self {
         let mut watched = Vec::new();
@@ -103,7 +103,7 @@ impl Strain {
                 watched.push(match &node.http {
                     Some(http) => Watched::at_jobs(Arc::clone(http), most),
                     None => Watched::new(
-                        format!("the jobs of internal replication of {}", node.path.display()),
+                        format!("the changes that the node of {} has to send to other nodes", node.path.display()),
                         || Err("name its URL and a server admin, for example http://admin@127.0.0.1:5984,/var/lib/couchdb".into()),
                     ),
                 });

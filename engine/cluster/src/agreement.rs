@@ -3,6 +3,7 @@
 mod connections;
 mod counts;
 pub mod maps;
+mod replicated;
 mod return_of_nodes;
 
 use std::collections::BTreeSet;
@@ -39,7 +40,8 @@ pub enum WaitFor {
     /// All nodes up and connected, the same shard maps, every database open with all its documents.
     #[default]
     Agreement,
-    /// All of [`WaitFor::Agreement`], and no node has anything to replicate to another node.
+    /// All of [`WaitFor::Agreement`], and every copy has sent to those of the nodes that were stopped what it
+    /// had when it was first looked at.
     Replication,
 }
 
@@ -74,7 +76,7 @@ pub struct Agreement {
     pub serving_after: f64,
     /// Seconds until all conditions were met.
     pub agreed_after: f64,
-    /// Pairs of copies that internal replication still had to process at the end.
+    /// Changes that the nodes still had to send to each other at the end, as far as CouchDB counts them.
     pub replication_jobs: u64,
     /// How the nodes differ, from each other or from what was expected; a few examples of each kind.
     pub differences: Vec<String>,
@@ -268,11 +270,8 @@ pub fn wait(
         return Ok(wait.result);
     }
     reporter.timing("databases open", wait.seconds());
-    if options.wait_for == WaitFor::Replication {
-        reporter.phase("waiting for internal replication", None);
-        if !wait.until("internal replication", || Ok(none_behind(nodes)))? {
-            return Ok(wait.result);
-        }
+    if options.wait_for == WaitFor::Replication && !replicated::wait(&mut wait, nodes, expected.restarted)? {
+        return Ok(wait.result);
     }
     wait.result.replication_jobs = nodes.iter().filter_map(|node| node.http.replication_jobs().ok()).sum();
     wait.result.agreed = true;
@@ -298,16 +297,6 @@ fn together(nodes: &[Node], look: impl Fn(&Node) -> Result<Vec<String>, NodeErro
         (false, false) => Look::NotYet(differences),
         (false, true) => Look::Lasting(differences),
     }
-}
-
-fn none_behind(nodes: &[Node]) -> Look {
-    together(nodes, |node| {
-        let jobs = node.http.replication_jobs()?;
-        Ok((jobs > 0)
-            .then(|| format!("{} has {jobs} internal replications left to do", node.shown()))
-            .into_iter()
-            .collect())
-    })
 }
 
 #[cfg(test)]

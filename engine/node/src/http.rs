@@ -3,6 +3,7 @@
 mod answer;
 pub(crate) mod api;
 mod body;
+pub(crate) mod copies;
 mod endpoint;
 mod gate;
 pub(crate) mod members;

@@ -23,6 +23,7 @@ pub use files::{
     FileEntry, FileKind, FileStat, FoundFile, NodeFiles, NodeStreams, PackedFile, Packing, TakeFile,
 };
 pub use http::api::{DatabaseInfo, ListedMap, Membership, Version, Welcome};
+pub use http::copies::CopyInfo;
 pub use http::members::Member;
 pub use http::presence::Presence;
 pub use http::tunnel::Tunnel;

@@ -84,6 +84,11 @@ impl Node {
         (self.home.join("bin/couchdb"), environment)
     }
 
+    /// Adds to its configuration, as a file's text. A node that runs keeps the old one.
+    pub fn add_settings(&self, text: &str) -> Result<()> {
+        Ok(fs::write(self.place.folder.join("etc/local.d/more.ini"), text)?)
+    }
+
     /// Where it answers.
     pub fn url(&self) -> String {
         format!("http://{}", self.place.address)

@@ -6,6 +6,7 @@
 mod asked;
 mod behind;
 mod hot;
+mod impact;
 mod python;
 mod repository;
 mod restored;

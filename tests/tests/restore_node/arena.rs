@@ -149,6 +149,14 @@ impl Arena {
         Ok(())
     }
 
+    /// The shards of a database.
+    pub(super) fn shards(&self, db: &str) -> Result<Vec<String>> {
+        let suffix = self.suffix(db)?;
+        let ranges = self.site.http().get(&format!("/{db}/_shards"))?["shards"].clone();
+        let ranges = ranges.as_object().ok_or("no shards")?;
+        Ok(ranges.keys().map(|range| format!("shards/{range}/{db}{suffix}")).collect())
+    }
+
     fn suffix(&self, db: &str) -> Result<String> {
         let map = self.site.http().get(&format!("/_node/_local/_dbs/{db}"))?;
         let codes = map["shard_suffix"].as_array().ok_or("no suffix")?.iter();

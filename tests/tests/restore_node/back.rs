@@ -3,6 +3,7 @@
 use std::fs;
 
 use couchcopy_tests::Result;
+use couchcopy_tests::lab::encode;
 use couchcopy_tests::live::Reach;
 use serde_json::{Value, json};
 
@@ -69,4 +70,51 @@ fn a_running_node_is_replaced_and_brought_back() -> Result<()> {
     arena.check()?;
     arena.bring_back(&[], &[])?.success()?;
     arena.check()
+}
+
+/// Databases that change after the backup.
+const CHANGED: usize = 40;
+
+/// CouchDB does not count work that waits: `--wait replication` looks at the copies themselves.
+#[test]
+fn what_was_written_since_is_waited_for() -> Result<()> {
+    let Some(mut arena) = Arena::new(Reach::Here)? else { return Ok(()) };
+    // One job after the other.
+    for (i, node) in arena.site.nodes.iter().enumerate() {
+        node.add_settings("[mem3]\nsync_concurrency = 1\n")?;
+        arena.site.control(i, "stop")?.success()?;
+    }
+    arena.site.start_nodes()?;
+    let names: Vec<String> = (0..CHANGED).map(|i| format!("changed{i}")).collect();
+    let write = |name: &str, docs: Vec<Value>| -> Result<Value> {
+        arena.site.http().post(&format!("/{name}/_bulk_docs"), &json!({"docs": docs}))
+    };
+    let mut written = Vec::new();
+    for name in &names {
+        arena.site.http().put(&format!("/{name}?q=4&n=3"), &Value::Null)?;
+        written.push(write(name, (0..10).map(|i| json!({"_id": i.to_string(), "v": 1})).collect())?);
+    }
+    arena.site.wait_until_settled(|_| Ok(()))?;
+    let archive = arena.site.path("later.tar.gz");
+    arena.site.back_up(&archive)?;
+    for (name, rows) in names.iter().zip(&written) {
+        let again = |row: &Value| json!({"_id": row["id"], "_rev": row["rev"], "v": 2});
+        write(name, rows.as_array().into_iter().flatten().map(again).collect())?;
+    }
+    arena.archive = archive;
+    let told = arena.bring_back(&["--wait", "replication"], &[])?.success()?;
+    // At once: what the node itself has.
+    let mut seen = Vec::new();
+    for name in &names {
+        let mut versions = Vec::new();
+        for shard in arena.shards(name)? {
+            let path = format!("/_node/_local/{}/_all_docs?include_docs=true", encode(&shard));
+            let rows = arena.site.nodes[LOST].http.get(&path)?["rows"].clone();
+            versions.extend(rows.as_array().into_iter().flatten().map(|row| row["doc"]["v"].clone()));
+        }
+        seen.push(versions);
+    }
+    assert!(told.contains("is back, and all nodes agree"), "{told}");
+    assert_eq!(seen, vec![vec![json!(2); 10]; CHANGED]);
+    Ok(())
 }

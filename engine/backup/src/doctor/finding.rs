@@ -119,8 +119,8 @@ kinds! {
         "If _dbs.couch was lost, save the data with `couchcopy backup --rebuild-maps`. If these files are not needed, remove them.";
     /// A copy lacks documents that another copy has.
     DocumentsDiffer, "documents-differ", Warning,
-        "Send POST /{db}/_sync_shards to any node, and look again when internal replication has nothing left to do (GET \
-         /_node/_local/_system, internal_replication_jobs). Check that the nodes see each other (GET /_membership).";
+        "Send POST /{db}/_sync_shards to any node, and run `couchcopy doctor` again. If the difference stays, check that the nodes \
+         see each other (GET /_membership), and look for mem3_sync in the log of the node that has more.";
     /// A copy has not purged what another copy has purged.
     PurgesDiffer, "purges-differ", Warning,
         "Check that `[mem3] replicate_purges` is not false, and send POST /{db}/_sync_shards to any node. If the difference stays, \

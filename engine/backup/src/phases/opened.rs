@@ -63,8 +63,7 @@ impl<'o> Opened<'o> {
         })?;
         chosen::check(&plan, &self.options.databases, *reporter)?;
         let findings = Findings::default();
-        let is_quiet = || self.asked.is_quiet();
-        let choices = plan.choose(folders, *threads, is_quiet, &findings.securities, *reporter)?;
+        let choices = plan.choose(folders, *threads, &findings.securities, *reporter)?;
         reporter.phase("looking for files that no shard map names", None);
         let Listing { leftovers, shard_bytes, stats } =
             timed(*reporter, "other files found", || Leftovers::find(folders, &plan))?;

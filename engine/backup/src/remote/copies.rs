@@ -2,8 +2,7 @@
 //!
 //! The ends of all copies are fetched in one go; they contain the last headers and so the number of documents of each copy. If
 //! the numbers are equal, the checkpoints of internal replication decide, as for copies of this machine. For that a small copy is
-//! fetched completely, of a large copy only the few necessary blocks. This is not needed if CouchDB itself reports that nothing
-//! is left to replicate.
+//! fetched completely, of a large copy only the few necessary blocks.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -48,13 +47,13 @@ pub(crate) struct Ordered {
 
 /// Sorts the copies of shards, the best one first; a copy that cannot be read comes last.
 ///
-/// `quiet` is called if copies have equally many documents. It returns whether CouchDB reports that no copy has anything to send
-/// to another one.
+/// Copies that have equally many documents are compared by what they have to send to each other, whatever CouchDB reports: it
+/// counts `internal_replication_jobs` only for a shard of which it has sent a hundred changes and more are left
+/// (`mem3_sync:get_backlog/0`), not while a job waits or fails.
 pub(crate) fn order_all(
     folders: &[NodeFolder],
     shards: &[&PlannedShard],
     threads: usize,
-    quiet: impl FnOnce() -> bool,
     securities: &Securities,
     advance: impl Fn(u64) + Sync,
 ) -> Result<Ordered> {
@@ -68,7 +67,7 @@ pub(crate) fn order_all(
     let mut undecided = 0;
     let mut choices: Vec<Choice> = (0..shards.len()).filter_map(|i| known.choice(i)).collect();
     let mut unsent: Vec<Option<Vec<usize>>> = vec![None; shards.len()];
-    if !ties.is_empty() && !quiet() {
+    if !ties.is_empty() {
         known.fetch_tails(&ties, WHOLE, &|| {})?;
         let looked_into: Vec<AtomicUsize> = folders.iter().map(|_| AtomicUsize::new(0)).collect();
         let found: Vec<Mutex<Option<Compared>>> = ties.iter().map(|_| Mutex::default()).collect();

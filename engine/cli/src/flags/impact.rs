@@ -32,9 +32,10 @@ pub(crate) struct ImpactFlags {
     #[arg(long, value_name = "LOAD", value_parser = positive, hide_short_help = true)]
     pause_above: Option<f64>,
 
-    /// Pause while a node has more than N jobs of internal replication to do (`GET /_node/_local/_system`).
+    /// Pause while a node has more than N changes to send to other nodes (`internal_replication_jobs` of `/_node/_local/_system`).
     ///
-    /// The other copies of its shards are behind then. Needs the name and password of a server admin.
+    /// CouchDB counts those of a shard once it has sent a hundred of them and more are left. Needs the name and password of a server
+    /// admin.
     #[arg(long, value_name = "N", hide_short_help = true)]
     pause_above_jobs: Option<u64>,
 }

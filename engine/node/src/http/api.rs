@@ -229,7 +229,8 @@ impl Http {
         Ok(self.success(&format!("GET {path}"), answer)?.as_str().map(str::to_owned))
     }
 
-    /// What the node still has to send to others.
+    /// The changes that the node still has to send to others, as far as it counts them: of a shard, once it has sent a hundred and
+    /// more are left (`mem3_sync.erl`, `get_backlog`). 0 does not mean that no copy is behind.
     pub fn replication_jobs(&self) -> Result<u64> {
         let answer = self.get("/_node/_local/_system")?;
         answer["internal_replication_jobs"]

@@ -136,7 +136,7 @@ fn agreed_text(text: &mut String, result: &LiveResult) {
     if agreement.replication_jobs > 0 {
         let _ = writeln!(
             text,
-            "CouchDB still has to compare {} pairs of copies. You need not wait for it.",
+            "CouchDB counts {} changes that it still has to bring to copies. You need not wait for it.",
             agreement.replication_jobs
         );
     }

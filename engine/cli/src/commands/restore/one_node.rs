@@ -126,8 +126,8 @@ fn result_text(result: &OneNodeResult) -> String {
         if result.agreement.replication_jobs > 0 {
             let _ = writeln!(
                 text,
-                "CouchDB still has to compare {} pairs of copies: this brings what was written since the backup. You need not wait \
-                 for it.",
+                "CouchDB counts {} changes that it still has to bring to copies: what was written since the backup. You need not \
+                 wait for it.",
                 result.agreement.replication_jobs
             );
         }

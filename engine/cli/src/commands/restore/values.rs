@@ -57,7 +57,7 @@ impl From<Maps> for MapsBy {
 pub(super) enum Wait {
     /// All nodes agree, and databases open with all their documents.
     Agreement,
-    /// The same, and internal replication is finished: no node has anything to send to another node.
+    /// The same, and the copies of all nodes have sent what they have to the copies of the nodes that were restored.
     Replication,
 }
 
