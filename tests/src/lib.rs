@@ -13,6 +13,7 @@ pub mod fixtures;
 pub mod growth;
 pub mod hostile;
 pub mod isolated;
+pub mod kubernetes;
 pub mod lab;
 pub mod live;
 pub mod managers;

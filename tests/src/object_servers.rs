@@ -15,7 +15,7 @@ mod rados_gateway;
 mod refusing;
 mod s3;
 mod seaweed;
-mod server;
+pub(crate) mod server;
 mod signature;
 mod time;
 mod xml;

@@ -16,8 +16,8 @@
 //! kubectl scale statefulset/couchdb --replicas=0
 //! kubectl scale statefulset/couchdb --replicas=3
 //! ```
-//! These take the right to `get` stateful sets, to `list` pods, and to `patch` or `update` the set's scale. kubectl runs where
-//! the node's commands run, as a rule on this machine.
+//! These take the right to `get` the stateful set, to `list` pods, and to `patch` the set's scale (`statefulsets/scale`).
+//! kubectl runs where the node's commands run, as a rule on this machine.
 //!
 //! **It stops and starts the whole set**, all nodes of the cluster that are pods of it, whichever of them is asked for. A
 //! stateful set puts a pod that was deleted in its place again at once, so a single pod cannot be kept down; scaling is what

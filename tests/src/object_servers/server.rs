@@ -23,7 +23,7 @@ const SHOWN: usize = 4000;
 
 /// A running server. Its whole process group is killed when it goes out of scope.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     folder: TempDir,
     _janitor: Janitor,
@@ -34,7 +34,7 @@ impl Server {
     ///
     /// `prepare` gets an empty folder and `N` free ports, and returns the command. `strewn` tells which files the server makes
     /// elsewhere. The errors of `is_ready` count as "not yet".
-    pub(super) fn start<const N: usize>(
+    pub(crate) fn start<const N: usize>(
         what: &str,
         prepare: impl Fn(&Path, [u16; N]) -> Result<Command>,
         strewn: impl Fn([u16; N]) -> Vec<PathBuf>,
@@ -70,12 +70,12 @@ impl Server {
     }
 
     /// The number of its process, which leads its process group.
-    pub(super) fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.child.id().cast_signed()
     }
 
     /// All that it logged.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = fs::read(log_of(self.folder.path())).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
@@ -135,7 +135,7 @@ fn log_of(folder: &Path) -> PathBuf {
 }
 
 /// The first of these that is a program: the one that a variable names, else one in the path, else one in a usual place.
-pub(super) fn find(variable: &str, names: &[&str], places: &[&str]) -> Option<PathBuf> {
+pub(crate) fn find(variable: &str, names: &[&str], places: &[&str]) -> Option<PathBuf> {
     if let Some(named) = std::env::var_os(variable).filter(|named| !named.is_empty()) {
         // What is named but not there must not be replaced by something else.
         return Some(PathBuf::from(named)).filter(|path| path.is_file());
@@ -145,7 +145,7 @@ pub(super) fn find(variable: &str, names: &[&str], places: &[&str]) -> Option<Pa
 }
 
 /// A command for a server in a process group of its own.
-pub(super) fn command(program: &Path) -> Command {
+pub(crate) fn command(program: &Path) -> Command {
     let mut command = dying_with_us(program);
     command.process_group(0);
     command

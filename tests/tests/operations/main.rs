@@ -6,6 +6,7 @@ mod couchdb;
 mod days;
 mod health;
 mod hooks;
+mod kubernetes;
 mod packaging;
 mod run;
 mod site;
