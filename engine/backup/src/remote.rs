@@ -119,11 +119,19 @@ pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<
             "Give the directory that `[couchdb] database_dir` names in the node's configuration. If only root or CouchDB's user \
              may access it, give --use-sudo.",
         )),
-        Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => Err(Failure::refused(
-            Code::new("CC-B05"),
-            format!("the user that runs commands on the node has no permission to read {place}/{SHARD_MAPS}"),
-            "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
-        )),
+        Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => {
+            // It may be something else that did not work, the connection above all.
+            if files.tail(&folder.join(SHARD_MAPS), 1)?.is_some() {
+                return Ok(());
+            }
+            Err(Failure::refused(
+                Code::new("CC-B05"),
+                format!(
+                    "the user that runs commands on the node has no permission to read {place}/{SHARD_MAPS}"
+                ),
+                "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
+            ))
+        }
         Some(_) => Ok(()),
     }
 }

@@ -203,8 +203,8 @@ impl NodeError {
                     .into()
             }
             Self::Connection { .. } => {
-                "Test the connection with `couchcopy plugin run ssh exec HOST -- true`. Nothing is lost: run the same command \
-                 again."
+                "Test the connection with `couchcopy plugin run ssh exec HOST -- true` (replace ssh with the plugin that --via \
+                 names). Nothing is lost: run the same command again."
                     .into()
             }
             Self::Incomplete { node, .. } => format!(

@@ -191,6 +191,29 @@ impl Way {
     }
 }
 
+/// What kubectl, docker and podman print if they do not get through to the program or lose it; they end with 1 then, as many a
+/// program does that ran. Source: `kubectl/pkg/cmd/util/helpers.go` (`checkErr`), `docker/cli` and `containers/podman`.
+const NOT_THROUGH: [&str; 10] = [
+    "Error from server",
+    "Unable to connect to the server",
+    "The connection to the server",
+    "error: Internal error occurred",
+    "error: You must be logged in to the server",
+    "error: unable to upgrade connection",
+    "error: lost connection to pod",
+    "Cannot connect to the Docker daemon",
+    "Error response from daemon",
+    "Cannot connect to Podman",
+];
+
+/// Whether what leads to the node reports that it did not get through, in a line of its own. kubectl also prints how the program
+/// ended if it did.
+fn did_not_get_through(said: &str) -> bool {
+    let lines = || said.lines().map(str::trim);
+    lines().any(|line| NOT_THROUGH.iter().any(|begin| line.starts_with(begin)))
+        && !lines().any(|line| line.starts_with("command terminated with exit code"))
+}
+
 /// How a program ended and what it said.
 pub(crate) fn problem(code: i32, stderr: &str) -> String {
     // ssh ends its lines as a terminal wants it.
@@ -259,6 +282,7 @@ impl Running {
         let said = String::from_utf8_lossy(&said).into_owned();
         match status.code() {
             Some(SSH_FAILED) if !direct => Err(broken(problem(SSH_FAILED, &said))),
+            Some(code @ 1) if !direct && did_not_get_through(&said) => Err(broken(problem(code, &said))),
             Some(code) => Ok((code, said)),
             None => Err(broken(format!("`{}` was ended by a signal", self.command))),
         }
@@ -301,6 +325,26 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_on_the_way_is_none_of_the_program() {
+        for said in [
+            "Error from server: error dialing backend: dial tcp 10.0.0.3:10250: connect: connection refused\n",
+            "Defaulted container \"couchdb\" out of: couchdb, nouveau\nerror: Internal error occurred: error sending request\n",
+            "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?\n",
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n",
+        ] {
+            assert!(did_not_get_through(said), "{said}");
+        }
+        for said in [
+            "",
+            "tar: a: Cannot open: No such file or directory\n",
+            "grep: Error from server: No such file\n",
+            "Error from server\ncommand terminated with exit code 1\n",
+        ] {
+            assert!(!did_not_get_through(said), "{said}");
+        }
+    }
 
     #[test]
     fn lines_are_joined_to_one() {
