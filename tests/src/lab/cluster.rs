@@ -91,8 +91,8 @@ impl Cluster {
         self.wait_until_synchronised()
     }
 
-    /// Waits until no node has anything to send to another one. What was written less than the five seconds ago for which
-    /// CouchDB collects changes may still be on its way.
+    /// Waits until no node counts changes that it has to send to another one. Up to a hundred changes of a shard are not counted, and
+    /// what was written less than the five seconds ago for which CouchDB collects changes may still be on its way.
     pub fn wait_until_synchronised(&self) -> Result<()> {
         wait_until_synchronised(&self.nodes)
     }
