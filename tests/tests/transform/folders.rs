@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::{self, read_cluster};
-use couchcopy_tests::lab::{Ended, back_up, couchcopy};
+use couchcopy_tests::lab::{Ended, back_up, binary, couchcopy, run as run_command};
 use couchcopy_tests::{Result, fixtures};
 use couchfile::check::{Placement, check};
 use couchfile::data_dir::{DataFile, Range};
@@ -105,6 +106,20 @@ fn every_fixture_without_some_members() -> Result<()> {
         examine(&restore(archive, to.path(), nodes, &arguments)?, &expected)?;
     }
     Ok(())
+}
+
+/// Less than WebAssembly can address: a plugin's memory then is smaller, and moves.
+#[test]
+fn address_space_is_limited() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let archive = dir.path().join("a.tar.gz");
+    back_up(&fixtures::single_node()?.nodes, &archive)?;
+    let target = dir.path().join("n1");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 3000000; exec \"$0\" \"$@\""]).arg(binary()?);
+    limited.args(["restore", "--offline", "--threads=2", "--transform", "anonymise"]).arg(&archive);
+    run_command(limited.arg(format!("{},n1@127.0.41.1", target.display())))?.success()?;
+    examine(&[target], &fixtures::oracle("single-node")?)
 }
 
 /// Attachments and design documents go if they shall, and only the databases that are chosen are restored, under new names too.
