@@ -12,7 +12,7 @@ use couchfile::internal_replication::checkpoint_id;
 use node::{CopyInfo, ListedMap, Node, NodeError};
 use outcome::{Result, parallel};
 
-use super::{Look, TOLD, Wait, is_lasting};
+use super::{Look, Wait, is_lasting};
 
 /// Shards that are waited for together.
 const TOGETHER: usize = 500;
@@ -131,20 +131,25 @@ fn between(shard: &str, copies: &[(usize, Option<CopyInfo>)], restarted: usize) 
     all
 }
 
-/// Those of the sendings that are not done.
+/// Those of the sendings that are not known to be done. None is looked at any more as soon as one is not: while that one is waited
+/// for, the nodes have other work.
 fn unsent(nodes: &[Node], mut sendings: Vec<Sending>) -> (Look, Vec<Sending>) {
     let done: Vec<AtomicBool> = sendings.iter().map(|_| AtomicBool::new(false)).collect();
     let asked = parallel::for_each_large(REQUESTS * nodes.len(), &sendings, |i, sending| {
-        done[i].store(sending.is_done(nodes)?, Ordering::Relaxed);
-        Ok(())
+        let is_done = sending.is_done(nodes).map_err(Some)?;
+        done[i].store(is_done, Ordering::Relaxed);
+        if is_done { Ok(()) } else { Err(None) }
     });
+    let look = match asked {
+        Ok(()) => Look::Agreed,
+        Err(Some(error)) => failed(&error),
+        Err(None) => {
+            let left = sendings.iter().zip(&done).find(|(_, done)| !done.load(Ordering::Relaxed));
+            Look::NotYet(left.map(|(sending, _)| sending.shown(nodes)).into_iter().collect())
+        }
+    };
     let mut done = done.into_iter().map(AtomicBool::into_inner);
     sendings.retain(|_| !done.next().unwrap_or(false));
-    let look = match asked {
-        Err(error) => failed(&error),
-        Ok(()) if sendings.is_empty() => Look::Agreed,
-        Ok(()) => Look::NotYet(sendings.iter().take(TOLD).map(|sending| sending.shown(nodes)).collect()),
-    };
     (look, sendings)
 }
 
