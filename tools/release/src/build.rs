@@ -9,9 +9,10 @@ use plugin_build::{Compiler, Places, cargo};
 use crate::c_compiler::{self, CCompiler};
 use crate::target::Target;
 
-/// The directory of the workspace.
+/// The directory of the workspace: where cargo runs this, else where it was compiled.
 pub(crate) fn workspace() -> Result<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let own = own.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     own.parent().and_then(Path::parent).map(Path::to_owned).ok_or_else(|| Failure::bug("no workspace"))
 }
 
