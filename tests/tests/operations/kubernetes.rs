@@ -16,23 +16,23 @@ const EVERYBODY: [&str; 3] = [
     "selfsubjectrulesreviews.authorization.k8s.io [] [create]",
 ];
 
-/// A namespace at the strictest level of Pod Security, with everything of the manifest in it. `None` without an API server.
-fn applied() -> Result<Option<ApiServer>> {
+/// A namespace at the strictest level of Pod Security, with everything of a manifest in it. `None` without an API server.
+pub(crate) fn with(manifest: &str) -> Result<Option<ApiServer>> {
     let Some(server) = ApiServer::start()? else { return Ok(None) };
     server.kubectl(&["create", "namespace", "couchdb"])?.success()?;
     let level = |mode: &str| format!("pod-security.kubernetes.io/{mode}=restricted");
     server.kubectl(&["label", "namespace", "couchdb", &level("enforce"), &level("warn")])?.success()?;
-    apply(&server, MANIFEST)?;
+    apply(&server, manifest)?;
     Ok(Some(server))
 }
 
 /// Applies a file, with the server as strict as it can be.
-fn apply(server: &ApiServer, file: &str) -> Result<String> {
+pub(crate) fn apply(server: &ApiServer, file: &str) -> Result<String> {
     server.kubectl(&["apply", "--validate=strict", "--warnings-as-errors", "-f", file])?.success()
 }
 
 /// What an account may do with resources in a namespace: each with the names it is limited to, and the verbs.
-fn rights(server: &ApiServer, account: &str, namespace: &str) -> Result<BTreeSet<String>> {
+pub(crate) fn rights(server: &ApiServer, account: &str, namespace: &str) -> Result<BTreeSet<String>> {
     let account = format!("system:serviceaccount:couchdb:{account}");
     let mut asked =
         vec!["auth", "can-i", "--list", "--no-headers", "--namespace", namespace, "--as", &account];
@@ -48,13 +48,13 @@ fn rights(server: &ApiServer, account: &str, namespace: &str) -> Result<BTreeSet
         .collect())
 }
 
-fn everybody_and(more: &[String]) -> BTreeSet<String> {
+pub(crate) fn everybody_and(more: &[String]) -> BTreeSet<String> {
     EVERYBODY.iter().map(|&right| right.to_owned()).chain(more.iter().cloned()).collect()
 }
 
 #[test]
 fn the_manifest_is_accepted_and_its_role_allows_nothing_more() -> Result<()> {
-    let Some(server) = applied()? else { return Ok(()) };
+    let Some(server) = with(MANIFEST)? else { return Ok(()) };
     let told = apply(&server, MANIFEST)?;
     assert_eq!(told.lines().filter(|line| line.ends_with(" unchanged")).count(), 6, "{told}");
 
@@ -85,7 +85,7 @@ fn the_manifest_is_accepted_and_its_role_allows_nothing_more() -> Result<()> {
 /// With the account of the manifest, commands get as far as the node of a pod, which is not there.
 #[test]
 fn commands_get_into_the_pods_of_the_manifest() -> Result<()> {
-    let Some(server) = applied()? else { return Ok(()) };
+    let Some(server) = with(MANIFEST)? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     for name in ["couchdb-couchdb-2", "couchdb-couchdb-3"] {
         let pod = serde_json::json!({
@@ -116,7 +116,7 @@ fn commands_get_into_the_pods_of_the_manifest() -> Result<()> {
 /// The role in `docs/services.md` is enough for the service plugin.
 #[test]
 fn the_documented_role_lets_the_set_be_scaled() -> Result<()> {
-    let Some(server) = applied()? else { return Ok(()) };
+    let Some(server) = with(MANIFEST)? else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     let role = folder.path().join("role.yaml");
     let block = SERVICES.lines().skip_while(|line| line.trim() != "```yaml").skip(1);

@@ -10,3 +10,4 @@ mod kubernetes;
 mod packaging;
 mod run;
 mod site;
+mod volume_snapshots;

@@ -8,7 +8,7 @@ use couchcopy_tests::Result;
 use couchcopy_tests::isolated::ended;
 use couchcopy_tests::lab::{Ended, skipped};
 
-use crate::site::Site;
+use crate::site::{Site, configuration_in};
 
 fn packaging() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging")
@@ -92,21 +92,16 @@ fn alert_rules_fire() -> Result<()> {
 /// Without a cluster: every object is read as its type. The configuration in it has no mistakes.
 #[test]
 fn manifests_can_be_read() -> Result<()> {
-    let file = "kubernetes/couchcopy.yaml";
-    let text = std::fs::read_to_string(packaging().join(file))?;
-    let block = text
-        .lines()
-        .skip_while(|line| line.trim() != "couchcopy.toml: |")
-        .skip(1)
-        .take_while(|line| *line != "---");
-    let configuration: Vec<&str> = block.map(|line| line.strip_prefix("    ").unwrap_or_default()).collect();
-    let site = Site::new(&configuration.join("\n").replace("/keys/host.key", "{home}/host.key"))?;
-    std::fs::write(site.path("host.key"), "")?;
-    let checked = site.couchcopy.json(&["config", "check"])?;
-    assert_eq!(checked["clusters"], serde_json::json!(["couchdb"]));
-    let arguments = ["label", "--local", "--dry-run=client", "-o", "name", "-f", file, "checked=locally"];
-    let Some(ended) = tool("kubectl", &arguments)? else { return Ok(()) };
-    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 6), "{ended:?}");
+    for (file, objects) in [("kubernetes/couchcopy.yaml", 6), ("kubernetes/snapshots.yaml", 10)] {
+        let configuration = configuration_in(&std::fs::read_to_string(packaging().join(file))?);
+        let site = Site::new(&configuration.replace("/keys/host.key", "{home}/host.key"))?;
+        std::fs::write(site.path("host.key"), "")?;
+        let checked = site.couchcopy.json(&["config", "check"])?;
+        assert_eq!(checked["clusters"], serde_json::json!(["couchdb"]), "{file}");
+        let arguments = ["label", "--local", "--dry-run=client", "-o", "name", "-f", file, "checked=locally"];
+        let Some(ended) = tool("kubectl", &arguments)? else { return Ok(()) };
+        assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), objects), "{ended:?}");
+    }
     Ok(())
 }
 

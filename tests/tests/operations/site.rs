@@ -69,6 +69,13 @@ impl Site {
 pub(crate) const USUAL: &str = "[cluster.prod]\n[[cluster.prod.node]]\nhost = 'localhost'\ndata = '{data}'\n\n\
      [repository.main]\nlocation = '{home}/repository'\n";
 
+/// The configuration file in a manifest for Kubernetes.
+pub(crate) fn configuration_in(manifest: &str) -> String {
+    let block = manifest.lines().skip_while(|line| line.trim() != "couchcopy.toml: |").skip(1);
+    let lines = block.take_while(|line| *line != "---");
+    lines.map(|line| line.strip_prefix("    ").unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
 /// A program that appends what it reads to a file, and then does something else.
 pub(crate) fn program(path: &Path, to: &Path, then: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
