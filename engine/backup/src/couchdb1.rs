@@ -5,7 +5,7 @@
 //! the files as shards of one range, and shard maps for them.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -75,6 +75,8 @@ fn find(root: &Path, below: &str, depth: usize, names: &mut Vec<String>) -> Resu
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(_) if below.is_empty() => return Ok(()),
+        // Only root may list it. It is in the root of a file system, and no database of CouchDB's.
+        Err(e) if below == "lost+found/" && e.kind() == ErrorKind::PermissionDenied => return Ok(()),
         Err(e) => return Err(Failure::io("list", folder, e)),
     };
     for entry in entries {

@@ -17,8 +17,9 @@ use crate::remote;
 const SOFT_DELETED: &str = ".deleted.couch";
 /// The end of the names of database files.
 const ENDING: &str = ".couch";
-/// Directories in a data directory that hold no databases, besides hidden ones.
-const NO_DATABASES: [&str; 3] = ["shards", "search_indexes", "nouveau"];
+/// Directories in a data directory that hold no databases, besides hidden ones. Where it is the root of a file system of its own, it has
+/// `lost+found`, which only root may list.
+const NO_DATABASES: [&str; 4] = ["shards", "search_indexes", "nouveau", "lost+found"];
 
 /// A file: number of its data directory, path below it, bytes.
 type Found = (u16, String, u64);
@@ -386,6 +387,9 @@ mod tests {
         for other in ["_dbs.couch", "_nodes.couch", "_users.couch", ".x.couch", "sales.view", "x"] {
             assert!(!is_old_database(other), "{other}");
         }
-        assert!(may_hold_databases("a") && !may_hold_databases("shards") && !may_hold_databases(".delete"));
+        assert!(may_hold_databases("a"));
+        for other in ["shards", ".delete", "lost+found"] {
+            assert!(!may_hold_databases(other), "{other}");
+        }
     }
 }

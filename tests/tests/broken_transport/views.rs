@@ -1,4 +1,4 @@
-//! View indexes that are none: they are named, and do not stop a backup.
+//! What is in a data directory and is none of CouchDB's does not stop a backup. View indexes that are none are named.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -91,5 +91,24 @@ fn what_is_no_view_index_is_reported() -> Result<()> {
             assert!(kept > 0, "{name}: {kept}");
         }
     }
+    Ok(())
+}
+
+/// A file system of its own has a directory that only root may list.
+#[test]
+fn the_root_of_a_file_system_is_saved() -> Result<()> {
+    let single = fixtures::single_node()?;
+    let data = &single.nodes[0].data;
+    open_to_all(single.dir())?;
+    let lost = data.join("lost+found");
+    fs::create_dir(&lost)?;
+    fs::set_permissions(&lost, fs::Permissions::from_mode(0o000))?;
+    let mut far = Far::new()?;
+    open_to_all(far.dir.path())?;
+    if rustix::process::getuid().is_root() {
+        far.way = far.way.with("FAR_SHELL", &format!("setpriv {} sh -c", NOBODY[..3].join(" ")));
+        local(data, &far.path("local.tar.gz"))?.success()?;
+    }
+    far.backup(&[data], &far.path("far.tar.gz"), &[])?.success()?;
     Ok(())
 }
