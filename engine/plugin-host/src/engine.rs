@@ -16,7 +16,7 @@ const WASM_STACK: usize = 512 << 10;
 /// The stack of a call, host functions included.
 const CALL_STACK: usize = 1 << 20;
 /// Address space taken at once for a plugin's memory. All that WebAssembly can address: such a memory never moves, and accesses need
-/// no checks, which makes a document filter faster by a third.
+/// no checks.
 const ALL: u64 = 4 << 30;
 /// The same where address space is limited (`ulimit -v`). A memory moves when it grows beyond.
 const LITTLE: u64 = 64 << 20;
