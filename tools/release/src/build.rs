@@ -59,6 +59,8 @@ pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<P
     compiler.applied_to(&mut build, library);
     // Incremental compilation splits code differently.
     build.env("CARGO_INCREMENTAL", "0");
+    // C compilers put it in the place of __DATE__ and __TIME__.
+    build.env("SOURCE_DATE_EPOCH", epoch(root)?.to_string());
     build.env("CARGO_ENCODED_RUSTFLAGS", flags_of_rust(&renamed)).env_remove("RUSTFLAGS");
     let (variable, flags) = flags_of_c(triple, &renamed);
     build.env(variable, flags);
