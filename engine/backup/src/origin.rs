@@ -102,7 +102,7 @@ impl Origin {
             Self::Mirrored(files, mirror) => {
                 let opened = mirror.open_maps()?;
                 if opened.is_none() {
-                    remote::refuse_unreadable(&**files, folder)?;
+                    remote::confirm_missing(&**files, folder)?;
                 }
                 Ok(opened.map(|(bytes, mtime)| (MapsBytes::new(bytes), mtime)))
             }

@@ -97,19 +97,35 @@ fn fetch_maps_once(files: &dyn NodeFiles, folder: &Path) -> Result<Option<(MapsB
     if let Err(error) = packed {
         // Of a folder that is not there tar sends nothing at all.
         if matches!(error, NodeError::Program { .. }) {
-            refuse_unreadable(files, folder)?;
+            has_readable_maps(files, folder)?;
         }
         return Err(error.into());
     }
     if fetched.is_none() {
-        refuse_unreadable(files, folder)?;
+        confirm_missing(files, folder)?;
     }
     Ok(fetched)
 }
 
-/// Fails if the shard maps did not arrive because the directory or the file may not be read: tar leaves it out, and that must not
-/// look like a directory without shard maps.
-pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<()> {
+/// Fails if the shard maps did not arrive although they are there: tar leaves out what it may not read, and what is not there just
+/// while CouchDB replaces it, and neither must look like a directory without shard maps.
+pub(super) fn confirm_missing(files: &dyn NodeFiles, folder: &Path) -> Result<()> {
+    if !has_readable_maps(files, folder)? {
+        return Ok(());
+    }
+    Err(NodeError::Incomplete {
+        node: files.node(),
+        doing: "read the shard maps".into(),
+        command: "tar".into(),
+        problem: format!("{} is there, and was not sent", folder.join(SHARD_MAPS).display()),
+    }
+    .into())
+}
+
+/// Whether there are shard maps.
+///
+/// Fails if the directory or the file may not be read.
+fn has_readable_maps(files: &dyn NodeFiles, folder: &Path) -> Result<bool> {
     let listed = files.list(folder)?;
     let place = format!("{}:{}", files.node(), folder.display());
     match listed {
@@ -120,9 +136,8 @@ pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<
              may access it, give --use-sudo.",
         )),
         Some(entries) if entries.iter().any(|entry| entry.name == SHARD_MAPS) => {
-            // It may be something else that did not work, the connection above all.
             if files.tail(&folder.join(SHARD_MAPS), 1)?.is_some() {
-                return Ok(());
+                return Ok(true);
             }
             Err(Failure::refused(
                 Code::new("CC-B05"),
@@ -132,7 +147,7 @@ pub(super) fn refuse_unreadable(files: &dyn NodeFiles, folder: &Path) -> Result<
                 "Give --use-sudo, or --via ssh:user=… with the user that owns CouchDB's data.",
             ))
         }
-        Some(_) => Ok(()),
+        Some(_) => Ok(false),
     }
 }
 

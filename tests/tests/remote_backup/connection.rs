@@ -4,6 +4,7 @@ use std::fs;
 
 use couchcopy_tests::far::Far;
 use couchcopy_tests::lab::back_up;
+use couchcopy_tests::managers::write_program;
 use couchcopy_tests::manifest::assert_equal;
 use couchcopy_tests::{Result, fixtures};
 
@@ -64,4 +65,37 @@ fn a_break_in_a_large_file_ends_the_backup() -> Result<()> {
         assert!(!archive.exists());
     }
     Ok(())
+}
+
+/// Takes the place of `tar` on a node: the first time that it is asked for the shard maps they are just not there, as while CouchDB
+/// puts a compacted file in the place of the old one.
+const ELSEWHERE: &str = r#"#!/bin/sh
+for word; do last=$word; done
+[ "$last" = - ] || exec /usr/bin/tar "$@"
+list=$(cat)
+case "$list" in
+  *_dbs.couch*)
+    if [ ! -e "$SEEN" ]; then
+      : >"$SEEN"
+      printf '%s\n' "$list" | grep -v _dbs.couch | /usr/bin/tar "$@"
+      echo "/usr/bin/tar: _dbs.couch: Cannot stat: No such file or directory" >&2
+      exit 2
+    fi ;;
+esac
+printf '%s\n' "$list" | /usr/bin/tar "$@"
+"#;
+
+#[test]
+fn shard_maps_that_were_not_there_for_a_moment_are_fetched() -> Result<()> {
+    let Some(far) = Far::start()? else { return Ok(()) };
+    let seen = far.path("seen");
+    let tar = ELSEWHERE.replace("$SEEN", seen.to_str().ok_or("a path that is no text")?);
+    write_program(&far.sshd.programs()?.join("tar"), &tar)?;
+    let single = fixtures::single_node()?;
+    let (near, archive) = (far.path("near.tar.gz"), far.path("far.tar.gz"));
+    back_up(&single.folders(), &near)?;
+    let ended = far.backup(&[far.node(&single.nodes[0].data)], &archive, &[])?;
+    assert!(seen.exists());
+    ended.success()?;
+    assert_equal(&near, &archive)
 }
