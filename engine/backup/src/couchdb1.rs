@@ -11,7 +11,7 @@ use std::path::Path;
 
 use contents::rebuild::write_maps;
 use contents::{COUCHDB_1, map_of_couchdb_1};
-use couchfile::data_dir::SHARD_MAPS;
+use couchfile::data_dir::{LOST_AND_FOUND, SHARD_MAPS};
 use couchfile::database_name;
 use couchfile::read_at::ReadAt;
 use node::{FileKind, NodeFiles};
@@ -75,8 +75,11 @@ fn find(root: &Path, below: &str, depth: usize, names: &mut Vec<String>) -> Resu
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(_) if below.is_empty() => return Ok(()),
-        // Only root may list it. It is in the root of a file system, and no database of CouchDB's.
-        Err(e) if below == "lost+found/" && e.kind() == ErrorKind::PermissionDenied => return Ok(()),
+        Err(e)
+            if below.strip_suffix('/') == Some(LOST_AND_FOUND) && e.kind() == ErrorKind::PermissionDenied =>
+        {
+            return Ok(());
+        }
         Err(e) => return Err(Failure::io("list", folder, e)),
     };
     for entry in entries {

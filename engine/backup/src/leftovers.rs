@@ -5,7 +5,7 @@ use std::path::Path;
 
 use archive::FileStat;
 use contents::{LeftOut, LeftOutKind};
-use couchfile::data_dir::{DataFile, Range, ShardName, split_suffix};
+use couchfile::data_dir::{DataFile, LOST_AND_FOUND, Range, ShardName, split_suffix};
 use couchfile::ring;
 use outcome::{Code, Failure, Result, parallel};
 
@@ -17,9 +17,8 @@ use crate::remote;
 const SOFT_DELETED: &str = ".deleted.couch";
 /// The end of the names of database files.
 const ENDING: &str = ".couch";
-/// Directories in a data directory that hold no databases, besides hidden ones. Where it is the root of a file system of its own, it has
-/// `lost+found`, which only root may list.
-const NO_DATABASES: [&str; 4] = ["shards", "search_indexes", "nouveau", "lost+found"];
+/// Directories in a data directory that hold no databases, besides hidden ones.
+const NO_DATABASES: [&str; 4] = ["shards", "search_indexes", "nouveau", LOST_AND_FOUND];
 
 /// A file: number of its data directory, path below it, bytes.
 type Found = (u16, String, u64);

@@ -59,6 +59,14 @@ impl Watched {
         })
     }
 
+    /// The changes of a node whose CouchDB is not asked.
+    fn unasked(data: &Path) -> Self {
+        let subject = format!("the changes that the node of {} has to send to other nodes", data.display());
+        let example =
+            "name its URL and a server admin, for example http://admin@127.0.0.1:5984,/var/lib/couchdb";
+        Self::new(subject, || Err(example.into()))
+    }
+
     /// Why to pause. What cannot be seen is reported once, and not waited for.
     fn reason(&self, reporter: &dyn Reporter) -> Option<String> {
         let seen = (self.too_much)();
@@ -102,10 +110,7 @@ impl Strain {
             for node in nodes {
                 watched.push(match &node.http {
                     Some(http) => Watched::at_jobs(Arc::clone(http), most),
-                    None => Watched::new(
-                        format!("the changes that the node of {} has to send to other nodes", node.path.display()),
-                        || Err("name its URL and a server admin, for example http://admin@127.0.0.1:5984,/var/lib/couchdb".into()),
-                    ),
+                    None => Watched::unasked(&node.path),
                 });
             }
         }
@@ -123,15 +128,10 @@ fn load_of(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.split(' ').next()?.parse().ok()
 }
 
-/// Looks why to pause now, and reports what it cannot see.
-type Reason<'r> = dyn Fn(&dyn Reporter) -> Option<String> + Send + Sync + 'r;
-
 /// Passes everything on, and pauses whoever reports progress.
 pub(crate) struct Pausing<'r> {
     reporter: &'r dyn Reporter,
-    /// Why to pause now.
-    reason: Option<Box<Reason<'r>>>,
-    interval: Duration,
+    strain: Option<Strain>,
     looked: Mutex<Option<Instant>>,
     is_paused: AtomicBool,
 }
@@ -139,11 +139,7 @@ pub(crate) struct Pausing<'r> {
 impl<'r> Pausing<'r> {
     /// Pauses while there is too much to do; without a strain, never.
     pub(crate) fn new(reporter: &'r dyn Reporter, strain: Option<Strain>) -> Self {
-        let interval = strain.as_ref().map_or(LOOK, |strain| strain.interval);
-        let reason = strain.map(|strain| {
-            Box::new(move |reporter: &dyn Reporter| strain.too_much(reporter)) as Box<Reason<'r>>
-        });
-        Self { reporter, reason, interval, looked: Mutex::new(None), is_paused: AtomicBool::new(false) }
+        Self { reporter, strain, looked: Mutex::new(None), is_paused: AtomicBool::new(false) }
     }
 
     /// Waits until there is not too much to do.
@@ -153,7 +149,7 @@ impl<'r> Pausing<'r> {
 
     /// The same, while so much is done.
     fn wait_at(&self, done: Option<(u64, u64)>) {
-        let Some(reason) = &self.reason else { return };
+        let Some(strain) = &self.strain else { return };
         let Ok(mut looked) = self.looked.try_lock() else {
             // Another thread looks.
             while self.is_paused.load(Ordering::Relaxed) {
@@ -161,17 +157,17 @@ impl<'r> Pausing<'r> {
             }
             return;
         };
-        if looked.is_some_and(|looked| looked.elapsed() < self.interval) {
+        if looked.is_some_and(|looked| looked.elapsed() < strain.interval) {
             return;
         }
-        while let Some(reason) = reason(self.reporter).filter(|_| !self.reporter.is_interrupted()) {
+        while let Some(reason) = strain.too_much(self.reporter).filter(|_| !self.reporter.is_interrupted()) {
             if !self.is_paused.swap(true, Ordering::Relaxed) {
                 // Whoever waits for the backup wants to know why nothing happens.
                 let text = format!("paused: {reason}");
                 self.reporter.notice(&Notice { severity: Severity::Warning, text });
             }
             let asked = Instant::now();
-            while asked.elapsed() < self.interval && !self.reporter.is_interrupted() {
+            while asked.elapsed() < strain.interval && !self.reporter.is_interrupted() {
                 std::thread::sleep(LOOK);
                 // A service manager hears that the process is alive.
                 if let Some((items, bytes)) = done {
@@ -221,12 +217,13 @@ mod tests {
 
     #[test]
     fn work_goes_on_when_there_is_less_to_do() {
-        let looks = AtomicU64::new(0);
+        let looks = Arc::new(AtomicU64::new(0));
         // Too much twice, then not.
-        let reason = |_: &dyn Reporter| {
-            (looks.fetch_add(1, Ordering::Relaxed) < 2).then(|| "the load is 9".to_owned())
-        };
-        let pausing = Pausing { reason: Some(Box::new(reason)), ..Pausing::new(&Silent, None) };
+        let seen = Arc::clone(&looks);
+        let reason =
+            move || Ok((seen.fetch_add(1, Ordering::Relaxed) < 2).then(|| "the load is 9".to_owned()));
+        let watched = vec![Watched::new("the load".into(), reason)];
+        let pausing = Pausing::new(&Silent, Some(Strain { watched, interval: LOOK }));
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| pausing.advance(1, 1));

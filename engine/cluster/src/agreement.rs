@@ -103,6 +103,17 @@ pub enum Look {
     Lasting(Vec<String>),
 }
 
+impl Look {
+    /// What these differences mean, `lasting` if waiting does not change some of them.
+    fn of(differences: Vec<String>, lasting: bool) -> Self {
+        match (differences.is_empty(), lasting) {
+            (true, _) => Self::Agreed,
+            (false, false) => Self::NotYet(differences),
+            (false, true) => Self::Lasting(differences),
+        }
+    }
+}
+
 /// Whether repeating the request does not change the error.
 fn is_lasting(error: &NodeError) -> bool {
     match error {
@@ -292,11 +303,7 @@ fn together(nodes: &[Node], look: impl Fn(&Node) -> Result<Vec<String>, NodeErro
             Err(error) => differences.push(error.to_string()),
         }
     }
-    match (differences.is_empty(), lasting) {
-        (true, _) => Look::Agreed,
-        (false, false) => Look::NotYet(differences),
-        (false, true) => Look::Lasting(differences),
-    }
+    Look::of(differences, lasting)
 }
 
 #[cfg(test)]

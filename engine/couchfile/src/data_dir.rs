@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 /// Name of the file with the shard maps, below the data folder.
 pub const SHARD_MAPS: &str = "_dbs.couch";
+/// A directory in the root of a file system, which only root may list. It is there where a data directory is a mount point.
+pub const LOST_AND_FOUND: &str = "lost+found";
 
 /// A part of the hash space, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -296,6 +296,15 @@ impl Http {
         self.request(Method::GET, path, None)
     }
 
+    /// GET of what may not be there: `None` if CouchDB answers that it is not.
+    pub(crate) fn get_if_there(&self, path: &str) -> Result<Option<Value>> {
+        let answer = self.ask_again(&Method::GET, path, None)?;
+        if answer.status == 404 && answer.foreign.is_none() {
+            return Ok(None);
+        }
+        self.success(&format!("GET {path}"), answer).map(Some)
+    }
+
     /// POST that has to succeed.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.request(Method::POST, path, Some(body))

@@ -115,22 +115,14 @@ impl Arena {
         // The copies of the node itself, whoever answers for the others.
         let node = &self.site.nodes[LOST];
         for (db, limit) in [("shop", 300), ("new", 1000)] {
-            for (range, holders) in
-                node.http.get(&format!("/{db}/_shards"))?["shards"].as_object().ok_or("no shards")?
-            {
+            for (shard, holders) in self.shards(db)? {
                 assert!(
                     holders.as_array().is_some_and(|all| all.contains(&json!(node.name))),
-                    "{range}: {holders}"
+                    "{shard}: {holders}"
                 );
-                let suffix = self.suffix(db)?;
-                let shard = encode(&format!("shards/{range}/{db}{suffix}"));
-                let own = |what: &str| node.http.get(&format!("/_node/_local/{shard}{what}"));
-                assert_eq!(own("/_revs_limit")?, json!(limit), "{db} {range}");
-                assert_eq!(
-                    own("/_security")?,
-                    self.site.http().get(&format!("/{db}/_security"))?,
-                    "{db} {range}"
-                );
+                let own = |what: &str| node.http.get(&format!("/_node/_local/{}{what}", encode(&shard)));
+                assert_eq!(own("/_revs_limit")?, json!(limit), "{shard}");
+                assert_eq!(own("/_security")?, self.site.http().get(&format!("/{db}/_security"))?, "{shard}");
             }
         }
         if self.site.situations()?.iter().any(|situation| situation != "untouched") {
@@ -149,12 +141,15 @@ impl Arena {
         Ok(())
     }
 
-    /// The shards of a database.
-    pub(super) fn shards(&self, db: &str) -> Result<Vec<String>> {
+    /// The shards of a database, as the node knows them, and the nodes that hold each.
+    pub(super) fn shards(&self, db: &str) -> Result<Vec<(String, Value)>> {
         let suffix = self.suffix(db)?;
-        let ranges = self.site.http().get(&format!("/{db}/_shards"))?["shards"].clone();
-        let ranges = ranges.as_object().ok_or("no shards")?;
-        Ok(ranges.keys().map(|range| format!("shards/{range}/{db}{suffix}")).collect())
+        let ranges = self.site.nodes[LOST].http.get(&format!("/{db}/_shards"))?["shards"].clone();
+        let Value::Object(ranges) = ranges else { return Err("no shards".into()) };
+        Ok(ranges
+            .into_iter()
+            .map(|(range, holders)| (format!("shards/{range}/{db}{suffix}"), holders))
+            .collect())
     }
 
     fn suffix(&self, db: &str) -> Result<String> {

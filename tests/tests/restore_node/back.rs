@@ -107,7 +107,7 @@ fn what_was_written_since_is_waited_for() -> Result<()> {
     let mut seen = Vec::new();
     for name in &names {
         let mut versions = Vec::new();
-        for shard in arena.shards(name)? {
+        for (shard, _) in arena.shards(name)? {
             let path = format!("/_node/_local/{}/_all_docs?include_docs=true", encode(&shard));
             let rows = arena.site.nodes[LOST].http.get(&path)?["rows"].clone();
             versions.extend(rows.as_array().into_iter().flatten().map(|row| row["doc"]["v"].clone()));

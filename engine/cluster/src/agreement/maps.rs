@@ -38,7 +38,7 @@ pub fn compare(nodes: &[Asked<'_>], databases: u64) -> Look {
             }
         }
         if !failed.is_empty() {
-            return if lasting { Look::Lasting(failed) } else { Look::NotYet(failed) };
+            return Look::of(failed, lasting);
         }
         let Some(first) = answered.first() else { return Look::Agreed };
         for (node, page) in nodes.iter().zip(&answered).skip(1) {

@@ -51,17 +51,10 @@ pub(super) fn wait(wait: &mut Wait<'_>, nodes: &[Node], restarted: usize) -> Res
     reporter.phase("waiting for internal replication", Some(all.len() as u64));
     let mut done = 0;
     for together in all.chunks(TOGETHER) {
-        let mut left: Option<Vec<Sending>> = None;
-        if !wait.until("internal replication", || {
-            Ok(match left.take() {
-                None => sendings(nodes, restarted, together, &mut left),
-                Some(before) => {
-                    let (look, still) = unsent(nodes, before);
-                    left = Some(still);
-                    look
-                }
-            })
-        })? {
+        let mut left = Vec::new();
+        if !wait.until("internal replication", || Ok(sendings(nodes, restarted, together, &mut left)))?
+            || !wait.until("internal replication", || Ok(unsent(nodes, &mut left)))?
+        {
             return Ok(false);
         }
         done += together.len() as u64;
@@ -94,8 +87,8 @@ fn listed(nodes: &[Node], all: &mut Vec<Copies>) -> Look {
     }
 }
 
-/// Finds out what each copy has to send. Agreed if no copy has anything to send; else `left` is what has to be looked at again.
-fn sendings(nodes: &[Node], restarted: usize, shards: &[Copies], left: &mut Option<Vec<Sending>>) -> Look {
+/// Finds out up to where each copy has to send its changes.
+fn sendings(nodes: &[Node], restarted: usize, shards: &[Copies], all: &mut Vec<Sending>) -> Look {
     let found = Mutex::new(Vec::new());
     let asked = parallel::for_each_large(REQUESTS * nodes.len(), shards, |_, copies| {
         let info = |&number: &usize| Ok((number, nodes[number].http.copy_info(&copies.shard)?));
@@ -104,16 +97,12 @@ fn sendings(nodes: &[Node], restarted: usize, shards: &[Copies], left: &mut Opti
         found.extend(between(&copies.shard, &infos, restarted));
         Ok(())
     });
-    if let Err(error) = asked {
-        return failed(&error);
-    }
-    let (look, still) = unsent(nodes, found.into_inner().unwrap_or_else(PoisonError::into_inner));
-    *left = Some(still);
-    look
+    *all = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    asked.map_or_else(|error| failed(&error), |()| Look::Agreed)
 }
 
-/// Each copy with each other one of the first nodes. A copy that is not there gets everything once it is: what is missing then is the database, or
-/// another node's work.
+/// Each copy with each other one of the first nodes. A copy that is not there gets everything once it is: what is missing then is
+/// the database, or another node's work.
 fn between(shard: &str, copies: &[(usize, Option<CopyInfo>)], restarted: usize) -> Vec<Sending> {
     let there = || copies.iter().filter_map(|(number, info)| Some((*number, info.as_ref()?)));
     let mut all = Vec::new();
@@ -131,26 +120,21 @@ fn between(shard: &str, copies: &[(usize, Option<CopyInfo>)], restarted: usize) 
     all
 }
 
-/// Those of the sendings that are not known to be done. None is looked at any more as soon as one is not: while that one is waited
-/// for, the nodes have other work.
-fn unsent(nodes: &[Node], mut sendings: Vec<Sending>) -> (Look, Vec<Sending>) {
-    let done: Vec<AtomicBool> = sendings.iter().map(|_| AtomicBool::new(false)).collect();
-    let asked = parallel::for_each_large(REQUESTS * nodes.len(), &sendings, |i, sending| {
+/// Keeps those of the sendings that are not known to be done. None is looked at any more as soon as one is not: while that one is
+/// waited for, the nodes have other work.
+fn unsent(nodes: &[Node], left: &mut Vec<Sending>) -> Look {
+    let done: Vec<AtomicBool> = left.iter().map(|_| AtomicBool::new(false)).collect();
+    let asked = parallel::for_each_large(REQUESTS * nodes.len(), left, |i, sending| {
         let is_done = sending.is_done(nodes).map_err(Some)?;
         done[i].store(is_done, Ordering::Relaxed);
         if is_done { Ok(()) } else { Err(None) }
     });
-    let look = match asked {
-        Ok(()) => Look::Agreed,
-        Err(Some(error)) => failed(&error),
-        Err(None) => {
-            let left = sendings.iter().zip(&done).find(|(_, done)| !done.load(Ordering::Relaxed));
-            Look::NotYet(left.map(|(sending, _)| sending.shown(nodes)).into_iter().collect())
-        }
-    };
     let mut done = done.into_iter().map(AtomicBool::into_inner);
-    sendings.retain(|_| !done.next().unwrap_or(false));
-    (look, sendings)
+    left.retain(|_| !done.next().unwrap_or(false));
+    match asked {
+        Err(Some(error)) => failed(&error),
+        _ => Look::of(left.first().map(|sending| sending.shown(nodes)).into_iter().collect(), false),
+    }
 }
 
 impl Sending {
@@ -172,8 +156,7 @@ impl Sending {
 }
 
 fn failed(error: &NodeError) -> Look {
-    let told = vec![error.to_string()];
-    if is_lasting(error) { Look::Lasting(told) } else { Look::NotYet(told) }
+    Look::of(vec![error.to_string()], is_lasting(error))
 }
 
 #[cfg(test)]

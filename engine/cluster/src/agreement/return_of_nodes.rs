@@ -76,11 +76,7 @@ impl<'r> Return<'r> {
             lasting |= seen.stopped >= STOPPED;
             self.seen[i] = seen;
         }
-        Ok(match (missing.is_empty(), lasting) {
-            (true, _) => Look::Agreed,
-            (false, false) => Look::NotYet(missing),
-            (false, true) => Look::Lasting(missing),
-        })
+        Ok(Look::of(missing, lasting))
     }
 }
 

@@ -119,7 +119,7 @@ impl ListedMap {
 }
 
 impl Http {
-    fn nonsense(&self, asked: &str, answer: &Value) -> NodeError {
+    pub(super) fn nonsense(&self, asked: &str, answer: &Value) -> NodeError {
         let mut problem = answer.to_string();
         if problem.len() > 200 {
             problem = problem.chars().take(200).chain("…".chars()).collect();
@@ -184,12 +184,8 @@ impl Http {
 
     /// The revision of a node's document in the list of the cluster's nodes; `None` if it has none.
     pub fn revision_of_member(&self, name: &str) -> Result<Option<String>> {
-        let answer = self.ask_again(&Method::GET, &format!("/_node/_local/_nodes/{}", encode(name)), None)?;
-        if answer.status == 404 && answer.foreign.is_none() {
-            return Ok(None);
-        }
-        let body = self.success("GET /_node/_local/_nodes/NAME", answer)?;
-        Ok(body["_rev"].as_str().map(str::to_owned))
+        let member = self.get_if_there(&format!("/_node/_local/_nodes/{}", encode(name)))?;
+        Ok(member.and_then(|member| member["_rev"].as_str().map(str::to_owned)))
     }
 
     /// CouchDB's version.
@@ -221,12 +217,9 @@ impl Http {
 
     /// A value of the node's configuration; `None` if it is not set.
     pub fn config(&self, section: &str, key: &str) -> Result<Option<String>> {
-        let path = format!("/_node/_local/_config/{}/{}", encode(section), encode(key));
-        let answer = self.ask_again(&Method::GET, &path, None)?;
-        if answer.status == 404 && answer.foreign.is_none() {
-            return Ok(None);
-        }
-        Ok(self.success(&format!("GET {path}"), answer)?.as_str().map(str::to_owned))
+        let value =
+            self.get_if_there(&format!("/_node/_local/_config/{}/{}", encode(section), encode(key)))?;
+        Ok(value.and_then(|value| value.as_str().map(str::to_owned)))
     }
 
     /// The changes that the node still has to send to others, as far as it counts them: of a shard, once it has sent a hundred and

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use couchfile::data_dir::SHARD_MAPS;
+use couchfile::data_dir::{LOST_AND_FOUND, SHARD_MAPS};
 use node::Modes;
 use outcome::{Code, Failure, Result};
 use rustix::fs::{FlockOperation, Gid, Uid};
@@ -21,7 +21,7 @@ const NAMING: &str = "naming";
 /// What is renamed before the shard maps.
 const NAMED_FIRST: [&str; 2] = [".shards", "shards"];
 /// What a new file system may hold.
-const HARMLESS: [&str; 1] = ["lost+found"];
+const HARMLESS: [&str; 1] = [LOST_AND_FOUND];
 
 /// A target directory whose content is being written.
 #[derive(Debug)]
