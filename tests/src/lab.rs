@@ -30,5 +30,5 @@ pub use load::{Load, LoadTold, command_line, group, is_alive, listening, wait_un
 pub use node::{Node, Place};
 pub use npm::npm_packages;
 pub use oracle::{read as read_over_http, read_databases as read_databases_over_http};
-pub use wait::{START, wait_for};
+pub use wait::{wait_at_most, wait_for};
 pub use zoo::{fill as fill_zoo, query as query_zoo};

@@ -7,8 +7,8 @@ use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::containers::{CouchContainer, Engine, USER_ID};
 use couchcopy_tests::lab::{
-    Ended, Installation, Load, PASSWORD, START, check_indexes, check_login, couchcopy, fill_zoo,
-    read_over_http, wait_for,
+    Ended, Installation, Load, PASSWORD, check_indexes, check_login, couchcopy, fill_zoo, read_over_http,
+    wait_for,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ fn check(engine: fn() -> Result<Option<Engine>>) -> Result<()> {
         http.put(&format!("/{db}"), &Value::Null)?;
     }
     fill_zoo(http)?;
-    wait_for("the design document of _users", START, || {
+    wait_for("the design document of _users", || {
         Ok(http.ask("GET", "/_users/_design/_auth", None)?.is_success().then_some(()))
     })?;
     let saved = read_over_http(http)?;
@@ -78,7 +78,7 @@ fn check(engine: fn() -> Result<Option<Engine>>) -> Result<()> {
 
 /// Fails unless the container tells just that content, as soon as it answers.
 fn is(couch: &CouchContainer, expected: &Value) -> Result<()> {
-    wait_for("the content", START, || {
+    wait_for("the content", || {
         let wrong = compare(expected, &read_over_http(&couch.http)?);
         if wrong.is_empty() { Ok(Some(())) } else { Err(wrong.join("\n").into()) }
     })

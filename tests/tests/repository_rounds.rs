@@ -5,7 +5,6 @@
 //! A few rounds are made; `COUCHCOPY_TEST_ALL_ROUNDS=1` makes 50, which takes many minutes.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
@@ -76,7 +75,7 @@ fn database(number: usize) -> String {
 
 /// Makes a database; one of this name may have been deleted a moment ago.
 fn create(http: &Http, db: &str) -> Result<()> {
-    wait_for("a database to be made", Duration::from_secs(30), || {
+    wait_for("a database to be made", || {
         let answer = http.ask("PUT", &format!("/{db}"), None)?;
         Ok((answer.is_success() || answer.status == 412).then_some(()))
     })
@@ -122,7 +121,7 @@ fn settle(cluster: &Cluster) -> Result<()> {
     for node in &cluster.nodes {
         let all = node.http.get("/_all_dbs")?;
         for db in all.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            wait_for("the compaction to end", Duration::from_secs(120), || {
+            wait_for("the compaction to end", || {
                 let answer = node.http.get(&format!("/{}", encode(db)))?;
                 Ok((answer["compact_running"] == false).then_some(()))
             })?;

@@ -6,9 +6,7 @@ use std::os::unix::fs::chown;
 use std::process::Command;
 
 use crate::Result;
-use crate::lab::{
-    AddressBlock, Ended, Http, Installation, PASSWORD, START, USER, binary, encode, run, wait_for,
-};
+use crate::lab::{AddressBlock, Ended, Http, Installation, PASSWORD, USER, binary, encode, run, wait_for};
 
 use super::Engine;
 
@@ -87,7 +85,7 @@ impl CouchContainer {
             "/opt/couchdb/bin/couchdb",
         ];
         couch.engine.run(&run)?.success()?;
-        wait_for("the container to answer", START, || {
+        wait_for("the container to answer", || {
             Ok(couch.http.ask("GET", "/_up", None)?.is_success().then_some(()))
         })
         .map_err(|e| format!("{e}:\n{:?}", couch.engine.run(&["logs", "--tail", "30", &couch.name])))?;

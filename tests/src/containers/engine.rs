@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::lab::{Ended, Installation, dying_with_us, on_path, run, skipped, wait_for};
+use crate::lab::{Ended, Installation, dying_with_us, on_path, run, skipped, wait_at_most, wait_for};
 
 /// How long the daemon may take to start and to stop.
 const DAEMON: Duration = Duration::from_secs(60);
@@ -93,7 +93,7 @@ impl Engine {
         let log = place("log");
         engine.daemon = Some(command.spawn()?);
         engine.environment.push(("DOCKER_HOST", socket));
-        let started = wait_for("the docker daemon", DAEMON, || {
+        let started = wait_for("the docker daemon", || {
             if let Some(daemon) = &mut engine.daemon
                 && let Some(status) = daemon.try_wait()?
             {
@@ -193,7 +193,7 @@ impl Drop for Engine {
         if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        if wait_for("the docker daemon to end", DAEMON, || Ok(daemon.try_wait()?)).is_err() {
+        if wait_at_most(DAEMON, "the docker daemon to end", || Ok(daemon.try_wait()?)).is_err() {
             let _ = daemon.kill();
             let _ = daemon.wait();
         }

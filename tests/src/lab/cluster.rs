@@ -10,7 +10,7 @@ use super::addresses::AddressBlock;
 use super::http::{Http, encode};
 use super::install::Installation;
 use super::node::{Node, Place};
-use super::wait::{START, wait_for};
+use super::wait::wait_for;
 use crate::{Result, fixtures};
 
 /// How large a cluster is, and its defaults for new databases.
@@ -83,7 +83,7 @@ impl Cluster {
             node.wait_until_up()?;
         }
         join(&self.nodes)?;
-        wait_for("the nodes to know the same databases", START, || {
+        wait_for("the nodes to know the same databases", || {
             let told: Vec<Value> =
                 self.nodes.iter().map(|node| node.http.get("/_dbs/_all_docs")).collect::<Result<_>>()?;
             Ok(told.windows(2).all(|pair| pair[0]["rows"] == pair[1]["rows"]).then_some(()))
@@ -123,7 +123,7 @@ pub fn join(nodes: &[Node]) -> Result<()> {
     }
     let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
     for node in nodes {
-        wait_for(&format!("{} to see its cluster", node.name), START, || {
+        wait_for(&format!("{} to see its cluster", node.name), || {
             let answer = node.http.get("/_membership")?;
             let agrees = ["all_nodes", "cluster_nodes"].iter().all(|list| {
                 let listed = answer[list].as_array().into_iter().flatten();
@@ -138,7 +138,7 @@ pub fn join(nodes: &[Node]) -> Result<()> {
 /// See [`Cluster::wait_until_synchronised`].
 pub fn wait_until_synchronised(nodes: &[Node]) -> Result<()> {
     let mut idle = 0;
-    wait_for("the nodes to synchronise", START, || {
+    wait_for("the nodes to synchronise", || {
         for node in nodes {
             let jobs = node.http.get("/_node/_local/_system")?["internal_replication_jobs"].clone();
             if jobs != json!(0) {
@@ -156,11 +156,11 @@ pub fn wait_until_synchronised(nodes: &[Node]) -> Result<()> {
 /// documents, CouchDB has made the design document that it wants, and all indexes of all copies are built; `query` is to
 /// ask for them on a node.
 pub fn wait_until_settled(nodes: &[Node], query: impl Fn(&Http) -> Result<()>) -> Result<()> {
-    wait_for("the design document of _users", START, || {
+    wait_for("the design document of _users", || {
         let first = nodes.first().ok_or("no nodes")?;
         Ok(first.http.ask("GET", "/_users/_design/_auth", None)?.is_success().then_some(()))
     })?;
-    wait_for("the copies and indexes to agree", START, || {
+    wait_for("the copies and indexes to agree", || {
         let mut seen: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         nodes.iter().try_for_each(|node| query(&node.http))?;
         for node in nodes {

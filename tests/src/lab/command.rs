@@ -4,13 +4,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use super::wait::wait_for;
 use crate::Result;
-
-/// How long a program may take.
-const LIMIT: Duration = Duration::from_secs(120);
 
 /// A program that ended.
 #[derive(Debug)]
@@ -47,7 +43,7 @@ pub fn run(command: &mut Command) -> Result<Ended> {
     let (stdout, stderr) = (tempfile::NamedTempFile::new()?, tempfile::NamedTempFile::new()?);
     command.stdin(Stdio::null()).stdout(stdout.reopen()?).stderr(stderr.reopen()?);
     let mut child = command.spawn().map_err(|e| format!("{command:?}: {e}"))?;
-    let ended = wait_for(&format!("{command:?}"), LIMIT, || Ok(child.try_wait()?));
+    let ended = wait_for(&format!("{command:?}"), || Ok(child.try_wait()?));
     if ended.is_err() {
         child.kill()?;
         child.wait()?;

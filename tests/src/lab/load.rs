@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use super::command::{Ended, binary};
 use super::http::Http;
 use super::install::{Installation, dying_with_us};
-use super::wait::{START, wait_for};
+use super::wait::wait_for;
 use crate::Result;
 
 /// A running `couchcopy load`. It is killed when it goes out of scope.
@@ -73,7 +73,7 @@ impl Load {
 
     /// Waits until CouchDB answers.
     pub fn wait_until_up(&mut self) -> Result<LoadTold> {
-        let json = wait_for("couchcopy load to answer", START, || {
+        let json = wait_for("couchcopy load to answer", || {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(Some(Err(status)));
             }
@@ -94,7 +94,7 @@ impl Load {
 
     /// Waits until it has ended.
     pub fn wait(&mut self) -> Result<Ended> {
-        let status = wait_for("couchcopy load to end", START, || Ok(self.child.try_wait()?))?;
+        let status = wait_for("couchcopy load to end", || Ok(self.child.try_wait()?))?;
         let text = |file: &NamedTempFile| -> Result<String> {
             Ok(String::from_utf8_lossy(&fs::read(file.path())?).into_owned())
         };
@@ -169,5 +169,5 @@ pub fn listening(pid: i32) -> Result<Vec<String>> {
 
 /// Waits until a process is gone.
 pub fn wait_until_gone(pid: i32) -> Result<()> {
-    wait_for(&format!("the process {pid} to end"), START, || Ok((!is_alive(pid)).then_some(())))
+    wait_for(&format!("the process {pid} to end"), || Ok((!is_alive(pid)).then_some(())))
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::http::{Http, PASSWORD, USER};
 use super::install::{Installation, dying_with_us};
-use super::wait::{START, wait_for};
+use super::wait::{wait_at_most, wait_for};
 use super::{Size, addresses};
 use crate::Result;
 
@@ -114,7 +114,7 @@ impl Node {
     /// Waits until the node answers.
     pub fn wait_until_up(&mut self) -> Result<()> {
         let what = format!("{} to start", self.name);
-        let up = wait_for(&what, START, || {
+        let up = wait_for(&what, || {
             if let Some(child) = &mut self.child
                 && let Some(status) = child.try_wait()?
             {
@@ -137,7 +137,7 @@ impl Node {
         if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
             kill_process(pid, Signal::TERM)?;
         }
-        let ended = wait_for("a node to stop", STOP, || Ok(child.try_wait()?));
+        let ended = wait_at_most(STOP, "a node to stop", || Ok(child.try_wait()?));
         if ended.is_err() {
             child.kill()?;
             child.wait()?;

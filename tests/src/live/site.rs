@@ -13,7 +13,7 @@ use crate::Result;
 use crate::compare::compare;
 use crate::fixtures;
 use crate::lab::{
-    AddressBlock, Ended, Http, Installation, Node, PASSWORD, Place, START, Size, back_up, binary, join,
+    AddressBlock, Ended, Http, Installation, Node, PASSWORD, Place, Size, back_up, binary, join,
     read_over_http, run, wait_for, wait_until_settled,
 };
 use crate::managers::{Machine, Sshd};
@@ -126,7 +126,7 @@ impl Site {
     /// Waits until all nodes answer.
     pub fn wait_until_up(&self) -> Result<()> {
         for node in &self.nodes {
-            wait_for(&format!("{} to start", node.name), START, || {
+            wait_for(&format!("{} to start", node.name), || {
                 Ok(node.http.ask("GET", "/_up", None)?.is_success().then_some(()))
             })
             .map_err(|e| format!("{e}:\n{}", node.log()))?;
@@ -251,7 +251,7 @@ impl Site {
     pub fn check_content(&self, expected: &Value) -> Result<()> {
         join(&self.nodes)?;
         for node in &self.nodes {
-            wait_for(&format!("the content of {}", node.name), START, || {
+            wait_for(&format!("the content of {}", node.name), || {
                 let wrong = compare(expected, &read_over_http(&node.http)?);
                 if wrong.is_empty() { Ok(Some(())) } else { Err(wrong.join("\n").into()) }
             })?;

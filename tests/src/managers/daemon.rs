@@ -3,16 +3,12 @@
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::Result;
 use crate::lab::wait_for;
-
-/// How long a process that was started may take until it is there.
-const BEGIN: Duration = Duration::from_secs(20);
 
 /// It holds a lock for as long as it lives, which can be asked from any namespace and by anybody, and cannot be mistaken
 /// for another process that got its number. It ends by itself after two minutes, should all else fail.
@@ -80,7 +76,7 @@ impl Daemon {
 
     /// Waits until it runs.
     pub fn wait_until_alive(&self) -> Result<()> {
-        wait_for("the service's process", BEGIN, || Ok(self.is_alive()?.then_some(())))
+        wait_for("the service's process", || Ok(self.is_alive()?.then_some(())))
     }
 
     /// How many times it was started.

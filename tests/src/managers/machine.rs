@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::lab::{dying_with_us, run, skipped, wait_for};
+use crate::lab::{dying_with_us, run, skipped, wait_at_most, wait_for};
 
 /// How long such a place may take to come and to go.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -122,7 +122,7 @@ impl Machine {
             .stderr(log);
         let mut holder = holder.spawn()?;
         let ready = self.path("ready");
-        let init = wait_for("namespaces", LIMIT, || {
+        let init = wait_for("namespaces", || {
             if let Ok(pid) = fs::read_to_string(&ready) {
                 return Ok(Some(Ok(pid.trim().to_owned())));
             }
@@ -220,7 +220,7 @@ impl Drop for Machine {
                 && let Some(pid) = Pid::from_raw(child.id().cast_signed())
             {
                 let _ = kill_process(pid, *signal);
-                let _ = wait_for("a manager's end", LIMIT, || Ok(child.try_wait()?));
+                let _ = wait_at_most(LIMIT, "a manager's end", || Ok(child.try_wait()?));
             }
             let _ = child.kill();
             let _ = child.wait();
@@ -240,7 +240,7 @@ fn may_unshare() -> Result<bool> {
 /// Removes the empty control groups that were made there. They may be busy for a moment yet.
 fn remove_control_group(name: &str) -> Result<()> {
     let script = r#"mount -t cgroup2 none /mnt && { [ ! -d "/mnt/$1" ] || find "/mnt/$1" -depth -type d -exec rmdir {} +; }"#;
-    wait_for("a control group's end", LIMIT, || {
+    wait_at_most(LIMIT, "a control group's end", || {
         let removed = run(Command::new("unshare").args(["--mount", "sh", "-c", script, "sh", name]))?;
         Ok((removed.code == Some(0)).then_some(()))
     })

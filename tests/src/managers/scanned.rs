@@ -40,7 +40,7 @@ pub(super) fn start(scanner: &Scanner) -> Result<Option<Managed>> {
     manager.args(scanner.arguments).arg::<&OsStr>(services.as_ref());
     machine.spawn(&manager, scanner.end)?;
     let ready: &Path = &service.join(scanner.ready);
-    wait_for(scanner.ready, super::machine::LIMIT, || Ok(ready.exists().then_some(())))?;
+    wait_for(scanner.ready, || Ok(ready.exists().then_some(())))?;
     Ok(Some(Managed {
         daemon,
         plugin: scanner.plugin,

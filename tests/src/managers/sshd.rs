@@ -88,7 +88,7 @@ impl Sshd {
         let mut server = machine.command(sshd);
         server.args(["-D", "-e", "-f"]).arg(machine.path("sshd-config"));
         machine.spawn(&server, Signal::TERM)?;
-        wait_for("sshd", super::machine::LIMIT, || {
+        wait_for("sshd", || {
             TcpStream::connect((host.as_str(), PORT)).map_err(|e| format!("{e}: {}", machine.log()))?;
             Ok(Some(()))
         })?;

@@ -43,7 +43,7 @@ pub fn start() -> Result<Option<Managed>> {
     let mut manager = machine.command(supervisord);
     manager.args(["--nodaemon", "--configuration", text(&configuration)?]);
     machine.spawn(&manager, Signal::TERM)?;
-    wait_for("supervisord", super::machine::LIMIT, || Ok(folder.join("socket").exists().then_some(())))?;
+    wait_for("supervisord", || Ok(folder.join("socket").exists().then_some(())))?;
     let mut settings = setting("service", &name);
     settings.extend(setting("config", text(&configuration)?));
     Ok(Some(Managed {

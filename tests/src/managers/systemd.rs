@@ -62,7 +62,7 @@ fn start(init: &str, scope: &str, environment: Vec<(String, String)>) -> Result<
         fake: None,
         machine,
     };
-    wait_for("systemd", super::machine::LIMIT, || {
+    wait_for("systemd", || {
         let mut ask = managed.command("systemctl");
         let state = run(ask.args([&format!("--{scope}"), "is-system-running"]))?;
         if matches!(state.stdout.trim(), "running" | "degraded") {

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
 use crate::Result;
-use crate::lab::{START, dying_with_us, on_path, wait_for};
+use crate::lab::{dying_with_us, on_path, wait_for};
 
 /// How often a server is started with other ports. Between the choice of a port and its use, somebody else may take it.
 const TRIES: usize = 3;
@@ -51,7 +51,7 @@ impl Server {
             command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
             let janitor = Janitor::hire(folder.path(), strewn(ports))?;
             let mut server = Self { child: spawn(command)?, folder, _janitor: janitor };
-            let came_up = wait_for(&format!("{what} to start"), START, || {
+            let came_up = wait_for(&format!("{what} to start"), || {
                 if let Some(status) = server.child.try_wait()? {
                     return Ok(Some(Err(status)));
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::content::{open, read_cluster, shard_maps};
-use couchcopy_tests::lab::{self, START, binary, wait_for};
+use couchcopy_tests::lab::{self, binary, wait_for};
 use couchfile::compression::Compression;
 use couchfile::header::HeaderEdit;
 use couchfile::writer::Appender;
@@ -125,7 +125,7 @@ fn databases_that_come_and_go_while_they_are_saved() -> Result<()> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    let pipe = wait_for("the backup to come to the pipe", START, || {
+    let pipe = wait_for("the backup to come to the pipe", || {
         Ok(Some(rustix::fs::open(&shards[0], OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty())?))
     })?;
     for shard in &shards {

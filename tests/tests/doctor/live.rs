@@ -32,7 +32,7 @@ fn nothing_is_found_on_a_healthy_cluster_nor_while_it_is_written_to() -> Result<
     }
     cluster.http().put("/busy", &Value::Null)?;
     cluster.http().put("/busy/_revs_limit", &json!(5))?;
-    wait_for("the limit to be in all files", Duration::from_secs(60), || {
+    wait_for("the limit to be in all files", || {
         // Files record a limit when something is written to them.
         write(cluster.http(), "busy", "first", 20)?;
         let told = super::common::told(&doctor(&cluster.folders(), &["--pause", "0"])?)?;
@@ -217,7 +217,7 @@ fn twenty_planted_faults_are_found_and_nothing_else() -> Result<()> {
     cluster.nodes[0].http.post("/purged/_purge", &purges.into())?;
     write(&cluster.nodes[0].http, "behind", "b", 12)?;
     cluster.nodes[0].http.put("/late", &Value::Null)?;
-    wait_for("the second node to hear of a database", Duration::from_secs(30), || {
+    wait_for("the second node to hear of a database", || {
         Ok(cluster.nodes[1].http.ask("GET", "/_node/_local/_dbs/late", None)?.is_success().then_some(()))
     })?;
     cluster.stop()?;

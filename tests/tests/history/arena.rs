@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{
@@ -11,9 +10,6 @@ use couchcopy_tests::lab::{
 };
 use couchcopy_tests::random::SplitMix;
 use serde_json::{Value, json};
-
-/// How long CouchDB may take to compact a small database.
-const COMPACTION: Duration = Duration::from_secs(60);
 
 /// Every leaf that is not deleted, with its attachments, by id and revision.
 pub(super) type Content = BTreeMap<(String, String), Value>;
@@ -98,7 +94,7 @@ impl Arena {
     /// Compacts a database and waits for the end.
     pub(super) fn compact(&self, db: &str) -> Result<()> {
         self.http().post(&format!("/{db}/_compact"), &json!({}))?;
-        wait_for("the compaction", COMPACTION, || {
+        wait_for("the compaction", || {
             Ok((self.http().get(&format!("/{db}"))?["compact_running"] == false).then_some(()))
         })
     }

@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 
 use super::arena::{Arena, Changes, winners};
 
-/// How long a replication of a small database may take.
-const REPLICATION: Duration = Duration::from_secs(90);
-
 /// Documents without what an edit on top changes.
 fn content(http: &Http, db: &str) -> Result<BTreeMap<String, Value>> {
     let mut found = winners(http, db)?;
@@ -169,11 +166,9 @@ fn a_rewind_wins_here_and_on_a_replica_and_goes_on_after_a_kill() -> Result<()> 
             expected.insert(id.clone(), json!({"_id": id, "n": n}));
         }
         compare(&content(http, "shop")?, &expected, "shop")?;
-        wait_for("the replication", REPLICATION, || {
-            match compare(&content(http, "replica")?, &expected, "replica") {
-                Ok(()) => Ok(Some(())),
-                Err(e) => Err(e),
-            }
+        wait_for("the replication", || match compare(&content(http, "replica")?, &expected, "replica") {
+            Ok(()) => Ok(Some(())),
+            Err(e) => Err(e),
         })
     })?;
     // Exactly what it was, without what was made since, and without conflicts that there were not.

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::Duration;
 
 use couchcopy_tests::lab::{Ended, Size, back_up, read_over_http, wait_for};
 use couchcopy_tests::live::{Plan, Reach, Site};
@@ -11,8 +10,6 @@ use couchcopy_tests::managers::{find_program, write_program};
 use couchcopy_tests::{Result, fixtures};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Holds up what unpacks new data until there is a file `go`.
 const SSH: &str = r#"#!/bin/sh
@@ -48,7 +45,7 @@ impl Running {
     }
 
     fn wait_until_it_says(&self, text: &str, times: usize) -> Result<()> {
-        wait_for(text, LIMIT, || {
+        wait_for(text, || {
             let said = fs::read_to_string(&self.stderr)?;
             if said.matches(text).count() >= times { Ok(Some(())) } else { Err(said.into()) }
         })
@@ -61,7 +58,7 @@ impl Running {
     }
 
     fn end(mut self) -> Result<Ended> {
-        let status = wait_for("couchcopy's end", LIMIT, || Ok(self.child.try_wait()?))?;
+        let status = wait_for("couchcopy's end", || Ok(self.child.try_wait()?))?;
         let read = |path| fs::read_to_string(path);
         let ended = Ended { code: status.code(), stdout: read(&self.stdout)?, stderr: read(&self.stderr)? };
         Ok(ended.unwrapped())
@@ -93,7 +90,7 @@ fn while_it_copies_nothing_is_replaced_and_while_it_waits_it_can_go_on() -> Resu
     let path = format!("{}:{}", folder.display(), std::env::var("PATH")?);
     let variables = [("PATH", path), ("SSH", ssh.display().to_string())];
     let running = Running::restore(&site, &archive, &variables)?;
-    wait_for("the copying", LIMIT, || Ok(folder.join("held").exists().then_some(())))?;
+    wait_for("the copying", || Ok(folder.join("held").exists().then_some(())))?;
     running.interrupt()?;
     fs::write(folder.join("go"), "")?;
     let ended = running.end()?;

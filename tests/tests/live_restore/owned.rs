@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 /// Nobody's number on this machine.
 const USER: u32 = 48_291;
+
 #[test]
 fn files_belong_to_who_owned_the_data_before() -> Result<()> {
     if !getuid().is_root() {

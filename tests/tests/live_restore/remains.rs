@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use couchcopy_tests::lab::{START, Size, back_up, read_over_http, run, skipped, wait_for};
+use couchcopy_tests::lab::{Size, back_up, read_over_http, run, skipped, wait_for};
 use couchcopy_tests::live::{Plan, Reach, Site};
 use couchcopy_tests::{Result, fixtures};
 use couchfile::writer::{DatabaseWriter, Settings, random_uuid};
@@ -32,7 +32,7 @@ fn deleted_with_recovery(site: &Site) -> Result<()> {
         site.http().put(&format!("/{db}/doc"), &json!({"last": "copy"}))?;
         site.http().delete(&format!("/{db}"))?;
     }
-    wait_for("CouchDB to keep the files", START, || {
+    wait_for("CouchDB to keep the files", || {
         let kept = having(&site.nodes[0].data, ".deleted.couch")?;
         Ok((kept.len() == 10 && having(&site.nodes[0].data, "gone")?.len() == 10).then_some(()))
     })

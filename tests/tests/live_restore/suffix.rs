@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{Http, Installation, Size, ViewState, encode, run, shards, views, wait_for};
@@ -13,9 +12,6 @@ use couchcopy_tests::live::{Plan, Reach, Site};
 use serde_json::{Value, json};
 
 use super::nouveau::Nouveau;
-
-/// CouchDB commits an index some seconds after it was asked.
-const COMMIT: Duration = Duration::from_secs(60);
 
 /// A cluster whose nodes have more settings than usual, and more lines in the script that starts them. `INDEX` in settings is a
 /// folder beside the nodes, relative to the one that CouchDB is started in.
@@ -81,7 +77,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 }
 
 fn wait_for_commit(index: &Path, data: &Path) -> Result<()> {
-    wait_for("the index of the view to be committed", COMMIT, || {
+    wait_for("the index of the view to be committed", || {
         let (shards, views) = (shards(data)?, views(index)?);
         let current = |view: &ViewState| shards.get(&view.shard).is_some_and(|shard| shard.seq == view.seq);
         // Those of the database before are still there.
@@ -153,7 +149,7 @@ fn search_indexes_of_a_newer_state_are_not_asked_again() -> Result<()> {
     let Some(site) = site(2, &settings, &script)? else { return Ok(()) };
     let http = site.http();
     let search = |wanted: u64| -> Result<()> {
-        wait_for("the hits", COMMIT, || {
+        wait_for("the hits", || {
             let found = http.get("/shop/_design/d/_nouveau/all?q=*:*")?;
             match found["total_hits"].as_u64() {
                 Some(hits) if hits == wanted => Ok(Some(())),

@@ -56,7 +56,7 @@ fn the_command_that_removes_a_dead_member_works_as_it_is_shown() -> Result<()> {
     let Some(site) = site()? else { return Ok(()) };
     let dead = "couchdb@127.255.255.1";
     site.http().put(&format!("/_node/_local/_nodes/{dead}"), &json!({}))?;
-    wait_for("the other node to know it", couchcopy_tests::lab::START, || {
+    wait_for("the other node to know it", || {
         let told = site.nodes[1].http.get("/_membership")?;
         Ok(told["cluster_nodes"].to_string().contains(dead).then_some(()))
     })?;
@@ -71,9 +71,7 @@ fn the_command_that_removes_a_dead_member_works_as_it_is_shown() -> Result<()> {
     // curl would ask for the password.
     let command = command.replacen(&format!("-u {USER}"), &format!("-sS -f -u {USER}:{PASSWORD}"), 1);
     run(Command::new("sh").args(["-c", &command]))?.success().map_err(|e| format!("{command}: {e}"))?;
-    wait_for("both nodes to forget it", couchcopy_tests::lab::START, || {
-        Ok((site.couchcopy(&["check"])?.code == Some(0)).then_some(()))
-    })
+    wait_for("both nodes to forget it", || Ok((site.couchcopy(&["check"])?.code == Some(0)).then_some(())))
 }
 
 #[test]

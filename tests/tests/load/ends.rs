@@ -5,7 +5,7 @@ use std::path::Path;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{
-    Installation, Load, LoadTold, START, couchcopy, group, is_alive, wait_for, wait_until_gone,
+    Installation, Load, LoadTold, couchcopy, group, is_alive, wait_for, wait_until_gone,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use scale_data::build;
@@ -112,7 +112,7 @@ fn by_ctrl_c_before_couchdb_runs() -> Result<()> {
     couchcopy(&["backup".as_ref(), data.as_ref(), archive.as_os_str()])?.success()?;
     let mut load = Load::start(&couchdb, dir.path(), &archive, &["--threads", "1"])?;
     // As soon as there are shards: there are thousands to come.
-    wait_for("the first shards", START, || {
+    wait_for("the first shards", || {
         let folders = private_folders(dir.path())?;
         let Some(folder) = folders.first() else { return Ok(None) };
         let staging = dir.path().join(folder).join("data/.couchcopy-restore/shards");
@@ -137,5 +137,5 @@ fn by_kill() -> Result<()> {
     load.signal(Signal::KILL)?;
     assert_eq!(load.wait()?.code, None);
     wait_until_gone(told.pid)?;
-    wait_for("all that CouchDB had started to end", START, || Ok(group(told.pid)?.is_empty().then_some(())))
+    wait_for("all that CouchDB had started to end", || Ok(group(told.pid)?.is_empty().then_some(())))
 }

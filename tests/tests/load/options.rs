@@ -8,7 +8,7 @@ use std::path::Path;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{
-    Http, Installation, Load, LoadTold, START, command_line, couchcopy, group, listening, wait_for,
+    Http, Installation, Load, LoadTold, command_line, couchcopy, group, listening, wait_for,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -91,7 +91,7 @@ fn what_people_are_told() -> Result<()> {
     let archive = single_node(dir.path())?;
     let told = |more: &[&str], waited_for: &dyn Fn(&Load) -> Result<bool>| -> Result<String> {
         let mut load = Load::start_plain(&couchdb, dir.path(), &archive, more)?;
-        wait_for("CouchDB to be told", START, || Ok(waited_for(&load)?.then_some(())))?;
+        wait_for("CouchDB to be told", || Ok(waited_for(&load)?.then_some(())))?;
         load.signal(Signal::TERM)?;
         let ended = load.wait()?;
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -123,7 +123,7 @@ fn what_people_are_told() -> Result<()> {
     };
     // Whoever asks sees that CouchDB answers before couchcopy does, which then ends early.
     let mut load = Load::start_plain(&couchdb, dir.path(), &archive, &["-q"])?;
-    wait_for("CouchDB to answer", START, || Ok(answers()?.then_some(())))?;
+    wait_for("CouchDB to answer", || Ok(answers()?.then_some(())))?;
     load.signal(Signal::TERM)?;
     assert_eq!(load.wait()?.stdout, "");
     Ok(())

@@ -1,7 +1,6 @@
 //! Documents, and what couchcopy says.
 
 use std::path::Path;
-use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{Cluster, Ended, Http, couchcopy, wait_for};
@@ -75,7 +74,7 @@ pub(super) fn restored(
 pub(super) fn split(http: &Http, db: &str, node: &str, range: &str) -> Result<()> {
     let job = json!({"type": "split", "db": db, "node": node, "range": range});
     http.post("/_reshard/jobs", &job)?;
-    wait_for("the shard to be split", Duration::from_secs(60), || {
+    wait_for("the shard to be split", || {
         let jobs = http.get("/_reshard/jobs")?;
         let jobs = jobs["jobs"].as_array().cloned().unwrap_or_default();
         match jobs.iter().find(|job| job["job_state"] == "failed") {

@@ -4,15 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use couchcopy_tests::Result;
+use couchcopy_tests::lab::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::site::{Site, program};
 
-/// Long enough for a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the metrics are.
 const ADDRESS: &str = "127.0.87.21:9732";
 
@@ -22,19 +20,6 @@ fn metrics() -> Option<String> {
     let mut answer = String::new();
     client.read_to_string(&mut answer).ok()?;
     answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
-}
-
-/// Tries until there is something.
-fn until<T>(what: &str, mut attempt: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        if let Some(found) = attempt()? {
-            eprintln!("{what} after {:.1} s", begun.elapsed().as_secs_f64());
-            return Ok(found);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Err(format!("{what} did not happen").into())
 }
 
 /// The value of the first line of a metric.
@@ -61,13 +46,13 @@ fn rounds_metrics_and_hooks() -> Result<()> {
         .stdout(Stdio::null())
         .spawn()?;
     let outcome = (|| {
-        let text = until("a first backup", || {
+        let text = wait_for("a first backup", || {
             Ok(metrics().filter(|text| value(text, "couchcopy_backups") == Some(1.0)))
         })?;
         assert_eq!(value(&text, "couchcopy_health_status"), Some(0.0), "{text}");
         let seen = value(&text, "couchcopy_last_complete_backup_timestamp_seconds").ok_or("no time")?;
         // Nothing new is as good as a backup.
-        until("a round without anything new", || {
+        wait_for("a round without anything new", || {
             let later =
                 metrics().and_then(|text| value(&text, "couchcopy_last_complete_backup_timestamp_seconds"));
             Ok(later.filter(|later| *later >= seen + 2.0))
@@ -75,12 +60,12 @@ fn rounds_metrics_and_hooks() -> Result<()> {
         assert_eq!(names(), ["start", "success"]);
         // A failure is heard of, and so is the end of it.
         std::fs::rename(site.path("repository"), site.path("gone"))?;
-        until("a failure", || Ok(names().get(2).filter(|name| *name == "failure").cloned()))?;
-        until("the state", || {
+        wait_for("a failure", || Ok(names().get(2).filter(|name| *name == "failure").cloned()))?;
+        wait_for("the state", || {
             Ok(metrics().filter(|text| value(text, "couchcopy_health_status") == Some(3.0)))
         })?;
         std::fs::rename(site.path("gone"), site.path("repository"))?;
-        let text = until("the next backup", || {
+        let text = wait_for("the next backup", || {
             Ok(metrics().filter(|text| value(text, "couchcopy_health_status") == Some(0.0)))
         })?;
         assert_eq!(value(&text, "couchcopy_last_run_exit_code"), Some(0.0), "{text}");

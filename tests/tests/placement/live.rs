@@ -1,6 +1,6 @@
 //! Restores of a running cluster.
 
-use couchcopy_tests::lab::{Ended, START, back_up, run, wait_for};
+use couchcopy_tests::lab::{Ended, back_up, run, wait_for};
 use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};
 
@@ -190,7 +190,7 @@ fn a_node_that_is_brought_back_knows_the_zones() -> Result<()> {
     std::fs::remove_dir_all(&node.data)?;
     std::fs::create_dir(&node.data)?;
     zoned.site.restore(&backup, &["--node", &node.name])?.success()?;
-    wait_for("the zones", START, || zoned.check_members().map(Some))?;
+    wait_for("the zones", || zoned.check_members().map(Some))?;
     zoned.check(|_| "z1:2,z2:2")?;
     zoned.http().put("/made-by-couchdb", &Value::Null)?;
     zoned.check_database("made-by-couchdb", "z1:2,z2:2")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Http, START, Size, encode, wait_for};
+use couchcopy_tests::lab::{Http, Size, encode, wait_for};
 use couchcopy_tests::live::{Plan, Reach, Site};
 use serde_json::{Value, json};
 
@@ -53,9 +53,7 @@ impl Zoned {
         document["_rev"] = self.http().get(&path)?["_rev"].clone();
         let rev = self.http().put(&path, &document)?["rev"].clone();
         for node in &self.site.nodes {
-            wait_for("the document of a node", START, || {
-                Ok((node.http.get(&path)?["_rev"] == rev).then_some(()))
-            })?;
+            wait_for("the document of a node", || Ok((node.http.get(&path)?["_rev"] == rev).then_some(())))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use couchcopy_tests::Result;
 use couchcopy_tests::hostile::{Guest, Home, Step, Watched, cuts, flips};
 
 /// `describe` of a damaged plugin may loop, which ends after ten seconds.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn check(home: &Home, file: &Path) -> Result<Watched> {
     home.couchcopy(&["plugin", "check", file.to_str().ok_or("a path that is no text")?, "--json"], LIMIT)

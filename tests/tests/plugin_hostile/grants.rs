@@ -6,7 +6,7 @@ use std::time::Duration;
 use couchcopy_tests::Result;
 use couchcopy_tests::hostile::{Command, Guest, Home, Pattern, Step, Watched};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A user, and a plugin whose `start` makes a file.
 struct Site {

@@ -55,9 +55,10 @@ fn limits_that_a_compaction_lost_come_back() -> Result<()> {
     for node in &source.nodes {
         node.http.post("/limited/_compact", &json!({}))?;
     }
-    wait_for("a compaction", std::time::Duration::from_secs(30), || {
-        Ok((http.get("/limited")?["compact_running"] == json!(false)).then_some(()))
-    })?;
+    wait_for(
+        "a compaction",
+        || Ok((http.get("/limited")?["compact_running"] == json!(false)).then_some(())),
+    )?;
     let (archive, ended) = backup(&source, PASSWORD, str::to_owned)?;
     ended.success()?;
     let cluster = summary(&archive)?["cluster"].clone();

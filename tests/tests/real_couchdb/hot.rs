@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
@@ -106,7 +106,7 @@ fn check(runs: usize, how: BackUp<'_>) -> Result<()> {
     let made = std::thread::scope(|scope| {
         let writers = writers::start(scope, &source, &state);
         // Something of everything must have happened before the first backup, and goes on during all of them.
-        let warm = wait_for("the writers to get going", Duration::from_secs(60), || {
+        let warm = wait_for("the writers to get going", || {
             let failed = state.check_failures().is_err();
             Ok((failed || state.acknowledged().is_warm()).then_some(()))
         });

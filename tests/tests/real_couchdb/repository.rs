@@ -77,7 +77,7 @@ fn change(cluster: &Cluster, random: &mut SplitMix, round: u64) -> Result<()> {
     // Compactions end.
     let all = http.get("/_all_dbs")?;
     for db in all.as_array().into_iter().flatten().filter_map(Value::as_str) {
-        couchcopy_tests::lab::wait_for("the compaction to end", std::time::Duration::from_secs(60), || {
+        couchcopy_tests::lab::wait_for("the compaction to end", || {
             Ok((http.get(&format!("/{}", encode(db)))?["compact_running"] == false).then_some(()))
         })?;
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
@@ -86,7 +85,7 @@ fn wait_for_internal_replication(cluster: &Cluster, files: &[Files]) -> Result<(
             }
             let shard = path.strip_suffix(".couch").unwrap_or(path);
             let locals = format!("/_node/_local/{}/_local_docs", encode(shard));
-            wait_for(&format!("{} to synchronise {path}", node.name), Duration::from_secs(60), || {
+            wait_for(&format!("{} to synchronise {path}", node.name), || {
                 let told = node.http.get(&locals)?;
                 let ids = told["rows"].as_array().into_iter().flatten().filter_map(|row| row["id"].as_str());
                 // One for each direction.

@@ -4,7 +4,7 @@ use std::fs;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::content::agreed_maps;
-use couchcopy_tests::lab::{Ended, START, Size, encode, read_over_http, run, wait_for};
+use couchcopy_tests::lab::{Ended, Size, encode, read_over_http, run, wait_for};
 use couchcopy_tests::live::{Plan, Reach, Site};
 use serde_json::{Value, json};
 
@@ -148,7 +148,7 @@ impl Arena {
         let names: Vec<Value> = self.names().0.iter().map(|name| json!(name)).collect();
         for node in &self.site.nodes {
             // Nobody tells the nodes of each other but couchcopy.
-            wait_for(&format!("{} to see its cluster", node.name), START, || {
+            wait_for(&format!("{} to see its cluster", node.name), || {
                 let seen = node.http.get("/_membership")?;
                 let agrees = ["all_nodes", "cluster_nodes"].iter().all(|list| seen[list] == json!(names));
                 if agrees { Ok(Some(())) } else { Err(seen.to_string().into()) }

@@ -1,7 +1,7 @@
 //! Names that do not fit the cluster.
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{START, wait_for};
+use couchcopy_tests::lab::wait_for;
 use couchcopy_tests::live::Reach;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn names_that_do_not_fit_are_refused_before_anything_is_stopped() -> Result<()> 
     // A name under which CouchDB started once, and that nobody needs.
     let once = "/_node/_local/_nodes/couchdb@once";
     arena.site.http().put(once, &json!({}))?;
-    wait_for("the other node to know it", START, || Ok(arena.site.nodes[1].http.get(once).ok()))?;
+    wait_for("the other node to know it", || Ok(arena.site.nodes[1].http.get(once).ok()))?;
     arena.configure_other()?;
     let refused = arena.rename(&[], &[])?;
     assert!(

@@ -1,7 +1,5 @@
 //! Running clusters.
 
-use std::time::Duration;
-
 use couchcopy_tests::lab::{
     PASSWORD, Size, USER, back_up, check_login, encode, run, wait_for, wait_until_synchronised,
 };
@@ -10,9 +8,6 @@ use couchcopy_tests::{Result, fixtures};
 use serde_json::{Value, json};
 
 use super::with_ranges;
-
-/// How long CouchDB may take for work in the background.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn plan(nodes: u8, n: u32, reach: Reach) -> Plan {
     Plan { size: Size { nodes, q: 2, n }, reach }
@@ -139,9 +134,7 @@ fn goes_on(site: &Site, expected: &Value) -> Result<()> {
 
     // Compaction keeps what is there.
     http.post("/plain/_compact", &json!({}))?;
-    wait_for("the compaction", PATIENCE, || {
-        Ok((http.get("/plain")?["compact_running"] == false).then_some(()))
-    })?;
+    wait_for("the compaction", || Ok((http.get("/plain")?["compact_running"] == false).then_some(())))?;
     let count = http.get("/plain")?["doc_count"].as_u64();
     assert_eq!(count, expected["plain"]["doc_count"].as_u64().map(|count| count + 1));
 
@@ -156,7 +149,7 @@ fn goes_on(site: &Site, expected: &Value) -> Result<()> {
         let job = json!({"type": "split", "db": "plain", "node": node, "range": range});
         http.post("/_reshard/jobs", &job)?;
     }
-    wait_for("the split", PATIENCE, || {
+    wait_for("the split", || {
         let jobs = http.get("/_reshard/jobs")?;
         let states: Vec<_> =
             jobs["jobs"].as_array().into_iter().flatten().map(|job| job["job_state"].clone()).collect();

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
@@ -14,9 +13,6 @@ use serde_json::{Map, Value};
 
 /// Most memory that the command may ever have resident, in KiB.
 const MEMORY: u64 = 256 << 10;
-/// How long a command may take whose memory is watched.
-const LIMIT: Duration = Duration::from_secs(110);
-
 /// A running cluster.
 pub(super) struct Arena {
     pub(super) cluster: Cluster,
@@ -112,7 +108,7 @@ pub(super) fn within_memory(command: &mut Command) -> Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.reopen()?);
     let mut child = command.spawn()?;
     let mut peak = 0;
-    let status = wait_for("its end", LIMIT, || {
+    let status = wait_for("its end", || {
         peak = peak.max(memory::peak(child.id()).unwrap_or(0));
         Ok(child.try_wait()?)
     })?;

@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 use super::arena::{Arena, renamed};
 
 const DOCUMENTS: usize = 9000;
-const LIMIT: Duration = Duration::from_secs(60);
-
 /// A database of several requests, with attachments that go alone, local documents, limits and security.
 fn fill(arena: &Arena) -> Result<()> {
     let http = arena.http();
@@ -53,9 +51,9 @@ fn base64(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn killed(arena: &Arena, archive: &std::path::Path, flag: &str, step: usize) -> Result<Option<i32>> {
+fn killed(arena: &Arena, archive: &std::path::Path, flag: &str, step: &str) -> Result<Option<i32>> {
     let mut command = arena.command(archive, &["--local", flag])?;
-    command.env("COUCHCOPY_TEST_KILL_AFTER_STEP", step.to_string());
+    command.env("COUCHCOPY_TEST_KILL_AFTER_STEP", step);
     Ok(run(&mut command)?.code)
 }
 
@@ -74,7 +72,9 @@ fn killed_at_any_moment_it_is_finished_by_the_same_command() -> Result<()> {
     assert!(last > 20, "{told:#?}");
     told.success()?;
     arena.check(&renamed(&oracle, [("source", "whole")])?)?;
-    let moments = [1, 2, 3, 4, 5, 9, last / 2, last - 4, last - 3, last - 2, last - 1];
+    // The last ones by what they are: how documents are grouped into requests is not always the same.
+    let middle = (last / 2).to_string();
+    let moments = ["1", "2", "3", "4", "5", "9", &middle, "local documents", "design documents", "compared"];
     for step in moments {
         target += 1;
         let name = format!("killed-{target}");
@@ -85,9 +85,9 @@ fn killed_at_any_moment_it_is_finished_by_the_same_command() -> Result<()> {
         // Until it is whole, only admins may look at it.
         let security = arena.http().get(&format!("/{name}/_security"))?;
         let whole = security["members"]["roles"] == json!(["staff"]);
-        assert!(whole == (step >= last - 1), "step {step} of {last}: {security}");
+        assert!(whole == (step == "compared"), "step {step} of {last}: {security}");
         // And killed again on the way.
-        killed(&arena, &archive, &flag, 3)?;
+        killed(&arena, &archive, &flag, "3")?;
         let told = arena.json(0, &archive, &["--local", &flag])?;
         let database = &told["databases"][0];
         assert_eq!(
@@ -110,7 +110,7 @@ fn sending(arena: &Arena, archive: &Path) -> Result<(Child, PathBuf)> {
     let mut command = arena.command(archive, &["-v", "--local", "--db=source=target"])?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
     let child = command.spawn()?;
-    wait_for("the first documents", LIMIT, || {
+    wait_for("the first documents", || {
         let told = std::fs::read_to_string(&log)?;
         Ok(told.contains("documents sent").then_some(()))
     })?;
@@ -126,7 +126,7 @@ fn interrupted_it_ends_soon_and_goes_on() -> Result<()> {
     let (mut child, log) = sending(&arena, &archive)?;
     let pid = Pid::from_raw(child.id().cast_signed()).ok_or("no process")?;
     kill_process(pid, Signal::INT)?;
-    let status = wait_for("its end", LIMIT, || Ok(child.try_wait()?))?;
+    let status = wait_for("its end", || Ok(child.try_wait()?))?;
     let told = std::fs::read_to_string(&log)?;
     // It may have been faster.
     assert!(matches!(status.code(), Some(0 | 3)), "{status}: {told}");
@@ -148,7 +148,7 @@ fn a_node_that_restarts_is_waited_for() -> Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     arena.cluster.nodes[0].start()?;
     arena.cluster.nodes[0].wait_until_up()?;
-    let status = wait_for("its end", LIMIT, || Ok(child.try_wait()?))?;
+    let status = wait_for("its end", || Ok(child.try_wait()?))?;
     assert!(status.success(), "{status}: {}", std::fs::read_to_string(&log)?);
     arena.check(&renamed(&oracle, [("source", "target")])?)
 }

@@ -1,15 +1,10 @@
 //! Databases that a CouchDB keeps for single users; empty databases that are there already.
 
-use std::time::Duration;
-
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::wait_for;
 use serde_json::{Value, json};
 
 use super::arena::Arena;
-
-/// How long CouchDB may take to look at the documents of its users.
-const LIMIT: Duration = Duration::from_secs(90);
 
 #[test]
 fn a_database_of_a_user_who_is_gone_comes_with_a_warning() -> Result<()> {
@@ -41,7 +36,7 @@ fn a_database_of_a_user_who_is_gone_comes_with_a_warning() -> Result<()> {
     configure("delete_dbs", "true")?;
     configure("enable", "true")?;
     // What the warning is about.
-    wait_for("the database of a deleted user to be deleted", LIMIT, || {
+    wait_for("the database of a deleted user to be deleted", || {
         Ok((http.ask("GET", &format!("/{name}"), None)?.status == 404).then_some(()))
     })?;
     let plan = arena.restore(&archive, &["--dry-run", &format!("--db={name}=userdb-616c69")])?;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{Http, START, run, wait_for};
+use couchcopy_tests::lab::{Http, run, wait_for};
 use serde_json::{Value, json};
 
 use super::arena::Arena;
@@ -85,7 +85,7 @@ fn a_database_of_users_that_couchdb_has_just_made_counts_as_empty() -> Result<()
     http.delete("/_users")?;
     http.put("/_users", &Value::Null)?;
     // It makes a design document there by itself, some seconds later.
-    wait_for("the design document of _users", START, || Ok(http.get("/_users/_design/_auth").ok()))?;
+    wait_for("the design document of _users", || Ok(http.get("/_users/_design/_auth").ok()))?;
     let told = arena.json(0, &archive, &["--db=_users"])?;
     assert_eq!(told["databases"][0]["found"], "empty", "{told}");
     Ok(())

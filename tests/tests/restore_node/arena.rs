@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::content::agreed_maps;
-use couchcopy_tests::lab::{
-    Ended, START, Size, encode, read_over_http, run, wait_for, wait_until_synchronised,
-};
+use couchcopy_tests::lab::{Ended, Size, encode, read_over_http, run, wait_for, wait_until_synchronised};
 use couchcopy_tests::live::{Plan, Reach, Site};
 use serde_json::{Value, json};
 
@@ -103,7 +101,7 @@ impl Arena {
         self.site.wait_until_up()?;
         let names: Vec<Value> = self.site.nodes.iter().map(|node| json!(node.name)).collect();
         for node in &self.site.nodes {
-            wait_for(&format!("{} to see its cluster", node.name), START, || {
+            wait_for(&format!("{} to see its cluster", node.name), || {
                 let seen = node.http.get("/_membership")?;
                 let agrees = ["all_nodes", "cluster_nodes"].iter().all(|list| seen[list] == json!(names));
                 if agrees { Ok(Some(())) } else { Err(seen.to_string().into()) }

@@ -4,15 +4,11 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use couchcopy_tests::Result;
 use couchcopy_tests::lab::{Http, binary, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-
-/// How long it may take to end when asked to.
-const STOP: Duration = Duration::from_secs(20);
 
 /// `couchcopy serve` on a free port. It ends with this value.
 pub(crate) struct Served {
@@ -50,7 +46,7 @@ impl Served {
     pub(crate) fn stop(&mut self, signal: Signal) -> Result<ExitStatus> {
         let pid = Pid::from_raw(self.child.id().cast_signed()).ok_or("no process")?;
         kill_process(pid, signal)?;
-        wait_for("couchcopy serve to end", STOP, || Ok(self.child.try_wait()?))
+        wait_for("couchcopy serve to end", || Ok(self.child.try_wait()?))
     }
 }
 

@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 
 use crate::served::Served;
 
-/// How long CouchDB may take to compact a small database.
-const COMPACTION: Duration = Duration::from_secs(60);
 /// Documents that change.
 const IDS: [&str; 4] = ["doc-a", "doc-b", "_design/d", "x/ü%2F"];
 
@@ -69,7 +67,7 @@ impl Arena {
 
     fn compact(&self) -> Result<()> {
         self.http().post("/shop/_compact", &json!({}))?;
-        wait_for("the compaction", COMPACTION, || {
+        wait_for("the compaction", || {
             Ok((self.http().get("/shop")?["compact_running"] == false).then_some(()))
         })
     }
@@ -215,7 +213,7 @@ fn every_backup_of_a_repository_is_served() -> Result<()> {
 
     // A backup that is made later appears.
     let later = arena.save()?;
-    wait_for("the new backup", Duration::from_secs(30), || {
+    wait_for("the new backup", || {
         let found = http.get("/_backup/backups?archive=1&limit=1")?;
         Ok((found["backups"][0]["id"] == json!(later.id)).then_some(()))
     })

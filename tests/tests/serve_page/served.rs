@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use couchcopy_tests::Result;
-use couchcopy_tests::lab::{binary, wait_for};
+use couchcopy_tests::lab::{binary, wait_at_most};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long it may take to end when asked to.
@@ -50,7 +50,7 @@ impl Drop for Served {
         if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
             let _ = kill_process(pid, Signal::TERM);
         }
-        let ended = wait_for("couchcopy serve to end", STOP, || Ok(self.child.try_wait()?));
+        let ended = wait_at_most(STOP, "couchcopy serve to end", || Ok(self.child.try_wait()?));
         if ended.is_err() {
             let _ = self.child.kill();
             let _ = self.child.wait();

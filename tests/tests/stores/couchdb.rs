@@ -4,7 +4,7 @@ use std::fs::File;
 
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
-    Cluster, Http, Installation, PASSWORD, START, Size, USER, read_databases_over_http, read_over_http, run,
+    Cluster, Http, Installation, PASSWORD, Size, USER, read_databases_over_http, read_over_http, run,
     wait_for,
 };
 use couchcopy_tests::object_servers::S3;
@@ -66,7 +66,7 @@ fn a_couchdb_runs_on_an_archive_in_a_store() -> Result<()> {
     let mut command = couchcopy.command(&arguments)?;
     let mut load = command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?).spawn()?;
     let checked = (|| -> Result<()> {
-        let told = wait_for("couchcopy load to answer", START, || {
+        let told = wait_for("couchcopy load to answer", || {
             if let Some(status) = load.try_wait()? {
                 return Ok(Some(Err(status)));
             }
@@ -81,7 +81,7 @@ fn a_couchdb_runs_on_an_archive_in_a_store() -> Result<()> {
     // It is ended whatever came of it: CouchDB would stay.
     let pid = Pid::from_raw(load.id().cast_signed()).ok_or("a process with the number 0")?;
     let _ = kill_process(pid, Signal::TERM);
-    let ended = wait_for("couchcopy load to end", START, || Ok(load.try_wait()?));
+    let ended = wait_for("couchcopy load to end", || Ok(load.try_wait()?));
     if ended.is_err() {
         load.kill()?;
         load.wait()?;

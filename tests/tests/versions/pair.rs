@@ -17,9 +17,6 @@ use serde_json::{Map, Value, json};
 
 use super::source::Source;
 
-/// How long CouchDB may take to put its own design document right after a restore.
-const SETTLED: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// How an archive comes to a CouchDB.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Way {
@@ -142,7 +139,7 @@ impl Target<'_> {
 
     /// Fails unless a node tells what the source told.
     fn check(&self, http: &Http) -> Result<()> {
-        wait_for("the content", SETTLED, || {
+        wait_for("the content", || {
             let wrong = self.differences(&read_over_http(http)?);
             if wrong.is_empty() { Ok(Some(())) } else { Err(wrong.join("\n").into()) }
         })?;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use couchcopy_tests::Result;
 use couchcopy_tests::compare::compare;
 use couchcopy_tests::lab::{
-    Cluster, Http, Installation, START, Size, back_up, couchcopy, fill_zoo, query_zoo, read_over_http,
-    wait_for,
+    Cluster, Http, Installation, Size, back_up, couchcopy, fill_zoo, query_zoo, read_over_http, wait_for,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -53,7 +52,7 @@ impl Source {
 
 /// What a node tells when it writes nothing more by itself.
 fn settled(http: &Http) -> Result<Value> {
-    wait_for("the content to stay as it is", START, || {
+    wait_for("the content to stay as it is", || {
         let before = read_over_http(http)?;
         std::thread::sleep(BY_ITSELF);
         let after = read_over_http(http)?;

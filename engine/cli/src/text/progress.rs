@@ -111,7 +111,7 @@ impl Reporter for Terminal {
             self.line(&format!("step {number}: {what}"));
         }
         #[cfg(debug_assertions)]
-        crate::fault::after_step(number);
+        crate::fault::after_step(number, what);
     }
 
     fn timing(&self, what: &str, seconds: f64) {

@@ -15,8 +15,6 @@ pub(super) const LOG: &str = "log";
 pub(super) const CHURN: &str = "churn";
 /// Comes and goes.
 pub(super) const PHOENIX: &str = "phoenix";
-/// How long all nodes may take to hear of a deletion.
-const GONE: Duration = Duration::from_secs(20);
 /// Documents of the log before the load begins.
 const LOGGED: u64 = 800;
 /// Documents in each of the databases that are created.
@@ -45,9 +43,6 @@ pub(super) fn is_deletion(version: u64) -> bool {
 
 /// Pause between two writes: without it a compaction would never catch up with its database.
 const BREATH: Duration = Duration::from_millis(25);
-/// How long a compaction is waited for before the next one begins.
-const COMPACTION: Duration = Duration::from_secs(2);
-
 /// Makes the databases that are there from the beginning.
 pub(super) fn prepare(http: &Http, state: &State) -> Result<()> {
     http.put(&format!("/{LOG}?q=1"), &Value::Null)?;
@@ -185,7 +180,7 @@ fn create_and_delete(http: &Http, state: &State) -> Result<()> {
 
 fn phoenix(http: &Http, times: u64) -> Result<()> {
     // A node that has not heard of its deletion yet says that it exists.
-    let created = wait_for("the old phoenix to be gone everywhere", GONE, || {
+    let created = wait_for("the old phoenix to be gone everywhere", || {
         let answer = http.ask("PUT", &format!("/{PHOENIX}?q=1"), Some(&Value::Null))?;
         Ok((answer.status != 412).then_some(answer))
     })?;
@@ -216,7 +211,7 @@ fn compact(http: &Http, state: &State) -> Result<()> {
         }
         state.compactions.send(done + 1);
         http.post(&format!("/{job}"), &json!({}))?;
-        let ended = wait_for(&format!("{job} to end"), COMPACTION, || {
+        let ended = wait_for(&format!("{job} to end"), || {
             let told = http.get(&format!("/{info}"))?;
             let running = told.get("view_index").unwrap_or(&told)["compact_running"].clone();
             Ok((running == json!(false)).then_some(()))
