@@ -11,7 +11,7 @@ use outcome::report::{Notice, Reporter as _, Severity};
 use outcome::{Failure, Result};
 use serde::Serialize;
 
-use crate::exit::{ExitCode, Outcome};
+use crate::exit::{ExitCode, Outcome, worst};
 use crate::flags::repository::host_name;
 use crate::session::Session;
 
@@ -95,7 +95,7 @@ impl<'s> Job<'s> {
     pub(crate) fn end(mut self, steps: Vec<Step>) -> RunRecord {
         self.run.ended = now();
         self.run.seconds = self.begun.elapsed().as_secs_f64();
-        self.run.exit_code = worst(&steps);
+        self.run.exit_code = worst(steps.iter().map(|step| step.exit_code));
         self.run.steps = steps;
         if let Some(records) = &self.records
             && let Err(error) = records.add_run(&self.run)
@@ -174,12 +174,6 @@ fn step_error(failure: &Failure) -> StepError {
     }
 }
 
-/// The exit code of the worst step: of the first one that failed, else of one with problems.
-fn worst(steps: &[Step]) -> u8 {
-    let of = |outcome| steps.iter().find(|step| step.outcome == outcome).map(|step| step.exit_code);
-    of(StepOutcome::Failed).or_else(|| of(StepOutcome::Problems)).unwrap_or(ExitCode::Done.code())
-}
-
 #[cfg(test)]
 mod tests {
     use outcome::Code;
@@ -200,7 +194,7 @@ mod tests {
             (vec![done(), problems()], 3),
             (vec![problems(), failed(), done()], 6),
         ] {
-            assert_eq!(worst(&steps), expected, "{steps:?}");
+            assert_eq!(worst(steps.iter().map(|step| step.exit_code)), expected, "{steps:?}");
         }
         let error = failed().error.unwrap();
         assert_eq!((error.code.as_str(), error.remedy.as_deref()), ("CC-B01", Some("x")));

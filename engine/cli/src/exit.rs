@@ -142,6 +142,14 @@ impl Outcome {
     }
 }
 
+/// The exit code of several steps: of the first one that failed, else of one with problems.
+pub(crate) fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let codes: Vec<u8> = codes.into_iter().collect();
+    let finished = [ExitCode::Done.code(), ExitCode::Problems.code()];
+    let failed = codes.iter().find(|code| !finished.contains(code));
+    failed.or(codes.iter().max()).copied().unwrap_or(ExitCode::Done.code())
+}
+
 /// Prints the error, if there is one, and returns the exit code.
 pub(crate) fn finish(
     outcome: Result<Outcome, Failure>,

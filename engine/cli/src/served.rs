@@ -1,12 +1,13 @@
 //! The state of backups: found for a command, and answered over HTTP by a process that stays.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use configuration::{Configuration, Health as Table, Repository};
+use configuration::{Configuration, Health as Table};
 use jiff::Timestamp;
 use operations::{Facts, Health, Limits, Listener, Records, RunRecord, assess, metrics};
 use outcome::report::{Notice, Reporter as _, Severity};
@@ -58,24 +59,40 @@ pub(crate) fn runs(session: &Session, location: &Location) -> Result<Vec<RunReco
     Ok(configuration.cluster_names().filter_map(of).collect())
 }
 
-/// The state of the backups in a repository or in a directory of archives.
-pub(crate) fn state(
+/// The state of the backups in repositories and in directories of archives, each once. What cannot be found out of one is its state.
+pub(crate) fn states(
     session: &Session,
-    location: &Location,
+    locations: &[Location],
     of: Option<&str>,
     limits: Limits,
-) -> Result<Health> {
-    let runs = runs(session, location)?;
-    Ok(assess(facts(session, location, of)?.with_runs(&runs), runs, limits, seconds()))
+) -> Vec<Health> {
+    let mut seen = HashSet::new();
+    let once = locations.iter().filter(|location| seen.insert(location.to_string()));
+    once.map(|location| state(session, location, of, limits)).collect()
+}
+
+fn state(session: &Session, location: &Location, of: Option<&str>, limits: Limits) -> Health {
+    let runs = runs(session, location).unwrap_or_default();
+    match facts(session, location, of) {
+        Ok(facts) => assess(facts.with_runs(&runs), runs, limits, seconds()),
+        Err(failure) => Health::unknown(location.to_string(), in_a_line(&failure), runs, limits),
+    }
+}
+
+/// A failure, and what to do, in one line.
+pub(crate) fn in_a_line(failure: &Failure) -> String {
+    let remedy = failure.remedy().map(|remedy| format!(" {remedy}")).unwrap_or_default();
+    format!("{} [{}].{remedy}", outcome::with_causes(failure), failure.code())
 }
 
 /// Writes the metrics of all repositories of the configuration file, if it names a file for them. What fails is reported.
-pub(crate) fn write_metrics(session: &Session, configuration: &Configuration, repositories: &[Repository]) {
+pub(crate) fn write_metrics(session: &Session, configuration: &Configuration) {
     let table = configuration.health();
     let Some(file) = &table.metrics_file else { return };
-    let states =
-        repositories.iter().map(|repository| state(session, &repository.location, None, limits(&table)));
-    let written = states.collect::<Result<Vec<_>>>().and_then(|states| write(file, &states));
+    let written = configuration.repositories().and_then(|repositories| {
+        let locations: Vec<Location> = repositories.into_iter().map(|one| one.location).collect();
+        write(file, &states(session, &locations, None, limits(&table)))
+    });
     if let Err(failure) = written {
         let text = not_written(&failure);
         session.reporter().notice(&Notice { severity: Severity::Warning, text });
@@ -145,12 +162,12 @@ impl Served {
             let facts = self.facts.locked().clone();
             let run = self.records.as_ref().and_then(|records| records.last_run(&self.cluster));
             let runs: Vec<RunRecord> = run.into_iter().collect();
-            match facts {
-                Some(facts) => {
-                    metrics::text(&[assess(facts.with_runs(&runs), runs, self.limits, seconds())], seconds())
-                }
-                None => metrics::unknown(&self.location.to_string(), seconds()),
-            }
+            let place = || self.location.to_string();
+            let health = match facts {
+                Some(facts) => assess(facts.with_runs(&runs), runs, self.limits, seconds()),
+                None => Health::unknown(place(), "not reached".into(), runs, self.limits),
+            };
+            metrics::text(&[health], seconds())
         };
         if let Some(listener) = &self.listener {
             listener.answer(ended, &text);
@@ -172,14 +189,7 @@ pub(crate) fn answer_of_places(
         if let Some((_, text)) = known.as_ref().filter(|(found, _)| found.elapsed() < RENEWED) {
             return text.clone();
         }
-        let (mut states, mut unknown) = (Vec::new(), Vec::new());
-        for place in places {
-            match state(session, place, None, limits) {
-                Ok(state) => states.push(state),
-                Err(_) => unknown.push(place.to_string()),
-            }
-        }
-        let text = metrics::text_with_unknown(&states, &unknown, seconds());
+        let text = metrics::text(&states(session, places, None, limits), seconds());
         *known = Some((Instant::now(), text.clone()));
         text
     });

@@ -1,5 +1,7 @@
 //! Whether all is well with backups.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 use crate::facts::{Facts, SourceFacts, second};
@@ -9,7 +11,9 @@ use crate::records::{RunRecord, StepOutcome};
 const CLOCK: i64 = 600;
 
 /// The state of backups, with the exit codes that monitoring plugins have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+///
+/// They are in the order of severity, as of monitoring systems: what is known to be lost counts more than what is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Nothing is wrong.
@@ -28,6 +32,15 @@ impl Status {
         self as u8
     }
 
+    fn severity(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Warning => 1,
+            Self::Unknown => 2,
+            Self::Critical => 3,
+        }
+    }
+
     /// The word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -36,6 +49,18 @@ impl Status {
             Self::Critical => "CRITICAL",
             Self::Unknown => "UNKNOWN",
         }
+    }
+}
+
+impl Ord for Status {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.severity().cmp(&other.severity())
+    }
+}
+
+impl PartialOrd for Status {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -125,6 +150,22 @@ pub fn assess(facts: Facts, runs: Vec<RunRecord>, limits: Limits, now: i64) -> H
 }
 
 impl Health {
+    /// That of a place whose backups cannot be looked at.
+    pub fn unknown(place: String, problem: String, runs: Vec<RunRecord>, limits: Limits) -> Self {
+        let mut health = Self {
+            status: Status::Unknown,
+            exit_code: Status::Unknown.code(),
+            findings: Vec::new(),
+            age: None,
+            unverified: None,
+            limits,
+            facts: Facts { place, ..Facts::default() },
+            runs,
+        };
+        health.also(Status::Unknown, problem);
+        health
+    }
+
     /// Adds something that is wrong beside the backups themselves.
     pub fn also(&mut self, status: Status, text: String) {
         add(&mut self.findings, status, text);

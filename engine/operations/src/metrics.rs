@@ -24,7 +24,7 @@ const OF_PLACE: [OfPlace; 4] = [
         Some(now as f64)
     }),
     ("couchcopy_damaged_backups", "Backups that cannot be read or lack something.", |health, _| {
-        Some(health.facts.damaged.len() as f64)
+        (health.status != Status::Unknown).then_some(health.facts.damaged.len() as f64)
     }),
     ("couchcopy_free_bytes", "Bytes that are free where the backups are.", |health, _| {
         health.facts.free_bytes.map(|bytes| bytes as f64)
@@ -75,23 +75,13 @@ const OF_RUN: [OfRun; 4] = [
     ),
 ];
 
-/// The state of backups at several places. `now` is in seconds since 1970.
+/// The state of backups at several places, each of which has to be another one. `now` is in seconds since 1970.
 pub fn text(places: &[Health], now: i64) -> String {
-    text_with_unknown(places, &[], now)
-}
-
-/// As [`text`], with places whose state could not be found out.
-pub fn text_with_unknown(places: &[Health], unknown: &[String], now: i64) -> String {
     let mut text = String::new();
     let labels = |health: &Health| format!("repository=\"{}\"", escaped(&health.facts.place));
-    for (number, (name, help, of)) in OF_PLACE.into_iter().enumerate() {
+    for (name, help, of) in OF_PLACE {
         let of = |health: &Health| Some((labels(health), of(health, now)?));
-        let of_unknown = |place: &String| {
-            let value = [f64::from(Status::Unknown.code()), now as f64].get(number).copied()?;
-            Some((format!("repository=\"{}\"", escaped(place)), value))
-        };
-        let values = places.iter().filter_map(of).chain(unknown.iter().filter_map(of_unknown));
-        metric(&mut text, name, help, values);
+        metric(&mut text, name, help, places.iter().filter_map(of));
     }
     for (name, help, of) in OF_SOURCE {
         let of = |(health, source): (&Health, &SourceFacts)| {
@@ -110,11 +100,6 @@ pub fn text_with_unknown(places: &[Health], unknown: &[String], now: i64) -> Str
         metric(&mut text, name, help, runs.filter_map(of));
     }
     text
-}
-
-/// The metrics of a place whose state could not be found out.
-pub fn unknown(place: &str, now: i64) -> String {
-    text_with_unknown(&[], &[place.to_owned()], now)
 }
 
 /// Puts the metrics in place of a file, at once, for node_exporter's textfile collector. Everybody may read it.
@@ -186,15 +171,17 @@ mod tests {
         }
         let described: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut once = described.clone();
+        once.sort_unstable();
         once.dedup();
-        assert_eq!(described, once);
-        let mixed = text_with_unknown(std::slice::from_ref(&health), &["s3://gone".to_owned()], 1010);
+        assert_eq!(described.len(), once.len());
+        let gone = Health::unknown("s3://gone".into(), "no".into(), Vec::new(), health.limits);
+        let mixed = super::text(&[health.clone(), gone.clone()], 1010);
         assert_eq!(mixed.matches("# TYPE couchcopy_health_status ").count(), 1);
         assert!(mixed.contains("couchcopy_health_status{repository=\"s3://gone\"} 3\n"), "{mixed}");
         let two = super::text(&[health.clone(), health], 1010);
         assert_eq!(two.matches("# TYPE couchcopy_backups ").count(), 1);
         assert_eq!(two.matches("couchcopy_backups{").count(), 4);
-        assert_eq!(unknown("x", 7).matches("# TYPE ").count(), 2);
+        assert_eq!(super::text(&[gone], 7).matches("# TYPE ").count(), 2);
         // Not verified: no line, rather than a moment in 1970.
         assert!(!text.contains("couchcopy_last_verification"), "{text}");
     }

@@ -68,7 +68,7 @@ fn a_repository_from_its_making_to_its_damage() -> Result<()> {
 fn what_cannot_be_found_out_is_unknown() -> Result<()> {
     let site = Site::new(&format!("{USUAL}[health]\nmax_age = '1h'\n"))?;
     let (state, line) = states(&site, 3, &[])?;
-    assert_eq!((&state["status"], &state["places"]), (&"UNKNOWN".into(), &serde_json::json!([])));
+    assert_eq!((&state["status"], &state["places"][0]["status"]), (&"UNKNOWN".into(), &"UNKNOWN".into()));
     assert!(line.starts_with("UNKNOWN - ") && line.contains("CC-"), "{line}");
     site.configure("[health]\nmax_agee = '1h'\n")?;
     let (_, line) = states(&site, 3, &[])?;
@@ -109,6 +109,66 @@ fn a_directory_of_archives() -> Result<()> {
     assert!(line.contains("the newest backup is not complete") && line.contains("two.tar.gz"), "{line}");
     assert_eq!(state["places"][0]["sources"][0]["complete"]["id"], "one.tar.gz");
     assert_eq!(state["places"][0]["sources"][0]["backups"], 2);
+    Ok(())
+}
+
+/// Three clusters in two repositories.
+const SEVERAL: &str = "[cluster.a]\nrepository = 'main'\n[[cluster.a.node]]\nhost = 'localhost'\ndata = '{data}'\n\n\
+     [cluster.b]\nrepository = 'other'\n[[cluster.b.node]]\nhost = 'localhost'\ndata = '{data}'\n\n\
+     [cluster.c]\nrepository = 'main'\n[[cluster.c.node]]\nhost = 'localhost'\ndata = '{data}'\n\n\
+     [repository.main]\nlocation = '{home}/main'\n[repository.other]\nlocation = '{home}/other'\n\
+     [health]\nmetrics_file = '{home}/metrics.prom'\n";
+
+/// The lines of a metric.
+fn values(site: &Site, name: &str) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(site.path("metrics.prom"))?;
+    Ok(text.lines().filter(|line| line.starts_with(&format!("{name}{{"))).map(ToOwned::to_owned).collect())
+}
+
+/// Prometheus takes nothing of a file that has a series twice.
+#[test]
+fn every_repository_is_reported_once() -> Result<()> {
+    let site = Site::new(SEVERAL)?;
+    for name in ["main", "other"] {
+        site.couchcopy.expect(0, &["repo", "init", &format!("{}/{name}", site.home.path().display())])?;
+    }
+    site.couchcopy.expect(0, &["run"])?;
+    let both = |value: u8| -> Vec<String> {
+        let line = |name: &str| {
+            let place = site.path(name).display().to_string();
+            format!("couchcopy_health_status{{repository=\"{place}\"}} {value}")
+        };
+        vec![line("main"), line("other")]
+    };
+    let sorted = |name: &str| -> Result<Vec<String>> {
+        let mut lines = values(&site, name)?;
+        lines.sort();
+        Ok(lines)
+    };
+    assert_eq!(sorted("couchcopy_health_status")?, both(0));
+    // That of one cluster leaves the figures of the others there.
+    site.couchcopy.expect(0, &["run", "--cluster", "b"])?;
+    assert_eq!(sorted("couchcopy_health_status")?, both(0));
+    assert_eq!(values(&site, "couchcopy_last_run_exit_code")?.len(), 3);
+    let main = site.path("main").display().to_string();
+    site.couchcopy.expect(0, &["health", &main])?;
+    site.couchcopy.expect(2, &["health", "--source", "another"])?;
+    assert_eq!(sorted("couchcopy_health_status")?, both(0));
+
+    // One that is not reached hides nothing of another one.
+    std::fs::rename(site.path("main"), site.path("gone"))?;
+    let (state, line) = states(&site, 3, &[])?;
+    assert_eq!(state["places"].as_array().map(Vec::len), Some(2), "{state:#}");
+    assert!(
+        line.starts_with("UNKNOWN - ") && line.contains("the newest complete backup was begun"),
+        "{line}"
+    );
+    let known = sorted("couchcopy_health_status")?;
+    assert_eq!((&known[0], &known[1]), (&both(3)[0], &both(0)[1]));
+    assert_eq!(values(&site, "couchcopy_health_checked_timestamp_seconds")?.len(), 2);
+    assert_eq!(values(&site, "couchcopy_damaged_backups")?.len(), 1);
+    let (_, line) = states(&site, 2, &["--max-age", "0s"])?;
+    assert!(line.starts_with("CRITICAL - "), "{line}");
     Ok(())
 }
 

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use operations::{Health as State, Limits, Status};
-use outcome::{Result, with_causes};
+use outcome::Result;
 use serde::Serialize;
 use store::Location;
 
 use crate::exit::Outcome;
 use crate::flags::repository::seconds;
 use crate::flags::store::location;
-use crate::served::{limits, not_written, state, write};
+use crate::served::{in_a_line, limits, not_written, states, write};
 use crate::session::Session;
 
 /// Show whether the backups are recent, complete and verified, for monitoring.
@@ -22,7 +22,7 @@ use crate::session::Session;
     CRITICAL: there is no complete backup, the newest one is older than --max-age, or the last verification found damage.\n\
     WARNING: the newest backup is not complete, a backup cannot be read, no verification is newer than --max-unverified, or the \
     last `couchcopy run` on this machine failed.\n\
-    UNKNOWN: the repository was not reached.\n\n\
+    UNKNOWN: the repository was not reached. Of several repositories the worst state counts: CRITICAL, UNKNOWN, WARNING.\n\n\
     Verifications count if `couchcopy verify` or `couchcopy run` made them on this machine, as the same user. On a machine that \
     does not verify, use --max-unverified 0s. If the repository holds backups of several sources, each source counts.\n\n\
     Examples:\n  \
@@ -66,11 +66,7 @@ impl Health {
     /// Carries it out. Every failure is the state UNKNOWN.
     #[allow(clippy::unnecessary_wraps)] // As all commands are run.
     pub(crate) fn run(&self, session: &Session) -> Result<Outcome> {
-        let states = self.examine(session).unwrap_or_else(|failure| {
-            let remedy = failure.remedy().map(|remedy| format!(" {remedy}")).unwrap_or_default();
-            let said = format!("{} [{}].{remedy}", with_causes(&failure), failure.code());
-            unknown(&said)
-        });
+        let states = self.examine(session).unwrap_or_else(|failure| unknown(&in_a_line(&failure)));
         session.answer(&states, |states| states.line.clone());
         Ok(Outcome::Ended(states.exit_code))
     }
@@ -87,9 +83,11 @@ impl Health {
             None => session.configured()?.repositories()?.into_iter().map(|one| one.location).collect(),
         };
         let of = self.source.as_deref();
-        let mut places: Vec<State> =
-            places.iter().map(|place| state(session, place, of, limits)).collect::<Result<_>>()?;
-        if let Some(file) = self.metrics.as_deref().or(table.metrics_file.as_deref()) {
+        let mut places = states(session, &places, of, limits);
+        // A look at one place must not take the others out of the file that the configuration names.
+        let is_complete = self.place.is_none() && self.source.is_none();
+        let configured = table.metrics_file.as_deref().filter(|_| is_complete);
+        if let Some(file) = self.metrics.as_deref().or(configured) {
             // It says nothing about the backups: their state is told all the same.
             if let (Err(failure), Some(first)) = (write(file, &places), places.first_mut()) {
                 first.also(Status::Warning, not_written(&failure));

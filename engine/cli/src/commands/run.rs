@@ -15,7 +15,7 @@ use super::backup::Backup;
 use super::repo::{expire, prune};
 use super::verify::verified;
 use crate::attended::{Configured, Job, skipped, step};
-use crate::exit::Outcome;
+use crate::exit::{self, Outcome};
 use crate::flags::access::AccessFlags;
 use crate::flags::http::HttpFlags;
 use crate::flags::impact::ImpactFlags;
@@ -86,12 +86,8 @@ impl Run {
         let chosen = self.chosen(session)?;
         let runs: Vec<RunRecord> =
             chosen.iter().map(|configured| self.one(configured, session)).collect::<Result<_>>()?;
-        let repositories: Vec<_> = chosen.iter().map(|configured| configured.repository.clone()).collect();
-        let mut once = repositories;
-        once.dedup_by(|one, other| one.name == other.name);
-        write_metrics(session, session.configured()?, &once);
-        let failed = runs.iter().map(|run| run.exit_code).find(|code| !matches!(code, 0 | 3));
-        let exit_code = failed.unwrap_or_else(|| runs.iter().map(|run| run.exit_code).max().unwrap_or(0));
+        write_metrics(session, session.configured()?);
+        let exit_code = exit::worst(runs.iter().map(|run| run.exit_code));
         session.summary(&Runs { exit_code, runs }, |runs| runs.runs.iter().map(text).collect());
         Ok(Outcome::Ended(exit_code))
     }

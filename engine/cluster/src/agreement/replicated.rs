@@ -87,22 +87,38 @@ fn listed(nodes: &[Node], all: &mut Vec<Copies>) -> Look {
     }
 }
 
-/// Finds out up to where each copy has to send its changes.
+/// Finds out up to where each copy has to send its changes. CouchDB makes a copy that one of the first nodes lacks when another copy
+/// sends to it.
 fn sendings(nodes: &[Node], restarted: usize, shards: &[Copies], all: &mut Vec<Sending>) -> Look {
-    let found = Mutex::new(Vec::new());
+    let found = Mutex::new((Vec::new(), Vec::new()));
     let asked = parallel::for_each_large(REQUESTS * nodes.len(), shards, |_, copies| {
         let info = |&number: &usize| Ok((number, nodes[number].http.copy_info(&copies.shard)?));
         let infos: Vec<_> = copies.nodes.iter().map(info).collect::<Result<_, NodeError>>()?;
+        let lacking = lacking(&infos, restarted);
+        let lacking = lacking
+            .iter()
+            .map(|&number| format!("{} has no copy of {}", nodes[number].shown(), copies.shard));
         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.extend(between(&copies.shard, &infos, restarted));
+        found.0.extend(between(&copies.shard, &infos, restarted));
+        found.1.extend(lacking);
         Ok(())
     });
-    *all = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    asked.map_or_else(|error| failed(&error), |()| Look::Agreed)
+    let (sendings, lacking) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    *all = sendings;
+    asked.map_or_else(|error| failed(&error), |()| Look::of(lacking, false))
 }
 
-/// Each copy with each other one of the first nodes. A copy that is not there gets everything once it is: what is missing then is
-/// the database, or another node's work.
+/// The numbers of those of the first nodes that lack a copy of a shard which another node has. Where none has any, the database
+/// was deleted.
+fn lacking(copies: &[(usize, Option<CopyInfo>)], restarted: usize) -> Vec<usize> {
+    if copies.iter().all(|(_, info)| info.is_none()) {
+        return Vec::new();
+    }
+    let lacks = |(number, info): &(usize, Option<CopyInfo>)| info.is_none() && *number < restarted;
+    copies.iter().filter(|copy| lacks(copy)).map(|(number, _)| *number).collect()
+}
+
+/// Each copy with each other one of the first nodes.
 fn between(shard: &str, copies: &[(usize, Option<CopyInfo>)], restarted: usize) -> Vec<Sending> {
     let there = || copies.iter().filter_map(|(number, info)| Some((*number, info.as_ref()?)));
     let mut all = Vec::new();
@@ -171,6 +187,10 @@ mod tests {
         let seen: Vec<_> = found.iter().map(|sending| (sending.from, sending.to, sending.until)).collect();
         assert_eq!(seen, [(0, 4, 3), (4, 0, 5)]);
         assert_ne!(found[0].note, found[1].note);
+        // Node 2 has none yet.
+        assert_eq!(lacking(&copies, 5), [2]);
+        assert_eq!(lacking(&copies, 2), [0; 0]);
+        assert_eq!(lacking(&[(0, None), (2, None)], 5), [0; 0]);
         let to_the_first = between("shards/00000000-ffffffff/a.1", &copies, 1);
         assert_eq!((to_the_first.len(), to_the_first[0].to), (1, 0));
     }
