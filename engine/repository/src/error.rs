@@ -115,6 +115,14 @@ pub enum RepositoryError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The key of this host cannot be stored.
+    #[error("cannot write the key of this machine to {path}: {error}")]
+    HostKeyNotWritten {
+        /// The file, or its directory.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// No key opens what is needed.
     #[error("{place}: no given key opens {what}")]
     NoKey {
@@ -159,7 +167,9 @@ impl Advice for RepositoryError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Damaged { .. } | Self::Missing { .. } | Self::Signature { .. } => FailureKind::Archive,
-            Self::Pruned { .. } | Self::NotWithdrawn { .. } => FailureKind::System,
+            Self::Pruned { .. } | Self::NotWithdrawn { .. } | Self::HostKeyNotWritten { .. } => {
+                FailureKind::System
+            }
             Self::Bug(_) => FailureKind::Bug,
             _ => FailureKind::Refused,
         }
@@ -185,6 +195,7 @@ impl Advice for RepositoryError {
             Self::Bug(_) => Code::new("CC-Q16"),
             Self::Sources { .. } => Code::new("CC-Q17"),
             Self::NotWithdrawn { .. } => Code::new("CC-Q18"),
+            Self::HostKeyNotWritten { .. } => Code::new("CC-Q19"),
         }
     }
 
@@ -211,6 +222,7 @@ impl Advice for RepositoryError {
                 "Copy the key file of a machine that has one, or give this machine a key: `couchcopy repo key add {place} --host FILE`, with --identity or --passphrase-file if the repository is encrypted."
             ),
             Self::HostKey { .. } => "Name another file with `--host-key FILE`, or give this machine a new key with `couchcopy repo key add`.".into(),
+            Self::HostKeyNotWritten { .. } => "Name another file with `--host-key FILE`, in a directory that you may write to. Give the same option to each later command, or write the file as `host_key` into the configuration.".into(),
             Self::NoKey { .. } => "Name the file of the key with `--identity FILE` or `--passphrase-file FILE`.".into(),
             Self::Pruned { .. } => "Run the backup again.".into(),
             Self::Sources { place, .. } => {

@@ -99,14 +99,13 @@ impl HostKey {
 
     /// Writes it to a new file that only its owner may read. Durable.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let failed = |doing| move |error| Failure::io(doing, path, error);
+        let failed = |path: &Path| {
+            let path = path.display().to_string();
+            move |error| RepositoryError::HostKeyNotWritten { path, error }
+        };
         if let Some(folder) = path.parent() {
             let mut builder = std::fs::DirBuilder::new();
-            builder
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(|error| Failure::io("create", folder, error))?;
+            builder.recursive(true).mode(0o700).create(folder).map_err(failed(folder))?;
         }
         let mut text = Zeroizing::new(String::new());
         // Writing to a text does not fail.
@@ -122,13 +121,10 @@ impl HostKey {
         if let Some([data, index, owner]) = &self.pinned {
             let _ = write!(text, "data {data}\nindex-public {index}\nowner {owner}\n");
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed("create"))?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("write"))
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed(path))?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed(path))?;
+        Ok(())
     }
 }
 

@@ -96,6 +96,22 @@ fn a_backup_that_nobody_can_mean() -> Result<()> {
 }
 
 #[test]
+fn a_key_that_cannot_be_stored_makes_no_repository() -> Result<()> {
+    for place in Place::each("mistakes-stored")? {
+        let file = place.text_path("a-file");
+        std::fs::write(&file, "")?;
+        let key = format!("{file}/host.key");
+        let ended = place.couchcopy.expect(7, &["repo", "init", "--host-key", &key, &place.repo])?;
+        assert!(ended.stderr.contains("--host-key FILE"), "{ended:?}");
+        assert_says(&place, "CC-Q19", ended)?;
+        assert_says(&place, "CC-Q01", place.couchcopy.expect(5, &["repo", "list", &place.repo])?)?;
+        // The same place is good for the next attempt.
+        place.init(&[])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn keys_that_open_nothing() -> Result<()> {
     for place in Place::each("mistakes-keys")? {
         let (couchcopy, data) = (&place.couchcopy, Data::new(1, 5)?);
