@@ -50,17 +50,30 @@ pub struct PartialFile {
 }
 
 impl PartialFile {
-    /// Refuses a path that exists already, unless it may be overwritten.
+    /// Refuses a path that exists already, unless it is that of a file which may be overwritten.
     pub fn create(path: &Path, overwrite: bool) -> Result<Self> {
-        match std::fs::symlink_metadata(path) {
-            Ok(found) if !overwrite || !found.is_file() => {
-                return Err(Failure::refused(
-                    Code::new("CC-A14"),
-                    format!("{} exists already", path.display()),
-                    "Choose another archive path, or give --overwrite to replace the archive when the new one is complete.",
-                ));
+        if let Ok(found) = std::fs::symlink_metadata(path) {
+            let shown = path.display();
+            let refused = if found.is_dir() {
+                Some((
+                    format!("{shown} is a directory"),
+                    format!(
+                        "Name a file, e.g. {shown}/backup.tar.gz. To save into a repository, use `--repo {shown}`."
+                    ),
+                ))
+            } else if !found.is_file() {
+                Some((format!("{shown} is not a regular file"), "Choose another archive path.".into()))
+            } else if !overwrite {
+                Some((
+                    format!("{shown} exists already"),
+                    "Choose another archive path, or give --overwrite to replace the archive when the new one is complete.".into(),
+                ))
+            } else {
+                None
+            };
+            if let Some((problem, remedy)) = refused {
+                return Err(Failure::refused(Code::new("CC-A14"), problem, remedy));
             }
-            _ => {}
         }
         let name = path.file_name().ok_or_else(|| {
             Failure::refused(

@@ -112,7 +112,7 @@ fn an_archive_that_exists_is_replaced_only_when_asked_and_whole() -> Result<()> 
     // What is no file is never replaced.
     let folder = archive.beside("folder");
     fs::create_dir(&folder)?;
-    refused(5, "refused", &["backup", "--overwrite", &node, &folder], &["exists already"])?;
+    refused(5, "refused", &["backup", "--overwrite", &node, &folder], &["is a directory", "--repo"])?;
     Ok(())
 }
 

@@ -59,8 +59,6 @@ pub(crate) fn command(root: &Path, triple: &str, features: Features) -> Result<P
     compiler.applied_to(&mut build, library);
     // Incremental compilation splits code differently.
     build.env("CARGO_INCREMENTAL", "0");
-    // C compilers put it in the place of __DATE__ and __TIME__.
-    build.env("SOURCE_DATE_EPOCH", epoch(root)?.to_string());
     build.env("CARGO_ENCODED_RUSTFLAGS", flags_of_rust(&renamed)).env_remove("RUSTFLAGS");
     let (variable, flags) = flags_of_c(triple, &renamed);
     build.env(variable, flags);
@@ -91,7 +89,10 @@ fn flags_of_rust(renamed: &[(PathBuf, String)]) -> String {
 /// The same for C: the variable that the crate cc reads, and its value.
 fn flags_of_c(triple: &str, renamed: &[(PathBuf, String)]) -> (String, String) {
     let variable = format!("CFLAGS_{}", triple.replace('-', "_"));
-    let ours = renamed.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()));
+    // SOURCE_DATE_EPOCH does not do: zig takes what it compiled before, whatever that variable says.
+    let no_time = ["-Wno-builtin-macro-redefined", "-D__DATE__=\"no-date\"", "-D__TIME__=\"no-time\""];
+    let renamed = renamed.iter().map(|(from, to)| format!("-ffile-prefix-map={}={to}", from.display()));
+    let ours = no_time.map(ToOwned::to_owned).into_iter().chain(renamed);
     let flags = std::env::var(&variable).ok().into_iter().chain(ours).collect::<Vec<_>>().join(" ");
     (variable, flags)
 }
