@@ -133,6 +133,7 @@ mod tests {
         ));
         let (variable, flags) = flags_of_c("aarch64-unknown-linux-musl", &renamed);
         assert_eq!(variable, "CFLAGS_aarch64_unknown_linux_musl");
+        assert!(flags.contains("-D__DATE__=\"no-date\" -D__TIME__=\"no-time\" "), "{flags}");
         assert!(flags.ends_with(
             "-ffile-prefix-map=/home/me/couchcopy=/couchcopy -ffile-prefix-map=/home/me/t=/target"
         ));
