@@ -79,6 +79,11 @@ fn state(session: &Session, location: &Location, of: Option<&str>, limits: Limit
     }
 }
 
+/// Where the repositories of the configuration file are.
+pub(crate) fn locations(configuration: &Configuration) -> Result<Vec<Location>> {
+    Ok(configuration.repositories()?.into_iter().map(|repository| repository.location).collect())
+}
+
 /// A failure, and what to do, in one line.
 pub(crate) fn in_a_line(failure: &Failure) -> String {
     let remedy = failure.remedy().map(|remedy| format!(" {remedy}")).unwrap_or_default();
@@ -89,10 +94,8 @@ pub(crate) fn in_a_line(failure: &Failure) -> String {
 pub(crate) fn write_metrics(session: &Session, configuration: &Configuration) {
     let table = configuration.health();
     let Some(file) = &table.metrics_file else { return };
-    let written = configuration.repositories().and_then(|repositories| {
-        let locations: Vec<Location> = repositories.into_iter().map(|one| one.location).collect();
-        write(file, &states(session, &locations, None, limits(&table)))
-    });
+    let written = locations(configuration)
+        .and_then(|locations| write(file, &states(session, &locations, None, limits(&table))));
     if let Err(failure) = written {
         let text = not_written(&failure);
         session.reporter().notice(&Notice { severity: Severity::Warning, text });
@@ -162,10 +165,9 @@ impl Served {
             let facts = self.facts.locked().clone();
             let run = self.records.as_ref().and_then(|records| records.last_run(&self.cluster));
             let runs: Vec<RunRecord> = run.into_iter().collect();
-            let place = || self.location.to_string();
             let health = match facts {
                 Some(facts) => assess(facts.with_runs(&runs), runs, self.limits, seconds()),
-                None => Health::unknown(place(), "not reached".into(), runs, self.limits),
+                None => Health::unknown(self.location.to_string(), "not reached".into(), runs, self.limits),
             };
             metrics::text(&[health], seconds())
         };

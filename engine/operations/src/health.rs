@@ -1,7 +1,5 @@
 //! Whether all is well with backups.
 
-use std::cmp::Ordering;
-
 use serde::Serialize;
 
 use crate::facts::{Facts, SourceFacts, second};
@@ -13,31 +11,27 @@ const CLOCK: i64 = 600;
 /// The state of backups, with the exit codes that monitoring plugins have.
 ///
 /// They are in the order of severity, as of monitoring systems: what is known to be lost counts more than what is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Status {
     /// Nothing is wrong.
     Ok,
     /// Somebody should have a look.
     Warning,
-    /// A restore would fail, or lose more than was agreed.
-    Critical,
     /// It could not be found out.
     Unknown,
+    /// A restore would fail, or lose more than was agreed.
+    Critical,
 }
 
 impl Status {
     /// The exit code.
     pub fn code(self) -> u8 {
-        self as u8
-    }
-
-    fn severity(self) -> u8 {
         match self {
             Self::Ok => 0,
             Self::Warning => 1,
-            Self::Unknown => 2,
-            Self::Critical => 3,
+            Self::Critical => 2,
+            Self::Unknown => 3,
         }
     }
 
@@ -49,18 +43,6 @@ impl Status {
             Self::Critical => "CRITICAL",
             Self::Unknown => "UNKNOWN",
         }
-    }
-}
-
-impl Ord for Status {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.severity().cmp(&other.severity())
-    }
-}
-
-impl PartialOrd for Status {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
     }
 }
 

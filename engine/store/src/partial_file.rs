@@ -54,25 +54,22 @@ impl PartialFile {
     pub fn create(path: &Path, overwrite: bool) -> Result<Self> {
         if let Ok(found) = std::fs::symlink_metadata(path) {
             let shown = path.display();
-            let refused = if found.is_dir() {
-                Some((
-                    format!("{shown} is a directory"),
-                    format!(
-                        "Name a file, e.g. {shown}/backup.tar.gz. To save into a repository, use `--repo {shown}`."
-                    ),
-                ))
-            } else if !found.is_file() {
-                Some((format!("{shown} is not a regular file"), "Choose another archive path.".into()))
-            } else if !overwrite {
-                Some((
-                    format!("{shown} exists already"),
-                    "Choose another archive path, or give --overwrite to replace the archive when the new one is complete.".into(),
-                ))
-            } else {
-                None
-            };
-            if let Some((problem, remedy)) = refused {
-                return Err(Failure::refused(Code::new("CC-A14"), problem, remedy));
+            let refused = |problem, remedy: String| Failure::refused(Code::new("CC-A14"), problem, remedy);
+            if found.is_dir() {
+                let remedy = format!(
+                    "Name a file, e.g. {shown}/backup.tar.gz. To save into a repository, use `--repo {shown}`."
+                );
+                return Err(refused(format!("{shown} is a directory"), remedy));
+            }
+            if !found.is_file() {
+                return Err(refused(
+                    format!("{shown} is not a regular file"),
+                    "Choose another archive path.".into(),
+                ));
+            }
+            if !overwrite {
+                let remedy = "Choose another archive path, or give --overwrite to replace the archive when the new one is complete.";
+                return Err(refused(format!("{shown} exists already"), remedy.into()));
             }
         }
         let name = path.file_name().ok_or_else(|| {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::lab::{Ended, Installation, dying_with_us, on_path, run, skipped, wait_at_most, wait_for};
 
-/// How long the daemon may take to start and to stop.
+/// How long the daemon may take to stop.
 const DAEMON: Duration = Duration::from_secs(60);
 
 /// Podman as it runs where it may not raise limits, and where its default runtime does not know the control groups.

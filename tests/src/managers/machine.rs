@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::lab::{dying_with_us, run, skipped, wait_at_most, wait_for};
 
-/// How long such a place may take to come and to go.
-pub(super) const LIMIT: Duration = Duration::from_secs(20);
+/// How long what ends such a place is waited for.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// First process of a place of its own: gives itself the mounts, then becomes `$init`.
 const HOLDER: &str = r#"set -eu

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 /// Most memory that the command may ever have resident, in KiB.
 const MEMORY: u64 = 256 << 10;
+
 /// A running cluster.
 pub(super) struct Arena {
     pub(super) cluster: Cluster,

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::arena::{Arena, renamed};
 
 const DOCUMENTS: usize = 9000;
+
 /// A database of several requests, with attachments that go alone, local documents, limits and security.
 fn fill(arena: &Arena) -> Result<()> {
     let http = arena.http();
@@ -73,8 +74,9 @@ fn killed_at_any_moment_it_is_finished_by_the_same_command() -> Result<()> {
     told.success()?;
     arena.check(&renamed(&oracle, [("source", "whole")])?)?;
     // The last ones by what they are: how documents are grouped into requests is not always the same.
-    let middle = (last / 2).to_string();
-    let moments = ["1", "2", "3", "4", "5", "9", &middle, "local documents", "design documents", "compared"];
+    let [middle, late] = [last / 2, last - 5].map(|step| step.to_string());
+    let moments =
+        ["1", "2", "3", "4", "5", "9", &middle, &late, "local documents", "design documents", "compared"];
     for step in moments {
         target += 1;
         let name = format!("killed-{target}");

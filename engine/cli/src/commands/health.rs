@@ -11,7 +11,7 @@ use store::Location;
 use crate::exit::Outcome;
 use crate::flags::repository::seconds;
 use crate::flags::store::location;
-use crate::served::{in_a_line, limits, not_written, states, write};
+use crate::served::{in_a_line, limits, locations, not_written, states, write};
 use crate::session::Session;
 
 /// Show whether the backups are recent, complete and verified, for monitoring.
@@ -80,7 +80,7 @@ impl Health {
         };
         let places = match &self.place {
             Some(place) => vec![place.clone()],
-            None => session.configured()?.repositories()?.into_iter().map(|one| one.location).collect(),
+            None => locations(session.configured()?)?,
         };
         let of = self.source.as_deref();
         let mut places = states(session, &places, of, limits);

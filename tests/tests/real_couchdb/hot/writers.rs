@@ -3,7 +3,7 @@
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
-use couchcopy_tests::lab::{Answer, Cluster, Http, wait_for};
+use couchcopy_tests::lab::{Answer, Cluster, Http, wait_at_most, wait_for};
 use couchcopy_tests::{Result, random};
 use serde_json::{Value, json};
 
@@ -43,6 +43,9 @@ pub(super) fn is_deletion(version: u64) -> bool {
 
 /// Pause between two writes: without it a compaction would never catch up with its database.
 const BREATH: Duration = Duration::from_millis(25);
+/// How long a compaction is waited for before the next one begins.
+const COMPACTION: Duration = Duration::from_secs(2);
+
 /// Makes the databases that are there from the beginning.
 pub(super) fn prepare(http: &Http, state: &State) -> Result<()> {
     http.put(&format!("/{LOG}?q=1"), &Value::Null)?;
@@ -211,7 +214,7 @@ fn compact(http: &Http, state: &State) -> Result<()> {
         }
         state.compactions.send(done + 1);
         http.post(&format!("/{job}"), &json!({}))?;
-        let ended = wait_for(&format!("{job} to end"), || {
+        let ended = wait_at_most(COMPACTION, &format!("{job} to end"), || {
             let told = http.get(&format!("/{info}"))?;
             let running = told.get("view_index").unwrap_or(&told)["compact_running"].clone();
             Ok((running == json!(false)).then_some(()))
